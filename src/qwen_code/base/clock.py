@@ -1,0 +1,34 @@
+"""Time as an argument, so that a test moves it by hand."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+__all__ = ["BlockingClock", "Clock"]
+
+
+class Clock(Protocol):
+    """The three things code may ask of time. All values are seconds."""
+
+    def now(self) -> float:
+        """Seconds since the epoch: for dates that others gave us. It may jump."""
+
+    def monotonic(self) -> float:
+        """Seconds since some start: for deadlines. It never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` pass."""
+
+
+class BlockingClock:
+    """The machine's clock for code that runs without an event loop (see ``base.blocking``)."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)

@@ -1,0 +1,408 @@
+"""The one HTTP layer: proxy, certificates, time limits, streaming, cancel, readable errors.
+
+The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement; no other module knows it.
+Its calls cannot be interrupted from Python, so each request runs on a thread of its own that
+hands over what arrives, and whoever waits can be interrupted, time out, and give up.
+
+Redirects are never followed: a credential must not travel to an address that nobody chose.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from qwen_code.base.errors import ConfigError, TransportError
+from qwen_code.base.log import debug
+from qwen_code.base.url import Origin
+
+if TYPE_CHECKING:
+    from pyreqwest.client import SyncClient
+
+__all__ = [
+    "AuthFlow",
+    "HttpClient",
+    "Network",
+    "ProxySetting",
+    "Request",
+    "Response",
+    "Setting",
+    "Timeouts",
+]
+
+_SENSITIVE = ("authorization", "api-key")
+
+_MOST_WAITING_CHUNKS = 4096
+"""How far the network may run ahead of whoever reads, before it is held back."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A value and what to blame for it: a variable or a settings key, with its place."""
+
+    value: str
+    blame: str
+
+
+class ProxySetting(msgspec.Struct, frozen=True):
+    """A proxy URL (http, https, socks5, socks5h; may carry a password) and what set it."""
+
+    url: str
+    blame: str
+
+    def __repr__(self) -> str:
+        return f"ProxySetting({self.shown}, {self.blame})"
+
+    @property
+    def shown(self) -> str:
+        """The URL without its user name and password."""
+        scheme, separator, rest = self.url.partition("://")
+        return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+class Network(msgspec.Struct, frozen=True):
+    """How this machine reaches others. Built from the user's own settings, never a project's."""
+
+    http_proxy: ProxySetting | None = None
+    https_proxy: ProxySetting | None = None
+    no_proxy: str = ""
+    ca_file: Setting | None = None
+    """Replaces the system's certificates (``SSL_CERT_FILE``); the engine reads it by itself."""
+    extra_ca_file: Setting | None = None
+    """PEM certificates trusted beside the others."""
+    client_cert: Setting | None = None
+    """PEM with the client's certificate chain; its key may be in the same file."""
+    client_key: Setting | None = None
+
+    def proxy_for(self, origin: Origin) -> ProxySetting | None:
+        """The proxy towards ``origin``; never one for this machine itself."""
+        if origin.is_loopback:
+            return None
+        return self.https_proxy if origin.scheme == "https" else self.http_proxy
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """Three limits, in seconds: to connect, to the first byte of the answer, between two pieces."""
+
+    connect_s: float = 10.0
+    first_byte_s: float = 300.0
+    idle_s: float = 120.0
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request, replayable byte for byte. Header names are lower case."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+
+    def with_headers(self, more: Mapping[str, str]) -> Request:
+        """This request with ``more`` headers, which win over its own."""
+        return msgspec.structs.replace(self, headers={**self.headers, **more})
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.url}, {len(self.body)} bytes)"
+
+
+class AuthFlow(Protocol):
+    """Whatever signs a request: yields it signed, is sent the answer, may yield it once more."""
+
+    def auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]: ...
+
+
+class Response:
+    """An answer whose body arrives while it is read. Close it, or read it to the end."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], exchange: _Exchange) -> None:
+        self.status = status
+        self.headers = headers
+        self._exchange = exchange
+
+    async def read_chunk(self) -> bytes | None:
+        """The next piece of the body as it came, or ``None`` at its end.
+
+        Raises:
+            TransportError: nothing came for ``Timeouts.idle_s``, or the connection broke.
+        """
+        return await self._exchange.next_chunk()
+
+    async def read(self, limit_bytes: int = 4 << 20) -> bytes:
+        """The rest of the body, cut at ``limit_bytes``."""
+        body = bytearray()
+        while len(body) < limit_bytes and (chunk := await self.read_chunk()) is not None:
+            body += chunk
+        self.close()
+        return bytes(body[:limit_bytes])
+
+    def close(self) -> None:
+        """Let go of the connection; what was not read is dropped. May be called again."""
+        self._exchange.close()
+
+
+class HttpClient:
+    """Sends requests. One lives as long as the session; connections are kept alive in it."""
+
+    def __init__(
+        self, network: Network, *, user_agent: str, timeouts: Timeouts | None = None
+    ) -> None:
+        self._network = network
+        self._user_agent = user_agent
+        self._timeouts = timeouts or Timeouts()
+        self._idle: dict[Origin, list[SyncClient]] = {}
+
+    async def send(self, request: Request, auth: AuthFlow | None = None) -> Response:
+        """The head of the answer, once it is there; its body follows through the `Response`.
+
+        Raises:
+            TransportError: no connection or no answer in time; ``hint`` names what to look at.
+            ConfigError: a certificate file or proxy address cannot be used.
+        """
+        if auth is None:
+            return await self._send_once(request)
+        async with aclosing(auth.auth_flow(request)) as flow:
+            signed = await anext(flow)
+            while True:
+                response = await self._send_once(signed)
+                try:
+                    signed = await flow.asend(response)
+                except StopAsyncIteration:
+                    return response
+                except BaseException:
+                    response.close()
+                    raise
+                response.close()
+
+    async def _send_once(self, request: Request) -> Response:
+        origin = Origin.of(request.url)
+        idle = self._idle.setdefault(origin, [])
+        debug("request", method=request.method, url=request.url, body_bytes=len(request.body))
+        response = None
+        if idle:
+            try:
+                response = await self._exchange(idle.pop(), origin).start(request)
+            except TransportError as error:
+                if error.code != "cut":
+                    raise
+                debug("stale", url=request.url)  # the server had let go of the idle connection
+        if response is None:
+            response = await self._exchange(self._build_engine(origin), origin).start(request)
+        debug("response", status=response.status, url=request.url)
+        return response
+
+    def _exchange(self, engine: SyncClient, origin: Origin) -> _Exchange:
+        return _Exchange(engine, self._idle[origin], origin, self._network, self._timeouts)
+
+    def _build_engine(self, origin: Origin) -> SyncClient:
+        from pyreqwest.client import SyncClientBuilder
+        from pyreqwest.proxy import ProxyBuilder
+
+        builder = (
+            SyncClientBuilder()
+            .no_proxy()
+            .follow_redirects(False)
+            .referer(False)
+            .gzip(False)
+            .brotli(False)
+            .zstd(False)
+            .deflate(False)
+            .user_agent(self._user_agent)
+            .connect_timeout(timedelta(seconds=self._timeouts.connect_s))
+        )
+        if proxy := self._network.proxy_for(origin):
+            try:
+                builder = builder.proxy(
+                    ProxyBuilder.all(proxy.url).no_proxy(self._network.no_proxy)
+                )
+            except ValueError as error:
+                raise ConfigError(
+                    f"{proxy.blame} is not a proxy address: {proxy.shown}",
+                    hint="Write it as http://host:port or socks5h://host:port.",
+                ) from error
+        if origin.scheme == "https":
+            builder = self._with_certificates(builder)
+        return builder.build()
+
+    def _with_certificates(self, builder: Any) -> Any:
+        network = self._network
+        if network.ca_file:
+            _read_pem(network.ca_file)  # the engine would ignore a missing file without a word
+        if network.extra_ca_file:
+            pem = _read_pem(network.extra_ca_file)
+            builder = _use(builder.add_root_certificate_pem, pem, network.extra_ca_file)
+        if network.client_cert:
+            pem = _read_pem(network.client_cert)
+            if network.client_key:
+                pem += b"\n" + _read_pem(network.client_key)
+            builder = _use(builder.identity_pem, pem, network.client_cert)
+        return builder
+
+
+class _Exchange:
+    """One request and its answer: the thread that talks, and the inbox that waits."""
+
+    def __init__(
+        self,
+        engine: SyncClient,
+        idle: list[SyncClient],
+        origin: Origin,
+        network: Network,
+        timeouts: Timeouts,
+    ) -> None:
+        self._engine = engine
+        self._idle = idle
+        self._origin = origin
+        self._network = network
+        self._timeouts = timeouts
+        self._inbox: SimpleQueue[Response | bytes | BaseException | None] = SimpleQueue()
+        self._closed = threading.Event()
+        self._ended = False
+
+    async def start(self, request: Request) -> Response:
+        thread = threading.Thread(target=self._talk, args=(request,), daemon=True)
+        thread.start()
+        limit = self._timeouts.connect_s + self._timeouts.first_byte_s
+        head = self._take(limit, f"did not answer within {self._timeouts.first_byte_s:.0f} s")
+        assert isinstance(head, Response)
+        return head
+
+    async def next_chunk(self) -> bytes | None:
+        if self._ended:
+            return None
+        limit = self._timeouts.idle_s
+        chunk = self._take(limit, f"sent nothing for {limit:.0f} s")
+        if chunk is None:
+            self._ended = True
+            self._idle.append(self._engine)
+            return None
+        assert isinstance(chunk, bytes)
+        return chunk
+
+    def close(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._closed.set()
+            self._engine.close()
+
+    def _take(self, limit_s: float, complaint: str) -> Response | bytes | None:
+        try:
+            item = self._inbox.get(timeout=limit_s)
+        except Empty:
+            self.close()
+            raise TransportError(
+                f"{self._origin} {complaint}",
+                hint="The server may be overloaded. Try again.",
+                code="timeout",
+                retryable=True,
+            ) from None
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(item, BaseException):
+            self.close()
+            raise self._explained(item) from None
+        return item
+
+    def _talk(self, request: Request) -> None:
+        """Runs on the thread; everything it learns goes into the inbox."""
+        put = self._inbox.put
+        try:
+            builder = self._engine.request(request.method, request.url).body_bytes(request.body)
+            for name, value in request.headers.items():
+                builder = builder.header(name, value, is_sensitive=name in _SENSITIVE)
+            # Without this the engine holds the head back until it has 64 KiB of the body.
+            with builder.streamed_read_buffer_limit(0).build_streamed() as answer:
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                put(Response(answer.status, headers, self))
+                read = answer.body_reader.read_chunk
+                while (chunk := read()) is not None:
+                    put(bytes(chunk))
+                    while self._inbox.qsize() > _MOST_WAITING_CHUNKS and not self._closed.wait(
+                        0.005
+                    ):
+                        pass
+                    if self._closed.is_set():
+                        return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    def _explained(self, error: BaseException) -> BaseException:
+        from pyreqwest.exceptions import (
+            ConnectError,
+            ConnectTimeoutError,
+            PyreqwestError,
+        )
+
+        if not isinstance(error, PyreqwestError):
+            return error
+        causes = [
+            cause["message"]
+            for cause in (getattr(error, "details", None) or {}).get("causes") or []
+        ]
+        reason = causes[-1] if causes else str(error)
+        proxy = self._network.proxy_for(self._origin)
+        connecting = isinstance(error, ConnectError | ConnectTimeoutError)
+        if any("(SendRequest)" in cause for cause in causes):
+            connecting = (
+                False  # the engine files a connection that breaks before the head there too
+            )
+        if any("certificate" in cause.lower() for cause in causes):
+            ca = self._network.ca_file or self._network.extra_ca_file
+            where = f" {ca.blame} is {ca.value}." if ca else ""
+            return TransportError(
+                f"the certificate of {self._origin} was not accepted: {reason}",
+                hint=f"Behind a company proxy, set SSL_CERT_FILE to its certificate (PEM).{where}",
+                code="certificate",
+            )
+        if proxy and connecting:
+            return TransportError(
+                f"cannot reach {self._origin} through the proxy {proxy.shown}: {reason}",
+                hint=f"The proxy comes from {proxy.blame}; mend it, or list the host in NO_PROXY.",
+                code="proxy",
+                retryable=True,
+            )
+        if connecting:
+            return TransportError(
+                f"cannot connect to {self._origin}: {reason}",
+                hint="Check the address and the network (qwen auth explain shows who set it).",
+                code="connect",
+                retryable=True,
+            )
+        return TransportError(
+            f"the connection to {self._origin} broke: {reason}", code="cut", retryable=True
+        )
+
+
+_PEM_HINT = "It must hold certificates (and for a client, the private key) in PEM."
+
+
+def _read_pem(setting: Setting) -> bytes:
+    try:
+        pem = Path(setting.value).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{setting.blame} names {setting.value}, which cannot be read: {error.strerror}",
+            hint="Point it at a PEM file, or unset it.",
+        ) from error
+    if b"-----BEGIN " not in pem:
+        raise ConfigError(
+            f"{setting.blame} names {setting.value}, which is not PEM", hint=_PEM_HINT
+        )
+    return pem
+
+
+def _use(method: Any, pem: bytes, setting: Setting) -> Any:
+    try:
+        return method(pem)
+    except ValueError as error:
+        raise ConfigError(
+            f"{setting.blame} names {setting.value}, which is not usable PEM: {error}",
+            hint=_PEM_HINT,
+        ) from error

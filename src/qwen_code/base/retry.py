@@ -1,0 +1,65 @@
+"""Whether to try again, and when: pure decisions, no waiting."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+
+import msgspec
+
+__all__ = ["RetryPolicy", "parse_retry_after"]
+
+
+class RetryPolicy(msgspec.Struct, frozen=True):
+    """Exponential backoff with jitter, a ceiling, and respect for what the server asked.
+
+    ``attempts`` counts the first try too. A server's ``Retry-After`` longer than
+    ``longest_wait_s`` is not waited for: nobody looks at a terminal that is silent for minutes.
+    """
+
+    attempts: int = 4
+    first_wait_s: float = 0.5
+    longest_backoff_s: float = 8.0
+    longest_wait_s: float = 60.0
+
+    def wait_before(
+        self,
+        next_attempt: int,
+        *,
+        retry_after_s: float | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> float | None:
+        """Seconds to wait before attempt number ``next_attempt`` (2 is the first repeat).
+
+        ``None`` means: do not try again. ``jitter`` gives a number in [0, 1).
+        """
+        if next_attempt > self.attempts:
+            return None
+        if retry_after_s is not None:
+            return retry_after_s if retry_after_s <= self.longest_wait_s else None
+        backoff = min(self.longest_backoff_s, self.first_wait_s * 2.0 ** (next_attempt - 2))
+        return backoff * (0.5 + jitter() / 2)
+
+
+def parse_retry_after(value: str | None, *, now: float) -> float | None:
+    """Seconds to wait that a ``Retry-After`` header asks for (RFC 9110 §10.2.3).
+
+    The value is a number of seconds or an HTTP date; ``now`` is seconds since the epoch.
+    ``None`` where there is no header or it says nothing that can be understood.
+    """
+    if not value:
+        return None
+    value = value.strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        from email.utils import (
+            parsedate_to_datetime,  # 10 ms to import, and dates are rare
+        )
+
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - now
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,117 @@
+"""Addresses: where a request goes, and whether two of them are the same place."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from qwen_code.base.errors import ConfigError
+
+__all__ = ["Origin", "is_loopback_host", "normalise_base_url"]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_COMPLETIONS = "/chat/completions"
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Scheme, host and port (RFC 6454): the unit to which a secret is bound.
+
+    ``host`` is lower case, without a trailing dot, an IPv6 literal without its brackets.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """The origin of an absolute http or https URL.
+
+        Raises:
+            ConfigError: it is not one, or it carries a user name or password.
+        """
+        parts = _split(url)
+        host = (parts.hostname or "").rstrip(".")
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        return cls(parts.scheme, host, port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine by every rule (RFC 6761 §6.3 for names)."""
+        return is_loopback_host(self.host)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}"
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether ``host`` (a name or an address without brackets) can only mean this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def normalise_base_url(text: str) -> tuple[str, str | None]:
+    """A base URL to which ``/chat/completions`` can be appended, and a notice if it was cut.
+
+    Trailing slashes go, the host becomes lower case, an empty path stays empty (which paths a
+    provider uses is the provider's business). A query is kept for nobody: it is refused.
+
+    Raises:
+        ConfigError: not an absolute http(s) URL, or with user info, query or fragment.
+    """
+    text = text.strip()
+    parts = _split(text)
+    if parts.query or parts.fragment:
+        raise ConfigError(
+            f"the base URL {text} has a query or fragment",
+            hint="Give the address up to the version, as https://host/v1.",
+        )
+    path = parts.path.rstrip("/")
+    notice = None
+    if path.endswith(_COMPLETIONS):
+        path = path[: -len(_COMPLETIONS)].rstrip("/")
+        notice = f"{_COMPLETIONS} was cut off the base URL {text}"
+    return f"{Origin.of(text)}{path}", notice
+
+
+def _split(url: str) -> SplitResult:
+    if any(ord(character) <= 0x20 or character in "\\\x7f" for character in url):
+        raise ConfigError(
+            f"{url!r} has a space, backslash or control character in it",
+            hint="Write the address as https://host/v1.",
+        )
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port != 0
+    except ValueError as error:
+        raise ConfigError(f"{url!r} is not an address: {error}") from error
+    if (
+        parts.scheme not in _DEFAULT_PORTS
+        or not (parts.hostname or "").strip(".")
+        or not port_is_valid
+    ):
+        raise ConfigError(
+            f"{url!r} is not an http or https address",
+            hint="Write it in full, as https://host/v1.",
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(
+            f"the address of {parts.hostname} carries a user name or password",
+            hint="Take it out of the URL, and give the key as LLAMA_API_KEY.",
+        )
+    if not (parts.hostname or "").isascii():
+        raise ConfigError(
+            f"the host {parts.hostname!r} is not written in ASCII",
+            hint="Use its ASCII (xn--…) form: look-alike letters hide other hosts.",
+        )
+    return parts

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.base.files import make_private_dir, process_lock, read_bounded, write_atomic
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_file_and_its_directories_are_private(tmp_path: Path) -> None:
+    path = tmp_path / "käse und brot" / "deep" / "file"
+    write_atomic(path, b"data")
+    assert path.read_bytes() == b"data"
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+
+
+def test_the_temporary_file_is_private_from_its_first_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    replace = os.replace
+
+    def noted(source: Path, target: Path) -> None:
+        seen.append(mode(source))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", noted)
+    old_mask = os.umask(0)
+    try:
+        write_atomic(tmp_path / "f", b"x")
+    finally:
+        os.umask(old_mask)
+    assert seen == [0o600]
+
+
+def test_a_symlink_is_followed_and_stays_one(tmp_path: Path) -> None:
+    target = tmp_path / "real"
+    target.write_bytes(b"old")
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    write_atomic(link, b"new")
+    assert link.is_symlink() and target.read_bytes() == b"new"
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigError, match="No space left"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert set(tmp_path.iterdir()) == {
+        path,
+        tmp_path / "home",
+    }
+
+
+def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot write"):
+        make_private_dir(tmp_path / "file" / "below")
+
+
+def test_reading_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"12345")
+    assert read_bounded(path, 5) == b"12345"
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        read_bounded(path, 4)
+    with pytest.raises(FileNotFoundError):
+        read_bounded(tmp_path / "none", 4)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(OSError, match="not a regular file"):
+        read_bounded(fifo, 4)
+
+
+def test_a_lock_excludes_other_threads_and_says_who_waits_for_what(tmp_path: Path) -> None:
+    path = tmp_path / "f.lock"
+    with process_lock(path, timeout_s=1):
+        errors: list[ConfigError] = []
+
+        def other() -> None:
+            try:
+                with process_lock(path, timeout_s=0.1):
+                    pass
+            except ConfigError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert len(errors) == 1 and "f.lock" in errors[0].message
+
+
+def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "f.lock"
+    code = (
+        "import sys, pathlib, time\n"
+        "from qwen_code.base.files import process_lock\n"
+        "with process_lock(pathlib.Path(sys.argv[1]), timeout_s=1):\n"
+        "    print('held', flush=True); sys.stdin.read()\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout and holder.stdout.readline() == b"held\n"
+    with pytest.raises(ConfigError), process_lock(path, timeout_s=0.1):
+        pass
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with process_lock(path, timeout_s=5):
+        pass
+    holder.communicate()

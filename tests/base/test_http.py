@@ -1,0 +1,416 @@
+from __future__ import annotations
+
+import http.server
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import trustme
+
+from qwen_code.base.blocking import run
+from qwen_code.base.errors import ConfigError, TransportError
+from qwen_code.base.http import (
+    HttpClient,
+    Network,
+    ProxySetting,
+    Request,
+    Response,
+    Setting,
+    Timeouts,
+)
+from qwen_code.base.url import Origin
+
+Serve = Callable[[Callable[[socket.socket, bytes], None]], str]
+
+
+def client(network: Network | None = None, **timeouts: float) -> HttpClient:
+    return HttpClient(network or Network(), user_agent="test/1", timeouts=Timeouts(**timeouts))
+
+
+def body_of(response: Response) -> bytes:
+    return run(response.read())
+
+
+def answer(connection: socket.socket, body: bytes, status: str = "200 OK", extra: str = "") -> None:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{extra}\r\n"
+    connection.sendall(head.encode() + body)
+
+
+def test_a_request_arrives_as_it_was_written(serve: Serve) -> None:
+    heads: list[bytes] = []
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        heads.append(head)
+        answer(connection, b"hello")
+
+    url = serve(handle)
+    request = Request("POST", f"{url}/v1/x?api-version=1", {"x-a": "b"}, b'{"k":1}')
+    response = run(client().send(request))
+    assert (response.status, body_of(response)) == (200, b"hello")
+    assert response.headers["content-length"] == "5"
+    assert heads[0].startswith(b"POST /v1/x?api-version=1 HTTP/1.1\r\n")
+    assert b"x-a: b" in heads[0].lower() and b"user-agent: test/1" in heads[0].lower()
+    assert heads[0].endswith(b'{"k":1}')
+
+
+def test_chunks_are_handed_over_as_they_come(serve: Serve) -> None:
+    go_on = threading.Event()
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        assert go_on.wait(5)
+        connection.sendall(b"3\r\ntwo\r\n0\r\n\r\n")
+
+    response = run(client().send(Request("GET", serve(handle))))
+    assert run(response.read_chunk()) == b"one"
+    go_on.set()
+    assert run(response.read_chunk()) == b"two"
+    assert run(response.read_chunk()) is None
+    assert run(response.read_chunk()) is None
+
+
+def test_connections_are_kept_alive(serve: Serve) -> None:
+    connections: list[int] = []
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        connections.append(connection.fileno())
+        answer(connection, b"a")
+        while connection.recv(65536):
+            answer(connection, b"b")
+
+    http_client = client()
+    request = Request("GET", serve(handle))
+    assert body_of(run(http_client.send(request))) == b"a"
+    assert run(run(http_client.send(request)).read_chunk()) == b"b"
+    assert len(connections) == 1
+
+
+def test_redirects_are_not_followed(serve: Serve) -> None:
+    asked: list[bytes] = []
+    other = serve(lambda connection, head: asked.append(head))
+    here = serve(lambda c, h: answer(c, b"", "307 Temporary Redirect", f"Location: {other}\r\n"))
+    response = run(client().send(Request("POST", here, {"authorization": "Bearer x"})))
+    assert (response.status, response.headers["location"]) == (307, other)
+    assert asked == []
+
+
+@pytest.mark.parametrize("stage", ["head", "body"])
+def test_silence_ends_in_a_timeout(serve: Serve, stage: str) -> None:
+    release = threading.Event()
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        if stage == "body":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        release.wait(8)
+
+    url = serve(handle)
+    http_client = client(connect_s=0.1, first_byte_s=0.2, idle_s=0.2)
+    with pytest.raises(TransportError) as caught:
+        response = run(http_client.send(Request("GET", url)))
+        assert run(response.read_chunk()) == b"abc"
+        run(response.read_chunk())
+    assert caught.value.code == "timeout" and caught.value.retryable
+    release.set()
+
+
+def test_a_connection_that_breaks_in_the_middle_is_told_apart(serve: Serve) -> None:
+    def handle(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+
+    response = run(client().send(Request("GET", serve(handle))))
+    assert run(response.read_chunk()) == b"abc"
+    with pytest.raises(TransportError) as caught:
+        run(response.read_chunk())
+    assert caught.value.code == "cut"
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(TransportError, match="refused") as caught:
+        run(client().send(Request("GET", f"http://127.0.0.1:{port}")))
+    assert caught.value.code == "connect" and caught.value.retryable
+
+
+def test_closing_early_frees_the_server(serve: Serve) -> None:
+    gone = threading.Event()
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            while True:
+                connection.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
+        except OSError:
+            gone.set()
+
+    response = run(client().send(Request("GET", serve(handle))))
+    assert run(response.read_chunk())
+    response.close()
+    response.close()
+    assert gone.wait(5)
+
+
+def test_a_slow_reader_holds_the_network_back(serve: Serve) -> None:
+    sent = 0
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        nonlocal sent
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(200_000):
+            connection.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
+            sent += 1024
+
+    response = run(client().send(Request("GET", serve(handle))))
+    before, deadline = -1, time.monotonic() + 8
+    while sent != before and time.monotonic() < deadline:  # until the server no longer gets on
+        before = sent
+        threading.Event().wait(0.3)
+    assert sent < 100 << 20
+    response.close()
+
+
+class FakeFlow:
+    """Signs with a number that grows, and asks for one more try after the first answer."""
+
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+
+    async def auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
+        for number in ("1", "2"):
+            response = yield request.with_headers({"authorization": number})
+            self.statuses.append(response.status)
+
+
+def test_an_auth_flow_may_send_the_same_bytes_again(serve: Serve) -> None:
+    heads: list[bytes] = []
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        heads.append(head)
+        answer(
+            connection,
+            b"",
+            "401 Unauthorized" if len(heads) == 1 else "200 OK",
+            "Connection: close\r\n",
+        )
+
+    flow = FakeFlow()
+    response = run(client().send(Request("POST", serve(handle), {}, b"body"), flow))
+    assert response.status == 200 and flow.statuses == [401, 200]
+    assert [head.endswith(b"body") for head in heads] == [True, True]
+    assert b"authorization: 1" in heads[0].lower() and b"authorization: 2" in heads[1].lower()
+
+
+# -- proxies ------------------------------------------------------------------------------------
+
+
+def test_a_proxy_is_used_for_others_and_never_for_this_machine(serve: Serve) -> None:
+    heads: list[bytes] = []
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        heads.append(head)
+        answer(connection, b"via proxy")
+
+    proxy = serve(handle).replace("http://", "http://user:pass@")
+    network = Network(http_proxy=ProxySetting(proxy, "HTTP_PROXY in the environment"))
+    response = run(client(network).send(Request("GET", "http://models.example/v1")))
+    assert body_of(response) == b"via proxy"
+    assert heads[0].startswith(b"GET http://models.example/v1 HTTP/1.1")
+    assert b"proxy-authorization: basic dxnlcjpwyxnz" in heads[0].lower()
+    direct = serve(lambda connection, head: answer(connection, b"direct"))
+    assert body_of(run(client(network).send(Request("GET", direct)))) == b"direct"
+
+
+def test_no_proxy_is_honoured() -> None:
+    dead = ProxySetting("http://127.0.0.1:9", "HTTP_PROXY in the environment")
+    network = Network(http_proxy=dead, no_proxy="other.example,.invalid")
+    with pytest.raises(TransportError) as caught:
+        run(client(network, connect_s=2).send(Request("GET", "http://models.invalid/v1")))
+    assert "proxy" not in caught.value.message.split(":")[0]
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h", "socks5"])
+def test_a_dead_proxy_is_blamed_by_name_without_its_password(scheme: str) -> None:
+    proxy = ProxySetting(f"{scheme}://me:hunter22@127.0.0.1:9", "HTTPS_PROXY in the environment")
+    with pytest.raises(TransportError) as caught:
+        run(client(Network(https_proxy=proxy)).send(Request("GET", "https://models.example/v1")))
+    error = caught.value
+    assert error.code == "proxy" and error.hint and "HTTPS_PROXY in the environment" in error.hint
+    assert "hunter22" not in error.message + error.hint + repr(proxy)
+
+
+def test_a_socks_proxy_carries_the_request(serve: Serve) -> None:
+    target = serve(lambda connection, head: answer(connection, b"through socks"))
+    port = Origin.of(target).port
+    listener = socket.create_server(("127.0.0.1", 0))
+    names: list[bytes] = []
+
+    def proxy() -> None:
+        connection, _ = listener.accept()
+        with connection, socket.create_connection(("127.0.0.1", port)) as onward:
+            connection.recv(1024)
+            connection.sendall(b"\x05\x00")
+            names.append(connection.recv(1024))
+            connection.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
+            onward.sendall(connection.recv(65536))
+            connection.sendall(onward.recv(65536))
+
+    threading.Thread(target=proxy, daemon=True).start()
+    url = f"socks5h://127.0.0.1:{listener.getsockname()[1]}"
+    network = Network(http_proxy=ProxySetting(url, "ALL_PROXY in the environment"))
+    response = run(client(network).send(Request("GET", "http://models.example/v1")))
+    assert body_of(response) == b"through socks"
+    assert b"models.example" in names[0]  # the proxy resolves the name, not this machine
+    listener.close()
+
+
+def test_a_proxy_address_that_is_none_names_the_variable() -> None:
+    network = Network(https_proxy=ProxySetting("http://", "HTTPS_PROXY in the environment"))
+    with pytest.raises(ConfigError, match="HTTPS_PROXY in the environment is not a proxy address"):
+        run(client(network).send(Request("GET", "https://models.example/v1")))
+
+
+# -- certificates -------------------------------------------------------------------------------
+
+
+class FakeAuthority:
+    """A certificate authority of the test's own, and an https server that it vouches for."""
+
+    def __init__(self, directory: Path) -> None:
+        self.authority = trustme.CA()
+        self.ca_file = directory / "ca.pem"
+        self.authority.cert_pem.write_to_path(str(self.ca_file))
+        self.client_file = directory / "client.pem"
+        self.authority.issue_cert(
+            "client@example.com"
+        ).private_key_and_cert_chain_pem.write_to_path(str(self.client_file))
+
+    def start(self, *, wants_client: bool) -> tuple[http.server.HTTPServer, str]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+        if wants_client:
+            context.verify_mode = ssl.CERT_REQUIRED
+            self.authority.configure_trust(context)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server, f"https://localhost:{server.server_port}"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> FakeAuthority:
+    return FakeAuthority(tmp_path)
+
+
+@pytest.fixture
+def https(authority: FakeAuthority) -> Iterator[str]:
+    server, url = authority.start(wants_client=False)
+    yield url
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_unknown_authority_is_refused_and_the_way_out_named(https: str) -> None:
+    with pytest.raises(TransportError) as caught:
+        run(client().send(Request("GET", https)))
+    assert caught.value.code == "certificate" and "SSL_CERT_FILE" in (caught.value.hint or "")
+
+
+def test_an_extra_authority_is_trusted(https: str, authority: FakeAuthority) -> None:
+    extra = Setting(str(authority.ca_file), "NODE_EXTRA_CA_CERTS in the environment")
+    assert run(client(Network(extra_ca_file=extra)).send(Request("GET", https))).status == 204
+
+
+def test_ssl_cert_file_is_honoured_in_a_real_process(https: str, authority: FakeAuthority) -> None:
+    code = (
+        "import sys; from qwen_code.base.blocking import run; "
+        "from qwen_code.base.http import HttpClient, Network, Request; "
+        "print(run(HttpClient(Network(), user_agent='t').send(Request('GET', sys.argv[1]))).status)"
+    )
+    environ = {
+        **os.environ,
+        "SSL_CERT_FILE": str(authority.ca_file),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, https], env=environ, capture_output=True, text=True, timeout=20
+    )
+    assert done.stdout.strip() == "204", done.stderr
+
+
+def test_a_client_certificate_is_shown(authority: FakeAuthority) -> None:
+    server, url = authority.start(wants_client=True)
+    extra = Setting(str(authority.ca_file), "x")
+    mine = Setting(str(authority.client_file), "QWEN_CLIENT_CERT in the environment")
+    network = Network(extra_ca_file=extra, client_cert=mine)
+    try:
+        assert run(client(network).send(Request("GET", url))).status == 204
+        with pytest.raises(TransportError):
+            run(client(Network(extra_ca_file=extra)).send(Request("GET", url)))
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("field", ["ca_file", "extra_ca_file", "client_cert"])
+@pytest.mark.parametrize("content", [None, "no certificate at all"])
+def test_a_file_that_is_no_certificate_is_blamed(
+    tmp_path: Path, field: str, content: str | None
+) -> None:
+    path = tmp_path / "some.pem"
+    if content is not None:
+        path.write_text(content)
+    setting = Setting(str(path), "THE_VARIABLE in the environment")
+    network = msgspec.structs.replace(Network(), **{field: setting})
+    with pytest.raises(ConfigError, match="THE_VARIABLE in the environment names .*some.pem"):
+        run(client(network).send(Request("GET", "https://localhost:1")))
+
+
+# -- interruption -------------------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_a_wait_at_once(serve: Serve) -> None:
+    release = threading.Event()
+
+    def hang(connection: socket.socket, head: bytes) -> None:
+        release.wait(20)
+
+    url = serve(hang)
+    code = (
+        "import sys; from qwen_code.base.blocking import run; "
+        "from qwen_code.base.http import HttpClient, Network, Request; print('go', flush=True); "
+        "run(HttpClient(Network(), user_agent='t').send(Request('GET', sys.argv[1])))"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, url],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout and process.stdout.readline() == b"go\n"
+    deadline = time.monotonic() + 8
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(signal.SIGINT)
+        threading.Event().wait(0.2)
+    release.set()
+    _, errors = process.communicate(timeout=5)
+    assert b"KeyboardInterrupt" in errors
