@@ -1,0 +1,1 @@
+"""Variables, files and settings: what is configured, and who configured it."""

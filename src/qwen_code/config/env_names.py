@@ -1,0 +1,132 @@
+"""Every environment variable that this program knows by name, in one place."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ALL_PROXY",
+    "API_KEY",
+    "AZURE_OPENAI_API_KEY",
+    "AZURE_OPENAI_API_VERSION",
+    "AZURE_OPENAI_DEPLOYMENT",
+    "AZURE_OPENAI_ENDPOINT",
+    "BASE_URL",
+    "BROWSER",
+    "CI",
+    "CLICOLOR_FORCE",
+    "COLUMNS",
+    "DASHSCOPE_API_KEY",
+    "DEBUG",
+    "DEBUG_MODE",
+    "DISPLAY",
+    "EDITOR",
+    "EXCLUDED_FROM_PROJECT_DOTENV",
+    "FORCE_COLOR",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "MODEL",
+    "MODELSCOPE_API_KEY",
+    "NODE_EXTRA_CA_CERTS",
+    "NO_BROWSER",
+    "NO_COLOR",
+    "NO_PROXY",
+    "OPENAI_API_VERSION",
+    "OPENROUTER_API_KEY",
+    "QWEN_CLIENT_CERT",
+    "QWEN_CLIENT_KEY",
+    "QWEN_HOME",
+    "QWEN_OAUTH_BASE_URL",
+    "QWEN_OAUTH_CLIENT_ID",
+    "QWEN_OAUTH_ISSUER",
+    "QWEN_OAUTH_RESOURCE_URL",
+    "QWEN_OAUTH_SCOPE",
+    "REQUEST_METHOD",
+    "SECRET_NAMES",
+    "SSH_CONNECTION",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERM",
+    "USERPROFILE",
+    "USER_ONLY",
+    "VISUAL",
+    "WAYLAND_DISPLAY",
+]
+
+# The OpenAI-compatible API. The canonical name comes first, its aliases after it.
+API_KEY = ("LLAMA_API_KEY", "OPENAI_API_KEY")
+BASE_URL = ("LLAMA_API_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE")
+MODEL = ("LLAMA_API_MODEL", "OPENAI_MODEL")
+
+# Providers' own.
+DASHSCOPE_API_KEY = "DASHSCOPE_API_KEY"
+MODELSCOPE_API_KEY = "MODELSCOPE_API_KEY"
+OPENROUTER_API_KEY = "OPENROUTER_API_KEY"
+AZURE_OPENAI_API_KEY = "AZURE_OPENAI_API_KEY"
+AZURE_OPENAI_ENDPOINT = "AZURE_OPENAI_ENDPOINT"
+AZURE_OPENAI_DEPLOYMENT = "AZURE_OPENAI_DEPLOYMENT"
+AZURE_OPENAI_API_VERSION = "AZURE_OPENAI_API_VERSION"
+OPENAI_API_VERSION = "OPENAI_API_VERSION"
+
+# The sign-in.
+QWEN_OAUTH_BASE_URL = "QWEN_OAUTH_BASE_URL"
+QWEN_OAUTH_ISSUER = "QWEN_OAUTH_ISSUER"
+QWEN_OAUTH_CLIENT_ID = "QWEN_OAUTH_CLIENT_ID"
+QWEN_OAUTH_SCOPE = "QWEN_OAUTH_SCOPE"
+QWEN_OAUTH_RESOURCE_URL = "QWEN_OAUTH_RESOURCE_URL"
+
+# Where files are.
+QWEN_HOME = "QWEN_HOME"
+HOME = "HOME"
+USERPROFILE = "USERPROFILE"
+"""The home directory on Windows."""
+
+# The network. Proxies also have a lower-case name, which comes first (as in curl).
+HTTP_PROXY = ("http_proxy", "HTTP_PROXY")
+HTTPS_PROXY = ("https_proxy", "HTTPS_PROXY")
+ALL_PROXY = ("all_proxy", "ALL_PROXY")
+NO_PROXY = ("no_proxy", "NO_PROXY")
+REQUEST_METHOD = "REQUEST_METHOD"
+"""Set by a web server for its CGI programs, where a client can set HTTP_PROXY by a header."""
+SSL_CERT_FILE = "SSL_CERT_FILE"
+SSL_CERT_DIR = "SSL_CERT_DIR"
+NODE_EXTRA_CA_CERTS = "NODE_EXTRA_CA_CERTS"
+QWEN_CLIENT_CERT = "QWEN_CLIENT_CERT"
+QWEN_CLIENT_KEY = "QWEN_CLIENT_KEY"
+"""The path of the private key, not the key."""
+
+# The terminal, and who sits at it.
+NO_COLOR = "NO_COLOR"
+FORCE_COLOR = "FORCE_COLOR"
+CLICOLOR_FORCE = "CLICOLOR_FORCE"
+TERM = "TERM"
+COLUMNS = "COLUMNS"
+CI = "CI"
+DISPLAY = "DISPLAY"
+WAYLAND_DISPLAY = "WAYLAND_DISPLAY"
+SSH_CONNECTION = "SSH_CONNECTION"
+NO_BROWSER = "NO_BROWSER"
+BROWSER = "BROWSER"
+EDITOR = "EDITOR"
+VISUAL = "VISUAL"
+DEBUG = "DEBUG"
+DEBUG_MODE = "DEBUG_MODE"
+
+SECRET_NAMES: frozenset[str] = frozenset(
+    (*API_KEY, DASHSCOPE_API_KEY, MODELSCOPE_API_KEY, OPENROUTER_API_KEY, AZURE_OPENAI_API_KEY)
+)
+"""Variables whose value is a credential of this program."""
+
+USER_ONLY: frozenset[str] = frozenset(
+    (
+        *(QWEN_HOME, HOME, USERPROFILE),
+        *(QWEN_OAUTH_BASE_URL, QWEN_OAUTH_ISSUER, QWEN_OAUTH_CLIENT_ID),
+        *(QWEN_OAUTH_SCOPE, QWEN_OAUTH_RESOURCE_URL),
+        *(*HTTP_PROXY, *HTTPS_PROXY, *ALL_PROXY, *NO_PROXY, REQUEST_METHOD),
+        *(SSL_CERT_FILE, SSL_CERT_DIR, NODE_EXTRA_CA_CERTS, QWEN_CLIENT_CERT, QWEN_CLIENT_KEY),
+        *(BROWSER, EDITOR, VISUAL),  # commands that would be run
+    )
+)
+"""Variables that a project's files may never set: they decide where secrets go or what runs."""
+
+EXCLUDED_FROM_PROJECT_DOTENV = (DEBUG, DEBUG_MODE)
+"""Names that a project's plain ``.env`` sets for the project's own program, not for this one."""

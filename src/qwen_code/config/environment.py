@@ -1,0 +1,126 @@
+"""The variables of this run, merged without touching ``os.environ``, each with its origin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.config import env_names
+from qwen_code.config.dotenv import Pair
+from qwen_code.config.paths import Paths
+from qwen_code.config.search import EnvFile
+from qwen_code.config.settings import SettingCandidate, Settings
+from qwen_code.config.values import Source, SourceKind, Value
+
+__all__ = ["Candidate", "Environment", "Status"]
+
+Status = Literal["usable", "empty", "excluded", "untrusted"]
+
+_TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """What one place says for a variable, without surrounding blanks, and whether it counts."""
+
+    value: Value
+    status: Status = "usable"
+    reason: str = ""
+
+
+class Environment:
+    """Variables by precedence: the shell, the one ``.env`` file, ``env`` in settings.
+
+    In settings the user's own ``env`` goes before a project's.
+    """
+
+    def __init__(
+        self,
+        shell: Mapping[str, str],
+        env_file: EnvFile | None,
+        settings: Settings,
+        paths: Paths,
+        excluded: frozenset[str],
+    ) -> None:
+        self.env_file = env_file
+        self.paths = paths
+        self._shell = dict(shell)
+        self._pairs = {pair.name: pair for pair in env_file.pairs} if env_file else {}
+        self._settings = settings
+        self._excluded = excluded
+
+    @classmethod
+    def build(
+        cls, shell: Mapping[str, str], env_file: EnvFile | None, settings: Settings, paths: Paths
+    ) -> Environment:
+        """Merge what was read.
+
+        Raises:
+            ConfigError: ``advanced.excludedEnvVars`` in settings is no list of names.
+        """
+        more = settings.first("advanced.excludedEnvVars", list[str]) or ()
+        excluded = frozenset((*env_names.EXCLUDED_FROM_PROJECT_DOTENV, *more))
+        return cls(shell, env_file, settings, paths, excluded)
+
+    def candidates(self, name: str) -> list[Candidate]:
+        """Every place that sets ``name``, highest precedence first.
+
+        Raises:
+            ConfigError: settings give it a value that is not a text.
+        """
+        return list(self._candidates(name))
+
+    def first(self, name: str) -> Value | None:
+        """The value of ``name`` that counts, or ``None`` where it is absent."""
+        return self.first_of((name,))
+
+    def first_of(self, names: Sequence[str]) -> Value | None:
+        """The value that counts among names for one thing.
+
+        A higher place beats a lower one; inside one place the order of ``names`` decides.
+        """
+        usable = [c.value for name in names for c in self.candidates(name) if c.status == "usable"]
+        return min(usable, key=lambda value: _TIERS.index(value.source.kind), default=None)
+
+    def child_environment(self, env_keys: Iterable[str] = ()) -> dict[str, str]:
+        """The shell's variables without this program's credentials, for tools the agent starts.
+
+        ``env_keys`` are further names that settings use for keys (``envKey`` of a provider).
+        """
+        secret = {name.upper() for name in (*env_names.SECRET_NAMES, *env_keys)}
+        return {name: text for name, text in self._shell.items() if name.upper() not in secret}
+
+    def _candidates(self, name: str) -> Iterator[Candidate]:
+        if (text := self._shell.get(name)) is not None:
+            yield _judged(text, Source(SourceKind.SHELL, name))
+        if (pair := self._pairs.get(name)) and self.env_file:
+            yield self._from_file(pair, self.env_file)
+        for found in sorted(self._settings.lookup(f"env.{name}"), key=_is_projects):
+            source = msgspec.structs.replace(found.source, name=name)
+            if not isinstance(found.value, str):
+                raise ConfigError(f"{source} is not a text", hint='Write it in quotes: "…"')
+            yield _judged(found.value, source)
+
+    def _from_file(self, pair: Pair, file: EnvFile) -> Candidate:
+        source = Source(SourceKind.DOTENV, pair.name, file.path, pair.line, file.project)
+        judged = _judged(pair.value, source)
+        is_plain = file.project is not None and not file.is_qwen
+        if is_plain and judged.status != "untrusted" and pair.name in self._excluded:
+            reason = "a project's .env sets it for the project's own program; use .qwen/.env"
+            return msgspec.structs.replace(judged, status="excluded", reason=reason)
+        return judged
+
+
+def _judged(text: str, source: Source) -> Candidate:
+    value = Value(text.strip(), source)
+    if source.project is not None and source.name.upper() in env_names.USER_ONLY:
+        return Candidate(value, "untrusted", "a project's files may not set this")
+    if not value.text:
+        return Candidate(value, "empty", "empty counts as absent")
+    return Candidate(value)
+
+
+def _is_projects(candidate: SettingCandidate) -> bool:
+    return candidate.source.project is not None

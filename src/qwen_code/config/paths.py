@@ -1,0 +1,101 @@
+"""Where this program keeps its files, and whose folder a file belongs to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from qwen_code.config import env_names
+
+__all__ = ["CONFIG_DIR", "CONFIG_FILE_LIMIT_BYTES", "Paths", "owner_of"]
+
+CONFIG_DIR = ".qwen"
+"""The directory for this program's files, in a project as well as in the home directory."""
+
+CONFIG_FILE_LIMIT_BYTES = 1 << 20
+"""No settings or ``.env`` file is read beyond this size."""
+
+
+class Paths(msgspec.Struct, frozen=True):
+    """The directories of this run. All are absolute; none needs to exist."""
+
+    home: Path
+    qwen_home: Path
+    cwd: Path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], cwd: Path) -> Paths:
+        """The paths that ``environ`` (the shell's) leads to; ``cwd`` must be absolute."""
+        home = _home(environ, cwd)
+        chosen = environ.get(env_names.QWEN_HOME, "").strip()
+        return cls(home, cwd / _expanded(chosen, home) if chosen else home / CONFIG_DIR, cwd)
+
+    @property
+    def settings_file(self) -> Path:
+        return self.qwen_home / "settings.json"
+
+    @property
+    def profiles_file(self) -> Path:
+        return self.qwen_home / "profiles.json"
+
+    @property
+    def trusted_folders_file(self) -> Path:
+        return self.qwen_home / "trusted_folders.json"
+
+    @property
+    def oauth_creds_file(self) -> Path:
+        return self.qwen_home / "oauth_creds.json"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.qwen_home / "logs"
+
+    @property
+    def models_dir(self) -> Path:
+        """Weights of the embedded model."""
+        return self.qwen_home / "models"
+
+    @property
+    def history_file(self) -> Path:
+        """What was typed at the prompt."""
+        return self.qwen_home / "history"
+
+    @property
+    def local_server_file(self) -> Path:
+        """The address of the running embedded model."""
+        return self.qwen_home / "local_server.json"
+
+    def beside(self, text: str, file: Path | None) -> Path:
+        """The path that a setting names: ``~`` is home, and a relative one is relative to the
+        ``file`` that holds the setting, or to the current directory where none does."""
+        return (file.parent if file else self.cwd) / _expanded(text, self.home)
+
+
+def owner_of(file: Path) -> Path:
+    """The folder whose file this is, by real path; a ``.qwen`` directory speaks for its parent.
+
+    Symlinks are followed first, so no folder can pass off another's file as its own.
+    """
+    parent = Path(os.path.realpath(file)).parent
+    return parent.parent if parent.name == CONFIG_DIR else parent
+
+
+def _home(environ: Mapping[str, str], cwd: Path) -> Path:
+    names = (env_names.HOME, env_names.USERPROFILE)
+    for name in reversed(names) if os.name == "nt" else names:
+        if text := environ.get(name, "").strip():
+            return cwd / text
+    try:
+        import pwd  # absent on Windows
+
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except (ImportError, KeyError):  # a container may run as a user that no file knows
+        return Path(cwd.anchor)
+
+
+def _expanded(text: str, home: Path) -> Path:
+    path = Path(text)
+    return home.joinpath(*path.parts[1:]) if path.parts[:1] == ("~",) else path

@@ -1,0 +1,94 @@
+"""Which ``.env`` file counts: the first one that exists, and no other.
+
+From the current directory upward to ``/``, in each directory ``.qwen/.env`` and then ``.env``;
+after that the same two in the home directory. Where ``QWEN_HOME`` is somewhere else, its ``.env``
+goes before those of the home directory, whether home is reached on the way up or at the end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from qwen_code.base.files import read_bounded
+from qwen_code.config.dotenv import Pair, Problem, parse
+from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
+
+__all__ = ["EnvFile", "find_env_file"]
+
+_NAME = ".env"
+
+
+class EnvFile(msgspec.Struct, frozen=True):
+    """The one ``.env`` file of this run.
+
+    ``path`` is where it was found, ``folder`` the real path of the folder it belongs to (a
+    symlink belongs to its target's). ``is_home`` says that it is the user's own, ``is_qwen``
+    that it stands in a ``.qwen`` directory.
+    """
+
+    path: Path
+    folder: Path
+    is_home: bool
+    is_qwen: bool
+    pairs: tuple[Pair, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def project(self) -> Path | None:
+        """The folder that answers for the values, or ``None`` where the user does."""
+        return None if self.is_home else self.folder
+
+    def warnings(self) -> list[str]:
+        """Each problem as one line for the user, with its place."""
+        return [
+            f"{self.path}{'' if p.line is None else f':{p.line}'}: {p.message}"
+            for p in self.problems
+        ]
+
+
+def find_env_file(paths: Paths) -> EnvFile | None:
+    """The first ``.env`` file that exists, read; also when it cannot be read or understood."""
+    for path in _places(paths):
+        # A directory is no file: virtual environments are often called .env.
+        if os.path.lexists(path) and not path.is_dir():
+            return _read(path, paths)
+    return None
+
+
+def _places(paths: Paths) -> Iterator[Path]:
+    home = os.path.realpath(paths.home)
+    for folder in (paths.cwd, *paths.cwd.parents):
+        if os.path.realpath(folder) == home:
+            yield paths.qwen_home / _NAME
+        yield folder / CONFIG_DIR / _NAME
+        yield folder / _NAME
+    yield paths.qwen_home / _NAME
+    yield paths.home / CONFIG_DIR / _NAME
+    yield paths.home / _NAME
+
+
+def _read(path: Path, paths: Paths) -> EnvFile:
+    real = os.path.realpath(path)
+    own = (paths.qwen_home / _NAME, paths.home / CONFIG_DIR / _NAME, paths.home / _NAME)
+    found = EnvFile(
+        path,
+        owner_of(path),
+        is_home=real in {os.path.realpath(file) for file in own},
+        is_qwen=path.parent.name == CONFIG_DIR,
+    )
+    try:
+        parsed = parse(read_bounded(Path(real), CONFIG_FILE_LIMIT_BYTES))
+    except OSError as error:
+        problem = Problem(None, f"cannot be read: {_reason(path, error)}")
+        return msgspec.structs.replace(found, problems=(problem,))
+    return msgspec.structs.replace(found, pairs=parsed.pairs, problems=parsed.problems)
+
+
+def _reason(path: Path, error: OSError) -> str:
+    if path.is_symlink() and isinstance(error, FileNotFoundError):
+        return "it is a symlink to nothing"
+    return error.strerror or str(error)

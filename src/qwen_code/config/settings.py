@@ -1,0 +1,239 @@
+"""``settings.json``: the user's and a project's, read as layers, every value with its place.
+
+The keys are Node Qwen Code's where both have the thing; unknown ones are kept. A project's layer
+wins over the user's, except for keys that decide where secrets go or what runs: those a project
+cannot set, whatever it says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.base.files import process_lock, read_bounded, write_atomic
+from qwen_code.config import jsonc
+from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
+from qwen_code.config.values import Source, SourceKind
+
+__all__ = ["Layer", "SettingCandidate", "Settings", "is_user_only", "save_user_value"]
+
+T = TypeVar("T")
+
+_NAME = "settings.json"
+_LOCK_TIMEOUT_S = 10.0
+
+_USER_ONLY = (
+    "security",
+    "proxy",
+    "network",
+    "permissions",
+    "hooks",
+    "hooksConfig",
+    "mcp",
+    "mcpServers",
+    "lspServers",
+    "extensions",
+    "telemetry",
+    "tools.allowed",
+    "tools.approvalMode",
+    "tools.autoAccept",
+    "tools.callCommand",
+    "tools.discoveryCommand",
+    "tools.enableHooks",
+    "tools.sandbox",
+    "tools.shell",
+    "context.includeDirectories",
+    "advanced.excludedEnvVars",
+)
+"""Keys, with all below them, that a project's file cannot set: they choose where credentials and
+prompts go, which commands run, and what may happen without being asked."""
+
+_FLAT_NAMES = {
+    "security.auth.selectedType": "selectedAuthType",
+    "security.auth.enforcedType": "enforcedAuthType",
+    "advanced.excludedEnvVars": "excludedProjectEnvVars",
+    "model.name": "model",
+}
+"""Where the first version of Node Qwen Code's settings kept the same things."""
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """One file. ``project`` is the folder it belongs to, ``None`` for the user's own."""
+
+    path: Path
+    data: bytes
+    tree: dict[str, Any]
+    project: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Layer({self.path})"
+
+
+class SettingCandidate(msgspec.Struct, frozen=True):
+    """What one layer says for a key. ``value`` may be a secret, so ``repr`` leaves it out."""
+
+    value: Any
+    source: Source
+    status: Literal["usable", "untrusted"] = "usable"
+
+    def __repr__(self) -> str:
+        return f"SettingCandidate({self.source}, {self.status})"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The layers, highest first."""
+
+    layers: tuple[Layer, ...] = ()
+
+    @classmethod
+    def load(cls, paths: Paths) -> Settings:
+        """Read the project's file, if there is one, and the user's.
+
+        Raises:
+            ConfigError: one of them is broken or unreadable; ``message`` names file and line.
+        """
+        layers = [_project_layer(paths), _read(paths.settings_file)]
+        return cls(tuple(layer for layer in layers if layer is not None))
+
+    def lookup(self, dotted: str) -> list[SettingCandidate]:
+        """What every layer says for a key such as ``security.auth.baseUrl``, highest first.
+
+        ``null`` counts as absent. A table that a project sets comes without the keys in it that
+        are the user's alone.
+        """
+        return [found for layer in self.layers if (found := _lookup(layer, dotted)) is not None]
+
+    def usable(self, dotted: str) -> SettingCandidate | None:
+        """The candidate that holds for a key."""
+        return next((c for c in self.lookup(dotted) if c.status == "usable"), None)
+
+    def first(self, dotted: str, type_: type[T]) -> T | None:
+        """The value that holds for a key, as ``type_`` (``str``, ``bool``, ``list[str]``, …).
+
+        Raises:
+            ConfigError: it has another type; ``message`` names key, file and line.
+        """
+        candidate = self.usable(dotted)
+        if candidate is None:
+            return None
+        try:
+            return msgspec.convert(candidate.value, type_)
+        except msgspec.ValidationError as error:
+            raise ConfigError(
+                f"{candidate.source}: {error}", hint="Mend that line, or take it out."
+            ) from error
+
+
+def is_user_only(dotted: str) -> bool:
+    """Whether a project's file cannot set this key."""
+    return any(dotted == key or dotted.startswith(f"{key}.") for key in _USER_ONLY)
+
+
+def save_user_value(paths: Paths, dotted: str, value: object) -> None:
+    """Set one key in the user's file, and keep everything else in it; ``None`` takes it out.
+
+    Raises:
+        ConfigError: the file is broken (it is left as it is) or cannot be written.
+    """
+    file = paths.settings_file
+    with process_lock(file.with_name(f"{_NAME}.lock"), timeout_s=_LOCK_TIMEOUT_S):
+        layer = _read(file) or Layer(file, b"", {})
+        data = layer.data
+        try:
+            if value is None:
+                for path in _written_paths(dotted):
+                    data = jsonc.remove_value(data, path)
+            else:
+                if dotted.startswith("model.") and isinstance(layer.tree.get("model"), str):
+                    data = jsonc.set_value(data, ["model"], {"name": layer.tree["model"]})
+                data = jsonc.set_value(data, dotted.split("."), value)
+        except jsonc.JsoncError as error:
+            raise _broken(file, error) from error
+        if data != layer.data:
+            write_atomic(file, data)
+
+
+def _written_paths(dotted: str) -> Iterator[list[str]]:
+    yield dotted.split(".")
+    if dotted in _FLAT_NAMES and dotted != "model.name":
+        yield [_FLAT_NAMES[dotted]]
+
+
+def _lookup(layer: Layer, dotted: str) -> SettingCandidate | None:
+    path = dotted.split(".")
+    value = _dig(layer.tree, path)
+    if value is None and (flat := _FLAT_NAMES.get(dotted)):
+        value, path = layer.tree.get(flat), [flat]
+        if flat == "model" and not isinstance(value, str):
+            return None
+    if value is None:
+        return None
+    line = jsonc.locate(layer.data, path)
+    source = Source(SourceKind.SETTINGS, ".".join(path), layer.path, line, layer.project)
+    if layer.project is None:
+        return SettingCandidate(value, source)
+    if is_user_only(dotted):
+        return SettingCandidate(value, source, "untrusted")
+    return SettingCandidate(_without_user_only(value, dotted), source)
+
+
+def _dig(tree: Any, path: list[str]) -> Any:
+    for name in path:
+        if not isinstance(tree, dict):
+            return None
+        tree = tree.get(name)
+    return tree
+
+
+def _without_user_only(value: Any, dotted: str) -> Any:
+    if not isinstance(value, dict) or not any(key.startswith(f"{dotted}.") for key in _USER_ONLY):
+        return value
+    return {k: v for k, v in value.items() if not is_user_only(f"{dotted}.{k}")}
+
+
+def _project_layer(paths: Paths) -> Layer | None:
+    own = {
+        os.path.realpath(file) for file in (paths.settings_file, paths.home / CONFIG_DIR / _NAME)
+    }
+    for folder in _within_repository(paths.cwd):
+        path = folder / CONFIG_DIR / _NAME
+        if os.path.realpath(path) not in own and (layer := _read(path)):
+            return msgspec.structs.replace(layer, project=owner_of(path))
+    return None
+
+
+def _within_repository(cwd: Path) -> list[Path]:
+    """``cwd`` and its parents up to the one that holds ``.git``; ``cwd`` alone without one."""
+    folders = [cwd, *cwd.parents]
+    for index, folder in enumerate(folders):
+        if os.path.lexists(folder / ".git"):
+            return folders[: index + 1]
+    return [cwd]
+
+
+def _read(path: Path) -> Layer | None:
+    try:
+        data = read_bounded(path, CONFIG_FILE_LIMIT_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror or error}",
+            hint="Mend its permissions, or move it away.",
+        ) from error
+    try:
+        return Layer(path, data, jsonc.loads(data))
+    except jsonc.JsoncError as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: jsonc.JsoncError) -> ConfigError:
+    return ConfigError(
+        f"{path}:{error.line}:{error.column}: {error.message}",
+        hint="Mend that place, or move the file away.",
+    )

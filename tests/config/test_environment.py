@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.config import env_names
+
+
+def told(environment: Any, name: str) -> list[tuple[str, str, str]]:
+    return [
+        (c.value.source.kind.value, c.value.text, c.status) for c in environment.candidates(name)
+    ]
+
+
+def test_precedence(machine: Any) -> None:
+    machine.write("work/app/.env", "K=file\n")
+    machine.write("home/.qwen/settings.json", '{"env": {"K": "user"}}')
+    machine.write("work/app/.qwen/settings.json", '{"env": {"K": "project"}}')
+    environment = machine.environment({"K": "shell"})
+    assert told(environment, "K") == [
+        ("shell", "shell", "usable"),
+        ("dotenv", "file", "usable"),
+        ("settings", "user", "usable"),
+        ("settings", "project", "usable"),
+    ]
+    assert environment.first("K").text == "shell"
+
+
+def test_origins(machine: Any) -> None:
+    machine.write("work/app/.env", "\nK=file\n")
+    machine.write("home/.qwen/settings.json", '{\n "env": {\n  "K": "user"}}')
+    machine.write("work/app/.qwen/settings.json", '{"env": {"K": "project"}}')
+    sources = [c.value.source for c in machine.environment({"K": "s"}).candidates("K")]
+    assert [str(source) for source in sources] == [
+        "K in the environment",
+        f"K in {machine.project}/.env:2",
+        f"K in {machine.home}/.qwen/settings.json:3",
+        f"K in {machine.project}/.qwen/settings.json:1",
+    ]
+    project = machine.project
+    assert [source.project for source in sources] == [None, project, None, project]
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\t"])
+def test_empty_counts_as_absent_and_is_told(machine: Any, empty: str) -> None:
+    machine.write("work/app/.env", "K=file\n")
+    environment = machine.environment({"K": empty})
+    assert [status for _, _, status in told(environment, "K")] == ["empty", "usable"]
+    assert environment.first("K").text == "file"
+    assert environment.candidates("K")[0].reason
+
+
+def test_blanks_around_a_value_go(machine: Any) -> None:
+    assert machine.environment({"K": " x\r\n"}).first("K").text == "x"
+
+
+def test_absent(machine: Any) -> None:
+    environment = machine.environment()
+    assert environment.candidates("K") == []
+    assert environment.first("K") is None
+
+
+def test_the_higher_place_beats_the_order_of_names(machine: Any) -> None:
+    machine.write("work/app/.env", "LLAMA_API_KEY=file\nOPENAI_API_KEY=file-alias")
+    assert machine.environment().first_of(env_names.API_KEY).text == "file"
+    shell = {"OPENAI_API_KEY": "alias"}
+    assert machine.environment(shell).first_of(env_names.API_KEY).text == "alias"
+    shell["LLAMA_API_KEY"] = "canonical"
+    assert machine.environment(shell).first_of(env_names.API_KEY).text == "canonical"
+
+
+@pytest.mark.parametrize("name", ["DEBUG", "DEBUG_MODE", "MINE"])
+@pytest.mark.parametrize(
+    ("file", "status"),
+    [
+        ("work/app/.env", "excluded"),
+        ("work/app/.qwen/.env", "usable"),
+        ("home/.env", "usable"),
+        ("home/.qwen/.env", "usable"),
+    ],
+)
+def test_exclusions_only_in_a_projects_plain_file(
+    machine: Any, name: str, file: str, status: str
+) -> None:
+    machine.write("home/.qwen/settings.json", '{"advanced": {"excludedEnvVars": ["MINE"]}}')
+    machine.write(file, f"{name}=1\nOTHER=2")
+    environment = machine.environment()
+    assert told(environment, name) == [("dotenv", "1", status)]
+    assert (environment.first(name) is None) == (status == "excluded")
+    assert environment.first("OTHER").text == "2"
+    inside_home = machine.environment(cwd=machine.home)
+    if file.startswith("home"):
+        assert told(inside_home, name) == [("dotenv", "1", "usable")]
+
+
+def test_the_shell_may_set_an_excluded_name(machine: Any) -> None:
+    machine.write("work/app/.env", "DEBUG=1")
+    assert machine.environment({"DEBUG": "2"}).first("DEBUG").text == "2"
+
+
+def test_exclusions_by_the_old_flat_name(machine: Any) -> None:
+    machine.write("home/.qwen/settings.json", '{"excludedProjectEnvVars": ["MINE"]}')
+    machine.write("work/app/.env", "MINE=1")
+    assert told(machine.environment(), "MINE") == [("dotenv", "1", "excluded")]
+
+
+def test_a_project_cannot_exclude(machine: Any) -> None:
+    machine.write("work/app/.qwen/settings.json", '{"advanced": {"excludedEnvVars": ["MINE"]}}')
+    machine.write("work/app/.env", "MINE=1")
+    assert told(machine.environment(), "MINE") == [("dotenv", "1", "usable")]
+
+
+@pytest.mark.parametrize("name", sorted(env_names.USER_ONLY))
+def test_user_only_names(machine: Any, name: str) -> None:
+    machine.write("work/app/.qwen/.env", f"{name}=x")
+    machine.write("work/app/.qwen/settings.json", f'{{"env": {{"{name}": "y"}}}}')
+    shell = {} if name in ("HOME", "USERPROFILE") else {name: "mine"}
+    environment = machine.environment(shell)
+    statuses = [status for kind, _, status in told(environment, name) if kind != "shell"]
+    assert statuses == ["untrusted", "untrusted"]
+    value = environment.first(name)
+    assert value is None or value.source.project is None
+
+
+@pytest.mark.parametrize("file", ["home/.qwen/.env", "home/.env"])
+def test_the_users_own_file_may_set_them(machine: Any, file: str) -> None:
+    machine.write(file, "HTTPS_PROXY=http://proxy:1")
+    assert machine.environment().first("HTTPS_PROXY").text == "http://proxy:1"
+
+
+def test_a_projects_symlink_to_the_users_file_is_the_users(machine: Any) -> None:
+    own = machine.write("home/.env", "HTTPS_PROXY=http://proxy:1\nDEBUG=1")
+    (machine.project / ".env").symlink_to(own)
+    environment = machine.environment()
+    assert environment.first("HTTPS_PROXY").source.project is None
+    assert environment.first("DEBUG").text == "1"
+
+
+def test_settings_env_must_be_text(machine: Any) -> None:
+    machine.write("home/.qwen/settings.json", '{"env": {\n"K": 1, "L": "x"}}')
+    environment = machine.environment()
+    assert environment.first("L").text == "x"
+    with pytest.raises(ConfigError, match=r"K in .*settings\.json:2 is not a text"):
+        environment.first("K")
+
+
+def test_children_get_the_users_variables_without_the_credentials(machine: Any) -> None:
+    machine.write("work/app/.env", "FROM_FILE=1\nLLAMA_API_KEY=sk-file")
+    shell = {
+        **dict.fromkeys(env_names.SECRET_NAMES, "sk-canary"),
+        "GITHUB_TOKEN": "ghp",
+        "MY_API_KEY": "mine",
+        "CORP_KEY": "sk-canary",
+        "PATH": "/bin",
+        "LLAMA_API_MODEL": "m",
+        "HTTPS_PROXY": "http://user:pw@proxy",
+    }
+    environment = machine.environment(shell)
+    child = environment.child_environment(["CORP_KEY"])
+    kept = ("GITHUB_TOKEN", "MY_API_KEY", "PATH", "LLAMA_API_MODEL", "HTTPS_PROXY")
+    assert child == {**machine.shell, **{name: shell[name] for name in kept}}
+    assert "sk-canary" not in repr(environment) + repr(environment.candidates("LLAMA_API_KEY"))

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.config.settings import Settings, is_user_only, save_user_value
+
+USER = "home/.qwen/settings.json"
+PROJECT = "work/app/.qwen/settings.json"
+
+
+def test_without_files(machine: Any) -> None:
+    settings = machine.settings()
+    assert settings == Settings()
+    assert settings.lookup("model.name") == []
+    assert settings.first("model.name", str) is None
+
+
+def test_the_projects_layer_wins(machine: Any) -> None:
+    machine.write(USER, '{\n"model": {"name": "user"}, "general": {"x": 1}}')
+    machine.write(PROJECT, '{"model": {\n"name": "project"}}')
+    settings = machine.settings()
+    assert [(c.value, str(c.source), c.source.project) for c in settings.lookup("model.name")] == [
+        ("project", f"model.name in {machine.project}/.qwen/settings.json:2", machine.project),
+        ("user", f"model.name in {machine.home}/.qwen/settings.json:2", None),
+    ]
+    assert settings.first("model.name", str) == "project"
+    assert settings.first("general.x", int) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [
+        ("security.auth.selectedType", '{"security": {"auth": {"selectedType": "@"}}}'),
+        ("security.auth.enforcedType", '{"security": {"auth": {"enforcedType": "@"}}}'),
+        ("security.auth.baseUrl", '{"security": {"auth": {"baseUrl": "@"}}}'),
+        ("security.auth.apiKeyHelper", '{"security": {"auth": {"apiKeyHelper": "@"}}}'),
+        ("security.auth.oauth.baseUrl", '{"security": {"auth": {"oauth": {"baseUrl": "@"}}}}'),
+        ("security.auth.selectedType", '{"selectedAuthType": "@"}'),
+        ("security.auth.enforcedType", '{"enforcedAuthType": "@"}'),
+        ("advanced.excludedEnvVars", '{"excludedProjectEnvVars": "@"}'),
+        ("proxy", '{"proxy": "@"}'),
+        ("network.caFile", '{"network": {"caFile": "@"}}'),
+        ("mcpServers", '{"mcpServers": "@"}'),
+        ("hooks", '{"hooks": "@"}'),
+        ("permissions.allow", '{"permissions": {"allow": "@"}}'),
+        ("tools.approvalMode", '{"tools": {"approvalMode": "@"}}'),
+    ],
+)
+def test_user_only_keys(machine: Any, key: str, written: str) -> None:
+    machine.write(PROJECT, written.replace("@", "theirs"))
+    settings = machine.settings()
+    (found,) = settings.lookup(key)
+    assert (found.value, found.status) == ("theirs", "untrusted")
+    assert found.source.project == machine.project
+    assert settings.first(key, str) is None
+
+    machine.write(USER, written.replace("@", "mine"))
+    settings = machine.settings()
+    assert [c.status for c in settings.lookup(key)] == ["untrusted", "usable"]
+    assert settings.first(key, str) == "mine"
+
+
+def test_a_table_of_a_project_comes_without_what_it_may_not_set(machine: Any) -> None:
+    machine.write(PROJECT, '{"tools": {"approvalMode": "yolo", "exclude": ["x"]}}')
+    assert machine.settings().first("tools", dict) == {"exclude": ["x"]}
+
+
+@pytest.mark.parametrize("key", ["model.name", "modelProviders", "env", "general.x", "securityX"])
+def test_ordinary_keys(key: str) -> None:
+    assert not is_user_only(key)
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "expected", "name"),
+    [
+        ('{"model": "m"}', "model.name", "m", "model"),
+        ('{"model": {"name": "m"}}', "model.name", "m", "model.name"),
+        ('{"model": {}}', "model.name", None, None),
+        ('{"selectedAuthType": "openai"}', "security.auth.selectedType", "openai", None),
+        (
+            '{"selectedAuthType": "old", "security": {"auth": {"selectedType": "new"}}}',
+            "security.auth.selectedType",
+            "new",
+            "security.auth.selectedType",
+        ),
+        ('{"model": {"name": null}}', "model.name", None, None),
+    ],
+)
+def test_flat_keys_of_the_first_version(
+    machine: Any, written: str, key: str, expected: str | None, name: str | None
+) -> None:
+    machine.write(USER, written)
+    settings = machine.settings()
+    assert settings.first(key, str) == expected
+    if name:
+        assert settings.lookup(key)[0].source.name == name
+
+
+def test_a_wrong_type_is_named(machine: Any) -> None:
+    machine.write(USER, '{\n"model": {"name": 3}}')
+    with pytest.raises(ConfigError, match=r"model\.name in .*settings\.json:2: Expected `str`"):
+        machine.settings().first("model.name", str)
+
+
+@pytest.mark.parametrize("file", [USER, PROJECT])
+def test_a_broken_file(machine: Any, file: str) -> None:
+    path = machine.write(file, '{\n  "model": \n}')
+    with pytest.raises(ConfigError) as caught:
+        machine.settings()
+    assert caught.value.message.startswith(f"{path}:3:1: ")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("file", [USER, PROJECT])
+def test_an_unreadable_file(machine: Any, file: str) -> None:
+    (machine.root / file).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="cannot read"):
+        machine.settings()
+
+
+def test_a_file_beyond_the_limit(machine: Any) -> None:
+    machine.write(USER, b" " * ((1 << 20) + 1))
+    with pytest.raises(ConfigError, match="larger than"):
+        machine.settings()
+
+
+@pytest.mark.parametrize(
+    ("git", "cwd", "files", "expected"),
+    [
+        (None, "work/app", ["work"], None),
+        (None, "work/app", ["work/app"], "work/app"),
+        ("work", "work/app/src", ["work"], "work"),
+        ("work", "work/app/src", ["work", "work/app"], "work/app"),
+        ("work/app", "work/app/src", ["work"], None),
+        ("home", "home/src", ["home"], None),
+        (None, "home", ["home"], None),
+    ],
+)
+def test_which_projects_file(
+    machine: Any, git: str | None, cwd: str, files: list[str], expected: str | None
+) -> None:
+    if git:
+        machine.write(f"{git}/.git", "gitdir: elsewhere")
+    for folder in files:
+        machine.write(f"{folder}/.qwen/settings.json", '{"general": {"x": 1}}')
+    (machine.root / cwd).mkdir(parents=True, exist_ok=True)
+    layers = machine.settings(machine.root / cwd).layers
+    found = [layer.project for layer in layers if layer.project]
+    assert found == ([machine.root / expected] if expected else [])
+
+
+def test_the_file_in_home_is_never_a_projects(machine: Any) -> None:
+    machine.shell["QWEN_HOME"] = str(machine.root / "cfg")
+    machine.write(USER, '{"model": "m"}')
+    assert machine.settings(machine.home).layers == ()
+
+
+def test_a_symlink_belongs_to_its_target(machine: Any) -> None:
+    other = machine.write("other/.qwen/settings.json", '{"model": "m"}')
+    link = machine.project / ".qwen" / "settings.json"
+    link.parent.mkdir()
+    link.symlink_to(other)
+    assert [layer.project for layer in machine.settings().layers] == [machine.root / "other"]
+
+    link.unlink()
+    link.symlink_to(machine.write(USER, '{"model": "m"}'))
+    assert [layer.project for layer in machine.settings().layers] == [None]
+
+
+def test_repr_shows_no_value(machine: Any) -> None:
+    machine.write(USER, '{"security": {"auth": {"apiKey": "sk-canary"}}}')
+    settings = machine.settings()
+    assert "sk-canary" not in repr(settings) + repr(settings.lookup("security.auth.apiKey"))
+
+
+# -- saving -------------------------------------------------------------------------------------
+
+
+def saved(machine: Any) -> str:
+    return Path(machine.root / USER).read_text()
+
+
+def test_save_creates_the_file(machine: Any) -> None:
+    save_user_value(machine.paths(), "security.auth.selectedType", "openai")
+    assert msgspec.json.decode(saved(machine)) == {"security": {"auth": {"selectedType": "openai"}}}
+    assert (machine.root / USER).stat().st_mode & 0o777 == 0o600
+
+
+def test_save_keeps_comments_and_unknown_keys(machine: Any) -> None:
+    machine.write(USER, '{\n  // mine\n  "unknown": [1,],\n  "model": {"name": "a"}, // b\n}\n')
+    save_user_value(machine.paths(), "model.name", "b")
+    expected = '{\n  // mine\n  "unknown": [1,],\n  "model": {"name": "b"}, // b\n}\n'
+    assert saved(machine) == expected
+
+
+def test_save_never_overwrites_a_broken_file(machine: Any) -> None:
+    machine.write(USER, '{"model": ')
+    with pytest.raises(ConfigError):
+        save_user_value(machine.paths(), "model.name", "b")
+    assert saved(machine) == '{"model": '
+
+
+def test_save_does_not_replace_what_stands_in_the_way(machine: Any) -> None:
+    path = machine.write(USER, '{\n"general": 1}')
+    with pytest.raises(ConfigError, match=f'{path}:2:12: "general" is not an object'):
+        save_user_value(machine.paths(), "general.x", 2)
+
+
+def test_save_follows_a_symlink(machine: Any) -> None:
+    target = machine.write("dotfiles/settings.json", "{}")
+    (machine.home / ".qwen").mkdir()
+    (machine.root / USER).symlink_to(target)
+    save_user_value(machine.paths(), "model.name", "b")
+    assert (machine.root / USER).is_symlink()
+    assert "b" in target.read_text()
+
+
+def test_save_beside_the_model_of_the_first_version(machine: Any) -> None:
+    machine.write(USER, '{"model": "old"}')
+    save_user_value(machine.paths(), "model.fallbacks", ["x"])
+    assert msgspec.json.decode(saved(machine)) == {"model": {"name": "old", "fallbacks": ["x"]}}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        '{"security": {"auth": {"selectedType": "x"}}}',
+        '{"selectedAuthType": "x"}',
+        '{"selectedAuthType": "y", "security": {"auth": {"selectedType": "x"}}}',
+    ],
+)
+def test_save_none_takes_the_key_out(machine: Any, before: str) -> None:
+    machine.write(USER, before)
+    save_user_value(machine.paths(), "security.auth.selectedType", None)
+    assert machine.settings().lookup("security.auth.selectedType") == []
+
+
+def test_save_none_without_a_file_makes_none(machine: Any) -> None:
+    save_user_value(machine.paths(), "model.name", None)
+    assert not (machine.root / USER).exists()
