@@ -1,0 +1,79 @@
+"""All that is known of 401: sign a request, and when its credential is refused, replace it once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from qwen_code.auth.types import Connection, CredentialSource, HeaderStyle
+from qwen_code.base.errors import CredentialWithheld
+from qwen_code.base.http import Request, Response
+from qwen_code.base.secret import Secret
+from qwen_code.base.url import Origin
+
+__all__ = ["Bearer", "StaticKey"]
+
+_UNAUTHORIZED = 401
+
+
+class StaticKey:
+    """An API key: there is only this one."""
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+
+    async def current(self) -> Secret:
+        return self._key
+
+    async def replace(self, rejected: Secret) -> bool:
+        return False
+
+
+class Bearer:
+    """Signs requests to one origin, and to no other, with whatever the source holds.
+
+    A 401 means that exactly the credential which was sent is refused: the source is told, and if
+    it has another one the same bytes go out once more. 403 is no such thing and passes through.
+    """
+
+    def __init__(self, source: CredentialSource, origin: Origin, style: HeaderStyle) -> None:
+        self._source = source
+        self._origin = origin
+        self._style = style
+
+    @classmethod
+    def of(cls, connection: Connection) -> Bearer | None:
+        """What signs requests on ``connection``; ``None`` where it needs no credential."""
+        if connection.credential is None:
+            return None
+        return cls(connection.credential, connection.origin, connection.header_style)
+
+    async def auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
+        """The exchange of one request, as a generator that does no IO of its own.
+
+        Raises:
+            CredentialWithheld: the request goes to another origin than the credential's.
+        """
+        credential = await self.credential_for(request.url)
+        response = yield request.with_headers(self.headers(credential))
+        if await self.replaced(credential, response.status):
+            again = await self.credential_for(request.url)
+            yield request.with_headers(self.headers(again))
+
+    async def credential_for(self, url: str) -> Secret:
+        """The credential, if ``url`` is where it may go."""
+        if Origin.of(url) != self._origin:
+            raise CredentialWithheld(
+                f"a request to {Origin.of(url)} asked for the credential of {self._origin}",
+                hint="A credential goes only to the endpoint it belongs to.",
+            )
+        return await self._source.current()
+
+    def headers(self, credential: Secret) -> dict[str, str]:
+        """The one header that carries ``credential``."""
+        if self._style is HeaderStyle.API_KEY:
+            return {"api-key": credential.reveal()}
+        return {"authorization": f"Bearer {credential.reveal()}"}
+
+    async def replaced(self, sent: Secret, status: int) -> bool:
+        """Whether an answer of ``status`` calls for one more try with another credential."""
+        return status == _UNAUTHORIZED and await self._source.replace(sent)

@@ -1,0 +1,45 @@
+"""Microsoft Entra ID tokens for Azure OpenAI, through ``azure-identity`` where it is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qwen_code.base.errors import AuthError
+from qwen_code.base.secret import Secret
+
+__all__ = ["EntraToken", "is_installed"]
+
+_SCOPE = "https://cognitiveservices.azure.com/.default"
+
+
+def is_installed() -> bool:
+    """Whether ``azure-identity`` can be imported, without importing it."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec("azure.identity") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class EntraToken:
+    """Tokens of whoever is signed in to Azure here; ``azure-identity`` caches and renews them."""
+
+    def __init__(self) -> None:
+        self._identity: Any = None
+
+    async def current(self) -> Secret:
+        from azure.identity import DefaultAzureCredential
+
+        self._identity = self._identity or DefaultAzureCredential()
+        try:
+            return Secret(self._identity.get_token(_SCOPE).token)
+        except Exception as error:  # every failure of the chain is one of its own classes
+            raise AuthError(
+                f"Azure did not give a token: {type(error).__name__}",
+                hint="Run az login, or set AZURE_OPENAI_API_KEY.",
+            ) from error
+
+    async def replace(self, rejected: Secret) -> bool:
+        self._identity = None
+        return await self.current() != rejected

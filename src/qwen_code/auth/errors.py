@@ -1,0 +1,22 @@
+"""Errors that only the resolution raises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qwen_code.base.errors import CredentialWithheld
+from qwen_code.base.url import Origin
+
+__all__ = ["EndpointUntrusted"]
+
+
+class EndpointUntrusted(CredentialWithheld):
+    """A project's files chose an endpoint, and the key found is not that project's.
+
+    ``folder`` and ``origin`` are the pairing that the user may trust.
+    """
+
+    def __init__(self, message: str, *, hint: str, folder: Path, origin: Origin) -> None:
+        super().__init__(message, hint=hint)
+        self.folder = folder
+        self.origin = origin

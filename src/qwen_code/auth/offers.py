@@ -1,0 +1,134 @@
+"""What each place offers for a field, in precedence order, before anything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from qwen_code.auth.types import Candidate, FieldTrace, Status
+from qwen_code.base.secret import Secret
+from qwen_code.config.environment import Environment
+from qwen_code.config.settings import Settings
+from qwen_code.config.values import Source, SourceKind
+
+__all__ = [
+    "Offer",
+    "ProviderEntry",
+    "environment_offers",
+    "provider_entries",
+    "settings_offers",
+    "trace",
+]
+
+_ENVIRONMENT_TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A value that somebody set. ``status`` is ``None`` while nothing speaks against it."""
+
+    text: str
+    source: Source
+    status: Status | None = None
+    reason: str = ""
+
+    def refused(self, status: Status, reason: str) -> Offer:
+        """This offer, set aside."""
+        return msgspec.structs.replace(self, status=status, reason=reason)
+
+
+class ProviderEntry(msgspec.Struct, frozen=True):
+    """One model of ``modelProviders`` in settings that speaks the OpenAI protocol."""
+
+    model: str
+    source: Source
+    base_url: str | None = None
+    env_key: str | None = None
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    extra_body: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def environment_offers(environment: Environment, names: Sequence[str]) -> list[Offer]:
+    """Every candidate of ``names``: by place first, and inside one place in the order of names."""
+    found = [_from_environment(c) for name in names for c in environment.candidates(name)]
+    return [offer for tier in _ENVIRONMENT_TIERS for offer in found if offer.source.kind is tier]
+
+
+def _from_environment(candidate: Any) -> Offer:
+    status = None if candidate.status == "usable" else Status(candidate.status)
+    return Offer(candidate.value.text, candidate.value.source, status, candidate.reason)
+
+
+def settings_offers(settings: Settings, key: str) -> list[Offer]:
+    """Every layer's text for one dotted settings key, highest first."""
+    offers = []
+    for candidate in settings.lookup(key):
+        if not isinstance(candidate.value, str):
+            continue
+        offer = Offer(candidate.value.strip(), candidate.source)
+        if candidate.status == "untrusted":
+            offer = offer.refused(Status.UNTRUSTED, "a project's files may not set this")
+        elif not offer.text:
+            offer = offer.refused(Status.EMPTY, "empty counts as absent")
+        offers.append(offer)
+    return offers
+
+
+def provider_entries(settings: Settings) -> list[ProviderEntry]:
+    """The usable entries of ``modelProviders``, highest layer first, in the order written."""
+    protocols: dict[str, object] = {}
+    for candidate in settings.lookup("providerProtocol"):
+        if isinstance(candidate.value, dict):
+            protocols = {**candidate.value, **protocols}
+    entries = []
+    for candidate in settings.lookup("modelProviders"):
+        providers = candidate.value if isinstance(candidate.value, dict) else {}
+        for provider, models in providers.items():
+            if protocols.get(provider, provider) == "openai" and isinstance(models, list):
+                entries += [e for m in models if (e := _entry(provider, m, candidate.source))]
+    return entries
+
+
+def _entry(provider: str, model: object, source: Source) -> ProviderEntry | None:
+    if not isinstance(model, dict) or not isinstance(model.get("id"), str):
+        return None
+    generation = model.get("generationConfig")
+    generation = generation if isinstance(generation, dict) else {}
+    headers, body, sampling = (
+        part if isinstance(part := generation.get(key), dict) else {}
+        for key in ("customHeaders", "extra_body", "samplingParams")
+    )
+    return ProviderEntry(
+        model["id"],
+        msgspec.structs.replace(source, name=f"modelProviders.{provider}[{model['id']}]"),
+        _text(model.get("baseUrl")),
+        _text(model.get("envKey")),
+        {
+            name.lower(): text
+            for name, text in headers.items()
+            if isinstance(text, str) and name.lower() not in ("authorization", "api-key")
+        },
+        {**sampling, **body},
+    )
+
+
+def _text(value: object) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def trace(
+    field: str, offers: Iterable[Offer], rule: str, *, secret: bool = False
+) -> tuple[Offer | None, FieldTrace]:
+    """Take the first offer that nothing speaks against, and tell what became of each."""
+    chosen: Offer | None = None
+    candidates = []
+    for offer in offers:
+        status, reason = offer.status, offer.reason
+        if status is None and chosen is None:
+            chosen, status = offer, Status.CHOSEN
+        elif status is None:
+            status, reason = Status.SHADOWED, f"{chosen.source} comes first" if chosen else ""
+        shown = offer.text if not secret else Secret(offer.text).masked if offer.text else ""
+        candidates.append(Candidate(shown, offer.source, status, reason))
+    return chosen, FieldTrace(field, tuple(candidates), rule)

@@ -1,0 +1,190 @@
+"""Which connection to use, and why: one pure function over what was gathered.
+
+Nothing here reads a file, the environment or a clock. The same inputs always give the same
+`Resolution`, whose trace holds every candidate of every field.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from qwen_code.auth.api import ApiInputs, ApiResolution, resolve_api
+from qwen_code.auth.offers import Offer, settings_offers, trace
+from qwen_code.auth.types import (
+    Connection,
+    FieldTrace,
+    Method,
+    Resolution,
+    Status,
+)
+from qwen_code.base.errors import AuthError, ConfigError, CredentialMissing, QwenError
+from qwen_code.config.values import Source, SourceKind
+
+__all__ = ["Inputs", "resolve"]
+
+_METHODS = tuple(method.value for method in Method)
+LOCAL_BASE_URL = "http://127.0.0.1"
+"""Stands for the embedded model until it runs and has a port."""
+
+
+class Inputs(msgspec.Struct, frozen=True):
+    """Everything the decision depends on. ``interactive`` means: a person is at a terminal."""
+
+    api: ApiInputs
+    auth_type: str | None = None
+    interactive: bool = False
+    has_stored_sign_in: bool = False
+
+
+def resolve(inputs: Inputs) -> Resolution:
+    """Choose method, endpoint, key and model. Never raises: an error is part of the result."""
+    api = resolve_api(inputs.api)
+    try:
+        method, method_trace, notices = _choose_method(inputs, api)
+        connection = _connect(method, inputs, api)
+    except QwenError as error:
+        failed = _method_trace(inputs, api)[1]
+        return Resolution(None, error, (failed, *api.fields), api.notices)
+    return Resolution(
+        connection,
+        None,
+        (method_trace, *api.fields),
+        (*notices, *api.notices) if method is Method.OPENAI else notices,
+        api.announcements if method is Method.OPENAI else (),
+    )
+
+
+def _connect(method: Method, inputs: Inputs, api: ApiResolution) -> Connection:
+    if method is Method.OPENAI:
+        if api.connection is None:
+            assert api.error is not None
+            raise api.error
+        return api.connection
+    if method is Method.LOCAL:
+        model = inputs.api.flags.model
+        return Connection(
+            method,
+            "local",
+            LOCAL_BASE_URL,
+            Source(SourceKind.DEFAULT, "the embedded model"),
+            model=model,
+            model_source=Source(SourceKind.FLAG, "--model") if model else None,
+        )
+    raise CredentialMissing(
+        "the Qwen OAuth sign-in is not part of this version yet",
+        hint="Use an API key (qwen auth login) or the embedded model (--auth-type local).",
+    )
+
+
+def _choose_method(
+    inputs: Inputs, api: ApiResolution
+) -> tuple[Method, FieldTrace, tuple[str, ...]]:
+    chosen, field = _method_trace(inputs, api)
+    _check_enforced(inputs)
+    if chosen is None:
+        raise missing(api, interactive=inputs.interactive)
+    notices: tuple[str, ...] = ()
+    if (
+        chosen.source.name in (_API_CONFIGURED, _STORED_SIGN_IN)
+        and api.connection is not None
+        and inputs.has_stored_sign_in
+    ):
+        pin = "Pin one with --auth-type, or security.auth.selectedType in settings.json."
+        notices = (f"Two ways to sign in are set up; using {chosen.text}. {pin}",)
+    return Method(chosen.text), field, notices
+
+
+_API_CONFIGURED = "an OpenAI-compatible API is configured"
+_STORED_SIGN_IN = "a stored sign-in"
+
+
+def _method_trace(inputs: Inputs, api: ApiResolution) -> tuple[Offer | None, FieldTrace]:
+    settings = inputs.api.settings
+    flag = _flag_offers(inputs)
+    enforced = [_known(o) for o in settings_offers(settings, "security.auth.enforcedType")]
+    saved = [_known(o) for o in settings_offers(settings, "security.auth.selectedType")]
+    configured = api.connection is not None or not isinstance(api.error, CredentialMissing)
+    by_api = [_offer(Method.OPENAI, _API_CONFIGURED)] if configured else []
+    stored = [_offer(Method.QWEN_OAUTH, _STORED_SIGN_IN)] if inputs.has_stored_sign_in else []
+    if inputs.interactive:
+        rule = "flag, enforced type, saved choice, configured API, stored sign-in, else ask"
+        order = [*flag, *enforced, *saved, *by_api, *stored]
+    else:
+        rule = "flag, enforced type, configured API, saved choice, stored sign-in, else exit 41"
+        order = [*flag, *enforced, *by_api, *saved, *stored]
+    return trace("method", order, rule)
+
+
+def _flag_offers(inputs: Inputs) -> list[Offer]:
+    flags = inputs.api.flags
+    if inputs.auth_type:
+        return [_offer(inputs.auth_type, "--auth-type", SourceKind.FLAG)]
+    if flags.api_key or flags.base_url or flags.provider:
+        return [_offer(Method.OPENAI, "--api-key, --base-url or --provider", SourceKind.FLAG)]
+    if flags.profile:
+        profile = inputs.api.profiles.profiles.get(flags.profile)
+        return (
+            [_offer(profile.method, f"--profile {flags.profile}", SourceKind.FLAG)]
+            if profile
+            else []
+        )
+    return []
+
+
+def _offer(text: str, name: str, kind: SourceKind = SourceKind.DEFAULT) -> Offer:
+    return Offer(text, Source(kind, name))
+
+
+def _known(offer: Offer) -> Offer:
+    if offer.status is None and offer.text not in _METHODS:
+        return offer.refused(Status.EXCLUDED, f"not one of {', '.join(_METHODS)}")
+    return offer
+
+
+def _check_enforced(inputs: Inputs) -> None:
+    enforced = settings_offers(inputs.api.settings, "security.auth.enforcedType")
+    wanted = next((o for o in enforced if o.status is None), None)
+    if wanted is None:
+        return
+    if wanted.text not in _METHODS:
+        raise ConfigError(
+            f"{wanted.source} enforces the method {wanted.text!r}, which does not exist",
+            hint=f"There are: {', '.join(_METHODS)}.",
+        )
+    for flag in _flag_offers(inputs):
+        if flag.text != wanted.text:
+            raise ConfigError(
+                f"{flag.source.name} asks for {flag.text}, "
+                f"but {wanted.source} allows only {wanted.text}",
+                hint="Leave the flag out, or ask whoever keeps that settings file.",
+            )
+
+
+def missing(api: ApiResolution, *, interactive: bool) -> AuthError:
+    """The error of a run that has nothing to sign in with, as one screen of text."""
+    if api.error is not None and api.empty:
+        empty = "".join(
+            f"\n  note: {offer.source} is empty, which counts as not set" for offer in api.empty
+        )
+    else:
+        empty = ""
+    return CredentialMissing(
+        "no way to reach a model is configured." + empty,
+        hint=_SET_UP if not interactive else "Run: qwen auth login",
+    )
+
+
+_SET_UP = """\
+Set an API key of any OpenAI-compatible provider, in the environment or a file:
+
+  export LLAMA_API_KEY="your key"
+  export LLAMA_API_BASE_URL="https://…/v1"   (optional; default https://api.openai.com/v1)
+  export LLAMA_API_MODEL="a model's name"    (optional)
+
+The same lines without "export" may stand in .qwen/.env or .env of the project,
+or in ~/.qwen/.env for every project. Or, once, in a terminal:
+
+  qwen auth login
+
+Without any account: qwen local pull, then qwen --auth-type local.
+What was looked at, and why nothing was taken: qwen auth explain"""

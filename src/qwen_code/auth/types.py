@@ -1,0 +1,147 @@
+"""The nouns of authentication: method, credential, connection, and how they were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from qwen_code.base.errors import QwenError
+from qwen_code.base.secret import Secret
+from qwen_code.base.url import Origin
+from qwen_code.config.values import Source
+
+__all__ = [
+    "Announcement",
+    "Candidate",
+    "Connection",
+    "CredentialSource",
+    "FieldTrace",
+    "HeaderStyle",
+    "Method",
+    "Resolution",
+    "Status",
+]
+
+
+class Method(StrEnum):
+    """A way to get access, in the order in which they are offered."""
+
+    QWEN_OAUTH = "qwen-oauth"
+    OPENAI = "openai"
+    LOCAL = "local"
+
+
+class HeaderStyle(StrEnum):
+    """How a credential is written into a request."""
+
+    BEARER = "authorization"
+    API_KEY = "api-key"
+
+
+class Status(StrEnum):
+    """What became of a candidate."""
+
+    CHOSEN = "chosen"
+    SHADOWED = "shadowed"
+    EMPTY = "empty"
+    EXCLUDED = "excluded"
+    UNTRUSTED = "untrusted"
+    WITHHELD = "withheld"
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One place that offered a value. ``shown`` is safe to print: secrets are masked in it."""
+
+    shown: str
+    source: Source
+    status: Status
+    reason: str = ""
+
+
+class FieldTrace(msgspec.Struct, frozen=True):
+    """Every candidate of one field, highest precedence first, and the rule that decided."""
+
+    field: str
+    candidates: tuple[Candidate, ...]
+    rule: str
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The candidate that was taken, if any."""
+        return next((c for c in self.candidates if c.status is Status.CHOSEN), None)
+
+
+class CredentialSource(Protocol):
+    """Where a key or token comes from while requests are being signed."""
+
+    async def current(self) -> Secret:
+        """The credential to sign with now.
+
+        Raises:
+            AuthError: there is none (any more).
+        """
+
+    async def replace(self, rejected: Secret) -> bool:
+        """Told that the server answered 401 to ``rejected``: is there another one now?"""
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """Everything a client needs to reach a model, ready to use.
+
+    ``base_url`` has no trailing slash. ``model`` is ``None`` where nothing names one; then the
+    endpoint is asked. ``credential`` is ``None`` for a server on this machine that wants none.
+    """
+
+    method: Method
+    provider: str
+    base_url: str
+    base_url_source: Source
+    model: str | None = None
+    model_source: Source | None = None
+    credential: CredentialSource | None = None
+    credential_source: Source | None = None
+    credential_shown: str = ""
+    header_style: HeaderStyle = HeaderStyle.BEARER
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
+    deployment_in_path: bool = False
+    extra_body: Mapping[str, object] = msgspec.field(default_factory=dict)
+    profile: str | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """The only origin that may receive the credential."""
+        return Origin.of(self.base_url)
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """A line that the user reads once for a folder and origin, and not with every run."""
+
+    folder: Path
+    origin: Origin
+    text: str
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """How the connection was chosen, as data. Exactly one of the first two is set."""
+
+    connection: Connection | None
+    error: QwenError | None
+    fields: tuple[FieldTrace, ...]
+    notices: tuple[str, ...] = ()
+    announcements: tuple[Announcement, ...] = ()
+
+    def require(self) -> Connection:
+        """The connection.
+
+        Raises:
+            QwenError: why there is none.
+        """
+        if self.connection is None:
+            assert self.error is not None
+            raise self.error
+        return self.connection

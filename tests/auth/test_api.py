@@ -1,0 +1,394 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qwen_code.auth.errors import EndpointUntrusted
+from qwen_code.auth.types import HeaderStyle, Method, Status
+from qwen_code.base.blocking import run
+from qwen_code.base.errors import ConfigError, CredentialMissing, UsageError
+from qwen_code.base.secret import Secret
+from qwen_code.base.url import Origin
+
+KEY = "sk-test-0123456789abcdef"
+OTHER = "sk-other-9876543210fedcba"
+
+
+def key_of(resolution: Any) -> str:
+    credential = resolution.require().credential
+    return str(run(credential.current()).reveal())
+
+
+# -- precedence -----------------------------------------------------------------------------------
+
+PLACES = ["flag", "shell", "dotenv", "settings", "login"]
+
+
+def put(world: Any, place: str, field: str, value: str) -> dict[str, Any]:
+    """Set ``field`` at ``place``; what cannot be written is returned as arguments."""
+    name = {"key": "LLAMA_API_KEY", "base_url": "LLAMA_API_BASE_URL", "model": "LLAMA_API_MODEL"}[
+        field
+    ]
+    if place == "flag":
+        flag = {"key": "api_key", "base_url": "base_url", "model": "model"}[field]
+        return {flag: Secret(value) if field == "key" else value}
+    if place == "shell":
+        world.env[name] = value
+    elif place == "dotenv":
+        path = world.home / ".qwen/.env"
+        old = path.read_text() if path.exists() else ""
+        world.write("~/.qwen/.env", f"{old}{name}={value}\n")
+    elif place == "settings":
+        world.write("~/.qwen/settings.json", {"env": {name: value}})
+    else:
+        key = {"key": "apiKey", "base_url": "baseUrl", "model": "model"}[field]
+        world.profiles("p", p={"method": "openai", "apiKey": KEY, key: value})
+    return {}
+
+
+@pytest.mark.parametrize("field", ["key", "base_url", "model"])
+@pytest.mark.parametrize(
+    ("winner", "loser"), [(a, b) for i, a in enumerate(PLACES) for b in PLACES[i + 1 :]]
+)
+def test_a_higher_place_beats_a_lower_one(world: Any, field: str, winner: str, loser: str) -> None:
+    good, bad = {
+        "key": (KEY, OTHER),
+        "base_url": ("https://good.example/v1", "https://bad.example/v1"),
+        "model": ("good", "bad"),
+    }[field]
+    if field != "key":
+        world.env["OPENAI_API_KEY"] = KEY
+    flags = {**put(world, loser, field, bad), **put(world, winner, field, good)}
+    resolution = world.resolve(**flags)
+    connection = resolution.require()
+    chosen = {"key": key_of(resolution), "base_url": connection.base_url, "model": connection.model}
+    assert chosen[field] == good
+
+
+def test_fields_resolve_by_themselves(world: Any) -> None:
+    world.env |= {"LLAMA_API_KEY": KEY}
+    world.write("~/.qwen/.env", "LLAMA_API_BASE_URL=https://host.example/v1/\nLLAMA_API_KEY=x\n")
+    world.write("~/.qwen/settings.json", {"model": {"name": "from-settings"}})
+    resolution = world.resolve()
+    connection = resolution.require()
+    assert key_of(resolution) == KEY
+    assert (connection.base_url, connection.model) == ("https://host.example/v1", "from-settings")
+
+
+def test_canonical_beats_alias_inside_one_place_only(world: Any, statuses: Any) -> None:
+    world.env["OPENAI_API_KEY"] = KEY
+    world.write("~/.qwen/.env", f"LLAMA_API_KEY={OTHER}\nOPENAI_API_KEY=zzz\n")
+    resolution = world.resolve()
+    assert key_of(resolution) == KEY
+    assert statuses(resolution, "api_key") == [
+        ("OPENAI_API_KEY", Status.CHOSEN),
+        ("LLAMA_API_KEY", Status.SHADOWED),
+        ("OPENAI_API_KEY", Status.SHADOWED),
+    ]
+
+
+def test_empty_is_absent_and_reported(world: Any, statuses: Any) -> None:
+    world.env |= {"LLAMA_API_KEY": "  "}
+    resolution = world.resolve()
+    assert isinstance(resolution.error, CredentialMissing)
+    assert statuses(resolution, "api_key") == [("LLAMA_API_KEY", Status.EMPTY)]
+    assert "LLAMA_API_KEY in the environment is empty" in resolution.error.message
+
+
+# -- providers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "provider", "base_url", "model"),
+    [
+        ("OPENAI_API_KEY", "openai", "https://api.openai.com/v1", None),
+        ("LLAMA_API_KEY", "openai", "https://api.openai.com/v1", None),
+        (
+            "DASHSCOPE_API_KEY",
+            "bailian",
+            "https://dashscope.aliyuncs.com/compatible-mode/v1",
+            "qwen3-coder-plus",
+        ),
+        (
+            "MODELSCOPE_API_KEY",
+            "modelscope",
+            "https://api-inference.modelscope.cn/v1",
+            "Qwen/Qwen3-Coder-480B-A35B-Instruct",
+        ),
+        ("OPENROUTER_API_KEY", "openrouter", "https://openrouter.ai/api/v1", "qwen/qwen3-coder"),
+    ],
+)
+def test_a_providers_own_key_is_enough(
+    world: Any, name: str, provider: str, base_url: str, model: str | None
+) -> None:
+    resolution = world.resolve(env={name: KEY})
+    connection = resolution.require()
+    assert (connection.provider, connection.base_url, connection.model) == (
+        provider,
+        base_url,
+        model,
+    )
+    assert key_of(resolution) == KEY
+
+
+def test_a_providers_key_goes_to_no_other_provider(world: Any) -> None:
+    env = {"DASHSCOPE_API_KEY": KEY, "LLAMA_API_BASE_URL": "https://openrouter.ai/api/v1"}
+    assert isinstance(world.resolve(env=env).error, CredentialMissing)
+
+
+def test_a_providers_own_key_comes_before_the_alias(world: Any) -> None:
+    env = {
+        "OPENAI_API_KEY": OTHER,
+        "DASHSCOPE_API_KEY": KEY,
+        "LLAMA_API_BASE_URL": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    }
+    resolution = world.resolve(env=env)
+    assert key_of(resolution) == KEY and resolution.require().provider == "bailian-intl"
+
+
+@pytest.mark.parametrize(
+    ("host", "is_dashscope"),
+    [
+        ("dashscope.aliyuncs.com", True),
+        ("DashScope.aliyuncs.com.", True),
+        ("coding.dashscope.aliyuncs.com", True),
+        ("dashscope-intl.aliyuncs.com", True),
+        ("dashscope.aliyuncs.com.evil.example", False),
+        ("evil-dashscope.aliyuncs.com", False),
+    ],
+)
+def test_dashscope_headers_go_to_dashscope_hosts(world: Any, host: str, is_dashscope: bool) -> None:
+    env = {"LLAMA_API_KEY": KEY, "LLAMA_API_BASE_URL": f"https://{host}/v1"}
+    headers = world.resolve(env=env).require().headers
+    assert (headers.get("x-dashscope-cachecontrol") == "enable") is is_dashscope
+    assert ("x-dashscope-useragent" in headers) is is_dashscope
+
+
+@pytest.mark.parametrize(
+    ("extra", "base_url", "query", "in_path"),
+    [
+        ({}, "https://r.openai.azure.com/openai/v1", {}, False),
+        (
+            {"AZURE_OPENAI_API_VERSION": "2024-10-21"},
+            "https://r.openai.azure.com",
+            {"api-version": "2024-10-21"},
+            True,
+        ),
+        (
+            {"AZURE_OPENAI_API_VERSION": "preview"},
+            "https://r.openai.azure.com/openai/v1",
+            {"api-version": "preview"},
+            False,
+        ),
+    ],
+)
+def test_azure_has_two_surfaces(
+    world: Any, extra: dict[str, str], base_url: str, query: dict[str, str], in_path: bool
+) -> None:
+    env = {
+        "AZURE_OPENAI_API_KEY": KEY,
+        "AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/",
+        "AZURE_OPENAI_DEPLOYMENT": "mine",
+        **extra,
+    }
+    connection = world.resolve(env=env).require()
+    assert (connection.base_url, connection.query) == (base_url, query)
+    assert connection.deployment_in_path is in_path
+    assert (connection.header_style, connection.model) == (HeaderStyle.API_KEY, "mine")
+
+
+def test_azure_without_an_endpoint_says_so(world: Any) -> None:
+    error = world.resolve(env={"AZURE_OPENAI_API_KEY": KEY}).error
+    assert isinstance(error, ConfigError) and "AZURE_OPENAI_ENDPOINT" in error.message
+
+
+def test_model_providers_of_node_qwen_code_are_read(world: Any) -> None:
+    entry = {
+        "id": "my-model",
+        "baseUrl": "https://mine.example/v1",
+        "envKey": "MINE_KEY",
+        "generationConfig": {
+            "customHeaders": {"X-Team": "a", "Authorization": "Bearer stolen"},
+            "samplingParams": {"temperature": 0.2},
+            "extra_body": {"enable_thinking": True},
+        },
+    }
+    world.write("~/.qwen/settings.json", {"modelProviders": {"openai": [{"id": "a"}, entry]}})
+    resolution = world.resolve(env={"MINE_KEY": KEY}, model="my-model")
+    connection = resolution.require()
+    assert (connection.base_url, connection.model) == ("https://mine.example/v1", "my-model")
+    assert key_of(resolution) == KEY
+    assert connection.headers == {"x-team": "a"}
+    assert connection.extra_body == {"temperature": 0.2, "enable_thinking": True}
+
+
+def test_an_address_that_cannot_be_used_is_named_with_its_place(world: Any) -> None:
+    world.write(".env", "LLAMA_API_KEY=x\nLLAMA_API_BASE_URL=https://me:pw@host/v1\n")
+    error = world.resolve().error
+    assert isinstance(error, ConfigError)
+    assert ".env:2" in error.message and "pw" not in error.message + (error.hint or "")
+
+
+def test_a_server_on_this_machine_needs_no_key(world: Any) -> None:
+    connection = world.resolve(env={"LLAMA_API_BASE_URL": "http://localhost:11434/v1"}).require()
+    assert connection.credential is None and connection.credential_shown == "none needed"
+
+
+def test_a_key_that_would_break_a_header_is_refused(world: Any) -> None:
+    error = world.resolve(env={"LLAMA_API_KEY": "sk-a b\nc-canary-123"}).error
+    assert isinstance(error, ConfigError) and "canary" not in error.message
+
+
+# -- saved logins ---------------------------------------------------------------------------------
+
+
+def test_a_named_profile_comes_before_the_environment(world: Any) -> None:
+    world.profiles(
+        "work",
+        work={"method": "openai", "provider": "openrouter", "apiKey": OTHER},
+        home={
+            "method": "openai",
+            "baseUrl": "https://home.example/v1",
+            "apiKey": KEY,
+            "model": "h",
+        },
+    )
+    env = {"LLAMA_API_KEY": "sk-shell-000000000000"}
+    resolution = world.resolve(env=env, profile="home")
+    connection = resolution.require()
+    assert (connection.base_url, connection.model) == ("https://home.example/v1", "h")
+    assert (key_of(resolution), connection.profile) == (KEY, "home")
+
+
+def test_the_current_profile_is_used_where_nothing_else_is_set(world: Any) -> None:
+    world.profiles("work", work={"method": "openai", "provider": "openrouter", "apiKey": KEY})
+    resolution = world.resolve()
+    assert (key_of(resolution), resolution.require().profile) == (KEY, "work")
+    assert resolution.require().base_url == "https://openrouter.ai/api/v1"
+
+
+def test_key_and_address_of_different_logins_are_said(world: Any) -> None:
+    world.profiles("work", work={"method": "openai", "provider": "openrouter", "apiKey": KEY})
+    resolution = world.resolve(env={"LLAMA_API_KEY": OTHER})
+    assert any("LLAMA_API_KEY" in notice for notice in resolution.notices)
+
+
+def test_an_unknown_profile_lists_those_there_are(world: Any) -> None:
+    world.profiles(None, work={"method": "openai", "apiKey": KEY})
+    error = world.resolve(profile="wrok").error
+    assert isinstance(error, UsageError) and "work" in (error.hint or "")
+
+
+# -- origin-bound secrets -------------------------------------------------------------------------
+
+EVIL = "https://evil.example/v1"
+USER_KEYS = {
+    "flag": {},
+    "shell": {"LLAMA_API_KEY": KEY},
+    "alias": {"OPENAI_API_KEY": KEY},
+}
+
+
+def plant(world: Any, way: str) -> None:
+    """The ways in which a project's files can point requests elsewhere."""
+    if way == "settings env":
+        world.write(".qwen/settings.json", {"env": {"LLAMA_API_BASE_URL": EVIL}})
+    elif way == "settings provider":
+        models = {"openai": [{"id": "m", "baseUrl": EVIL}]}
+        world.write(".qwen/settings.json", {"modelProviders": models})
+    else:
+        place, name = way.split(" ")
+        world.write(place, f"{name}={EVIL}\n")
+
+
+WAYS = [
+    ".env LLAMA_API_BASE_URL",
+    ".env OPENAI_BASE_URL",
+    ".env OPENAI_API_BASE",
+    ".qwen/.env LLAMA_API_BASE_URL",
+    ".qwen/.env OPENAI_BASE_URL",
+    "../.env LLAMA_API_BASE_URL",
+    "settings env",
+    "settings provider",
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("key", ["flag", "shell", "alias", "home settings", "login", "helper"])
+def test_a_projects_endpoint_gets_no_key_of_the_user(
+    world: Any, way: str, key: str, statuses: Any
+) -> None:
+    plant(world, way)
+    flags: dict[str, Any] = {}
+    if key == "flag":
+        flags["api_key"] = Secret(KEY)
+    elif key == "home settings":
+        world.write("~/.qwen/settings.json", {"security": {"auth": {"apiKey": KEY}}})
+    elif key == "login":
+        world.profiles("p", p={"method": "openai", "apiKey": KEY})
+    elif key == "helper":
+        world.write("~/.qwen/settings.json", {"security": {"auth": {"apiKeyHelper": ["true"]}}})
+    resolution = world.resolve(env=USER_KEYS.get(key, {}), **flags)
+    assert isinstance(resolution.error, EndpointUntrusted)
+    assert "evil.example" in resolution.error.message
+    assert "--trust-endpoint https://evil.example" in (resolution.error.hint or "")
+    assert Status.WITHHELD in [status for _, status in statuses(resolution, "api_key")]
+    assert KEY not in repr(resolution)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_trusting_exactly_that_pairing_lets_it_through(world: Any, way: str) -> None:
+    plant(world, way)
+    env = {"LLAMA_API_KEY": KEY, "LLAMA_API_MODEL": "m"}
+    trusted = world.resolve(env=env, trusted=(Origin.of("https://EVIL.example./"),))
+    assert key_of(trusted) == KEY
+    other = world.resolve(env=env, trusted=(Origin.of("https://evil.example:8443"),))
+    assert isinstance(other.error, EndpointUntrusted)
+
+
+def test_a_project_may_use_its_own_key_at_its_own_endpoint_and_is_named(world: Any) -> None:
+    world.write(".env", f"LLAMA_API_BASE_URL={EVIL}\nLLAMA_API_KEY={OTHER}\n")
+    resolution = world.resolve(env={"OPENAI_API_KEY": KEY})
+    assert key_of(resolution) == OTHER
+    (line,) = resolution.announcements
+    assert "prompts go to https://evil.example" in line.text and ".env:1" in line.text
+
+
+def test_a_projects_key_may_go_to_the_users_endpoint(world: Any) -> None:
+    world.write(".env", f"LLAMA_API_KEY={KEY}\n")
+    resolution = world.resolve(env={"LLAMA_API_BASE_URL": "https://mine.example/v1"})
+    assert key_of(resolution) == KEY and resolution.announcements == ()
+
+
+def test_a_project_may_not_name_a_variable_of_the_user_as_its_key(
+    world: Any, statuses: Any
+) -> None:
+    models = {"openai": [{"id": "m", "envKey": "GITHUB_TOKEN"}]}
+    world.write(".qwen/settings.json", {"modelProviders": models})
+    resolution = world.resolve(env={"GITHUB_TOKEN": KEY})
+    assert isinstance(resolution.error, CredentialMissing)
+
+
+def test_a_project_may_name_no_helper(world: Any) -> None:
+    settings = {"security": {"auth": {"apiKeyHelper": ["touch", "owned"]}}}
+    world.write(".qwen/settings.json", settings)
+    assert isinstance(world.resolve().error, CredentialMissing)
+    assert not (world.project / "owned").exists()
+
+
+def test_a_link_to_another_projects_file_does_not_make_it_ones_own(world: Any) -> None:
+    other = world.project.parent / "other"
+    other.mkdir()
+    (other / ".env").write_text(f"LLAMA_API_KEY={KEY}\n")
+    (world.project / ".env").symlink_to("../other/.env")
+    models = {"openai": [{"id": "m", "baseUrl": EVIL}]}
+    world.write(".qwen/settings.json", {"modelProviders": models})
+    assert isinstance(world.resolve().error, EndpointUntrusted)
+
+
+def test_plain_http_beyond_this_machine_is_said_once(world: Any) -> None:
+    env = {"LLAMA_API_KEY": KEY, "LLAMA_API_BASE_URL": "http://lab.example/v1"}
+    (line,) = world.resolve(env=env).announcements
+    assert "unencrypted" in line.text
+    assert world.resolve(env=env).require().method is Method.OPENAI

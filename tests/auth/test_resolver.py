@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qwen_code.auth.types import Method, Status
+from qwen_code.base.errors import ConfigError, CredentialMissing, ExitCode
+
+KEY = "sk-test-0123456789abcdef"
+
+
+def saved(world: Any, method: str) -> None:
+    world.write("~/.qwen/settings.json", {"security": {"auth": {"selectedType": method}}})
+
+
+def test_the_flag_decides(world: Any) -> None:
+    saved(world, "openai")
+    world.env["LLAMA_API_KEY"] = KEY
+    assert world.resolve(auth_type="local").require().method is Method.LOCAL
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_an_enforced_type_comes_next_and_a_conflict_is_an_error(
+    world: Any, interactive: bool
+) -> None:
+    world.write("~/.qwen/settings.json", {"security": {"auth": {"enforcedType": "local"}}})
+    world.env["LLAMA_API_KEY"] = KEY
+    assert world.resolve(interactive=interactive).require().method is Method.LOCAL
+    error = world.resolve(auth_type="openai", interactive=interactive).error
+    assert isinstance(error, ConfigError) and "allows only local" in error.message
+    assert isinstance(world.resolve(base_url="https://x.example/v1").error, ConfigError)
+
+
+def test_an_enforced_type_that_does_not_exist_is_an_error(world: Any) -> None:
+    world.write("~/.qwen/settings.json", {"security": {"auth": {"enforcedType": "gemini"}}})
+    error = world.resolve().error
+    assert isinstance(error, ConfigError) and "settings.json" in error.message
+
+
+def test_at_a_terminal_the_saved_choice_comes_before_a_configured_api(world: Any) -> None:
+    saved(world, "local")
+    world.env["LLAMA_API_KEY"] = KEY
+    assert world.resolve(interactive=True).require().method is Method.LOCAL
+
+
+def test_without_a_terminal_a_configured_api_comes_before_the_saved_choice(world: Any) -> None:
+    saved(world, "local")
+    assert world.resolve().require().method is Method.LOCAL
+    world.env["LLAMA_API_KEY"] = KEY
+    assert world.resolve().require().method is Method.OPENAI
+
+
+def test_a_project_cannot_choose_the_method(world: Any, statuses: Any) -> None:
+    world.write(".qwen/settings.json", {"security": {"auth": {"selectedType": "local"}}})
+    resolution = world.resolve()
+    assert isinstance(resolution.error, CredentialMissing)
+    assert statuses(resolution, "method") == [("security.auth.selectedType", Status.UNTRUSTED)]
+
+
+def test_a_saved_method_of_another_program_is_passed_over(world: Any, statuses: Any) -> None:
+    saved(world, "gemini")
+    world.env["LLAMA_API_KEY"] = KEY
+    resolution = world.resolve(interactive=True)
+    assert resolution.require().method is Method.OPENAI
+    assert statuses(resolution, "method")[0] == ("security.auth.selectedType", Status.EXCLUDED)
+
+
+def test_a_key_or_address_on_the_command_line_means_the_api(world: Any) -> None:
+    saved(world, "local")
+    resolution = world.resolve(interactive=True, base_url="http://127.0.0.1:1/v1")
+    assert resolution.require().method is Method.OPENAI
+
+
+def test_nothing_at_all_is_exit_41_with_the_way_out(world: Any) -> None:
+    error = world.resolve().error
+    assert isinstance(error, CredentialMissing) and error.exit_code == ExitCode.AUTHENTICATION
+    for needed in (
+        "LLAMA_API_KEY",
+        "LLAMA_API_BASE_URL",
+        "LLAMA_API_MODEL",
+        ".qwen/.env",
+        "qwen auth login",
+    ):
+        assert needed in (error.hint or "")
+
+
+def test_two_usable_methods_are_said_unless_one_is_pinned(world: Any) -> None:
+    world.write("~/.qwen/oauth_creds.json", {"access_token": "t"})
+    world.env["LLAMA_API_KEY"] = KEY
+    assert "Two ways" in world.resolve().notices[0]
+    assert world.resolve(auth_type="openai").notices == ()
+    saved(world, "openai")
+    assert world.resolve(interactive=True).notices == ()
+
+
+def test_an_error_still_carries_the_whole_trace(world: Any) -> None:
+    world.env["LLAMA_API_BASE_URL"] = "https://host.example/v1"
+    resolution = world.resolve()
+    assert resolution.connection is None
+    assert [field.field for field in resolution.fields] == ["method", "base_url", "api_key"]
+
+
+def test_a_broken_address_of_the_user_is_its_own_error(world: Any) -> None:
+    world.env |= {"LLAMA_API_KEY": KEY, "LLAMA_API_BASE_URL": "host/v1"}
+    assert isinstance(world.resolve().error, ConfigError)
+
+
+def test_the_model_flag_names_the_local_model(world: Any) -> None:
+    assert world.resolve(auth_type="local", model="large").require().model == "large"
+    world.env["LLAMA_API_MODEL"] = "gpt"
+    assert world.resolve(auth_type="local").require().model is None
