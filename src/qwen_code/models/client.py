@@ -1,0 +1,223 @@
+"""One model at one endpoint: ask, retry what can be retried, give the answer as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from qwen_code.base.clock import Clock
+from qwen_code.base.errors import QwenError, TransportError
+from qwen_code.base.http import AuthFlow, HttpClient, Response
+from qwen_code.base.log import debug
+from qwen_code.base.retry import RetryPolicy
+from qwen_code.models.error_wire import error_from
+from qwen_code.models.errors import (
+    BadAnswer,
+    BadRequest,
+    RateLimited,
+    ServerFailed,
+    UnknownModel,
+)
+from qwen_code.models.events import Cut, Event, Finished, Retrying
+from qwen_code.models.openai_wire import (
+    Endpoint,
+    Message,
+    chat_request,
+    model_ids,
+    models_request,
+)
+from qwen_code.models.stream import ChatDecoder, StreamFailed, decode_completion
+
+__all__ = ["ModelClient"]
+
+_MOST_LISTED_MODELS = 20
+
+
+class ModelClient:
+    """A client of one endpoint.
+
+    What it learns of the server (that it knows no ``stream_options``, or does not stream) it
+    keeps for the next request. ``rate_limits`` holds the last ``x-ratelimit-*`` headers.
+    """
+
+    def __init__(
+        self,
+        http: HttpClient,
+        endpoint: Endpoint,
+        *,
+        auth: AuthFlow | None,
+        clock: Clock,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.rate_limits: Mapping[str, str] = {}
+        self._http = http
+        self._auth = auth
+        self._clock = clock
+        self._retry = retry or RetryPolicy()
+        self._stream = True
+        self._include_usage = True
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> AsyncGenerator[list[Event], None]:
+        """The answer, as lists of the events that arrived together.
+
+        Retries happen only while nothing of the answer has been given out; each is announced by
+        `Retrying` before its wait. Afterwards a broken connection ends in `Cut`.
+
+        Raises:
+            QwenError: there is no answer; the classes of ``models.errors`` say why.
+        """
+        attempt = 1
+        while True:
+            given = False
+            try:
+                async with aclosing(self._attempt(messages, tools)) as answer:
+                    async for events in answer:
+                        given = True
+                        yield events
+                return
+            except QwenError as error:
+                wait_s = None if given else self._wait_before(attempt + 1, error)
+                if wait_s is None:
+                    raise await self._explained(error) from None
+                attempt += 1
+                yield [Retrying(attempt, wait_s, error.message)]
+                await self._clock.sleep(wait_s)
+
+    async def models(self) -> list[str]:
+        """The models that the endpoint offers, by name.
+
+        Raises:
+            QwenError: it does not say.
+        """
+        response = await self._http.send(models_request(self.endpoint), self._auth)
+        body = await response.read()
+        if response.status != 200:
+            raise self._error(response, body)
+        names = model_ids(body)
+        if names is None:
+            raise BadAnswer(
+                f"{self.endpoint.base_url}/models does not list models",
+                hint="Name one with -m, or as LLAMA_API_MODEL.",
+            )
+        return names
+
+    async def _attempt(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None
+    ) -> AsyncGenerator[list[Event], None]:
+        response = await self._open(messages, tools)
+        try:
+            async with aclosing(self._read(response)) as answer:
+                async for events in answer:
+                    yield events
+        finally:
+            response.close()
+
+    async def _open(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None
+    ) -> Response:
+        """The head of a good answer; learns on the way what this server does not take."""
+        while True:
+            request = chat_request(
+                self.endpoint,
+                messages,
+                tools,
+                stream=self._stream,
+                include_usage=self._include_usage,
+            )
+            response = await self._http.send(request, self._auth)
+            limits = {n: v for n, v in response.headers.items() if n.startswith("x-ratelimit")}
+            self.rate_limits = limits or self.rate_limits
+            if response.status == 200:
+                return response
+            error = self._error(response, await response.read())
+            if not self._learn(error):
+                raise error
+
+    def _learn(self, error: QwenError) -> bool:
+        """Whether ``error`` is about a part of the request that can be left out from now on."""
+        if not isinstance(error, BadRequest):
+            return False
+        about = f"{error.parameter or ''} {error.message}"
+        if self._include_usage and "stream_options" in about:
+            self._include_usage = False
+        elif self._stream and (error.parameter == "stream" or "stream" in error.message.lower()):
+            self._stream = False
+        else:
+            return False
+        debug("learned", stream=self._stream, include_usage=self._include_usage)
+        return True
+
+    def _wait_before(self, attempt: int, error: QwenError) -> float | None:
+        if not error.retryable:
+            return None
+        asked = error.retry_after_s if isinstance(error, RateLimited | ServerFailed) else None
+        return self._retry.wait_before(attempt, retry_after_s=asked)
+
+    async def _read(self, response: Response) -> AsyncGenerator[list[Event], None]:
+        if "event-stream" not in response.headers.get("content-type", "event-stream"):
+            body = await response.read(16 << 20)
+            try:
+                yield decode_completion(body, self.endpoint.model)
+            except StreamFailed as failed:
+                raise self._error_in_stream(failed) from None
+            except BadAnswer:
+                # Some servers stream and call it text/plain: the body tells.
+                yield _decode_whole_stream(body, self.endpoint.model)
+            return
+        decoder = ChatDecoder(self.endpoint.model)
+        given = False
+        try:
+            while (chunk := await response.read_chunk()) is not None:
+                if events := decoder.feed(chunk):
+                    given = True
+                    yield events
+            events = decoder.close()
+        except TransportError as error:
+            if not given:
+                raise
+            yield [Cut(error.message)]
+            return
+        except StreamFailed as failed:
+            raise self._error_in_stream(failed) from None
+        if not given and not any(isinstance(event, Finished) for event in events):
+            raise ServerFailed(
+                f"{self.endpoint.base_url} closed the connection without an answer",
+                hint="Try again; if it stays so, check the base URL.",
+                code=None,
+            )
+        yield events
+
+    def _error(self, response: Response, body: bytes) -> QwenError:
+        return error_from(
+            response.status, response.headers, body, endpoint=self.endpoint, now=self._clock.now()
+        )
+
+    def _error_in_stream(self, failed: StreamFailed) -> QwenError:
+        return error_from(500, {}, failed.body, endpoint=self.endpoint, now=self._clock.now())
+
+    async def _explained(self, error: QwenError) -> QwenError:
+        """An unknown model is easier to mend with the list of those that are known."""
+        if not isinstance(error, UnknownModel):
+            return error
+        try:
+            names = await self.models()
+        except QwenError:
+            return error
+        from difflib import get_close_matches  # only for this mistake
+
+        near = get_close_matches(self.endpoint.model, names, n=3, cutoff=0.4)
+        listed = [*near, *(name for name in names if name not in near)][:_MOST_LISTED_MODELS]
+        more = len(names) - len(listed)
+        hint = (
+            f"There are: {', '.join(listed)}{f', and {more} more' if more else ''}.\n{error.hint}"
+        )
+        return UnknownModel(error.message, hint=hint, code=error.code, available=names)
+
+
+def _decode_whole_stream(body: bytes, model: str) -> list[Event]:
+    decoder = ChatDecoder(model)
+    return [*decoder.feed(body), *decoder.close()]

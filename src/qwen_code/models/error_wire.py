@@ -1,0 +1,219 @@
+"""Which of our errors an error answer is. Codes decide; words only where there is no code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from qwen_code.base.errors import CredentialRejected, QwenError
+from qwen_code.base.retry import parse_retry_after
+from qwen_code.base.secret import redact
+from qwen_code.models.errors import (
+    AccessDenied,
+    BadAnswer,
+    BadRequest,
+    ContextLengthExceeded,
+    QuotaExhausted,
+    RateLimited,
+    ServerFailed,
+    UnknownModel,
+)
+from qwen_code.models.openai_wire import Endpoint
+
+__all__ = ["WireError", "error_from", "parse_error"]
+
+_MOST_MESSAGE_LENGTH = 500
+
+_EXHAUSTED_CODES = {
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "quota_exceeded",
+    "quotaexceeded",
+    "insufficient_balance",
+    "insufficient_credits",
+    "arrearage",
+    "access_terminated",
+    "throttling.allocationquota",
+    "allocationquota.freetieronly",
+    "freetieronly",
+}
+_CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
+_MODEL_CODES = {"model_not_found", "modelnotfound", "model_not_supported", "deploymentnotfound"}
+_EXHAUSTED_WORDS = re.compile(
+    r"free (allocated|tier) quota|quota (has been |is )?(exceeded|exhausted|used up)"
+    r"|insufficient (quota|balance|credit)|exceeded your current quota|billing",
+    re.IGNORECASE,
+)
+_CONTEXT_WORDS = re.compile(
+    r"context (length|size|window)|maximum context|input length|prompt is too long", re.IGNORECASE
+)
+_MODEL_WORDS = re.compile(
+    r"model\b.*\b(not (found|exist|supported)|unknown|does not exist)", re.IGNORECASE
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+
+
+class WireError(msgspec.Struct, frozen=True):
+    """What an error body says, whatever its shape. ``code`` is lower case."""
+
+    message: str = ""
+    code: str = ""
+    parameter: str = ""
+
+
+def parse_error(body: bytes) -> WireError | None:
+    """The error in ``body``; ``None`` where it is not JSON or holds no error.
+
+    Known shapes: ``{"error": {"message", "code", "type", "param"}}`` (OpenAI, Azure, llama.cpp),
+    ``{"error": "text"}``, ``{"code", "message"}`` (DashScope), ``{"object": "error", …}`` (vLLM),
+    ``{"detail": …}`` (FastAPI), ``{"errors": {"message"}}`` (ModelScope), and lists of these.
+    """
+    try:
+        raw: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+    if isinstance(raw, list) and raw:
+        raw = raw[0]
+    if not isinstance(raw, dict):
+        return None
+    inner: Any = raw.get("error") or raw.get("errors") or raw
+    if isinstance(inner, str):
+        inner = {"message": inner}
+    elif isinstance(inner, list):
+        inner = inner[0] if inner and isinstance(inner[0], dict) else {}
+    if not isinstance(inner, dict):
+        return None
+    said: Any = inner.get("message") or inner.get("detail") or inner.get("msg") or ""
+    message = said if isinstance(said, str) else msgspec.json.encode(said).decode()
+    codes = (inner.get("code"), inner.get("type"), raw.get("code"))
+    code = next((c for c in codes if isinstance(c, str) and c and not c.isdigit()), "")
+    if not (message or code):
+        return None
+    parameter = inner.get("param")
+    return WireError(message, code.lower(), parameter if isinstance(parameter, str) else "")
+
+
+def error_from(
+    status: int, headers: Mapping[str, str], body: bytes, *, endpoint: Endpoint, now: float
+) -> QwenError:
+    """The error that an answer with this status means. ``now`` is seconds since the epoch."""
+    wire = parse_error(body)
+    if 300 <= status < 400:
+        return _redirected(status, headers, endpoint)
+    said = _clean(wire.message or wire.code) if wire else ""
+    if wire is None:
+        wire = WireError()
+        if status < 500 and status not in (401, 403, 429):
+            return _not_the_api(status, body, endpoint)
+    retry_after_s = parse_retry_after(headers.get("retry-after"), now=now)
+    code = wire.code or None
+    if _is_exhausted(status, wire):
+        return QuotaExhausted(
+            f"the quota of this account is used up: {said}" if said else "the quota is used up",
+            hint="Top it up at the provider, or use another: qwen auth list, qwen --profile NAME",
+            code=code,
+        )
+    if status == 401:
+        return CredentialRejected(
+            f"the server refused the key: {said}" if said else "the server refused the key",
+            hint="See which key was used: qwen auth status. Give another: qwen auth login",
+            code=code,
+        )
+    if status == 429:
+        return RateLimited(
+            f"too many requests for now: {said}" if said else "too many requests for now",
+            retry_after_s=retry_after_s,
+            hint=_wait_hint(retry_after_s),
+            code=code,
+        )
+    if status >= 500:
+        return ServerFailed(
+            f"the server failed ({status}){f': {said}' if said else ''}",
+            hint="It is not your fault. Try again in a while.",
+            code=code,
+            retry_after_s=retry_after_s,
+        )
+    return _refused(status, wire, said, endpoint)
+
+
+def _refused(status: int, wire: WireError, said: str, endpoint: Endpoint) -> QwenError:
+    code = wire.code or None
+    if wire.code in _CONTEXT_CODES or (
+        status in (400, 413) and _CONTEXT_WORDS.search(wire.message)
+    ):
+        return ContextLengthExceeded(
+            f"the conversation is longer than the model can read: {said}",
+            hint="Start anew, or give it less at once.",
+            code=code,
+        )
+    if wire.code in _MODEL_CODES or (status in (400, 404) and _MODEL_WORDS.search(wire.message)):
+        return UnknownModel(
+            f"there is no model {endpoint.model!r} at {endpoint.base_url}",
+            hint="Name another with -m, or as LLAMA_API_MODEL.",
+            code=code,
+        )
+    if status == 404:
+        return _not_the_api(status, b"", endpoint)
+    if status == 403:
+        return AccessDenied(
+            f"the key is known, but not allowed to do this: {said}",
+            hint="Check what the key may do, and whether the model is open to your account.",
+            code=code,
+        )
+    return BadRequest(
+        f"the server does not accept the request ({status}): {said}",
+        hint=None,
+        code=code,
+        parameter=wire.parameter or None,
+    )
+
+
+def _is_exhausted(status: int, wire: WireError) -> bool:
+    if status == 402 or wire.code in _EXHAUSTED_CODES:
+        return True
+    has_telling_code = wire.code.startswith("throttling") or "rate_limit" in wire.code
+    return (
+        status in (403, 429)
+        and not has_telling_code
+        and bool(_EXHAUSTED_WORDS.search(wire.message))
+    )
+
+
+def _redirected(status: int, headers: Mapping[str, str], endpoint: Endpoint) -> BadAnswer:
+    location = _clean(headers.get("location", "")) or "nowhere"
+    return BadAnswer(
+        f"{endpoint.base_url} redirects to {location} ({status}), which is not followed: "
+        "your key goes only where you sent it",
+        hint="If that is the right address, set it as LLAMA_API_BASE_URL.",
+    )
+
+
+def _not_the_api(status: int, body: bytes, endpoint: Endpoint) -> BadAnswer:
+    start = _clean(body[:120].decode("utf-8", "replace"))
+    lacks_version = not endpoint.base_url.rstrip("/").endswith(("/v1", "/v2", "/v3", "/v4"))
+    hint = "Check the base URL; qwen auth explain shows who set it."
+    if lacks_version:
+        hint += f" It usually ends in /v1: {endpoint.base_url}/v1"
+    return BadAnswer(
+        f"{endpoint.base_url} does not answer as an OpenAI-compatible API ({status})"
+        + (f": {start}" if start else ""),
+        hint=hint,
+    )
+
+
+def _wait_hint(retry_after_s: float | None) -> str:
+    if retry_after_s is None:
+        return "Wait a little, then try again."
+    if retry_after_s < 120:
+        return f"Try again in {retry_after_s:.0f} s."
+    return f"Try again in {retry_after_s / 60:.0f} minutes."
+
+
+def _clean(text: str) -> str:
+    """A server's words, fit to be shown: one short line without secrets or control characters."""
+    text = redact(_CONTROL.sub(" ", text)).strip()
+    return text if len(text) <= _MOST_MESSAGE_LENGTH else f"{text[:_MOST_MESSAGE_LENGTH]}…"

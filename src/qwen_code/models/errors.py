@@ -1,0 +1,99 @@
+"""What can go wrong between a request and its answer.
+
+::
+
+    QwenError
+    ├── ModelError
+    │   ├── RateLimited            429, throttled: wait and try again
+    │   ├── QuotaExhausted         429 or 403: paid or free allowance used up; never retried
+    │   ├── ContextLengthExceeded  the conversation is longer than the model reads
+    │   ├── UnknownModel           404: no such model; ``available`` says which there are
+    │   ├── AccessDenied           403: the credential is good, this is not allowed to it
+    │   ├── BadRequest             any other 4xx
+    │   ├── ServerFailed           5xx or overloaded: try again
+    │   └── BadAnswer              no answer of this API: HTML, a redirect, another shape
+    └── CredentialRejected         401 (in ``base.errors``)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qwen_code.base.errors import QwenError
+
+__all__ = [
+    "AccessDenied",
+    "BadAnswer",
+    "BadRequest",
+    "ContextLengthExceeded",
+    "ModelError",
+    "QuotaExhausted",
+    "RateLimited",
+    "ServerFailed",
+    "UnknownModel",
+]
+
+
+class ModelError(QwenError):
+    """The endpoint answered, and the answer is not what was asked for."""
+
+
+class RateLimited(ModelError):
+    """Too many requests for now. ``retry_after_s`` is what the server asked to wait, if it did."""
+
+    def __init__(
+        self, message: str, *, retry_after_s: float | None, hint: str | None, code: str | None
+    ) -> None:
+        super().__init__(message, hint=hint, code=code, retryable=True)
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExhausted(ModelError):
+    """The allowance is used up: waiting a moment does not help."""
+
+
+class ContextLengthExceeded(ModelError):
+    """The conversation is longer than the model can read."""
+
+
+class UnknownModel(ModelError):
+    """There is no such model here. ``available`` lists what there is, if it is known."""
+
+    def __init__(
+        self, message: str, *, hint: str | None, code: str | None, available: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.available = tuple(available)
+
+
+class AccessDenied(ModelError):
+    """The credential is accepted, but not for this."""
+
+
+class BadRequest(ModelError):
+    """The server does not accept the request as it is. ``parameter`` is the one it names."""
+
+    def __init__(
+        self, message: str, *, hint: str | None, code: str | None, parameter: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.parameter = parameter
+
+
+class ServerFailed(ModelError):
+    """The server failed or is overloaded."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None,
+        code: str | None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code, retryable=True)
+        self.retry_after_s = retry_after_s
+
+
+class BadAnswer(ModelError):
+    """What answered does not speak the Chat Completions API."""

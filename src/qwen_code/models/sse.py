@@ -1,0 +1,82 @@
+"""Server-sent events from bytes (WHATWG HTML §9.2), however they were cut on the way."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from qwen_code.models.errors import BadAnswer
+
+__all__ = ["ServerSentEvent", "SseDecoder"]
+
+_MOST_EVENT_BYTES = 16 << 20
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+class ServerSentEvent(msgspec.Struct, frozen=True):
+    """One event: its ``data`` as bytes (UTF-8), and its ``event`` type where one was given."""
+
+    data: bytes
+    event: str = ""
+
+
+class SseDecoder:
+    """Takes bytes as they come, gives whole events back. Comments and other fields are dropped."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._event = ""
+        self._started = False
+
+    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+        """The events that ``chunk`` completes.
+
+        Raises:
+            BadAnswer: an event is longer than 16 MiB.
+        """
+        buffer = self._rest + chunk if self._rest else chunk
+        if not self._started:
+            if len(buffer) < 3 and b"\xef\xbb\xbf".startswith(buffer):
+                self._rest = buffer
+                return []
+            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
+            self._started = True
+        if b"\r" not in buffer:
+            lines = buffer.split(b"\n")
+        elif buffer.endswith(b"\r"):
+            # Whether this ends the line alone or with a line feed is in the next chunk.
+            lines = _LINE_END.split(buffer[:-1])
+            lines[-1] += b"\r"
+        else:
+            lines = _LINE_END.split(buffer)
+        self._rest = lines.pop()
+        if len(self._rest) + sum(map(len, self._data)) > _MOST_EVENT_BYTES:
+            raise BadAnswer("the server sent an event of more than 16 MiB")
+        events: list[ServerSentEvent] = []
+        for line in lines:
+            self._take(line, events)
+        return events
+
+    def close(self) -> list[ServerSentEvent]:
+        """The event that the end leaves open, for servers that omit the blank line."""
+        events: list[ServerSentEvent] = []
+        self._take(self._rest.rstrip(b"\r"), events)
+        self._rest = b""
+        self._take(b"", events)
+        return events
+
+    def _take(self, line: bytes, events: list[ServerSentEvent]) -> None:
+        if line.startswith(b"data:"):
+            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif not line:
+            if self._data:
+                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                events.append(ServerSentEvent(data, self._event))
+                self._data = []
+            self._event = ""
+        elif line.startswith(b"event:"):
+            self._event = line[6:].strip().decode("utf-8", "replace")
+        elif line == b"data":
+            self._data.append(b"")

@@ -1,0 +1,300 @@
+"""A model's answer as events, from the bytes of a stream or of one whole body."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from qwen_code.base.errors import QwenError
+from qwen_code.models.errors import BadAnswer
+from qwen_code.models.events import (
+    Cut,
+    Event,
+    Finished,
+    FinishReason,
+    Notice,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from qwen_code.models.sse import ServerSentEvent, SseDecoder
+
+__all__ = ["ChatDecoder", "StreamFailed", "decode_completion"]
+
+_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+_SAME_MODEL_ENDING = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4,8}|-latest|[:@].*)?")
+
+
+class StreamFailed(QwenError):
+    """The server reported an error inside a stream. ``body`` is the JSON it sent for it."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__("the server reported an error in the middle of its answer")
+        self.body = body
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: Any = None
+
+
+class _ToolCall(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: Any = None
+    reasoning_content: str | None = None
+    reasoning: Any = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    message: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    """Only what is used; servers add what they like, and leave out what they like."""
+
+    id: str | None = None
+    model: str | None = None
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+
+
+class ChatDecoder:
+    """Decodes one streamed answer. Feed it bytes, then close it; events come back in order."""
+
+    def __init__(self, model: str) -> None:
+        self._asked_model = model
+        self._sse = SseDecoder()
+        self._decode = msgspec.json.Decoder(_Chunk).decode
+        self._answering_model: str | None = None
+        self._id: str | None = None
+        self._reason: FinishReason | None = None
+        self._done = False
+        self._ids: dict[str, int] = {}
+        self._last_index = 0
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that ``data`` completes.
+
+        Raises:
+            StreamFailed: the server reported an error.
+            BadAnswer: what came is no answer of this API.
+        """
+        events: list[Event] = []
+        for event in self._sse.feed(data):
+            self._take(event, events)
+        return events
+
+    def close(self) -> list[Event]:
+        """The end of the stream: `Finished`, or `Cut` where the answer had not ended."""
+        events: list[Event] = []
+        for event in self._sse.close():
+            self._take(event, events)
+        if self._reason or self._done:
+            reason = self._reason or "unknown"
+            events.append(Finished(reason, self._answering_model, self._id))
+        else:
+            events.append(Cut("the server closed the connection before the end of the answer"))
+        return events
+
+    def _take(self, event: ServerSentEvent, events: list[Event]) -> None:
+        data = event.data
+        if event.event == "error":
+            raise StreamFailed(data)
+        if data == b"[DONE]":
+            self._done = True
+            return
+        try:
+            chunk = self._decode(data)
+        except msgspec.DecodeError as error:
+            if not (chunk_or_none := _lenient(data)):
+                raise _not_the_api(data) from error
+            chunk = chunk_or_none
+        if chunk.error:
+            raise StreamFailed(data)
+        self._chunk(chunk, events)
+
+    def _chunk(self, chunk: _Chunk, events: list[Event]) -> None:
+        if self._answering_model is None and chunk.model:
+            self._answering_model = chunk.model
+            self._id = chunk.id
+            if not _is_same_model(self._asked_model, chunk.model):
+                events.append(Notice(f"{chunk.model} answered; {self._asked_model} was asked"))
+        if chunk.choices:
+            choice = chunk.choices[0]
+            delta = choice.delta or choice.message
+            if delta is not None:
+                self._delta(delta, events)
+            if choice.finish_reason:
+                self._reason = _REASONS.get(choice.finish_reason, "unknown")
+        if chunk.usage and (usage := _usage(chunk.usage)):
+            events.append(usage)
+
+    def _delta(self, delta: _Delta, events: list[Event]) -> None:
+        content = delta.content
+        if content and (text := content if isinstance(content, str) else _text_of(content)):
+            events.append(TextDelta(text))
+        if thought := delta.reasoning_content or (
+            delta.reasoning if isinstance(delta.reasoning, str) else None
+        ):
+            events.append(ReasoningDelta(thought))
+        if delta.refusal:
+            events.append(RefusalDelta(delta.refusal))
+        for call in delta.tool_calls or ():
+            events.append(self._tool_call(call))  # noqa: PERF401 each call changes the state
+
+    def _tool_call(self, call: _ToolCall) -> ToolCallDelta:
+        """Some servers leave the index out, some repeat id and name with every piece."""
+        known = self._ids.get(call.id) if call.id else None
+        if known is not None:
+            index = known
+        elif call.index is not None:
+            index = call.index
+        else:
+            index = len(self._ids) if call.id else self._last_index
+        is_first = bool(call.id) and known is None
+        if call.id and known is None:
+            self._ids[call.id] = index
+        self._last_index = index
+        function = call.function or _Function()
+        arguments = function.arguments
+        if arguments is None:
+            arguments = ""
+        elif not isinstance(arguments, str):
+            arguments = msgspec.json.encode(arguments).decode()
+        return ToolCallDelta(
+            index,
+            call.id if is_first else None,
+            function.name if is_first or not call.id else None,
+            arguments,
+        )
+
+
+def decode_completion(body: bytes, model: str) -> list[Event]:
+    """The events of an answer that came whole, as the same stream would have given them.
+
+    Raises:
+        StreamFailed: it is an error object.
+        BadAnswer: it is no answer of this API.
+    """
+    decoder = ChatDecoder(model)
+    events: list[Event] = []
+    chunk = _lenient(body)
+    if chunk is None or (chunk.choices is None and not chunk.error):
+        raise _not_the_api(body)
+    decoder._take(ServerSentEvent(body), events)
+    decoder._done = True
+    return events + decoder.close()
+
+
+def _lenient(data: bytes) -> _Chunk | None:
+    """The chunk in ``data`` without the fields whose types are odd; ``None`` if it is no object."""
+    try:
+        raw = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return None
+    if not isinstance(raw, dict):
+        return None
+    choices = raw.get("choices")
+    return _Chunk(
+        id=_str(raw.get("id")),
+        model=_str(raw.get("model")),
+        choices=None if not isinstance(choices, list) else [_lenient_choice(c) for c in choices],
+        usage=raw.get("usage"),
+        error=raw.get("error"),
+    )
+
+
+def _lenient_choice(raw: Any) -> _Choice:
+    raw = raw if isinstance(raw, dict) else {}
+    delta = raw.get("delta") or raw.get("message")
+    if not isinstance(delta, dict):
+        return _Choice(finish_reason=_str(raw.get("finish_reason")))
+    calls = delta.get("tool_calls")
+    return _Choice(
+        delta=_Delta(
+            content=delta.get("content"),
+            reasoning_content=_str(delta.get("reasoning_content")),
+            reasoning=delta.get("reasoning"),
+            refusal=_str(delta.get("refusal")),
+            tool_calls=[_lenient_call(c) for c in calls] if isinstance(calls, list) else None,
+        ),
+        finish_reason=_str(raw.get("finish_reason")),
+    )
+
+
+def _lenient_call(raw: Any) -> _ToolCall:
+    raw = raw if isinstance(raw, dict) else {}
+    function = raw.get("function")
+    function = function if isinstance(function, dict) else {}
+    index = raw.get("index")
+    return _ToolCall(
+        index if isinstance(index, int) else None,
+        _str(raw.get("id")),
+        _Function(_str(function.get("name")), function.get("arguments")),
+    )
+
+
+def _str(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _text_of(content: Any) -> str:
+    """The text of a content that came as a list of parts."""
+    parts = content if isinstance(content, list) else [content]
+    texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _usage(raw: Any) -> Usage | None:
+    if not isinstance(raw, dict):
+        return None
+
+    def count(table: Any, name: str) -> int:
+        value = table.get(name) if isinstance(table, dict) else None
+        return int(value) if isinstance(value, int | float) else 0
+
+    prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
+    return Usage(
+        prompt,
+        completion,
+        count(raw, "total_tokens") or prompt + completion,
+        count(raw.get("prompt_tokens_details"), "cached_tokens"),
+        count(raw.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _is_same_model(asked: str, answering: str) -> bool:
+    """Whether two names mean one model: vendors put a path before it, servers a date behind it."""
+    a, b = (name.lower().rpartition("/")[2].removesuffix(".gguf") for name in (asked, answering))
+    shorter, longer = sorted((a, b), key=len)
+    return longer.startswith(shorter) and bool(_SAME_MODEL_ENDING.fullmatch(longer[len(shorter) :]))
+
+
+def _not_the_api(data: bytes) -> BadAnswer:
+    start = data[:200].decode("utf-8", "replace")
+    return BadAnswer(
+        f"the server's answer is not of the Chat Completions API: {start!r}",
+        hint="Check the base URL; it usually ends in /v1 (qwen auth explain shows who set it).",
+    )
