@@ -1,0 +1,47 @@
+"""Model servers of other programs on this machine: Ollama, LM Studio, llama.cpp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+
+from qwen_code.base import blocking
+from qwen_code.base.errors import QwenError
+from qwen_code.base.http import HttpClient, Network, Request, Timeouts
+
+__all__ = ["KNOWN_PORTS", "FoundServer", "find_servers"]
+
+KNOWN_PORTS = (("Ollama", 11434), ("LM Studio", 1234), ("llama.cpp", 8080))
+
+
+class FoundServer(msgspec.Struct, frozen=True):
+    """A server that answered, and the models it offers."""
+
+    title: str
+    base_url: str
+    models: tuple[str, ...]
+
+
+def find_servers(ports: Sequence[tuple[str, int]] = KNOWN_PORTS) -> list[FoundServer]:
+    """Ask the known ports of 127.0.0.1 for their models; each gets at most a moment."""
+    found = []
+    http = HttpClient(Network(), user_agent="qwen-code", timeouts=Timeouts(0.3, 0.7, 0.7))
+    for title, port in ports:
+        base_url = f"http://127.0.0.1:{port}/v1"
+        with suppress(QwenError, msgspec.DecodeError, msgspec.ValidationError):
+            response = blocking.run(http.send(Request("GET", f"{base_url}/models")))
+            body = blocking.run(response.read())
+            if response.status == 200:
+                names = [model.id for model in msgspec.json.decode(body, type=_Models).data]
+                found.append(FoundServer(title, base_url, tuple(names)))
+    return found
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]

