@@ -1,0 +1,146 @@
+"""The command tree, and how every error ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from qwen_code import __version__
+from qwen_code.base.errors import ExitCode, QwenError
+from qwen_code.cli.console import report
+from qwen_code.cli.options import prompt_options
+
+__all__ = ["LazyGroup", "cli", "run"]
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used: ``{name: "module:attribute"}``."""
+
+    def __init__(self, *args: object, lazy: dict[str, tuple[str, str]], **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._lazy:
+            return None
+        module, _, attribute = self._lazy[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list from the table: help must not import every command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items() if text])
+
+
+class _Root(LazyGroup):
+    """``qwen COMMAND …`` where the first word is a command, else ``qwen [OPTIONS] [PROMPT]``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        leading, rest = self._split(args)
+        if rest and rest[0] in self._lazy:
+            # Options before the command are the command's: qwen --profile work auth status
+            args = [*rest, *leading]
+        elif not any(argument in ("-h", "--help") for argument in leading):
+            args = ["ask", *args]
+        return super().parse_args(ctx, args)
+
+    def _split(self, args: list[str]) -> tuple[list[str], list[str]]:
+        """Options in front, and the rest from the first word that is neither option nor value."""
+        with_value = {
+            name
+            for parameter in self.params
+            if isinstance(parameter, click.Option) and not parameter.is_flag and not parameter.count
+            for name in parameter.opts
+        }
+        index = 0
+        while index < len(args) and args[index].startswith("-") and args[index] not in ("-", "--"):
+            index += 2 if args[index] in with_value else 1
+        return args[:index], args[index:]
+
+
+@click.group(
+    cls=_Root,
+    lazy={
+        "ask": ("qwen_code.cli.ask:ask", ""),
+        "auth": (
+            "qwen_code.cli.auth.group:auth",
+            "Sign in, and see which credential is used and why.",
+        ),
+        "local": ("qwen_code.cli.local:local", "The embedded model: get it, serve it, remove it."),
+        "completion": ("qwen_code.cli.completion:completion", "Print shell completion code."),
+    },
+    invoke_without_command=True,
+    subcommand_metavar="[PROMPT] | COMMAND …",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+)
+@prompt_options
+@click.version_option(__version__, "-v", "--version", message="%(version)s")
+def cli(**_: object) -> None:
+    """Qwen Code: a coding agent for the terminal.
+
+    \b
+    qwen                         talk with the model
+    qwen "why is this slow?"     one prompt, one answer
+    git diff | qwen "review"     standard input first, then the prompt
+    qwen auth login              sign in, or add an API key
+    qwen auth explain            which credential is used, and why
+    """
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command line; whatever happens becomes an exit code and at most a few lines."""
+    try:
+        result = cli.main(list(argv), prog_name="qwen", standalone_mode=False)
+        code = result if isinstance(result, int) else ExitCode.OK
+        sys.stdout.flush()
+        return int(code)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except QwenError as error:
+        report(error)
+        return error.exit_code
+    except BrokenPipeError:
+        return _closed_pipe()
+    except Exception as error:  # noqa: BLE001 the last resort: no traceback for the user
+        return _unexpected(error)
+
+
+def _closed_pipe() -> int:
+    """Whoever read our output has left. Say nothing, and keep Python from trying once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return ExitCode.OK
+
+
+def _unexpected(error: Exception) -> int:
+    """A mistake in this program: the traceback goes to the debug log, without secrets."""
+    from traceback import format_exception
+
+    from qwen_code.base.log import debug
+
+    debug("unexpected error", traceback="".join(format_exception(error)))
+    if isinstance(error, OSError):
+        report(
+            QwenError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        )
+    else:
+        place = f"{type(error).__name__}: {error}"
+        report(
+            QwenError(
+                f"something that should not happen: {place}",
+                hint="Run it again with --debug and look at the log; that is worth a bug report.",
+            )
+        )
+    return ExitCode.FAILURE

@@ -1,0 +1,1 @@
+"""``qwen auth …``: one module a command."""

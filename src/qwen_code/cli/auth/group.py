@@ -1,0 +1,31 @@
+"""``qwen auth``."""
+
+from __future__ import annotations
+
+import click
+
+from qwen_code.cli.app import LazyGroup
+
+__all__ = ["auth"]
+
+_AT = "qwen_code.cli.auth"
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "login": (f"{_AT}.login:login", "Sign in, or save an API key."),
+        "status": (f"{_AT}.status:status", "Who is signed in, how, and where requests go."),
+        "explain": (
+            f"{_AT}.explain:explain",
+            "Every place that was looked at, and what became of it.",
+        ),
+        "token": (f"{_AT}.token:token", "Print the key or token, for other tools."),
+        "env": (f"{_AT}.env:env", "Print export lines for a shell."),
+        "list": (f"{_AT}.profiles:list_profiles", "The saved logins."),
+        "switch": (f"{_AT}.profiles:switch", "Use another saved login."),
+        "logout": (f"{_AT}.logout:logout", "Remove a saved login."),
+    },
+)
+def auth() -> None:
+    """Sign in, and see which credential is used and why."""

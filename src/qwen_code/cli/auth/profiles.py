@@ -1,0 +1,72 @@
+"""``qwen auth list`` and ``qwen auth switch``: several accounts and endpoints."""
+
+from __future__ import annotations
+
+import click
+
+from qwen_code.auth.presets import preset_named
+from qwen_code.auth.profiles import Profile, ProfileStore
+from qwen_code.auth.resolver import resolve
+from qwen_code.auth.types import Method
+from qwen_code.base.secret import Secret
+from qwen_code.cli.console import notice
+from qwen_code.cli.options import Common, common_options
+from qwen_code.config.settings import save_user_value
+
+__all__ = ["list_profiles", "switch"]
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="The same as data, keys masked.")
+@common_options
+def list_profiles(common: Common, as_json: bool) -> None:
+    """List the saved logins; the one in use is marked."""
+    saved = common.gather().inputs.api.profiles
+    rows = [
+        _row(name, profile, name == saved.current)
+        for name, profile in sorted(saved.profiles.items())
+    ]
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+    elif not rows:
+        click.echo("No saved logins. Make one: qwen auth login")
+    else:
+        width = max(len(str(row["name"])) for row in rows)
+        for row in rows:
+            mark = "*" if row["current"] else " "
+            facts = [row[key] for key in ("method", "base_url", "model", "key") if row[key]]
+            click.echo(f"{mark} {row['name']:<{width}}  {' · '.join(str(fact) for fact in facts)}")
+
+
+def _row(name: str, profile: Profile, current: bool) -> dict[str, str | bool | None]:
+    preset = preset_named(profile.provider or "")
+    return {
+        "name": name,
+        "current": current,
+        "method": profile.method,
+        "base_url": profile.base_url or (preset.base_url if preset else None),
+        "model": profile.model,
+        "key": Secret(profile.api_key).masked if profile.api_key else None,
+    }
+
+
+@click.command()
+@click.argument("name")
+@common_options
+def switch(common: Common, name: str) -> None:
+    """Use the saved login NAME from now on."""
+    gathered = common.gather()
+    store = ProfileStore(gathered.paths.profiles_file)
+    store.switch(name)
+    profile = store.load().get(name)
+    save_user_value(gathered.paths, "security.auth.selectedType", profile.method)
+    click.echo(f"Switched to {name}.")
+    connection = resolve(common.gather().inputs).connection
+    if connection and connection.method is Method.OPENAI and connection.credential_source:
+        source = connection.credential_source
+        if source.path != gathered.paths.profiles_file:
+            notice(
+                f"here, {source} comes before the saved login; unset it, or use --profile {name}"
+            )

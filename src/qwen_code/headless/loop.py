@@ -1,0 +1,193 @@
+"""The plain prompt loop: a line, an answer, and so on. For terminals that show text and no more."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from qwen_code.base.errors import InputError, QwenError
+
+__all__ = ["Command", "LineReader", "PromptLoop", "choose"]
+
+ReadLine = Callable[[str], str]
+Write = Callable[[str], None]
+
+_BLOCK = '"""'
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A slash command: what it does in a few words, and the function that gets its argument."""
+
+    summary: str
+    run: Callable[[str], Awaitable[None]]
+
+
+class PromptLoop:
+    """Reads prompts and commands until the end; what happens with them is given from outside.
+
+    ``read_line`` raises ``EOFError`` at the end of input and ``KeyboardInterrupt`` on Ctrl-C.
+    """
+
+    def __init__(
+        self,
+        *,
+        read_line: ReadLine,
+        write: Write,
+        answer: Callable[[str], Awaitable[None]],
+        commands: Mapping[str, Command],
+        report: Callable[[QwenError], None],
+    ) -> None:
+        self._read_line = read_line
+        self._write = write
+        self._answer = answer
+        self._commands = commands
+        self._report = report
+
+    async def run(self) -> None:
+        """Until ``/quit``, Ctrl-D, or Ctrl-C twice at an empty prompt."""
+        interrupted = False
+        while True:
+            try:
+                text = self._read_prompt()
+            except EOFError:
+                self._write("\n")
+                return
+            except KeyboardInterrupt:
+                if interrupted:
+                    self._write("\n")
+                    return
+                interrupted = True
+                self._write("\n(Ctrl-C again, Ctrl-D or /quit ends it)\n")
+                continue
+            interrupted = False
+            if text.strip() in ("/quit", "/exit"):
+                return
+            if text.strip():
+                await self._handle(text)
+
+    def _read_prompt(self) -> str:
+        """One prompt: a trailing backslash continues it, three quotes open and end a block."""
+        line = self._read_line("> ")
+        if line.strip().startswith(_BLOCK):
+            lines = [line.strip().removeprefix(_BLOCK)]
+            while not lines[-1].rstrip().endswith(_BLOCK):
+                lines.append(self._read_line("… "))
+            lines[-1] = lines[-1].rstrip().removesuffix(_BLOCK)
+            return "\n".join(lines).strip("\n")
+        lines = [line]
+        while lines[-1].endswith("\\"):
+            lines[-1] = lines[-1][:-1]
+            lines.append(self._read_line("… "))
+        return "\n".join(lines)
+
+    async def _handle(self, text: str) -> None:
+        name, _, argument = text.strip().partition(" ")
+        try:
+            if command := self._commands.get(name):
+                await command.run(argument.strip())
+            elif name.startswith("/") and "/" not in name[1:]:
+                self._unknown(name)
+            else:
+                await self._answer(text)
+        except KeyboardInterrupt:
+            self._write("\n(interrupted)\n")
+        except EOFError:
+            self._write("\n")
+        except QwenError as error:
+            self._report(error)
+
+    def _unknown(self, name: str) -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, self._commands, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        self._write(f"There is no command {name}.{meant} /help lists them.\n")
+
+
+def choose(title: str, options: Sequence[str], *, read_line: ReadLine, write: Write) -> int:
+    """Which option a person picks, from 0; Enter takes the first.
+
+    Raises:
+        EOFError, KeyboardInterrupt: none, they gave up.
+    """
+    write(f"{title}\n")
+    for number, option in enumerate(options, 1):
+        write(f"  {number}. {option}\n")
+    while True:
+        text = read_line(f"Choose 1–{len(options)} [1]: ").strip() or "1"
+        if text.isdecimal() and 1 <= int(text) <= len(options):
+            return int(text) - 1
+        write(f"Type a number from 1 to {len(options)}, or Ctrl-D to leave it.\n")
+
+
+class LineReader:
+    """Lines from a terminal, with editing, history and completion where ``readline`` is there."""
+
+    def __init__(self, history_file: Path, words: Sequence[str]) -> None:
+        self._history_file = history_file
+        self._words = words
+        try:
+            import readline
+        except ImportError:  # Windows
+            self._readline = None
+            return
+        self._readline = readline
+        readline.set_auto_history(False)
+        readline.parse_and_bind("set enable-bracketed-paste on")
+        readline.parse_and_bind("tab: complete")
+        readline.set_completer_delims("")
+        readline.set_completer(self._complete)
+        if history_file.exists():
+            readline.read_history_file(history_file)
+
+    def __call__(self, prompt: str) -> str:
+        """One line, kept in the history unless it is a command with an argument."""
+        line = input(prompt)
+        is_command_with_argument = line.startswith("/") and " " in line.strip()
+        if self._readline and line.strip() and not is_command_with_argument:
+            self._readline.add_history(line)
+        return line
+
+    def plain(self, prompt: str) -> str:
+        """One line that is nobody's business later: an answer in a dialog."""
+        return input(prompt)
+
+    def secret(self, prompt: str) -> str:
+        """One line without echo.
+
+        Raises:
+            InputError: the terminal cannot do that.
+        """
+        from getpass import getpass
+
+        try:
+            return getpass(prompt)
+        except OSError as error:
+            raise InputError("this terminal cannot hide what is typed", hint=_PIPE_IT) from error
+
+    def save(self) -> None:
+        """Keep the history for the next time, private to the user."""
+        if self._readline is None:
+            return
+        from qwen_code.base.files import write_atomic
+
+        count = self._readline.get_current_history_length()
+        items = [self._readline.get_history_item(n) for n in range(max(1, count - 999), count + 1)]
+        text = "".join(f"{item}\n" for item in items if item and "\n" not in item)
+        write_atomic(self._history_file, text.encode("utf-8", "replace"))
+
+    def _complete(self, text: str, state: int) -> str | None:
+        found = [word for word in self._words if text.startswith("/") and word.startswith(text)]
+        return found[state] if state < len(found) else None
+
+
+_PIPE_IT = 'Use: printf %s "$KEY" | qwen auth login --with-api-key'
+
+
+def write_stdout(text: str) -> None:
+    """The loop's own words."""
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,24 @@
+"""What a terminal may be shown of a text that somebody else wrote."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["safe_text"]
+
+_UNSAFE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: cursor, colours
+    r"|\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: title, clipboard, links
+    r"|[PX^_][^\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
+    r"|[ -/]*[0-~])?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def safe_text(text: str) -> str:
+    """``text`` without escape sequences, control characters and direction overrides.
+
+    A model or server could otherwise move the cursor, fill the clipboard (OSC 52), or make one
+    thing look like another. New lines and tabs stay.
+    """
+    return _UNSAFE.sub("", text)

@@ -1,0 +1,140 @@
+"""Builds everything that one run needs: the only module where auth, models and local meet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from qwen_code import __version__
+from qwen_code.auth.bearer import Bearer, StaticKey
+from qwen_code.auth.sources import Gathered
+from qwen_code.auth.types import Announcement, Connection, Method
+from qwen_code.base.clock import BlockingClock
+from qwen_code.base.errors import ConfigError
+from qwen_code.base.http import HttpClient, Network
+from qwen_code.base.log import debug
+from qwen_code.config.trust import TrustStore
+from qwen_code.config.values import Source, SourceKind
+from qwen_code.models.client import ModelClient
+from qwen_code.models.openai_wire import Endpoint
+
+__all__ = ["Session", "announce", "name_model", "open_session"]
+
+_MOST_LISTED_MODELS = 20
+
+
+class Session:
+    """An open connection to a model. Close it, or use it as a context manager."""
+
+    def __init__(
+        self, connection: Connection, client: ModelClient, stop: Callable[[], None] | None = None
+    ) -> None:
+        self.connection = connection
+        self.client = client
+        self._stop = stop
+
+    def close(self) -> None:
+        """Stop what was started for this session. May be called again."""
+        if self._stop is not None:
+            stop, self._stop = self._stop, None
+            stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_session(gathered: Gathered, connection: Connection) -> Session:
+    """A client for ``connection``; the embedded model is started where it is the method.
+
+    Raises:
+        QwenError: it cannot be started, or a network setting cannot be used.
+    """
+    stop = None
+    if connection.method is Method.LOCAL:
+        connection, stop = _start_local(gathered, connection)
+    debug("connection", method=connection.method, base_url=connection.base_url)
+    return Session(connection, _client(connection, gathered.network), stop)
+
+
+async def name_model(session: Session) -> None:
+    """Make sure that a model is named: the endpoint's only one where nothing else says.
+
+    Raises:
+        ConfigError: there are several; the hint lists them.
+    """
+    if session.connection.model is not None:
+        return
+    names = await session.client.models()
+    if len(names) != 1:
+        listed = ", ".join(names[:_MOST_LISTED_MODELS]) or "none"
+        more = (
+            f", and {len(names) - _MOST_LISTED_MODELS} more"
+            if len(names) > _MOST_LISTED_MODELS
+            else ""
+        )
+        raise ConfigError(
+            f"no model is named, and {session.connection.base_url} offers {len(names)}",
+            hint=f"Name one with -m, or as LLAMA_API_MODEL. There are: {listed}{more}",
+        )
+    source = Source(SourceKind.DEFAULT, "the endpoint's only model")
+    session.connection = msgspec.structs.replace(
+        session.connection, model=names[0], model_source=source
+    )
+    session.client.endpoint = msgspec.structs.replace(session.client.endpoint, model=names[0])
+
+
+def announce(
+    gathered: Gathered, lines: tuple[Announcement, ...], say: Callable[[str], None]
+) -> None:
+    """Say each line, unless it was said before for the same folder and origin."""
+    trust = TrustStore.load(gathered.paths)
+    for line in lines:
+        if not trust.was_announced(line.folder, line.origin):
+            say(line.text)
+            trust.announce(line.folder, line.origin)
+
+
+def _client(connection: Connection, network: Network) -> ModelClient:
+    python = ".".join(map(str, sys.version_info[:2]))
+    agent = f"qwen-code/{__version__} (python {python}; {sys.platform})"
+    endpoint = Endpoint(
+        connection.base_url,
+        connection.model or "",
+        connection.headers,
+        connection.query,
+        connection.deployment_in_path,
+        connection.extra_body,
+    )
+    http = HttpClient(network, user_agent=agent)
+    return ModelClient(http, endpoint, auth=Bearer.of(connection), clock=BlockingClock())
+
+
+def _start_local(
+    gathered: Gathered, connection: Connection
+) -> tuple[Connection, Callable[[], None]]:
+    from qwen_code.local.server import REQUEST_DEFAULTS, start_or_share
+
+    server = start_or_share(
+        gathered.paths, connection.model, gathered.environment.child_environment()
+    )
+    ready = msgspec.structs.replace(
+        connection,
+        base_url=server.base_url,
+        model=server.model,
+        credential=StaticKey(server.key),
+        credential_shown=server.key.masked,
+        extra_body=REQUEST_DEFAULTS,
+    )
+    return ready, server.stop

@@ -1,0 +1,191 @@
+"""The real ``qwen`` in a process of its own, and a model server that says what it was sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+
+class Seen(NamedTuple):
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def key(self) -> str:
+        return self.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+class FakeModelServer:
+    """Answers Chat Completions with the scripted words, and keeps every byte that came in."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
+        self.port = self._listener.getsockname()[1]
+        self.base_url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1"
+        self.requests: list[Seen] = []
+        self.raw = b""
+        self.connections = 0
+        self.words = ["Hello", " from", " the", " model"]
+        self.models = ["only-model"]
+        self.status = 200
+        self.error_body: bytes = b""
+        self.extra_headers: dict[str, str] = {}
+        self.after_first_word: Callable[[], None] = lambda: None
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def prompts(self) -> list[str]:
+        """The last message of each chat request."""
+        return [r.body["messages"][-1]["content"] for r in self.requests if r.method == "POST"]
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                data = b""
+                while b"\r\n\r\n" not in data:
+                    data += self._receive(connection)
+                head, _, body = data.partition(b"\r\n\r\n")
+                first, *lines = head.decode("latin-1").split("\r\n")
+                headers = {n.lower(): v.strip() for n, _, v in (x.partition(":") for x in lines)}
+                while len(body) < int(headers.get("content-length", 0)):
+                    body += self._receive(connection)
+                method, path, _ = first.split(" ")
+                self.requests.append(
+                    Seen(method, path, headers, json.loads(body) if body else None)
+                )
+                self._answer(connection, method)
+            except (OSError, EOFError):
+                pass
+
+    def _receive(self, connection: socket.socket) -> bytes:
+        piece = connection.recv(65536)
+        if not piece:
+            raise EOFError
+        self.raw += piece
+        return piece
+
+    def _answer(self, connection: socket.socket, method: str) -> None:
+        if self.status != 200:
+            self._whole(connection, self.status, self.error_body)
+            return
+        if method == "GET":
+            models = json.dumps({"data": [{"id": m} for m in self.models]})
+            self._whole(connection, 200, models.encode())
+            return
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        for number, word in enumerate(self.words):
+            self._event(connection, {"content": word}, None)
+            if number == 0:
+                self.after_first_word()
+        self._event(connection, {}, "stop")
+        connection.sendall(b"data: [DONE]\n\n")
+
+    def _event(self, connection: socket.socket, delta: dict[str, str], reason: str | None) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        chunk = {"id": "r1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+        connection.sendall(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+
+    def _whole(self, connection: socket.socket, status: int, body: bytes) -> None:
+        extra = "".join(f"{name}: {value}\r\n" for name, value in self.extra_headers.items())
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{extra}\r\n"
+        connection.sendall(head.encode() + body)
+
+
+@pytest.fixture
+def new_server() -> Iterator[Callable[..., FakeModelServer]]:
+    """Start another server; all are closed at the end."""
+    servers: list[FakeModelServer] = []
+
+    def start(host: str = "127.0.0.1") -> FakeModelServer:
+        servers.append(FakeModelServer(host))
+        return servers[-1]
+
+    yield start
+    for each in servers:
+        each.close()
+
+
+@pytest.fixture
+def server(new_server: Callable[..., FakeModelServer]) -> FakeModelServer:
+    return new_server()
+
+
+class Qwen:
+    """Runs ``qwen`` with an environment, a home and a directory of the test's own."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / "home"
+        self.project = root / "work" / "project"
+        self.project.mkdir(parents=True)
+        self.environ: dict[str, str] = {
+            "HOME": str(self.home),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "https_proxy": "http://127.0.0.1:9",
+            "http_proxy": "http://127.0.0.1:9",
+        }
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "qwen_code.cli.main"]
+
+    def __call__(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: bytes | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*self.command, *arguments],
+            env={**self.environ, **(env or {})},
+            cwd=cwd or self.project,
+            input=stdin if stdin is not None else b"",
+            capture_output=True,
+            timeout=25,
+            check=False,
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    def write(self, place: str, text: str) -> Path:
+        """A file: ``~/…`` in the home directory, else in the project."""
+        path = self.home / place[2:] if place.startswith("~/") else self.project / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+
+@pytest.fixture
+def qwen(tmp_path: Path) -> Qwen:
+    return Qwen(tmp_path)
