@@ -19,7 +19,7 @@ from qwen_code.auth.offers import (
     settings_offers,
     trace,
 )
-from qwen_code.auth.presets import OPENAI, PRESETS, Preset, preset_at, preset_named
+from qwen_code.auth.presets import AZURE, OPENAI, PRESETS, Preset, preset_at, preset_named
 from qwen_code.auth.profiles import Profile, Profiles
 from qwen_code.auth.types import (
     Announcement,
@@ -117,7 +117,8 @@ class _Search:
         self.fields.append(field)
         assert base is not None
         base_url, notice = _normalised(base)
-        preset = preset_at(Origin.of(base_url))
+        is_azure = base.source.name == env_names.AZURE_OPENAI_ENDPOINT
+        preset = AZURE if is_azure else preset_at(Origin.of(base_url))
         base_url, query, in_path = self._azure_surface(preset, base_url)
         origin = Origin.of(base_url)
         governed = self._entry if self._entry and base.source == self._entry.source else None
@@ -370,7 +371,9 @@ def _normalised(base: Offer) -> tuple[str, str | None]:
 
 def _within_project(key: Offer, governed: ProviderEntry | None) -> Offer:
     """A project may name the variable of its key, but only one that it sets itself."""
-    if governed is None or governed.source.project is None or key.source.name != governed.env_key:
+    if governed is None or governed.source.project is None:
+        return key
+    if key.source.name != governed.env_key or key.source.name in env_names.SECRET_NAMES:
         return key
     if key.status is not None or key.source.project == governed.source.project:
         return key

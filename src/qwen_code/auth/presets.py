@@ -11,7 +11,7 @@ from qwen_code.auth.types import HeaderStyle
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
 
-__all__ = ["OPENAI", "PRESETS", "Preset", "preset_at", "preset_named"]
+__all__ = ["AZURE", "OPENAI", "PRESETS", "Preset", "preset_at", "preset_named"]
 
 
 class Preset(msgspec.Struct, frozen=True):
@@ -56,6 +56,14 @@ OPENAI = Preset(
     keys_page="https://platform.openai.com/api-keys",
 )
 
+AZURE = Preset(
+    "azure",
+    "Azure OpenAI",
+    hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+    key_names=(env_names.AZURE_OPENAI_API_KEY,),
+    header_style=HeaderStyle.API_KEY,
+)
+
 PRESETS: tuple[Preset, ...] = (
     OPENAI,
     Preset(
@@ -94,13 +102,7 @@ PRESETS: tuple[Preset, ...] = (
         default_model="qwen/qwen3-coder",
         keys_page="https://openrouter.ai/keys",
     ),
-    Preset(
-        "azure",
-        "Azure OpenAI",
-        hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
-        key_names=(env_names.AZURE_OPENAI_API_KEY,),
-        header_style=HeaderStyle.API_KEY,
-    ),
+    AZURE,
     Preset("custom", "Any OpenAI-compatible API", hosts=()),
 )
 
