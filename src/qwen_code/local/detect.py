@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -9,9 +10,12 @@ import msgspec
 
 from qwen_code.base import blocking
 from qwen_code.base.errors import QwenError
-from qwen_code.base.http import HttpClient, Network, Request, Timeouts
+from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
 
 __all__ = ["KNOWN_PORTS", "FoundServer", "find_servers"]
+
+_MOMENT_S = 1.0
+_LIMIT_BYTES = 1 << 20
 
 KNOWN_PORTS = (("Ollama", 11434), ("LM Studio", 1234), ("llama.cpp", 8080))
 
@@ -30,13 +34,29 @@ def find_servers(ports: Sequence[tuple[str, int]] = KNOWN_PORTS) -> list[FoundSe
     http = HttpClient(Network(), user_agent="qwen-code", timeouts=Timeouts(0.3, 0.7, 0.7))
     for title, port in ports:
         base_url = f"http://127.0.0.1:{port}/v1"
-        with suppress(QwenError, msgspec.DecodeError, msgspec.ValidationError):
+        # UnicodeDecodeError: so does msgspec say that a text is not UTF-8.
+        with suppress(QwenError, msgspec.DecodeError, UnicodeDecodeError):
             response = blocking.run(http.send(Request("GET", f"{base_url}/models")))
-            body = blocking.run(response.read())
+            body = _read_for_a_moment(response)
             if response.status == 200:
                 names = [model.id for model in msgspec.json.decode(body, type=_Models).data]
                 found.append(FoundServer(title, base_url, tuple(names)))
     return found
+
+
+def _read_for_a_moment(response: Response) -> bytes:
+    """The body, or what there is of it when the moment is over: a server may drip for ever."""
+    body = b""
+    deadline = time.monotonic() + _MOMENT_S
+    try:
+        while time.monotonic() < deadline and len(body) < _LIMIT_BYTES:
+            chunk = blocking.run(response.read_chunk())
+            if chunk is None:
+                break
+            body += chunk
+    finally:
+        response.close()
+    return body
 
 
 class _Model(msgspec.Struct):

@@ -31,6 +31,10 @@ class PullFailed(QwenError):
     """No source delivered the weights, or there is no room for them."""
 
 
+class _OtherBytes(PullFailed):
+    """The hash differs."""
+
+
 def free_bytes(directory: Path) -> int:
     """The room on the disk of ``directory``."""
     import shutil
@@ -60,12 +64,19 @@ def pull(
         return path
     make_private_dir(store.directory)
     with process_lock(store.directory / f"{path.name}.lock", timeout_s=_LOCK_TIMEOUT_S):
+        if store.has(weights):  # whoever held the lock has fetched them
+            return path
         _check_room(weights, store, free)
         reasons = []
         for source in sources:
             try:
                 _fetch(weights, source, store, progress)
                 return path
+            except OSError as error:
+                raise PullFailed(
+                    f"{store.directory} cannot be written: {error.strerror or error}",
+                    hint="Free some space or mend the permissions; the next pull goes on.",
+                ) from error
             except QwenError as error:
                 reasons.append(f"{source.title}: {error.message}")
     raise PullFailed(
@@ -87,10 +98,24 @@ def _check_room(weights: Weights, store: WeightStore, free: Callable[[Path], int
 
 
 def _fetch(weights: Weights, source: Source, store: WeightStore, progress: Progress) -> None:
+    if store.partial_bytes(weights) > weights.size_bytes:
+        store.partial(weights).unlink()  # a pull was killed over a source that gave too much
+    is_resumed = store.partial_bytes(weights) > 0
+    try:
+        _go_on(weights, source, store, progress)
+    except _OtherBytes:
+        if not is_resumed:
+            raise
+        # What was there before may be to blame, and it is gone now.
+        _go_on(weights, source, store, progress)
+
+
+def _go_on(weights: Weights, source: Source, store: WeightStore, progress: Progress) -> None:
     partial = store.partial(weights)
     partial.touch(mode=0o600)
     with partial.open("r+b") as file:
         digest, done = _hash_of(file)
+        began = done
         progress(source.title, done, weights.size_bytes)
         if done < weights.size_bytes:
             for block in source.blocks(done):
@@ -100,13 +125,17 @@ def _fetch(weights: Weights, source: Source, store: WeightStore, progress: Progr
                 progress(source.title, done, weights.size_bytes)
                 if done > weights.size_bytes:
                     break
+        if done != weights.size_bytes:
+            # No error, and another length: that is another file (a page to sign in to a network,
+            # say), so nothing of it may stay among the bytes that another source gave.
+            file.truncate(began)
+            reached = f"after {done:,}" if done < weights.size_bytes else "only beyond"
+            raise PullFailed(f"it ended {reached} of {weights.size_bytes:,} bytes")
         file.flush()
         os.fsync(file.fileno())
-    if done < weights.size_bytes:
-        raise PullFailed(f"it ended after {done:,} of {weights.size_bytes:,} bytes")
     if digest.hexdigest() != weights.sha256:
         partial.unlink()
-        raise PullFailed("it delivered other bytes (the SHA-256 differs), which were thrown away")
+        raise _OtherBytes("it delivered other bytes (the SHA-256 differs), which were thrown away")
     partial.rename(store.path(weights))
 
 

@@ -38,7 +38,10 @@ def main() -> None:
     params.warmup = False
     params.ui = False
     params.endpoint_slots = False
-    server = xllamacpp.Server(params)
+    try:
+        server = xllamacpp.Server(params)
+    except Exception as error:  # noqa: BLE001 whatever it is, the parent shows this line
+        sys.exit(f"{type(error).__name__}: {error}")
     sys.stdout.write(json.dumps({"base_url": f"{server.listening_address}/v1"}) + "\n")
     sys.stdout.flush()
     sys.stdin.buffer.read()

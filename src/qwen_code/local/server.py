@@ -28,7 +28,9 @@ __all__ = [
     "LocalServer",
     "Record",
     "choose_weights",
+    "is_alive",
     "read_record",
+    "remove_record",
     "start_or_share",
     "start_server",
     "write_record",
@@ -129,6 +131,8 @@ def start_server(
         ConfigError: this machine cannot run it, or it failed to load.
     """
     _check_machine()
+    if port:
+        _check_port(port)
     key = key or Secret(f"local-{os.urandom(16).hex()}")
     import tempfile
 
@@ -156,7 +160,7 @@ def start_server(
             process.communicate()
             if isinstance(error, Exception):
                 errors.seek(0)
-                raise _failed(model_path, errors.read()) from error
+                raise _failed(model_path, errors.read(), error) from error
             raise
     return LocalServer(base_url, key, model, process)
 
@@ -171,7 +175,7 @@ def _base_url(process: subprocess.Popen[bytes], order: Mapping[str, object]) -> 
     read.start()
     read.join(_START_TIMEOUT_S)
     if not lines or not lines[0]:
-        raise TimeoutError
+        raise TimeoutError if read.is_alive() else ChildProcessError
     base_url: str = msgspec.json.decode(lines[0])["base_url"]
     return base_url
 
@@ -195,15 +199,32 @@ def _check_machine() -> None:
         flags = cpuinfo.read_text(errors="replace")
         if "flags" in flags and " avx2" not in flags:
             raise ConfigError(
-                "the embedded model needs a processor with AVX2, which this one is not",
+                "the embedded model needs a processor with AVX2, which this one has not",
                 hint="Use an API key instead: qwen auth login",
             )
 
 
-def _failed(model_path: Path, output: bytes) -> ConfigError:
+def _check_port(port: int) -> None:
+    """The library only says that it failed, whatever the reason."""
+    import socket
+
+    with socket.socket() as probe:
+        if os.name != "nt":  # as servers do: a connection that is just closing is no hindrance
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} cannot be used: {error.strerror}",
+                hint="Choose another --port, or leave it out: any free one is taken then.",
+            ) from error
+
+
+def _failed(model_path: Path, output: bytes, error: Exception) -> ConfigError:
     words = output.decode("utf-8", "replace").strip().splitlines()[-3:]
+    in_time = f" within {_START_TIMEOUT_S:.0f} s" if isinstance(error, TimeoutError) else ""
     return ConfigError(
-        "the embedded model did not start" + "".join(f"\n  {line}" for line in words),
+        f"the embedded model did not start{in_time}" + "".join(f"\n  {line}" for line in words),
         hint="Its file may be damaged: qwen local status --verify"
         f" ({model_path.name}). It also needs about 1 GB of free memory.",
     )
@@ -213,7 +234,7 @@ def read_record(path: Path) -> Record | None:
     """What a running ``qwen local serve`` wrote; ``None`` where there is none."""
     try:
         return msgspec.json.decode(read_bounded(path, _RECORD_LIMIT_BYTES), type=Record)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -221,6 +242,13 @@ def write_record(path: Path, server: LocalServer) -> None:
     """Let other runs share ``server``."""
     record = Record(server.base_url, server.key.reveal(), server.model, os.getpid())
     write_atomic(path, msgspec.json.encode(record))
+
+
+def remove_record(path: Path) -> None:
+    """Take back what this process wrote; the record of another one stays."""
+    record = read_record(path)
+    if record and record.pid == os.getpid():
+        path.unlink(missing_ok=True)
 
 
 def is_alive(record: Record) -> bool:
@@ -233,5 +261,7 @@ def is_alive(record: Record) -> bool:
             "GET", f"{record.base_url}/models", {"authorization": f"Bearer {record.key}"}
         )
         with suppress(QwenError):
-            return blocking.run(http.send(request)).status == 200
+            response = blocking.run(http.send(request))
+            response.close()
+            return response.status == 200
     return False

