@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -40,6 +41,10 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items() if text])
 
 
+class _ReaderLeft(Exception):
+    """Whoever read our output has closed the pipe."""
+
+
 class _Root(LazyGroup):
     """``qwen COMMAND …`` where the first word is a command, else ``qwen [OPTIONS] [PROMPT]``."""
 
@@ -51,6 +56,12 @@ class _Root(LazyGroup):
         elif not any(argument in ("-h", "--help") for argument in leading):
             args = ["ask", *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderLeft from error  # click would end the process with 1
 
     def _split(self, args: list[str]) -> tuple[list[str], list[str]]:
         """Options in front, and the rest from the first word that is neither option nor value."""
@@ -97,6 +108,7 @@ def cli(**_: object) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line; whatever happens becomes an exit code and at most a few lines."""
+    _prepare_streams()
     try:
         result = cli.main(list(argv), prog_name="qwen", standalone_mode=False)
         code = result if isinstance(result, int) else ExitCode.OK
@@ -112,16 +124,31 @@ def run(argv: Sequence[str]) -> int:
     except QwenError as error:
         report(error)
         return error.exit_code
-    except BrokenPipeError:
-        return _closed_pipe()
+    except (_ReaderLeft, BrokenPipeError):
+        _drop_output()
+        return ExitCode.OK
     except Exception as error:  # noqa: BLE001 the last resort: no traceback for the user
         return _unexpected(error)
 
 
-def _closed_pipe() -> int:
-    """Whoever read our output has left. Say nothing, and keep Python from trying once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return ExitCode.OK
+def _prepare_streams() -> None:
+    """Output that cannot fail for its encoding, or because it was closed (``>&-``)."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # It also keeps the number of the descriptor from the next file or socket.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
+def _drop_output() -> None:
+    """Let what is still in the buffer vanish: Python would complain about it at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _unexpected(error: Exception) -> int:
@@ -143,4 +170,5 @@ def _unexpected(error: Exception) -> int:
                 hint="Run it again with --debug and look at the log; that is worth a bug report.",
             )
         )
+    _drop_output()
     return ExitCode.FAILURE

@@ -42,7 +42,7 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
     run = _Run(common, json_format, values["include_partial_messages"])
     # Without a way to reach a model, standard input is left unread.
     return run.answer(
-        lambda: take_prompt(argument, read_stdin(sys.stdin, has_argument=argument is not None)),
+        lambda: take_prompt(argument, read_stdin(sys.stdin, argument, notice)),
         instructions,
     )
 
@@ -112,7 +112,9 @@ class _Run:
         from qwen_code.headless.json_output import JsonRenderer
 
         is_stream = self._json_format == "stream-json"
-        return JsonRenderer(sys.stdout, is_stream=is_stream, partial=is_stream and self._partial)
+        return JsonRenderer(
+            sys.stdout.buffer, is_stream=is_stream, partial=is_stream and self._partial
+        )
 
 
 def text_renderer() -> TextRenderer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 from qwen_code.base.errors import QwenError
@@ -54,8 +55,9 @@ def _clean(text: str) -> str:
 
 
 def _write(text: str) -> None:
-    try:
+    with suppress(OSError, ValueError):  # a full disk must not hide the message about it
         sys.stdout.flush()
+    try:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
     except (OSError, ValueError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import msgspec
 
 from qwen_code.headless.render import Outcome, RunInfo, remark
 from qwen_code.models.events import (
+    Cut,
     Event,
     Finished,
     ReasoningDelta,
@@ -19,7 +20,7 @@ from qwen_code.models.events import (
     Usage,
 )
 
-__all__ = ["JsonRenderer"]
+__all__ = ["JsonRenderer", "new_id", "usage_data"]
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
@@ -27,74 +28,154 @@ _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool
 class JsonRenderer:
     """One array at the end, or with ``is_stream`` one line a message as soon as it is complete.
 
-    With ``partial`` every piece of the answer is a line of its own as it arrives.
+    With ``partial`` every piece of the answer is a line of its own as it arrives. ``out`` takes
+    bytes: JSON is UTF-8 whatever the locale says (RFC 8259 §8.1).
     """
 
-    def __init__(self, out: TextIO, *, is_stream: bool, partial: bool = False) -> None:
+    def __init__(self, out: BinaryIO, *, is_stream: bool, partial: bool = False) -> None:
         self._out = out
         self._is_stream = is_stream
-        self._partial = partial
-        self._messages: list[dict[str, Any]] = []
+        self._partial = partial and is_stream
         self._info: RunInfo | None = None
-        self._answer = _Answer()
-        self._block: str | None = None
+        self._messages: list[dict[str, Any]] = []
+        self._id = new_id()
+        self._kind: str | None = None
+        self._block: _Block | None = None
+        self._blocks: list[_Block] = []
+        self._usage: Usage | None = None
+        self._finished: Finished | None = None
+        self._cut: str | None = None
+        self._has_started = False
 
     def start(self, info: RunInfo) -> None:
         self._info = info
-        self._emit(
+        self._add(
             {
                 "type": "system",
                 "subtype": "init",
                 "cwd": info.cwd,
-                "model": info.model,
                 "tools": [],
+                "mcp_servers": [],
+                "model": info.model,
+                "permission_mode": "default",
+                "slash_commands": [],
+                "agents": [],
                 "auth_type": info.method,
                 "qwen_code_version": info.version,
             }
         )
-        if self._partial:
-            self._stream_event({"type": "message_start", "message": {"model": info.model}})
+        self._flush()
 
     def events(self, events: Sequence[Event]) -> None:
         for event in events:
-            self._answer.take(event)
-            if self._partial:
-                self._piece(event)
+            kind = type(event)
+            if kind is TextDelta or kind is RefusalDelta:
+                self._piece("text", event.text)  # type: ignore[union-attr]
+            elif kind is ReasoningDelta:
+                self._piece("thinking", event.text)  # type: ignore[union-attr]
+            elif isinstance(event, ToolCallDelta):
+                self._tool_call(event)
+            elif isinstance(event, Usage):
+                self._usage = event
+            elif isinstance(event, Finished):
+                self._finished = event
+            elif isinstance(event, Cut):
+                self._cut = event.reason
             if line := remark(event):
-                self._emit({"type": "system", "subtype": "notice", "message": line})
+                self._add({"type": "system", "subtype": "notice", "data": {"message": line}})
+        self._flush()
 
     def finish(self, outcome: Outcome) -> None:
-        if self._partial:
-            self._close_block()
+        self._end_message()
+        if self._has_started:
             self._stream_event({"type": "message_stop"})
-        if self._answer.has_content:
-            self._emit(
-                {"type": "assistant", "message": self._message(), "parent_tool_use_id": None}
-            )
-        self._emit(self._result(outcome))
+        self._add(self._result(outcome))
         if not self._is_stream:
-            self._out.write(msgspec.json.encode(self._messages).decode() + "\n")
-        self._out.flush()
+            self._out.write(_encode(self._messages) + b"\n")
+            self._out.flush()
+        self._flush()
 
-    def _message(self) -> dict[str, Any]:
+    def _piece(self, kind: str, text: str) -> None:
+        block = self._block
+        if block is None or block.kind != kind:
+            block = self._open(kind, {"type": kind, kind: ""})
+        block.pieces.append(text)
+        self._delta(block, {"type": f"{kind}_delta", kind: text})
+
+    def _tool_call(self, piece: ToolCallDelta) -> None:
+        block = next(
+            (b for b in self._blocks if b.kind == "tool_use" and b.call == piece.index), None
+        )
+        if block is None:
+            call_id, name = piece.id or new_id(), piece.name or ""
+            start = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+            block = self._open("tool_use", start)
+            block.call = piece.index
+        block.pieces.append(piece.arguments)
+        if piece.arguments:
+            self._delta(block, {"type": "input_json_delta", "partial_json": piece.arguments})
+
+    def _open(self, kind: str, content: dict[str, Any]) -> _Block:
+        """Begin a block, and with another kind of block another message, as Node does."""
+        if self._kind not in (kind, None):
+            self._end_message()
+        self._kind = kind
+        if kind != "tool_use":
+            self._close_block()
+        if not self._has_started:
+            self._has_started = True
+            assert self._info is not None
+            head = {"id": self._id, "role": "assistant", "model": self._info.model, "content": []}
+            self._stream_event({"type": "message_start", "message": head})
+        block = self._block = _Block(kind, len(self._blocks), content)
+        self._blocks.append(block)
+        self._stream_event(
+            {"type": "content_block_start", "index": block.index, "content_block": content}
+        )
+        return block
+
+    def _delta(self, block: _Block, delta: dict[str, Any]) -> None:
+        if self._partial:
+            self._stream_event(
+                {"type": "content_block_delta", "index": block.index, "delta": delta}
+            )
+
+    def _close_block(self) -> None:
+        for block in self._blocks:
+            if block.is_open:
+                block.is_open = False
+                self._stream_event({"type": "content_block_stop", "index": block.index})
+        self._block = None
+
+    def _end_message(self) -> None:
+        """Emit what came so far as a message of its own; one message has blocks of one kind."""
+        if not self._blocks:
+            return
+        self._close_block()
         assert self._info is not None
-        answer = self._answer
-        return {
-            "id": answer.id or new_id(),
+        finished = self._finished
+        message = {
+            "id": self._id,
             "type": "message",
             "role": "assistant",
-            "model": answer.model or self._info.model,
-            "content": answer.content(),
-            "stop_reason": answer.stop_reason,
-            "usage": usage_data(answer.usage),
+            "model": (finished and finished.model) or self._info.model,
+            "content": [block.whole() for block in self._blocks],
+            "stop_reason": _STOP_REASONS.get(finished.reason, finished.reason)
+            if finished
+            else None,
+            "usage": usage_data(self._usage),
         }
+        self._add({"type": "assistant", "message": message, "parent_tool_use_id": None})
+        self._id = new_id()
+        self._blocks = []
+        self._kind = None
 
     def _result(self, outcome: Outcome) -> dict[str, Any]:
-        failed = outcome.error is not None or outcome.interrupted
+        error = self._error(outcome)
         result: dict[str, Any] = {
             "type": "result",
-            "subtype": "error_during_execution" if failed else "success",
-            "is_error": failed,
+            "subtype": "error_during_execution" if error else "success",
+            "is_error": error is not None,
             "duration_ms": outcome.duration_ms,
             "duration_api_ms": outcome.api_duration_ms,
             "num_turns": 1,
@@ -102,92 +183,55 @@ class JsonRenderer:
             "usage": usage_data(outcome.usage),
             "permission_denials": [],
         }
-        if outcome.error:
-            error = outcome.error
-            result["error"] = {
+        if error:
+            result["error"] = error
+        return result
+
+    def _error(self, outcome: Outcome) -> dict[str, Any] | None:
+        if error := outcome.error:
+            return {
                 "type": type(error).__name__,
                 "message": error.message,
                 "hint": error.hint,
                 "code": error.code,
             }
-        elif outcome.interrupted:
-            result["error"] = {"type": "Interrupted", "message": "interrupted", "hint": None}
-        return result
-
-    def _piece(self, event: Event) -> None:
-        kind = {TextDelta: "text", RefusalDelta: "text", ReasoningDelta: "thinking"}.get(
-            type(event)
-        )
-        if kind is None:
-            return
-        if self._block != kind:
-            self._close_block()
-            self._block = kind
-            self._stream_event({"type": "content_block_start", "content_block": {"type": kind}})
-        delta = {"type": f"{kind}_delta", kind: event.text}  # type: ignore[union-attr]
-        self._stream_event({"type": "content_block_delta", "delta": delta})
-
-    def _close_block(self) -> None:
-        if self._block is not None:
-            self._stream_event({"type": "content_block_stop"})
-            self._block = None
+        if outcome.interrupted:
+            return {"type": "Interrupted", "message": "interrupted", "hint": None, "code": None}
+        if self._cut is not None:
+            message = f"the answer was cut off: {self._cut}"
+            return {"type": "Cut", "message": message, "hint": None, "code": "cut"}
+        return None
 
     def _stream_event(self, event: dict[str, Any]) -> None:
-        self._emit({"type": "stream_event", "event": event, "parent_tool_use_id": None})
+        if self._partial:
+            self._add({"type": "stream_event", "event": event, "parent_tool_use_id": None})
 
-    def _emit(self, message: dict[str, Any]) -> None:
+    def _add(self, message: dict[str, Any]) -> None:
         assert self._info is not None
-        message = {**message, "uuid": new_id(), "session_id": self._info.session_id}
-        if self._is_stream:
-            self._out.write(msgspec.json.encode(message).decode() + "\n")
+        self._messages.append({**message, "uuid": new_id(), "session_id": self._info.session_id})
+
+    def _flush(self) -> None:
+        """One write for all the lines that one chunk from the network made."""
+        if self._is_stream and self._messages:
+            self._out.write(b"".join([_encode(message) + b"\n" for message in self._messages]))
             self._out.flush()
-        else:
-            self._messages.append(message)
+            self._messages.clear()
 
 
-class _Answer:
-    """The answer put together from its pieces."""
+class _Block(msgspec.Struct):
+    """A content block as it grows."""
 
-    def __init__(self) -> None:
-        self.id: str | None = None
-        self.model: str | None = None
-        self.stop_reason: str | None = None
-        self.usage: Usage | None = None
-        self._texts: list[str] = []
-        self._thoughts: list[str] = []
-        self._calls: dict[int, dict[str, str]] = {}
+    kind: str
+    index: int
+    content: dict[str, Any]
+    pieces: list[str] = []
+    call: int | None = None
+    is_open: bool = True
 
-    @property
-    def has_content(self) -> bool:
-        return bool(self._texts or self._thoughts or self._calls)
-
-    def take(self, event: Event) -> None:
-        if isinstance(event, TextDelta | RefusalDelta):
-            self._texts.append(event.text)
-        elif isinstance(event, ReasoningDelta):
-            self._thoughts.append(event.text)
-        elif isinstance(event, ToolCallDelta):
-            call = self._calls.setdefault(event.index, {"id": "", "name": "", "arguments": ""})
-            call["id"] = event.id or call["id"]
-            call["name"] += event.name or ""
-            call["arguments"] += event.arguments
-        elif isinstance(event, Usage):
-            self.usage = event
-        elif isinstance(event, Finished):
-            self.id, self.model = event.response_id, event.model
-            self.stop_reason = _STOP_REASONS.get(event.reason, event.reason)
-
-    def content(self) -> list[dict[str, Any]]:
-        blocks: list[dict[str, Any]] = []
-        if self._thoughts:
-            blocks.append({"type": "thinking", "thinking": "".join(self._thoughts)})
-        if self._texts:
-            blocks.append({"type": "text", "text": "".join(self._texts)})
-        blocks += [
-            {"type": "tool_use", "id": c["id"], "name": c["name"], "input": _parsed(c["arguments"])}
-            for c in self._calls.values()
-        ]
-        return blocks
+    def whole(self) -> dict[str, Any]:
+        text = "".join(self.pieces)
+        value = _parsed(text) if self.kind == "tool_use" else text
+        return {**self.content, "input" if self.kind == "tool_use" else self.kind: value}
 
 
 def usage_data(usage: Usage | None) -> dict[str, int]:
@@ -208,6 +252,17 @@ def new_id() -> str:
     digits[8] = digits[8] & 0x3F | 0x80
     text = digits.hex()
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        # A directory or argument whose name is not UTF-8. Only json lets such text through, to
+        # be replaced; it is slow to import and rarely needed.
+        import json
+
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _parsed(arguments: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,8 @@ ReadLine = Callable[[str], str]
 Write = Callable[[str], None]
 
 _BLOCK = '"""'
+_MORE = "... "
+_MOST_HISTORY = 1000
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -74,24 +77,34 @@ class PromptLoop:
         if line.strip().startswith(_BLOCK):
             lines = [line.strip().removeprefix(_BLOCK)]
             while not lines[-1].rstrip().endswith(_BLOCK):
-                lines.append(self._read_line("… "))
+                lines.append(self._read_more(_BLOCK))
             lines[-1] = lines[-1].rstrip().removesuffix(_BLOCK)
             return "\n".join(lines).strip("\n")
         lines = [line]
         while lines[-1].endswith("\\"):
             lines[-1] = lines[-1][:-1]
-            lines.append(self._read_line("… "))
+            lines.append(self._read_more(""))
         return "\n".join(lines)
 
-    async def _handle(self, text: str) -> None:
-        name, _, argument = text.strip().partition(" ")
+    def _read_more(self, end: str) -> str:
+        """The next line of a prompt; Ctrl-D is its ``end``, and not the end of everything."""
         try:
-            if command := self._commands.get(name):
-                await command.run(argument.strip())
-            elif name.startswith("/") and "/" not in name[1:]:
-                self._unknown(name)
-            else:
+            return self._read_line(_MORE)
+        except EOFError:
+            self._write("\n")
+            return end
+
+    async def _handle(self, text: str) -> None:
+        name, *rest = text.strip().split(maxsplit=1)
+        argument = rest[0] if rest else ""
+        is_prompt = "\n" in text.strip() or not name.startswith("/") or "/" in name[1:]
+        try:
+            if is_prompt:  # longer texts and paths too
                 await self._answer(text)
+            elif command := self._commands.get(name):
+                await command.run(argument)
+            else:
+                self._unknown(name)
         except KeyboardInterrupt:
             self._write("\n(interrupted)\n")
         except EOFError:
@@ -129,6 +142,7 @@ class LineReader:
     def __init__(self, history_file: Path, words: Sequence[str]) -> None:
         self._history_file = history_file
         self._words = words
+        self._new: list[str] = []
         try:
             import readline
         except ImportError:  # Windows
@@ -140,20 +154,23 @@ class LineReader:
         readline.parse_and_bind("tab: complete")
         readline.set_completer_delims("")
         readline.set_completer(self._complete)
-        if history_file.exists():
-            readline.read_history_file(history_file)
+        for item in self._read_history():
+            readline.add_history(item)
 
     def __call__(self, prompt: str) -> str:
         """One line, kept in the history unless it is a command with an argument."""
-        line = input(prompt)
+        line = self.plain(prompt)
         is_command_with_argument = line.startswith("/") and " " in line.strip()
         if self._readline and line.strip() and not is_command_with_argument:
             self._readline.add_history(line)
+            self._new.append(line)
         return line
 
     def plain(self, prompt: str) -> str:
         """One line that is nobody's business later: an answer in a dialog."""
-        return input(prompt)
+        # Bytes that are no text in the terminal's encoding come as lone surrogates (PEP 383),
+        # which no request could carry.
+        return input(prompt).encode("utf-8", "replace").decode()
 
     def secret(self, prompt: str) -> str:
         """One line without echo.
@@ -169,15 +186,24 @@ class LineReader:
             raise InputError("this terminal cannot hide what is typed", hint=_PIPE_IT) from error
 
     def save(self) -> None:
-        """Keep the history for the next time, private to the user."""
-        if self._readline is None:
+        """Add this session's lines to the history, private to the user. It is a convenience:
+        where it cannot be written, nothing is said."""
+        items = [line for line in self._new if "\n" not in line]
+        if not items:
             return
         from qwen_code.base.files import write_atomic
 
-        count = self._readline.get_current_history_length()
-        items = [self._readline.get_history_item(n) for n in range(max(1, count - 999), count + 1)]
-        text = "".join(f"{item}\n" for item in items if item and "\n" not in item)
-        write_atomic(self._history_file, text.encode("utf-8", "replace"))
+        # Read again: another session may have ended meanwhile.
+        items = (self._read_history() + items)[-_MOST_HISTORY:]
+        with suppress(QwenError):
+            write_atomic(self._history_file, "".join(f"{item}\n" for item in items).encode())
+        self._new.clear()
+
+    def _read_history(self) -> list[str]:
+        try:
+            return self._history_file.read_text("utf-8", "replace").splitlines()
+        except OSError:
+            return []
 
     def _complete(self, text: str, state: int) -> str | None:
         found = [word for word in self._words if text.startswith("/") and word.startswith(text)]

@@ -1,12 +1,17 @@
 """Markdown for a terminal, styled while it streams.
 
-No line is held back to be laid out: what can be decided is shown at once, and only a marker at
-the very end of what came (is this ``*`` or ``**``?) waits for the next piece.
+No line is held back to be laid out. What waits is short: a line's beginning until it is clear
+what kind of line it is, and an opening marker until its partner is there or cannot come any more
+(then it was no marker: ``f(*args, **kwargs)`` keeps its stars). What is shown does not depend on
+how the text was cut into pieces.
 """
 
 from __future__ import annotations
 
 import re
+from enum import Enum
+
+import msgspec
 
 __all__ = ["MarkdownStyler"]
 
@@ -15,13 +20,37 @@ _ITALIC, _NOT_ITALIC = "\x1b[3m", "\x1b[23m"
 _CODE, _NOT_CODE = "\x1b[36m", "\x1b[39m"
 _DIM, _NOT_DIM = "\x1b[2m", "\x1b[22m"
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[^\n]*")
+_LONGEST_SPAN = 400
+"""Characters between two markers: so much is held back at most, and farther apart they are none."""
+_LONGEST_OPENING = 120
+"""Characters of a line that may wait to be told a fence, a rule or a heading."""
+
+_FENCE = re.compile(r"( *)(`{3,}|~{3,})([^\n]*)")
 _HEADING = re.compile(r" {0,3}#{1,6} ")
 _BULLET = re.compile(r"( *)[-*+] ")
 _QUOTE = re.compile(r" {0,3}> ?")
 _RULE = re.compile(r" {0,3}([-*_])( *\1){2,} *")
-_MAYBE_BLOCK = re.compile(r" *(#{0,6}|[-*+_>`~][-*_`~ ]*|`{1,}[^\n]*|~{1,}[^\n]*)")
-_INLINE = re.compile(r"\*{1,3}|_{1,3}|`+|~~|\\.?")
+_UNDECIDED = re.compile(r" *(?:#{0,6}|>|[+]|([-*_])( *\1)* *|`{1,2}|~{1,2}|`{3,}[^`]*|~{3,}.*)")
+_TOKEN = re.compile(r"\\.?|`+|\*+|_+")
+_ESCAPABLE = "*_`[]#>+-~|"
+_BEFORE_UNDERSCORE = " \t([{\"'*"
+
+
+class _Wait(Enum):
+    """The text so far does not tell."""
+
+    WAIT = "wait"
+
+
+WAIT = _Wait.WAIT
+
+
+class _Fence(msgspec.Struct, frozen=True):
+    """An open code block: its marker, and how deep it stands in quotes and spaces."""
+
+    marker: str
+    indent: int
+    quotes: int
 
 
 class MarkdownStyler:
@@ -29,13 +58,8 @@ class MarkdownStyler:
 
     def __init__(self) -> None:
         self._pending = ""
-        self._line_start = True
-        self._fence: str | None = None
-        self._heading = False
-        self._bold = False
-        self._italic = False
-        self._code: str | None = None
-        self._last = " "
+        self._fence: _Fence | None = None
+        self._start_line()
 
     def feed(self, text: str) -> str:
         """The styled text that can be shown now."""
@@ -45,143 +69,182 @@ class MarkdownStyler:
     def close(self) -> str:
         """What was held back, and the end of every style that is still on."""
         rest = self._advance(final=True)
-        return rest + self._end_of_line()
+        return rest + self._end_line()
 
     def _advance(self, *, final: bool) -> str:
-        out: list[str] = []
-        while self._pending:
-            before = self._pending
-            line, newline, _ = self._pending.partition("\n")
-            step = self._block(line, newline, final=final) if self._line_start else None
-            if step is not None:
-                styled, used = step
-                if used < 0:
-                    break
-                out.append(styled)
-                self._pending = self._pending[used:]
-                continue
-            if self._fence is not None:
-                out.append(line)
-                used = len(line)
-            else:
-                styled, used = self._inline(line, is_whole=bool(newline) or final)
-                out.append(styled)
-            if used == len(line) and newline:
-                out.append(self._end_of_line() + "\n")
-                used += 1
-                self._line_start = True
-            self._pending = self._pending[used:]
-            if self._pending == before:
-                break
-        return "".join(out)
+        *lines, last = self._pending.split("\n")
+        out = []
+        for line in lines:
+            styled, _ = self._line(line, whole=True)
+            out += [styled, self._end_line(), "\n"]
+        styled, self._pending = self._line(last, whole=final)
+        return "".join(out) + styled
 
-    def _block(self, line: str, newline: str, *, final: bool) -> tuple[str, int] | None:
-        """What begins this line: text and how much it uses, ``(…, -1)`` to wait, or ``None``."""
-        whole = bool(newline) or final
-        fence = _FENCE.fullmatch(line)
-        if self._fence is not None:
-            return self._in_fence(line, newline, whole=whole)
-        if not whole and _MAYBE_BLOCK.fullmatch(line):
-            return "", -1
-        if fence and not (fence[1][0] == "`" and "`" in line.strip()[len(fence[1]) :]):
-            self._fence = fence[1]
-            return f"{_DIM}{line}{_NOT_DIM}{newline}", len(line) + len(newline)
-        if whole and _RULE.fullmatch(line):
-            return f"{_DIM}{'─' * 24}{_NOT_DIM}{newline}", len(line) + len(newline)
-        self._line_start = False
-        self._last = " "
-        if _HEADING.match(line):
-            self._heading = True
-            return _BOLD, 0
-        if bullet := _BULLET.match(line):
-            return f"{bullet[1]}• ", bullet.end()
-        if quote := _QUOTE.match(line):
-            return f"{_DIM}│{_NOT_DIM} ", quote.end()
-        return None
+    def _start_line(self) -> None:
+        self._at_start = True
+        self._is_raw = False
+        self._heading = False
+        self._quotes = 0
+        self._before = " "
 
-    def _in_fence(self, line: str, newline: str, *, whole: bool) -> tuple[str, int] | None:
-        assert self._fence is not None
-        bare = line.strip()
-        could_close = bare == "" or set(bare) == {self._fence[0]}
-        if could_close and not whole:
-            return "", -1
-        if bare and could_close and len(bare) >= len(self._fence):
-            self._fence = None
-            return f"{_DIM}{line}{_NOT_DIM}{newline}", len(line) + len(newline)
-        if whole:
-            return line + newline, len(line) + len(newline)
-        self._line_start = False
-        return None
-
-    def _inline(self, line: str, *, is_whole: bool) -> tuple[str, int]:
-        out: list[str] = []
-        position = 0
-        while position < len(line):
-            found = _INLINE.search(line, position)
-            if found is None:
-                out.append(line[position:])
-                self._last = line[-1]
-                return "".join(out), len(line)
-            if found.start() > position:
-                out.append(line[position : found.start()])
-                self._last = line[found.start() - 1]
-            if found.end() == len(line) and not is_whole:
-                return "".join(out), found.start()
-            following = line[found.end()] if found.end() < len(line) else " "
-            out.append(self._marker(found[0], following))
-            position = found.end()
-        return "".join(out), position
-
-    def _marker(self, marker: str, following: str) -> str:
-        before, self._last = self._last, marker[-1]
-        if marker[0] == "`":
-            if self._code is None:
-                self._code = marker
-                return _CODE
-            if marker == self._code:
-                self._code = None
-                return _NOT_CODE
-            return marker
-        if self._code is not None:
-            return marker
-        if marker[0] == "\\":
-            escaped = marker[1:]
-            return escaped if escaped and not escaped.isalnum() and escaped != " " else marker
-        if marker == "~~":
-            return marker
-        if marker[0] == "_" and before.isalnum() and following.isalnum():
-            return marker  # snake_case
-        opens = not following.isspace()
-        closes = not before.isspace()
-        return self._emphasis(marker, opens=opens, closes=closes)
-
-    def _emphasis(self, marker: str, *, opens: bool, closes: bool) -> str:
-        styled = ""
-        if len(marker) in (2, 3):
-            if self._bold and closes:
-                self._bold, styled = False, _NOT_BOLD if not self._heading else ""
-            elif not self._bold and opens:
-                self._bold, styled = True, _BOLD
-            else:
-                return marker
-        if len(marker) in (1, 3):
-            if self._italic and closes:
-                self._italic, styled = False, styled + _NOT_ITALIC
-            elif not self._italic and opens:
-                self._italic, styled = True, styled + _ITALIC
-            else:
-                return styled or marker
+    def _end_line(self) -> str:
+        styled = _NOT_BOLD if self._heading else ""
+        self._start_line()
         return styled
 
-    def _end_of_line(self) -> str:
-        """Styles end with their line: a marker that was never closed must not colour the rest."""
-        out = ""
-        if self._bold or self._heading:
-            out += _NOT_BOLD
-        if self._italic:
-            out += _NOT_ITALIC
-        if self._code is not None:
-            out += _NOT_CODE
-        self._bold = self._italic = self._heading = False
-        self._code = None
-        return out
+    def _line(self, text: str, *, whole: bool) -> tuple[str, str]:
+        """The next part of a line: what to show of it, and what has to wait."""
+        out: list[str] = []
+        while self._at_start:
+            step = self._block(text, whole=whole)
+            if step is WAIT:
+                return "".join(out), text
+            styled, used = step
+            out.append(styled)
+            text = text[used:]
+        if self._is_raw:
+            return "".join(out) + text, ""
+        styled, used = _inline(text, self._before, in_heading=self._heading, whole=whole)
+        if used:
+            self._before = text[used - 1]
+        return "".join(out) + styled, text[used:]
+
+    def _block(self, text: str, *, whole: bool) -> tuple[str, int] | _Wait:
+        """What begins the line, or follows its quote and list marks: what to show, and its size."""
+        if self._fence is not None:
+            return self._in_fence(self._fence, text, whole=whole)
+        is_short = len(text) < _LONGEST_OPENING
+        if not whole and is_short and _UNDECIDED.fullmatch(text):
+            return WAIT
+        fence = _FENCE.fullmatch(text) if is_short else None
+        if fence and not (fence[2][0] == "`" and "`" in fence[3]):
+            self._fence = _Fence(fence[2], len(fence[1]), self._quotes)
+            return self._raw(f"{_DIM}{text}{_NOT_DIM}", len(text))
+        if is_short and _RULE.fullmatch(text):
+            return self._raw(f"{_DIM}{'─' * 24}{_NOT_DIM}", len(text))
+        if quote := _QUOTE.match(text):
+            self._quotes += 1
+            return f"{_DIM}│{_NOT_DIM} ", quote.end()
+        if bullet := _BULLET.match(text):
+            return f"{bullet[1]}• ", bullet.end()
+        if text.lstrip(" ").startswith("|"):
+            return self._raw("", 0)  # a table stays aligned only as it is
+        self._at_start = False
+        if _HEADING.match(text):
+            self._heading = True
+            return _BOLD, 0
+        return "", 0
+
+    def _in_fence(self, fence: _Fence, text: str, *, whole: bool) -> tuple[str, int] | _Wait:
+        """A line of code: nothing in it means anything but the marker that closes the block."""
+        is_short = len(text) < _LONGEST_OPENING
+        bare = text.strip(" ")
+        if self._quotes < fence.quotes:
+            if not whole and is_short and bare in ("", ">"):
+                return WAIT
+            if quote := _QUOTE.match(text):
+                self._quotes += 1
+                return f"{_DIM}│{_NOT_DIM} ", quote.end()
+            self._fence = None  # the quote has ended, and the block with it
+            return "", 0
+        if is_short and set(bare) <= {fence.marker[0]}:
+            if not whole:
+                return WAIT
+            indent = len(text) - len(text.lstrip(" "))
+            if len(bare) >= len(fence.marker) and indent <= fence.indent + 3:
+                self._fence = None
+                return self._raw(f"{_DIM}{text}{_NOT_DIM}", len(text))
+        return self._raw("", 0)
+
+    def _raw(self, styled: str, used: int) -> tuple[str, int]:
+        self._at_start = False
+        self._is_raw = True
+        return styled, used
+
+
+def _inline(text: str, before: str, *, in_heading: bool, whole: bool) -> tuple[str, int]:
+    """``text`` within a line, styled as far as it is decided, and how much of it that is."""
+    out = []
+    at = 0
+    while token := _TOKEN.search(text, at):
+        start, end = token.span()
+        out.append(text[at:start])
+        if end == len(text) and not whole:
+            return "".join(out), start  # it may be longer than what came of it
+        at = end
+        marker = token[0]
+        if marker[0] == "\\":
+            out.append(marker[1:] if marker[1:] and marker[1:] in _ESCAPABLE else marker)
+            continue
+        closer = None
+        if _opens(marker, text[start - 1] if start else before, text[end : end + 1]):
+            closer = _closer(text, token, end + _LONGEST_SPAN, whole=whole)
+        if closer is WAIT:
+            return "".join(out), start
+        if closer is None:
+            out.append(marker)
+            continue
+        out.append(_span(marker, text[end : closer[0]], in_heading=in_heading))
+        at = closer[1]
+    out.append(text[at:])
+    return "".join(out), len(text)
+
+
+def _opens(marker: str, before: str, following: str) -> bool:
+    """Whether a marker between these two characters can begin something."""
+    if marker[0] == "`":
+        return True
+    if len(marker) > 3 or not following.strip():
+        return False
+    if marker[0] == "_":
+        # Not in snake_case or /_paths_/; and __init__ is a name here, not something bold.
+        return len(marker) == 1 and before in _BEFORE_UNDERSCORE
+    # 2*3*4 multiplies. Languages without spaces between words do use stars inside of them.
+    return not (_is_ascii_word(before) and _is_ascii_word(following))
+
+
+def _closer(
+    text: str, opener: re.Match[str], stop: int, *, whole: bool
+) -> tuple[int, int] | _Wait | None:
+    """Start and end of the marker that ends what ``opener`` begins, if one ends before ``stop``."""
+    marker = opener[0]
+    is_code = marker[0] == "`"
+    at = opener.end()
+    while token := _TOKEN.search(text, at):
+        start, end = token.span()
+        if end > stop:
+            return None
+        if end == len(text) and not whole:
+            return WAIT
+        if token[0] == marker and (
+            is_code or _closes(marker, text[start - 1], text[end : end + 1])
+        ):
+            return start, end
+        at = end
+        if is_code:
+            at = start + 1 if token[0][0] == "\\" else end  # a backslash is only itself in code
+        elif token[0][0] == "`":
+            inner = _closer(text, token, stop, whole=whole)
+            if inner is WAIT:
+                return WAIT
+            at = inner[1] if inner else end
+    return None if whole or len(text) >= stop else WAIT
+
+
+def _closes(marker: str, before: str, following: str) -> bool:
+    return not before.isspace() and not (marker[0] == "_" and _is_ascii_word(following))
+
+
+def _span(marker: str, text: str, *, in_heading: bool) -> str:
+    if marker[0] == "`":
+        return f"{_CODE}{text}{_NOT_CODE}"
+    inner, _ = _inline(text, marker[0], in_heading=in_heading, whole=True)
+    if len(marker) != 1 and not in_heading:
+        inner = f"{_BOLD}{inner}{_NOT_BOLD}"
+    if len(marker) != 2:
+        inner = f"{_ITALIC}{inner}{_NOT_ITALIC}"
+    return inner
+
+
+def _is_ascii_word(character: str) -> bool:
+    return character.isascii() and character.isalnum()

@@ -6,6 +6,7 @@ import os
 import select
 import stat
 import sys
+from collections.abc import Callable
 from typing import IO
 
 from qwen_code.base.errors import InputError
@@ -13,17 +14,23 @@ from qwen_code.base.errors import InputError
 __all__ = ["read_stdin", "take_prompt"]
 
 _MOST_BYTES = 8 << 20
-_FIRST_BYTE_WAIT_S = 0.5
-"""How long a pipe may be silent where the command line already has a prompt: an editor or cron
-often leaves an open pipe behind that nobody will ever write to."""
+_FIRST_BYTE_WAIT_S = 3.0
+"""How long a pipe may be silent where the command line already has a prompt: an editor or ssh
+often leaves an open pipe behind that nobody will ever write to. Shorter would lose what a slow
+command is about to write, and the answer would be about nothing."""
 
 
 def take_prompt(argument: str | None, stdin: str | None) -> str:
     """The prompt of this run: what came on standard input first, then the argument.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is neither, or the argument is not text.
     """
+    if argument is not None and not argument.isascii() and _has_lone_bytes(argument):
+        raise InputError(
+            "the prompt on the command line is not UTF-8 text",
+            hint="Convert it first, for example with iconv, and pipe it in.",
+        )
     parts = [part for part in (stdin, argument) if part and part.strip()]
     if not parts:
         raise InputError(
@@ -33,19 +40,32 @@ def take_prompt(argument: str | None, stdin: str | None) -> str:
     return "\n\n".join(part.strip("\n") if len(parts) > 1 else part for part in parts)
 
 
-def read_stdin(stream: IO[str] | None, *, has_argument: bool) -> str | None:
+def read_stdin(
+    stream: IO[str] | None,
+    argument: str | None,
+    notice: Callable[[str], None],
+    *,
+    wait_s: float = _FIRST_BYTE_WAIT_S,
+) -> str | None:
     """All of standard input, unless it is a terminal, closed, or a pipe that stays silent.
+
+    Only with a prompt in ``argument`` is a pipe given up, after ``wait_s``; ``notice`` is told.
 
     Raises:
         InputError: more than 8 MiB, not UTF-8, or not readable.
     """
     if stream is None or stream.closed:
         return None
+    has_argument = bool(argument and argument.strip())
     try:
         descriptor = stream.fileno()
         if stream.isatty():
             return None
-        if has_argument and not _has_data(descriptor):
+        if has_argument and not _has_data(descriptor, wait_s):
+            notice(
+                f"standard input stayed silent for {wait_s:g} s and was left out"
+                " (redirect it from /dev/null to say that it is empty)"
+            )
             return None
         data = stream.buffer.read(_MOST_BYTES + 1)  # type: ignore[attr-defined]
     except (OSError, ValueError) as error:
@@ -69,10 +89,15 @@ def read_stdin(stream: IO[str] | None, *, has_argument: bool) -> str | None:
     return text
 
 
-def _has_data(descriptor: int) -> bool:
+def _has_lone_bytes(text: str) -> bool:
+    """Whether Python could not decode some of what the system handed over (PEP 383)."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _has_data(descriptor: int, wait_s: float) -> bool:
     """Whether a pipe or socket has something to read, or its end, within the wait."""
     mode = os.fstat(descriptor).st_mode
     if sys.platform == "win32" or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         return True
-    readable, _, _ = select.select([descriptor], [], [], _FIRST_BYTE_WAIT_S)
+    readable, _, _ = select.select([descriptor], [], [], wait_s)
     return bool(readable)

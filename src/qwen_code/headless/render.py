@@ -87,6 +87,8 @@ class TextRenderer:
     def _write(self, text: str) -> None:
         if self._is_terminal:
             text = safe_text(text)
+        if not text:
+            return
         self._wrote = True
         self._ends_in_newline = text.endswith("\n")
         self._put(self._styler.feed(text) if self._styler else text)

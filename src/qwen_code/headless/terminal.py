@@ -8,10 +8,10 @@ __all__ = ["safe_text"]
 
 _UNSAFE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: cursor, colours
-    r"|\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: title, clipboard, links
-    r"|[PX^_][^\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
+    r"|\][^\x07\x1b\n]*(?:\x07|\x1b\\)"  # OSC: title, clipboard, links
+    r"|[PX^_][^\x1b\n]*\x1b\\"  # DCS, SOS, PM, APC
     r"|[ -/]*[0-~])?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 
 
@@ -19,6 +19,7 @@ def safe_text(text: str) -> str:
     """``text`` without escape sequences, control characters and direction overrides.
 
     A model or server could otherwise move the cursor, fill the clipboard (OSC 52), or make one
-    thing look like another. New lines and tabs stay.
+    thing look like another. New lines and tabs stay. A sequence that does not end here loses only
+    its first characters: what follows may be the rest of the answer, and is harmless without.
     """
     return _UNSAFE.sub("", text)
