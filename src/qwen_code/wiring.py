@@ -88,7 +88,7 @@ async def name_model(session: Session) -> None:
             f"no model is named, and {session.connection.base_url} offers {len(names)}",
             hint=f"Name one with -m, or as LLAMA_API_MODEL. There are: {listed}{more}",
         )
-    source = Source(SourceKind.DEFAULT, "the endpoint's only model")
+    source = Source(SourceKind.IMPLIED, "the endpoint's only model")
     session.connection = msgspec.structs.replace(
         session.connection, model=names[0], model_source=source
     )

@@ -110,3 +110,15 @@ def test_the_model_flag_names_the_local_model(world: Any) -> None:
     assert world.resolve(auth_type="local", model="large").require().model == "large"
     world.env["LLAMA_API_MODEL"] = "gpt"
     assert world.resolve(auth_type="local").require().model is None
+
+
+def test_the_trace_of_another_method_shows_what_it_sets_aside(world: Any) -> None:
+    world.env["LLAMA_API_KEY"] = KEY
+    resolution = world.resolve(auth_type="local")
+    fields = {field.field: field for field in resolution.fields}
+    assert list(fields) == ["method", "base_url", "api_key", "model"]
+    chosen, key = fields["api_key"].candidates
+    assert (chosen.source.name, chosen.status) == ("the embedded model", Status.CHOSEN)
+    assert (key.source.name, key.status) == ("LLAMA_API_KEY", Status.SHADOWED)
+    assert key.reason == "the method is local"
+    assert not any("api.openai.com" in c.shown for f in fields.values() for c in f.candidates)

@@ -49,7 +49,7 @@ def test_loads(text: str, expected: dict[str, Any]) -> None:
         ('\ufeff{"a": !}', 1, 7, "invalid character"),
         ('{"a": 1 /* open', 1, 9, "expected"),
         ("{" * 5000, 1, 2, "must be strings"),
-        ('{"a":' * 5000, 1, 1, "nested too deeply"),
+        ('{"a":' * 200_000, 1, 1, "nested too deeply"),
         ("{'a': 1}", 1, 2, "must be strings"),
         ('{"a": NaN}', 1, 7, "invalid character"),
         ('{"a": 1e999}', 1, 1, "out of range"),

@@ -239,3 +239,14 @@ def test_any_json_is_events_or_an_error_of_ours(value: Any) -> None:
         decode(b"data: " + json.dumps(value).encode() + b"\n\n")
     except (BadAnswer, StreamFailed):
         pass
+
+
+def test_bad_utf_8_inside_a_chunk_costs_that_character_alone() -> None:
+    decoder = ChatDecoder("m")
+    events = decoder.feed(b'data: {"choices":[{"delta":{"content":"a\xffb"}}]}\n\n')
+    assert [event.text for event in events if isinstance(event, TextDelta)] == ["a\ufffdb"]
+
+
+def test_bad_utf_8_in_a_whole_answer_costs_that_character_alone() -> None:
+    body = b'{"choices":[{"message":{"content":"\xe9t\xe9"},"finish_reason":"stop"}]}'
+    assert TextDelta("\ufffdt\ufffd") in decode_completion(body, "m")

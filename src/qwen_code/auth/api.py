@@ -258,7 +258,7 @@ class _Search:
         offers += settings_offers(settings, "security.auth.apiKey")
         offers += self._profile_key(self._saved, SourceKind.LOGIN)
         if preset.name == "azure" and self._in.entra_installed:
-            offers.append(Offer("", Source(SourceKind.DEFAULT, _ENTRA)))
+            offers.append(Offer("", Source(SourceKind.IMPLIED, _ENTRA)))
         return offers
 
     def _profile_key(self, saved: tuple[str, Profile] | None, kind: SourceKind) -> list[Offer]:

@@ -139,7 +139,7 @@ class ProfileStore:
             ) from error
         try:
             raw = msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._damaged(str(error)) from error
         if not isinstance(raw, dict):
             raise self._damaged("it is not an object")

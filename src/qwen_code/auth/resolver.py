@@ -11,6 +11,7 @@ import msgspec
 from qwen_code.auth.api import ApiInputs, ApiResolution, resolve_api
 from qwen_code.auth.offers import Offer, settings_offers, trace
 from qwen_code.auth.types import (
+    Candidate,
     Connection,
     FieldTrace,
     Method,
@@ -41,39 +42,59 @@ def resolve(inputs: Inputs) -> Resolution:
     api = resolve_api(inputs.api)
     try:
         method, method_trace, notices = _choose_method(inputs, api)
-        connection = _connect(method, inputs, api)
+        if method is Method.OPENAI:
+            if api.connection is None:
+                assert api.error is not None
+                raise api.error
+            fields = (method_trace, *api.fields)
+            notices = (*notices, *api.notices)
+            return Resolution(api.connection, None, fields, notices, api.announcements)
+        if method is Method.LOCAL:
+            connection, own = _local(inputs)
+        else:
+            raise CredentialMissing(
+                "the Qwen OAuth sign-in is not part of this version yet",
+                hint="Use an API key (qwen auth login) or the embedded model (--auth-type local).",
+            )
     except QwenError as error:
         failed = _method_trace(inputs, api)[1]
         return Resolution(None, error, (failed, *api.fields), api.notices)
-    return Resolution(
-        connection,
-        None,
-        (method_trace, *api.fields),
-        (*notices, *api.notices) if method is Method.OPENAI else notices,
-        api.announcements if method is Method.OPENAI else (),
-    )
+    of_api = {field.field: field.candidates for field in api.fields}
+    own_fields = (_set_aside(name, own[name], of_api.get(name, ()), method) for name in own)
+    fields = (method_trace, *own_fields)
+    return Resolution(connection, None, fields, notices)
 
 
-def _connect(method: Method, inputs: Inputs, api: ApiResolution) -> Connection:
-    if method is Method.OPENAI:
-        if api.connection is None:
-            assert api.error is not None
-            raise api.error
-        return api.connection
-    if method is Method.LOCAL:
-        model = inputs.api.flags.model
-        return Connection(
-            method,
-            "local",
-            LOCAL_BASE_URL,
-            Source(SourceKind.DEFAULT, "the embedded model"),
-            model=model,
-            model_source=Source(SourceKind.FLAG, "--model") if model else None,
-        )
-    raise CredentialMissing(
-        "the Qwen OAuth sign-in is not part of this version yet",
-        hint="Use an API key (qwen auth login) or the embedded model (--auth-type local).",
+def _local(inputs: Inputs) -> tuple[Connection, dict[str, Candidate]]:
+    embedded = Source(SourceKind.IMPLIED, "the embedded model")
+    model = inputs.api.flags.model
+    model_source = Source(SourceKind.FLAG, "--model") if model else None
+    connection = Connection(
+        Method.LOCAL, "local", LOCAL_BASE_URL, embedded, model=model, model_source=model_source
     )
+    own = {
+        "base_url": "this machine, started with each run",
+        "api_key": "made anew at each start",
+        "model": model or "what is downloaded: qwen local status",
+    }
+    return connection, {
+        name: Candidate(shown, (name == "model" and model_source) or embedded, Status.CHOSEN)
+        for name, shown in own.items()
+    }
+
+
+def _set_aside(
+    field: str, chosen: Candidate, of_api: tuple[Candidate, ...], method: Method
+) -> FieldTrace:
+    """The trace of a field where another method than the API takes its own value for it."""
+    others = [
+        msgspec.structs.replace(c, status=Status.SHADOWED, reason=f"the method is {method}")
+        if c.status is Status.CHOSEN
+        else c
+        for c in of_api
+        if c.source.kind is not SourceKind.DEFAULT and c.source != chosen.source
+    ]
+    return FieldTrace(field, (chosen, *others), f"{method} brings its own")
 
 
 def _choose_method(
@@ -131,7 +152,7 @@ def _flag_offers(inputs: Inputs) -> list[Offer]:
     return []
 
 
-def _offer(text: str, name: str, kind: SourceKind = SourceKind.DEFAULT) -> Offer:
+def _offer(text: str, name: str, kind: SourceKind = SourceKind.IMPLIED) -> Offer:
     return Offer(text, Source(kind, name))
 
 

@@ -18,15 +18,16 @@ class SourceKind(StrEnum):
     DOTENV = "dotenv"
     SETTINGS = "settings"
     LOGIN = "login"
+    IMPLIED = "implied"
     DEFAULT = "default"
 
 
 class Source(msgspec.Struct, frozen=True):
     """Where a value was set.
 
-    ``name`` is the flag, variable or settings key. ``path`` and ``line`` (from 1) point into a
-    file. ``project`` is the folder whose files set it, by real path, or ``None`` where it is the
-    user's own: shell, flag, home files.
+    ``name`` is the flag, variable or settings key, or for what is implied: by what. ``path`` and
+    ``line`` (from 1) point into a file. ``project`` is the folder whose files set it, by real
+    path, or ``None`` where it is the user's own: shell, flag, home files.
     """
 
     kind: SourceKind

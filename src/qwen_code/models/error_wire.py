@@ -21,7 +21,7 @@ from qwen_code.models.errors import (
     ServerFailed,
     UnknownModel,
 )
-from qwen_code.models.openai_wire import Endpoint
+from qwen_code.models.openai_wire import Endpoint, decode_json
 
 __all__ = ["WireError", "error_from", "parse_error"]
 
@@ -72,10 +72,7 @@ def parse_error(body: bytes) -> WireError | None:
     ``{"error": "text"}``, ``{"code", "message"}`` (DashScope), ``{"object": "error", …}`` (vLLM),
     ``{"detail": …}`` (FastAPI), ``{"errors": {"message"}}`` (ModelScope), and lists of these.
     """
-    try:
-        raw: Any = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return None
+    raw = decode_json(body)
     if isinstance(raw, list) and raw:
         raw = raw[0]
     if not isinstance(raw, dict):

@@ -9,7 +9,7 @@ import msgspec
 
 from qwen_code.base.http import Request
 
-__all__ = ["Endpoint", "Message", "chat_request", "model_ids", "models_request"]
+__all__ = ["Endpoint", "Message", "chat_request", "decode_json", "model_ids", "models_request"]
 
 Message = Mapping[str, Any]
 """As the API has it: ``role``, ``content``, for tools ``tool_calls`` or ``tool_call_id``."""
@@ -66,16 +66,23 @@ def model_ids(body: bytes) -> list[str] | None:
 
     ``None`` where it is nothing of that kind.
     """
-    try:
-        answer = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return None
+    answer = decode_json(body)
     if isinstance(answer, dict):
         answer = answer.get("data", answer.get("models"))
     if not isinstance(answer, list):
         return None
     names = (m.get("id") or m.get("name") if isinstance(m, dict) else m for m in answer)
     return [name for name in names if isinstance(name, str)]
+
+
+def decode_json(body: bytes) -> Any:
+    """What a server's JSON says, bad UTF-8 replaced; ``None`` where it is no JSON at all."""
+    try:
+        return msgspec.json.decode(body)
+    except UnicodeDecodeError:
+        return decode_json(body.decode("utf-8", "replace").encode())
+    except msgspec.DecodeError:
+        return None
 
 
 def _url(endpoint: Endpoint, path: str) -> str:

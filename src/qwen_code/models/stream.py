@@ -21,6 +21,7 @@ from qwen_code.models.events import (
     ToolCallDelta,
     Usage,
 )
+from qwen_code.models.openai_wire import decode_json
 from qwen_code.models.sse import ServerSentEvent, SseDecoder
 
 __all__ = ["ChatDecoder", "StreamFailed", "decode_completion"]
@@ -127,7 +128,7 @@ class ChatDecoder:
             return
         try:
             chunk = self._decode(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if not (chunk_or_none := _lenient(data)):
                 raise _not_the_api(data) from error
             chunk = chunk_or_none
@@ -210,10 +211,7 @@ def decode_completion(body: bytes, model: str) -> list[Event]:
 
 def _lenient(data: bytes) -> _Chunk | None:
     """The chunk in ``data`` without the fields whose types are odd; ``None`` if it is no object."""
-    try:
-        raw = msgspec.json.decode(data)
-    except msgspec.DecodeError:
-        return None
+    raw = decode_json(data)
     if not isinstance(raw, dict):
         return None
     choices = raw.get("choices")

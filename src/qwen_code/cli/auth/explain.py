@@ -7,7 +7,7 @@ import sys
 import click
 
 from qwen_code.auth.resolver import resolve
-from qwen_code.auth.types import Candidate, FieldTrace, Resolution, Status
+from qwen_code.auth.types import Candidate, Connection, FieldTrace, Method, Resolution, Status
 from qwen_code.base.errors import ExitCode
 from qwen_code.base.secret import redact
 from qwen_code.cli.console import is_interactive, paint
@@ -41,14 +41,19 @@ def render(resolution: Resolution) -> str:
     """The resolution as text, a block a field."""
     blocks = [_field(field) for field in resolution.fields]
     if resolution.connection:
-        connection = resolution.connection
-        model = connection.model or "the endpoint's only model"
-        blocks.append(f"Result: {connection.method} · {connection.base_url} · {model}")
+        blocks.append(f"Result: {_result(resolution.connection)}")
     elif resolution.error:
         hint = f"\n{resolution.error.hint}" if resolution.error.hint else ""
         blocks.append(f"No connection: {resolution.error.message}{hint}")
     blocks += [f"Note: {text}" for text in resolution.notices]
     return "\n\n".join(blocks)
+
+
+def _result(connection: Connection) -> str:
+    if connection.method is Method.LOCAL:
+        return " · ".join(filter(None, (connection.method, connection.model)))
+    model = connection.model or "the endpoint's only model"
+    return f"{connection.method} · {connection.base_url} · {model}"
 
 
 def _field(field: FieldTrace) -> str:
