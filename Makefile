@@ -1,10 +1,9 @@
-# Every command of this repository. `make help` lists them.
+# Every command of this repository. Needs Python 3.11 or newer, pip, make and git.
 
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-STAMP := $(VENV)/.set-up
 JOBS ?= 2
+PIP := -m pip --quiet --disable-pip-version-check
+BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench lock clean
@@ -12,38 +11,50 @@ JOBS ?= 2
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## the virtual environment, with the locked versions
+setup: .venv/.set-up ## the virtual environment, with the locked versions
 
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,local]'
-	@touch $@
-
-demo: $(STAMP) ## a prompt answered by the embedded model, and how it was reached
+demo: setup ## a prompt answered by the embedded model, and how it was reached
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/demo.sh
 
-test: $(STAMP) ## all tests
+test: setup ## all tests; make test ARGS='tests/auth -x' for some
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-check: $(STAMP) ## format, lint, types, arrows between rooms, dependencies
+check: setup ## format, lint, types, arrows between rooms, dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
 
-bench: $(STAMP) ## how fast and how big, against floors and the peers found on PATH
-	$(PYTHON) -m venv $(VENV)-bench
-	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt . httpx openai
-	$(BIN)/python bench/run.py --python $(VENV)-bench/bin/python --qwen $(VENV)-bench/bin/qwen $(ARGS)
+bench: setup .venv-bench/.set-up ## how fast and how big, against floors and the peers found on PATH
+	$(BIN)/python bench/run.py --python .venv-bench/bin/python --qwen .venv-bench/bin/qwen $(ARGS)
 
 lock: ## write constraints.txt anew from what pyproject.toml admits today
-	rm -rf $(VENV)-lock
-	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,local]'
-	$(VENV)-lock/bin/python -m pip freeze --exclude-editable > constraints.txt
-	rm -rf $(VENV)-lock
+	$(call make_venv,.venv-lock)
+	.venv-lock/bin/python $(PIP) install -e '.[all,dev]'
+	.venv-lock/bin/python -m pip freeze --exclude-editable > constraints.txt
+	rm -rf .venv-lock
 
-clean: ## what was built and set up
-	rm -rf $(VENV) $(VENV)-bench $(VENV)-lock build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean: ## remove what was built and set up
+	rm -rf .venv .venv-bench .venv-lock build dist
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.set-up: pyproject.toml constraints.txt
+	$(call make_venv,.venv)
+	$(BIN)/python $(PIP) install -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+# Measured is what users get: a wheel, compiled as it is installed. An editable one starts slower.
+.venv-bench/.set-up: pyproject.toml constraints.txt $(shell find src -name '*.py')
+	$(call make_venv,.venv-bench)
+	.venv-bench/bin/python $(PIP) install -c constraints.txt . httpx openai
+	@touch $@
+
+# Some systems ship Python without ensurepip: their own pip then puts one into the environment.
+define make_venv
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (make PYTHON=python3.12 …)" >&2; exit 1; }
+@test -x $(1)/bin/pip || $(PYTHON) -m venv $(1) 2>/dev/null || \
+  { $(PYTHON) -m venv --clear --without-pip $(1) && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
+endef

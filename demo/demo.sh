@@ -2,15 +2,24 @@
 # The main job on the embedded default: no account, no key, and after the first run no network.
 set -euo pipefail
 
-QWEN_HOME="$(mktemp -d)"
-export QWEN_HOME
-trap 'rm -rf "$QWEN_HOME"' EXIT
-cache="${XDG_CACHE_HOME:-$HOME/.cache}/qwen-code-demo/models"
-mkdir -p "$cache"
-ln -s "$cache" "$QWEN_HOME/models"
+# A home and a folder of its own: no settings, logins or .env of yours have a say in it.
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+export QWEN_HOME="$work/home"
+models="${XDG_CACHE_HOME:-$HOME/.cache}/qwen-code-demo/models"
+mkdir -p "$QWEN_HOME" "$work/project" "$models"
+ln -s "$models" "$QWEN_HOME/models"
+cd "$work/project"
 
 show() {
-  printf '\n$ %s\n' "$*"
+  printf '\n$'
+  for word in "$@"; do
+    case "$word" in
+      *[\ \'?]*) printf " '%s'" "$word" ;;
+      *) printf ' %s' "$word" ;;
+    esac
+  done
+  printf '\n'
   "$@"
 }
 
