@@ -109,7 +109,8 @@ class FakeModelServer:
 
     def _event(self, connection: socket.socket, delta: dict[str, str], reason: str | None) -> None:
         choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        chunk = {"id": "r1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+        chunk = {"id": "r1", "object": "chat.completion.chunk", "choices": [choice]}
+        chunk["model"] = self.requests[-1].body["model"]
         connection.sendall(b"data: " + json.dumps(chunk).encode() + b"\n\n")
 
     def _whole(self, connection: socket.socket, status: int, body: bytes) -> None:

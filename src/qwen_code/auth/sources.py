@@ -72,9 +72,11 @@ def gather(
     def is_trusted(folder: Path, origin: Origin) -> bool:
         return TrustStore.load(paths).is_trusted(folder, origin)
 
-    wants_entra = any(
-        environment.first(name) for name in (env_names.AZURE_OPENAI_ENDPOINT, *env_names.BASE_URL)
-    )
+    flags = flags or Flags()
+    names = (env_names.AZURE_OPENAI_ENDPOINT, *env_names.BASE_URL)
+    endpoints = [found.text for name in names if (found := environment.first(name))]
+    # Looking for the package costs time, so only who may use Azure pays for it.
+    may_be_azure = "azure.com" in " ".join([flags.base_url or "", *endpoints])
     api = ApiInputs(
         environment,
         settings,
@@ -83,8 +85,10 @@ def gather(
         make_helper,
         version,
         paths.qwen_home,
-        flags or Flags(),
-        entra_installed=wants_entra and entra.is_installed(),
+        flags,
+        # Looking for the package costs time, so only who may use Azure pays for it.
+        entra_installed="azure.com" in " ".join([flags.base_url or "", *endpoints])
+        and entra.is_installed(),
     )
     inputs = Inputs(api, auth_type, interactive, paths.oauth_creds_file.exists())
     return Gathered(

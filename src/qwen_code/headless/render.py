@@ -70,12 +70,17 @@ class TextRenderer:
         """Text has no preamble."""
 
     def events(self, events: Sequence[Event]) -> None:
-        text = "".join([e.text for e in events if isinstance(e, TextDelta | RefusalDelta)])
-        if text:
-            self._write(text)
+        text = ""
         for event in events:
-            if line := remark(event):
+            if isinstance(event, TextDelta | RefusalDelta):
+                text += event.text
+            elif line := remark(event):
+                self._write(text)
+                text = ""
                 self._remark(line)
+            elif isinstance(event, Finished) and not (self._wrote or text):
+                self._remark("the model ended its answer without a word")
+        self._write(text)
 
     def finish(self, outcome: Outcome) -> None:
         if self._styler:

@@ -1,0 +1,156 @@
+"""``qwen`` in a real terminal: keys go in, the screen is read."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KEY = "sk-terminal-0123456789"
+
+
+class Terminal:
+    """A tmux server of the test's own, with one window."""
+
+    def __init__(self, directory: Path, qwen: Any) -> None:
+        self._tmux = ["tmux", "-S", str(directory / "socket"), "-f", "/dev/null"]
+        environ = {**qwen.environ, "TERM": "tmux-256color", "PS1": "$ ", "HISTFILE": ""}
+        program = ["env", "-i", *(f"{k}={v}" for k, v in environ.items()), "sh"]
+        size = ["-x", "100", "-y", "50"]
+        self._run("new-session", "-d", *size, "-c", str(qwen.project), shlex.join(program))
+        self.start = shlex.join(qwen.command)
+
+    def _run(self, *arguments: str) -> str:
+        command = [*self._tmux, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, timeout=10).stdout.decode()
+
+    def type(self, text: str) -> None:
+        self._run("send-keys", "-l", text)
+        self.press("Enter")
+
+    def press(self, key: str) -> None:
+        self._run("send-keys", key)
+
+    def screen(self) -> str:
+        return self._run("capture-pane", "-p", "-S", "-200")
+
+    def wait_for(self, text: str, times: int = 1) -> str:
+        deadline = time.monotonic() + 15
+        while (screen := self.screen()).count(text) < times:
+            assert time.monotonic() < deadline, f"{text!r} did not come:\n{screen}"
+        return screen
+
+    def close(self) -> None:
+        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True, timeout=10)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, qwen: Any, require: Callable[[str, bool], None]) -> Iterator[Terminal]:
+    require("tmux", shutil.which("tmux") is not None)
+    directory = tmp_path / "tmux"
+    directory.mkdir()
+    opened = Terminal(directory, qwen)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def configured(qwen: Any, server: Any) -> None:
+    lines = f"LLAMA_API_KEY={KEY}\nLLAMA_API_BASE_URL={server.base_url}\nLLAMA_API_MODEL=m\n"
+    qwen.write("~/.qwen/.env", lines)
+
+
+def number_of(title: str, screen: str) -> str:
+    """The number of a choice in a list: ``  2. Title``."""
+    line = next(line for line in screen.splitlines() if title in line)
+    return "".join(c for c in line.split(title)[0] if c.isdigit())
+
+
+def test_the_first_run_asks_saves_and_talks(terminal: Terminal, qwen: Any, server: Any) -> None:
+    terminal.type(terminal.start)
+    screen = terminal.wait_for("How do you want to reach a model?")
+    terminal.type(number_of("OpenAI-compatible API", screen))
+    screen = terminal.wait_for("Whose API?")
+    terminal.type(number_of("Any OpenAI", screen))
+    terminal.wait_for("Base URL")
+    terminal.type(server.base_url)
+    terminal.wait_for("API key (not shown)")
+    terminal.type(KEY)
+    terminal.wait_for("Model")
+    terminal.type("m")
+    terminal.wait_for("/help")
+    terminal.type("hello there")
+    screen = terminal.wait_for("Hello from the model")
+    assert KEY not in screen
+    assert server.requests[-1].key == KEY
+    terminal.type("/quit")
+    terminal.type("echo code=$?")
+    terminal.wait_for("code=0")
+    assert KEY not in (qwen.home / ".qwen" / "history").read_text()
+
+
+def test_the_conversation_is_kept(terminal: Terminal, server: Any, configured: None) -> None:
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("first question")
+    terminal.wait_for("Hello from the model")
+    terminal.type("second question")
+    terminal.wait_for("Hello from the model", times=2)
+    contents = [m["content"] for m in server.requests[-1].body["messages"] if m["role"] != "system"]
+    assert contents == ["first question", "Hello from the model", "second question"]
+
+
+def test_the_commands_answer(terminal: Terminal, server: Any, configured: None) -> None:
+    server.models = ["m", "other"]
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("/status")
+    assert "Key:      sk-…6789" in terminal.wait_for("Kept in")
+    terminal.type("/explain")
+    terminal.wait_for("Result: openai")
+    terminal.type("/model")
+    terminal.wait_for("* m")
+    terminal.type("/model other")
+    terminal.wait_for("other · http")
+    terminal.type("hi")
+    terminal.wait_for("Hello from the model")
+    assert server.requests[-1].body["model"] == "other"
+    terminal.type("/modle")
+    terminal.wait_for("/model", times=3)
+
+
+def test_an_interrupt_stops_the_answer_and_not_the_talk(
+    terminal: Terminal, server: Any, configured: None
+) -> None:
+    import threading
+
+    goes_on = threading.Event()
+    server.after_first_word = lambda: goes_on.wait(15)
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("a long one")
+    terminal.wait_for("Hello")
+    terminal.press("C-c")
+    terminal.wait_for("interrupted")
+    goes_on.set()
+    terminal.type("another")
+    terminal.wait_for("Hello from the model")
+    terminal.press("C-d")
+    terminal.type("echo code=$?")
+    terminal.wait_for("code=0")
+
+
+def test_markdown_is_styled_on_a_terminal_only(
+    terminal: Terminal, server: Any, configured: None
+) -> None:
+    server.words = ["**bo", "ld** and `co", "de`"]
+    terminal.type(f"{terminal.start} -p hi")
+    assert "**" not in terminal.wait_for("bold and code")
+    terminal.type(f"{terminal.start} -p hi | cat")
+    terminal.wait_for("**bold** and `code`")
