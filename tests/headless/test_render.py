@@ -50,10 +50,6 @@ def test_text_ends_with_one_new_line() -> None:
     assert run([TextDelta("a"), TextDelta("\n")]) == ("a\n", "")
 
 
-def test_no_text_writes_nothing() -> None:
-    assert run([ReasoningDelta("hm"), Usage(1, 1, 2), Finished("stop")]) == ("", "")
-
-
 def test_a_pipe_gets_the_bytes_of_the_model() -> None:
     assert run([TextDelta("\x1b[31m**x**\r\n")])[0] == "\x1b[31m**x**\r\n"
 

@@ -76,7 +76,7 @@ def gather(
     names = (env_names.AZURE_OPENAI_ENDPOINT, *env_names.BASE_URL)
     endpoints = [found.text for name in names if (found := environment.first(name))]
     # Looking for the package costs time, so only who may use Azure pays for it.
-    may_be_azure = "azure.com" in " ".join([flags.base_url or "", *endpoints])
+    may_be_azure = any("azure.com" in text for text in (flags.base_url or "", *endpoints))
     api = ApiInputs(
         environment,
         settings,
