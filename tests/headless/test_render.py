@@ -16,7 +16,6 @@ from qwen_code.models.events import (
     Retrying,
     TextDelta,
     ToolCallDelta,
-    Usage,
 )
 
 INFO = RunInfo("s", "m", "/", "1", "openai")

@@ -86,9 +86,7 @@ def gather(
         version,
         paths.qwen_home,
         flags,
-        # Looking for the package costs time, so only who may use Azure pays for it.
-        entra_installed="azure.com" in " ".join([flags.base_url or "", *endpoints])
-        and entra.is_installed(),
+        entra_installed=may_be_azure and entra.is_installed(),
     )
     inputs = Inputs(api, auth_type, interactive, paths.oauth_creds_file.exists())
     return Gathered(
