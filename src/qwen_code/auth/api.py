@@ -320,7 +320,7 @@ class _Search:
         return offers
 
     def _profile_model(self, saved: tuple[str, Profile] | None, kind: SourceKind) -> list[Offer]:
-        if saved is None or not saved[1].model:
+        if saved is None or not saved[1].model or saved[1].method != Method.OPENAI:
             return []
         return [Offer(saved[1].model, self._login(saved[0], kind, "model"))]
 

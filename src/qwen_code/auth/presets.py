@@ -11,7 +11,15 @@ from qwen_code.auth.types import HeaderStyle
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
 
-__all__ = ["AZURE", "OPENAI", "PRESETS", "Preset", "preset_at", "preset_named"]
+__all__ = [
+    "AZURE",
+    "OPENAI",
+    "PRESETS",
+    "Preset",
+    "dashscope_headers",
+    "preset_at",
+    "preset_named",
+]
 
 
 class Preset(msgspec.Struct, frozen=True):
@@ -37,14 +45,19 @@ class Preset(msgspec.Struct, frozen=True):
     def headers(self, version: str, method: str) -> Mapping[str, str]:
         """Headers that this provider wants with every request beside the credential."""
         if self.name.startswith("bailian"):
-            return {
-                "x-dashscope-cachecontrol": "enable",
-                "x-dashscope-useragent": f"QwenCode/{version} ({sys.platform})",
-                "x-dashscope-authtype": method,
-            }
+            return dashscope_headers(version, method)
         if self.name == "openrouter":
             return {"x-title": "Qwen Code"}
         return {}
+
+
+def dashscope_headers(version: str, method: str) -> Mapping[str, str]:
+    """What DashScope wants to know of its callers."""
+    return {
+        "x-dashscope-cachecontrol": "enable",
+        "x-dashscope-useragent": f"QwenCode/{version} ({sys.platform})",
+        "x-dashscope-authtype": method,
+    }
 
 
 OPENAI = Preset(

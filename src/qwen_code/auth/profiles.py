@@ -12,8 +12,12 @@ import msgspec
 
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
+from qwen_code.config.paths import Paths
 
-__all__ = ["Profile", "ProfileStore", "Profiles"]
+__all__ = ["DEFAULT_ACCOUNT", "Profile", "ProfileStore", "Profiles", "creds_file"]
+
+DEFAULT_ACCOUNT = "qwen-oauth"
+"""The name of the sign-in without a name: the one that Node Qwen Code shares."""
 
 _LIMIT_BYTES = 1 << 20
 _LOCK_TIMEOUT_S = 10.0
@@ -160,3 +164,12 @@ class ProfileStore:
         except OSError:
             return None
         return None
+
+
+def creds_file(paths: Paths, name: str) -> Path:
+    """Where the sign-in of that name is kept."""
+    if name == DEFAULT_ACCOUNT:
+        return paths.oauth_creds_file
+    from urllib.parse import quote
+
+    return paths.accounts_dir / f"{quote(name, safe=' ').replace('.', '%2E')}.json"

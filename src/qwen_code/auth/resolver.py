@@ -6,6 +6,8 @@ Nothing here reads a file, the environment or a clock. The same inputs always gi
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from qwen_code.auth.api import ApiInputs, ApiResolution, resolve_api
@@ -21,6 +23,9 @@ from qwen_code.auth.types import (
 from qwen_code.base.errors import AuthError, ConfigError, CredentialMissing, QwenError
 from qwen_code.config.values import Source, SourceKind
 
+if TYPE_CHECKING:
+    from qwen_code.auth.oauth.stored import StoredSignIn
+
 __all__ = ["Inputs", "resolve"]
 
 _METHODS = tuple(method.value for method in Method)
@@ -34,13 +39,19 @@ class Inputs(msgspec.Struct, frozen=True):
     api: ApiInputs
     auth_type: str | None = None
     interactive: bool = False
-    has_stored_sign_in: bool = False
+    sign_in: StoredSignIn | None = None
+    pinned: Offer | None = None
+    """The method of the saved login that the user's settings pin to this project."""
+    problem: QwenError | None = None
+    """What was found while gathering, and makes any choice wrong."""
 
 
 def resolve(inputs: Inputs) -> Resolution:
     """Choose method, endpoint, key and model. Never raises: an error is part of the result."""
     api = resolve_api(inputs.api)
     try:
+        if inputs.problem is not None:
+            raise inputs.problem
         method, method_trace, notices = _choose_method(inputs, api)
         if method is Method.OPENAI:
             if api.connection is None:
@@ -49,13 +60,7 @@ def resolve(inputs: Inputs) -> Resolution:
             fields = (method_trace, *api.fields)
             notices = (*notices, *api.notices)
             return Resolution(api.connection, None, fields, notices, api.announcements)
-        if method is Method.LOCAL:
-            connection, own = _local(inputs)
-        else:
-            raise CredentialMissing(
-                "the Qwen OAuth sign-in is not part of this version yet",
-                hint="Use an API key (qwen auth login) or the embedded model (--auth-type local).",
-            )
+        connection, own = _local(inputs) if method is Method.LOCAL else _oauth(inputs)
     except QwenError as error:
         failed = _method_trace(inputs, api)[1]
         return Resolution(None, error, (failed, *api.fields), api.notices)
@@ -80,6 +85,33 @@ def _local(inputs: Inputs) -> tuple[Connection, dict[str, Candidate]]:
     return connection, {
         name: Candidate(shown, (name == "model" and model_source) or embedded, Status.CHOSEN)
         for name, shown in own.items()
+    }
+
+
+def _oauth(inputs: Inputs) -> tuple[Connection, dict[str, Candidate]]:
+    sign_in = inputs.sign_in
+    if sign_in is None:
+        raise CredentialMissing(
+            "nobody is signed in with Qwen OAuth",
+            hint="Run: qwen auth login --method qwen-oauth",
+        )
+    flags, profiles = inputs.api.flags, inputs.api.profiles
+    profile = profiles.profiles.get(sign_in.name)
+    model, source = None, Source(SourceKind.DEFAULT, "the sign-in")
+    if flags.model:
+        model, source = flags.model, Source(SourceKind.FLAG, "--model")
+    elif profile and profile.model:
+        name = f"model of profile {sign_in.name}"
+        model, source = profile.model, Source(SourceKind.LOGIN, name, profiles.path)
+    connection = sign_in.connection(model, source, inputs.api.version)
+    assert connection.credential_source is not None
+    own = {
+        "base_url": (connection.base_url, connection.base_url_source),
+        "api_key": (connection.credential_shown, connection.credential_source),
+        "model": (connection.model or "", source),
+    }
+    return connection, {
+        name: Candidate(shown, where, Status.CHOSEN) for name, (shown, where) in own.items()
     }
 
 
@@ -108,7 +140,7 @@ def _choose_method(
     if (
         chosen.source.name in (_API_CONFIGURED, _STORED_SIGN_IN)
         and api.connection is not None
-        and inputs.has_stored_sign_in
+        and inputs.sign_in is not None
     ):
         pin = "Pin one with --auth-type, or security.auth.selectedType in settings.json."
         notices = (f"Two ways to sign in are set up; using {chosen.text}. {pin}",)
@@ -126,7 +158,8 @@ def _method_trace(inputs: Inputs, api: ApiResolution) -> tuple[Offer | None, Fie
     saved = [_known(o) for o in settings_offers(settings, "security.auth.selectedType")]
     configured = api.connection is not None or not isinstance(api.error, CredentialMissing)
     by_api = [_offer(Method.OPENAI, _API_CONFIGURED)] if configured else []
-    stored = [_offer(Method.QWEN_OAUTH, _STORED_SIGN_IN)] if inputs.has_stored_sign_in else []
+    stored = [_offer(Method.QWEN_OAUTH, _STORED_SIGN_IN)] if inputs.sign_in else []
+    saved = [inputs.pinned, *saved] if inputs.pinned else saved
     if inputs.interactive:
         rule = "flag, enforced type, saved choice, configured API, stored sign-in, else ask"
         order = [*flag, *enforced, *saved, *by_api, *stored]

@@ -7,10 +7,24 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from qwen_code.base.errors import ConfigError
 
-__all__ = ["make_private_dir", "process_lock", "read_bounded", "write_atomic"]
+__all__ = [
+    "LockHeld",
+    "Reservation",
+    "make_private_dir",
+    "process_lock",
+    "read_bounded",
+    "write_atomic",
+]
+
+_RESERVED_BYTES = 64 * 1024
+
+
+class LockHeld(ConfigError):
+    """Another process has a lock, and did not let go of it in time."""
 
 
 def make_private_dir(path: Path) -> None:
@@ -34,24 +48,78 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     Raises:
         ConfigError: the disk is full, or the place is not writable. The old file is untouched.
     """
-    target = Path(os.path.realpath(path))
-    make_private_dir(target.parent)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with Reservation(path, mode=mode, size_bytes=0) as reservation:
+        reservation.commit(data)
+
+
+class Reservation:
+    """Room on the disk for an atomic write that must not fail later.
+
+    What is not committed when the block ends leaves no trace. The new file's modification time is
+    always later than the old one's: Node Qwen Code looks at nothing else.
+
+    Raises:
+        ConfigError: the disk is full, or the place is not writable.
+    """
+
+    def __init__(self, path: Path, *, mode: int = 0o600, size_bytes: int = _RESERVED_BYTES) -> None:
+        self._path = path
+        self._target = Path(os.path.realpath(path))
+        make_private_dir(self._target.parent)
+        name = f".{self._target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+        self._temporary = self._target.with_name(name)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-        _sync_directory(target.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            self._file = os.fdopen(os.open(self._temporary, flags, mode), "wb")
+            try:
+                if size_bytes:
+                    self._file.write(bytes(size_bytes))
+                    self._sync()
+            except BaseException:
+                self._discard()
+                raise
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._discard()
+
+    def commit(self, data: bytes) -> None:
+        """Make ``data`` the file's content.
+
+        Raises:
+            ConfigError: it failed all the same; the old file is untouched.
+        """
+        try:
+            self._file.seek(0)
+            self._file.write(data)
+            self._file.truncate()
+            self._sync()
+            self._be_newer()
+            self._file.close()
+            os.replace(self._temporary, self._target)
+            _sync_directory(self._target.parent)
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _be_newer(self) -> None:
+        with suppress(FileNotFoundError):
+            oldest_ns = self._target.stat().st_mtime_ns + 1_000_000
+            if self._temporary.stat().st_mtime_ns < oldest_ns:
+                os.utime(self._temporary, ns=(oldest_ns, oldest_ns))
+
+    def _discard(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._temporary.unlink()
 
 
 def read_bounded(path: Path, limit_bytes: int) -> bytes:
@@ -76,7 +144,8 @@ def process_lock(path: Path, *, timeout_s: float) -> Iterator[None]:
     """Hold ``path`` as a lock against every other process; the system frees it if we die.
 
     Raises:
-        ConfigError: another process held it for all of ``timeout_s``.
+        LockHeld: another process held it for all of ``timeout_s``.
+        ConfigError: it cannot be made.
     """
     from filelock import FileLock, Timeout  # 10 ms to import, and most runs never lock
 
@@ -85,7 +154,7 @@ def process_lock(path: Path, *, timeout_s: float) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise ConfigError(
+        raise LockHeld(
             f"another qwen process has held {path} for {timeout_s:.0f} s",
             hint="Wait for it to finish, or end it, then try again.",
         ) from error

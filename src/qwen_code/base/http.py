@@ -33,6 +33,7 @@ __all__ = [
     "ProxySetting",
     "Request",
     "Response",
+    "Sender",
     "Setting",
     "Timeouts",
 ]
@@ -109,6 +110,13 @@ class Request(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.url}, {len(self.body)} bytes)"
+
+
+class Sender(Protocol):
+    """As much of an :class:`HttpClient` as an exchange without a credential needs."""
+
+    async def send(self, request: Request) -> Response:
+        """The head of the answer."""
 
 
 class AuthFlow(Protocol):

@@ -47,6 +47,8 @@ class Dialog:
         Raises:
             EOFError, KeyboardInterrupt: the user left it; nothing was saved.
         """
+        if method == Method.QWEN_OAUTH:
+            return self._sign_in(gathered, flags)
         if method == Method.OPENAI:
             return self._api_key(gathered, flags)
         if method == Method.LOCAL:
@@ -54,6 +56,7 @@ class Dialog:
         saved = gathered.inputs.api.profiles.profiles
         servers = find_servers()
         options: list[tuple[str, Callable[[], Choice]]] = [
+            ("Qwen OAuth: sign in with the browser", lambda: self._sign_in(gathered, flags)),
             ("OpenAI-compatible API, with a key", lambda: self._api_key(gathered, flags)),
             (self._local_title(gathered), lambda: self._local(gathered)),
         ]
@@ -70,6 +73,12 @@ class Dialog:
             write=self._write,
         )
         return options[index][1]()
+
+    def _sign_in(self, gathered: Gathered, flags: Flags) -> Choice:
+        from qwen_code.cli.auth.sign_in import SignInOptions, sign_in
+
+        name = sign_in(gathered, SignInOptions(), profile=flags.profile, model=None)
+        return Choice(Method.QWEN_OAUTH, name)
 
     def _api_key(self, gathered: Gathered, flags: Flags) -> Choice:
         preset = next((p for p in PRESETS if p.name == flags.provider), None)

@@ -184,7 +184,8 @@ class _Talk:
         from qwen_code.cli.auth.status import render
 
         assert self._session is not None
-        write_stdout(f"{render(self._session.connection)}\n")
+        gathered = self._common.gather(interactive=True)
+        write_stdout(f"{render(gathered, self._session.connection)}\n")
         write_stdout(f"Talk:     {self._conversation.turns} answers so far\n")
 
     async def _explain(self, argument: str) -> None:

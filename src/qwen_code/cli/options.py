@@ -47,6 +47,7 @@ class Common(msgspec.Struct, frozen=True):
             flags=self.flags,
             auth_type=self.auth_type,
             interactive=interactive,
+            notice=notice,
         )
         for warning in gathered.warnings:
             notice(warning)

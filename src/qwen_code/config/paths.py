@@ -50,6 +50,16 @@ class Paths(msgspec.Struct, frozen=True):
         return self.qwen_home / "oauth_creds.json"
 
     @property
+    def accounts_dir(self) -> Path:
+        """Sign-ins under a name of their own; the one without is ``oauth_creds.json``."""
+        return self.qwen_home / "accounts"
+
+    @property
+    def oauth_pending_file(self) -> Path:
+        """A device flow that has begun and not ended."""
+        return self.qwen_home / "oauth_pending.json"
+
+    @property
     def logs_dir(self) -> Path:
         return self.qwen_home / "logs"
 

@@ -1,40 +1,90 @@
-"""``qwen auth logout``: forget a saved login, and say what was removed."""
+"""``qwen auth logout``: revoke and forget a saved login, and say what was done."""
 
 from __future__ import annotations
 
 import click
 
 from qwen_code.auth.api import Flags
-from qwen_code.auth.profiles import ProfileStore
+from qwen_code.auth.profiles import DEFAULT_ACCOUNT, ProfileStore, creds_file
 from qwen_code.auth.resolver import resolve
+from qwen_code.auth.sources import Gathered
+from qwen_code.auth.types import Method
+from qwen_code.base.errors import QwenError
 from qwen_code.cli.console import notice
 from qwen_code.cli.options import Common, common_options
 
 __all__ = ["logout"]
+
+_LOCK_TIMEOUT_S = 20.0
 
 
 @click.command()
 @click.option("--all", "everything", is_flag=True, help="Forget every saved login.")
 @common_options
 def logout(common: Common, everything: bool) -> None:
-    """Forget the saved login in use, or the one that --profile names."""
+    """Forget the saved login in use, or the one that --profile names.
+
+    A sign-in is revoked at its server first, where that offers it. Nothing that failed there keeps
+    it here.
+    """
     gathered = common.gather()
-    store = ProfileStore(gathered.paths.profiles_file)
-    saved = gathered.inputs.api.profiles
-    name = common.flags.profile or saved.current
-    if everything:
-        names = sorted(saved.profiles)
-    elif name:
-        saved.get(name)
-        names = [name]
-    else:
-        names = []
-    for each in names:
-        store.remove(each)
-        click.echo(f"Removed the saved login {each} from {gathered.paths.profiles_file}.")
+    known = gathered.inputs.api.profiles.profiles
+    names = sorted(known) if everything else _in_use(common, gathered)
+    for name in names:
+        profile = gathered.inputs.api.profiles.get(name)
+        if profile.method == Method.QWEN_OAUTH:
+            _sign_out(gathered, name)
+        else:
+            ProfileStore(gathered.paths.profiles_file).remove(name)
+            click.echo(f"Removed the saved login {name} from {gathered.paths.profiles_file}.")
     if not names:
         click.echo("There was no saved login.")
     _say_what_is_left()
+
+
+def _in_use(common: Common, gathered: Gathered) -> list[str]:
+    saved, sign_in = gathered.inputs.api.profiles, gathered.inputs.sign_in
+    if common.flags.profile:
+        return [common.flags.profile]
+    connection = resolve(gathered.inputs).connection
+    if sign_in and (connection is None or connection.method is Method.QWEN_OAUTH):
+        return [sign_in.name]
+    if saved.current:
+        return [saved.current]
+    return [sign_in.name] if sign_in else []
+
+
+def _sign_out(gathered: Gathered, name: str) -> None:
+    from qwen_code import __version__
+    from qwen_code.auth.oauth.pending import PendingStore
+    from qwen_code.auth.oauth.revocation import revoke
+    from qwen_code.auth.oauth.server import choose_server
+    from qwen_code.auth.oauth.store import FileStore
+    from qwen_code.base import blocking
+    from qwen_code.base.http import HttpClient, Timeouts
+
+    store = FileStore(creds_file(gathered.paths, name))
+    # Nobody may renew it meanwhile: that would bring it back.
+    with store.exclusive(_LOCK_TIMEOUT_S):
+        said = "nothing to revoke: the file is damaged"
+        try:
+            token = store.load()
+        except QwenError:
+            token = None
+        if token is not None:
+            choice = choose_server(gathered.environment, gathered.settings)
+            http = HttpClient(
+                gathered.network, user_agent=f"qwen-code/{__version__}", timeouts=Timeouts(5, 10, 5)
+            )
+            said = blocking.run(revoke(token, token.issuer or choice.known(), http))
+        removed = store.remove()
+    PendingStore(gathered.paths.oauth_pending_file).clear()
+    ProfileStore(gathered.paths.profiles_file).remove(name)
+    label = "" if name == DEFAULT_ACCOUNT else f" of profile {name}"
+    who = f" ({token.account})" if token and token.account else ""
+    click.echo(f"Signed out{label}{who}: {said}.")
+    for path in removed:
+        click.echo(f"Removed {path}.")
 
 
 def _say_what_is_left() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from qwen_code.auth.presets import preset_named
-from qwen_code.auth.profiles import Profile, ProfileStore
+from qwen_code.auth.profiles import Profile, ProfileStore, creds_file
 from qwen_code.auth.resolver import resolve
+from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Method
+from qwen_code.base.errors import QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.cli.console import notice
 from qwen_code.cli.options import Common, common_options
@@ -21,9 +23,10 @@ __all__ = ["list_profiles", "switch"]
 @common_options
 def list_profiles(common: Common, as_json: bool) -> None:
     """List the saved logins; the one in use is marked."""
-    saved = common.gather().inputs.api.profiles
+    gathered = common.gather()
+    saved = gathered.inputs.api.profiles
     rows = [
-        _row(name, profile, name == saved.current)
+        _row(gathered, name, profile, name == saved.current)
         for name, profile in sorted(saved.profiles.items())
     ]
     if as_json:
@@ -36,20 +39,36 @@ def list_profiles(common: Common, as_json: bool) -> None:
         width = max(len(str(row["name"])) for row in rows)
         for row in rows:
             mark = "*" if row["current"] else " "
-            facts = [row[key] for key in ("method", "base_url", "model", "key") if row[key]]
+            keys = ("method", "account", "base_url", "model", "key")
+            facts = [row[key] for key in keys if row[key]]
             click.echo(f"{mark} {row['name']:<{width}}  {' · '.join(str(fact) for fact in facts)}")
 
 
-def _row(name: str, profile: Profile, current: bool) -> dict[str, str | bool | None]:
+def _row(
+    gathered: Gathered, name: str, profile: Profile, current: bool
+) -> dict[str, str | bool | None]:
     preset = preset_named(profile.provider or "")
     return {
         "name": name,
         "current": current,
         "method": profile.method,
+        "account": _account(gathered, name) if profile.method == Method.QWEN_OAUTH else None,
         "base_url": profile.base_url or (preset.base_url if preset else None),
         "model": profile.model,
         "key": Secret(profile.api_key).masked if profile.api_key else None,
     }
+
+
+def _account(gathered: Gathered, name: str) -> str:
+    from qwen_code.auth.oauth.store import FileStore
+
+    try:
+        token = FileStore(creds_file(gathered.paths, name)).load()
+    except QwenError:
+        return "(its file is damaged)"
+    if token is None:
+        return "(signed out)"
+    return token.account or (token.issuer.name if token.issuer else "qwen.ai")
 
 
 @click.command()
@@ -59,8 +78,8 @@ def switch(common: Common, name: str) -> None:
     """Use the saved login NAME from now on."""
     gathered = common.gather()
     store = ProfileStore(gathered.paths.profiles_file)
-    store.switch(name)
-    profile = store.load().get(name)
+    profile = gathered.inputs.api.profiles.get(name)
+    store.save(name, profile)
     save_user_value(gathered.paths, "security.auth.selectedType", profile.method)
     click.echo(f"Switched to {name}.")
     connection = resolve(common.gather().inputs).connection

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import click
 
 from qwen_code.auth.resolver import resolve
+from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Connection, Method, Resolution
 from qwen_code.base.errors import ExitCode, QwenError
+from qwen_code.cli.auth.token import expires_at
 from qwen_code.cli.console import is_interactive, report
 from qwen_code.cli.options import Common, common_options
 from qwen_code.config.values import SourceKind
+
+if TYPE_CHECKING:
+    from qwen_code.auth.oauth.token import Token
 
 __all__ = ["as_data", "render", "status"]
 
@@ -23,16 +31,16 @@ def status(common: Common, as_json: bool, check: bool) -> int:
     gathered = common.gather(interactive=is_interactive())
     resolution = resolve(gathered.inputs)
     answer, error = _ask(common, resolution) if check else (None, None)
-    problem = resolution.error or error
+    problem = resolution.error or _ended(gathered, resolution) or error
     if as_json:
         import msgspec
 
-        data = as_data(resolution) | ({"check": answer} if check else {})
+        data = as_data(gathered, resolution) | ({"check": answer} if check else {})
         if problem:
             data["error"] = {"message": problem.message, "hint": problem.hint, "code": problem.code}
         click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
     elif resolution.connection:
-        click.echo(render(resolution.connection))
+        click.echo(render(gathered, resolution.connection))
         if answer:
             click.echo(_row("Server", answer))
     else:
@@ -56,7 +64,29 @@ def _ask(common: Common, resolution: Resolution) -> tuple[str | None, QwenError 
     return f"accepts it, and offers {len(models)} model{'' if len(models) == 1 else 's'}", None
 
 
-def render(connection: Connection) -> str:
+def _ended(gathered: Gathered, resolution: Resolution) -> QwenError | None:
+    """The error of a sign-in that the server has refused to renew, and that is past its end."""
+    token = _token(gathered, resolution.connection)
+    if token is None:
+        return None
+    from qwen_code.auth.oauth.errors import SignInEnded
+    from qwen_code.auth.oauth.token import Freshness
+
+    assert gathered.inputs.sign_in is not None
+    refusal = gathered.inputs.sign_in.store.refusal_of(token)
+    if refusal and token.freshness(time.time()) is Freshness.INVALID:
+        return SignInEnded(refusal)
+    return None
+
+
+def _token(gathered: Gathered, connection: Connection | None) -> Token | None:
+    if connection is None or connection.method is not Method.QWEN_OAUTH:
+        return None
+    assert gathered.inputs.sign_in is not None
+    return gathered.inputs.sign_in.token
+
+
+def render(gathered: Gathered, connection: Connection) -> str:
     """The connection for a person: a line a fact, each with its source."""
     rows = [_row("Method", _method(connection)), _row("Provider", connection.provider)]
     if connection.method is Method.LOCAL:
@@ -66,12 +96,40 @@ def render(connection: Connection) -> str:
         rows.append(_row("Endpoint", connection.base_url, f"{connection.base_url_source}{chosen}"))
     source = str(connection.model_source) if connection.model_source else ""
     rows.append(_row("Model", connection.model or _unnamed(connection), source))
-    if connection.method is not Method.LOCAL:
+    if token := _token(gathered, connection):
+        rows.append(_row("Account", connection.credential_shown))
+        rows.append(_row("Token", _lifetime(gathered, token)))
+        rows.append(_row("Kept in", _kept_in(connection)))
+    elif connection.method is not Method.LOCAL:
         rows.append(
             _row("Key", connection.credential_shown, str(connection.credential_source or ""))
         )
         rows.append(_row("Kept in", _kept_in(connection)))
     return "\n".join(rows)
+
+
+def _lifetime(gathered: Gathered, token: Token) -> str:
+    left_s = None if token.expires_at_ms is None else token.expires_at_ms / 1000 - time.time()
+    if left_s is None:
+        good = "good until the server says otherwise"
+    elif left_s <= 0:
+        good = "past its end"
+    else:
+        good = f"good for {_duration(left_s)}"
+    assert gathered.inputs.sign_in is not None
+    if gathered.inputs.sign_in.store.refusal_of(token):
+        return f"{good}; the server does not renew it any more: qwen auth login"
+    renewal = "renews itself" if token.refresh_token else "cannot be renewed"
+    return f"{good}, {renewal}"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes / 60:.0f} h" if minutes < 2880 else f"{minutes / 1440:.0f} days"
 
 
 def _row(name: str, value: str, source: str = "") -> str:
@@ -97,7 +155,7 @@ def _kept_in(connection: Connection) -> str:
     return str(source)
 
 
-def as_data(resolution: Resolution) -> dict[str, object]:
+def as_data(gathered: Gathered, resolution: Resolution) -> dict[str, object]:
     """The same facts as JSON types."""
     connection = resolution.connection
     if connection is None:
@@ -115,6 +173,6 @@ def as_data(resolution: Resolution) -> dict[str, object]:
         "model_source": str(connection.model_source) if connection.model_source else None,
         "credential": connection.credential_shown or None,
         "credential_source": str(source) if source else None,
-        "expires_at": None,
+        "expires_at": expires_at(gathered, connection),
         "store": str(source.path) if source and source.path else source.kind if source else None,
     }

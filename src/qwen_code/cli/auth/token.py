@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from qwen_code.auth.resolver import resolve
-from qwen_code.auth.types import Connection
+from qwen_code.auth.sources import Gathered
+from qwen_code.auth.types import Connection, Method
 from qwen_code.base import blocking
 from qwen_code.base.errors import CredentialMissing
 from qwen_code.base.secret import Secret
 from qwen_code.cli.options import Common, common_options
 
-__all__ = ["reveal", "token"]
+__all__ = ["expires_at", "reveal", "token"]
 
 
 @click.command()
@@ -19,7 +20,8 @@ __all__ = ["reveal", "token"]
 @common_options
 def token(common: Common, as_json: bool) -> None:
     """Print the valid key or token on stdout, and nothing else."""
-    connection = resolve(common.gather().inputs).require()
+    gathered = common.gather()
+    connection = resolve(gathered.inputs).require()
     secret = reveal(connection)
     if not as_json:
         click.echo(secret.reveal())
@@ -32,9 +34,18 @@ def token(common: Common, as_json: bool) -> None:
         "base_url": connection.base_url,
         "model": connection.model,
         "header": connection.header_style,
-        "expires_at": None,
+        "expires_at": expires_at(gathered, connection),
     }
     click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+
+
+def expires_at(gathered: Gathered, connection: Connection) -> float | None:
+    """When the credential ends, in seconds since the epoch; ``None`` where nobody knows."""
+    sign_in = gathered.inputs.sign_in
+    if connection.method is not Method.QWEN_OAUTH or sign_in is None:
+        return None
+    ends_at_ms = sign_in.source.token().expires_at_ms
+    return None if ends_at_ms is None else ends_at_ms / 1000
 
 
 def reveal(connection: Connection) -> Secret:

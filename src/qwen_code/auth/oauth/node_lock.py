@@ -1,0 +1,129 @@
+"""Node Qwen Code's lock, so that both can run side by side.
+
+``oauth_creds.lock`` is created exclusively with a UUID in it, counts as left behind when it is
+older than 10 s, and is taken away by renaming. Ours is touched while it is held, because a
+refresh may take longer than that. Node processes remove the file at their exit whoever owns it,
+so this lock alone protects nothing; the kernel's lock, which is held around it, does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from qwen_code.auth.oauth.errors import RefreshFailed
+from qwen_code.auth.oauth.store import FileStore, Holder
+
+__all__ = ["NodeLock"]
+
+_STALE_S = 10.0
+_POLL_S = 0.1
+_TOUCH_EVERY_S = 2.0
+
+
+class NodeLock:
+    """Held as a context manager, by whoever has the store's exclusive right."""
+
+    def __init__(self, store: FileStore, *, timeout_s: float) -> None:
+        self._store = store
+        self._path = store.node_marker
+        self._timeout_s = timeout_s
+        self._marker = ""
+        self._released = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Take it.
+
+        Raises:
+            RefreshFailed: a Node process held it for all of the time.
+        """
+        import uuid
+
+        self._marker = str(uuid.uuid4())
+        previous = self._store.holder()
+        if previous and self._content() == previous.marker:
+            # We have the exclusive right, so a marker of our own kind has lost its owner.
+            self._take_away()
+        self._store.set_holder(Holder(os.getpid(), self._marker))
+        deadline = time.monotonic() + self._timeout_s
+        patience = _Patience(self._path)
+        while not self._create():
+            if patience.is_over():
+                self._take_away()
+            elif time.monotonic() > deadline:
+                raise RefreshFailed(
+                    "Node Qwen Code is refreshing the same sign-in, and does not come to an end",
+                    hint=f"Try again. If nothing else runs: rm '{self._path}'",
+                )
+            else:
+                self._released.wait(_POLL_S)
+        threading.Thread(target=self._keep_fresh, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._released.set()
+        if self._content() == self._marker:
+            with suppress(OSError):
+                self._path.unlink()
+
+    def _create(self) -> bool:
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise RefreshFailed(
+                f"{self._path} cannot be made: {error.strerror}",
+                hint="Mend the permissions of that directory, or free some space.",
+            ) from error
+        with os.fdopen(descriptor, "w") as file:
+            file.write(self._marker)
+        return True
+
+    def _content(self) -> str:
+        try:
+            return self._path.read_text()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def _take_away(self) -> None:
+        """By renaming first, as Node does: of several who try, one succeeds."""
+        aside = Path(f"{self._path}.stale.{self._marker}")
+        with suppress(OSError):
+            os.replace(self._path, aside)
+            aside.unlink()
+
+    def _keep_fresh(self) -> None:
+        while not self._released.wait(_TOUCH_EVERY_S):
+            with suppress(OSError):
+                if self._content() == self._marker:
+                    os.utime(self._path)
+
+
+class _Patience:
+    """Whether a marker was left behind: older than 10 s, or unchanged while we watched it that
+    long (its date may lie in the future after the clock was set back)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: float | None = None
+        self._since = time.monotonic()
+
+    def is_over(self) -> bool:
+        try:
+            changed = self._path.stat().st_mtime
+        except OSError:
+            return False
+        if changed != self._seen:
+            self._seen, self._since = changed, time.monotonic()
+        return time.time() - changed > _STALE_S or time.monotonic() - self._since > _STALE_S

@@ -1,0 +1,212 @@
+"""Renew a sign-in: one request per generation, and the new pair on disk before anyone uses it.
+
+RFC 6749 §6, with rotation and reuse detection as RFC 9700 §4.14.2 asks servers to do it: a refresh
+token that is used twice costs the user the sign-in. So one process at a time asks (a lock of the
+kernel, and Node's beside it), looks once more at what is stored before it does, and has the room
+for the answer before it asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded
+from qwen_code.auth.oauth.node_lock import NodeLock
+from qwen_code.auth.oauth.resource import may_move
+from qwen_code.auth.oauth.store import FileStore
+from qwen_code.auth.oauth.token import Freshness, Issuer, Token, encode_token
+from qwen_code.auth.oauth.wire import (
+    ANSWER_LIMIT_BYTES,
+    ErrorAnswer,
+    Grant,
+    Trouble,
+    parse_grant,
+    refresh_request,
+)
+from qwen_code.base.clock import Clock
+from qwen_code.base.errors import CredentialMissing, QwenError, TransportError
+from qwen_code.base.files import Reservation
+from qwen_code.base.http import Request, Sender
+from qwen_code.base.log import debug
+from qwen_code.base.retry import RetryPolicy
+from qwen_code.base.secret import Secret
+
+__all__ = ["Renewed", "needs_renewal", "renew"]
+
+LOCK_TIMEOUT_S = 40.0
+"""Longer than a refresh with all its repeats takes."""
+
+_BUDGET_S = 20.0
+"""No attempt begins later than this after the first."""
+
+_POLICY = RetryPolicy(attempts=3, first_wait_s=0.5, longest_backoff_s=2.0, longest_wait_s=5.0)
+
+
+class Renewed(msgspec.Struct, frozen=True):
+    """The token in force now. ``notices`` are for the user; ``is_saved`` is nearly always true."""
+
+    token: Token
+    notices: tuple[str, ...] = ()
+    is_saved: bool = True
+
+
+def needs_renewal(token: Token, rejected: Secret | None, now: float) -> bool:
+    """Whether this generation is the one that a server rejected, or is about to end."""
+    if rejected is not None:
+        return token.access_token == rejected
+    return token.freshness(now) is not Freshness.FRESH
+
+
+async def renew(
+    store: FileStore,
+    http: Sender,
+    clock: Clock,
+    *,
+    rejected: Secret | None,
+    default_issuer: Issuer | None,
+    jitter: Callable[[], float] | None = None,
+) -> Renewed:
+    """The newest generation: what is stored if somebody else was faster, else a new one.
+
+    ``rejected`` is the access token that a server answered 401 to, if that is the reason.
+    ``default_issuer`` is asked where the file, being Node's, does not say who issued it.
+
+    Raises:
+        SignInEnded: the server does not take the refresh token any more.
+        RefreshFailed: it did not work now; the stored sign-in is as it was.
+        CredentialsCorrupt, CredentialMissing: there is none to renew.
+    """
+    with store.exclusive(LOCK_TIMEOUT_S):
+        token = _stored(store)
+        if not needs_renewal(token, rejected, clock.now()):
+            return Renewed(token)
+        with NodeLock(store, timeout_s=LOCK_TIMEOUT_S):
+            token = _stored(store)
+            if not needs_renewal(token, rejected, clock.now()):
+                return Renewed(token)
+            renewal = _Renewal(store, http, clock, token, default_issuer, jitter)
+            return await renewal.run()
+
+
+def _stored(store: FileStore) -> Token:
+    token = store.load()
+    if token is None:
+        raise CredentialMissing("nobody is signed in any more", hint="Run: qwen auth login")
+    return token
+
+
+class _Renewal:
+    """One renewal under all locks."""
+
+    def __init__(
+        self,
+        store: FileStore,
+        http: Sender,
+        clock: Clock,
+        token: Token,
+        default_issuer: Issuer | None,
+        jitter: Callable[[], float] | None,
+    ) -> None:
+        self._store = store
+        self._http = http
+        self._clock = clock
+        self._token = token
+        self._issuer = token.issuer or default_issuer
+        self._jitter = {"jitter": jitter} if jitter else {}
+
+    async def run(self) -> Renewed:
+        token, issuer = self._token, self._issuer
+        if token.refresh_token is None or issuer is None:
+            raise SignInEnded("it came without a refresh token")
+        if refusal := self._store.refusal_of(token):
+            raise SignInEnded(refusal)
+        request = refresh_request(issuer, token.refresh_token)
+        with self._reserve() as reservation:
+            answer = await self._ask(request)
+            if isinstance(answer, Grant):
+                return self._save(answer, issuer, reservation)
+        return self._refused(answer)
+
+    def _reserve(self) -> Reservation:
+        try:
+            return self._store.reserve()
+        except QwenError as error:
+            raise RefreshFailed(
+                f"the sign-in is not renewed, because the result could not be kept: "
+                f"{error.message}",
+                hint=error.hint or "",
+            ) from error
+
+    async def _ask(self, request: Request) -> Grant | ErrorAnswer:
+        attempt, reason = 1, ""
+        give_up = self._clock.monotonic() + _BUDGET_S
+        while True:
+            wait_s = None
+            try:
+                answer = await self._exchange(request)
+                if not isinstance(answer, Trouble):
+                    return answer
+                reason, wait_s = answer.reason, answer.retry_after_s
+            except TransportError as error:
+                reason = error.message
+            attempt += 1
+            wait = _POLICY.wait_before(attempt, retry_after_s=wait_s, **self._jitter)
+            debug("refresh", trouble=reason, again_in_s=wait)
+            if wait is None or self._clock.monotonic() + wait > give_up:
+                raise RefreshFailed(
+                    f"the sign-in could not be renewed: {reason}",
+                    hint="You are still signed in. Check the network, and try again.",
+                )
+            await self._clock.sleep(wait)
+
+    async def _exchange(self, request: Request) -> Grant | ErrorAnswer | Trouble:
+        response = await self._http.send(request)
+        body = await response.read(ANSWER_LIMIT_BYTES)
+        return parse_grant(response.status, response.headers, body, now=self._clock.now())
+
+    def _save(self, grant: Grant, issuer: Issuer, reservation: Reservation) -> Renewed:
+        old = self._token
+        resource_url, notices = old.resource_url, []
+        if grant.resource_url and grant.resource_url != old.resource_url:
+            if may_move(old.resource_url, grant.resource_url, issuer.name):
+                resource_url = grant.resource_url
+            else:
+                notices.append(
+                    f"the sign-in server wanted to move your requests to {grant.resource_url!r}, "
+                    "another organisation's address; they stay where they were"
+                )
+        lifetime = grant.expires_in_s
+        expires = None if lifetime is None else round((self._clock.now() + lifetime) * 1000)
+        token = msgspec.structs.replace(
+            old,
+            access_token=grant.access_token,
+            refresh_token=grant.refresh_token or old.refresh_token,
+            resource_url=resource_url,
+            expires_at_ms=expires,
+            lifetime_s=lifetime,
+            scope=grant.scope or old.scope,
+            id_token=grant.id_token or old.id_token,
+            issuer=issuer,
+            generation=old.generation + 1,
+        )
+        try:
+            reservation.commit(encode_token(token))
+        except QwenError as error:
+            notices.append(f"the renewed sign-in could not be kept: {error.message}")
+            return Renewed(token, tuple(notices), is_saved=False)
+        return Renewed(token, tuple(notices))
+
+    def _refused(self, answer: ErrorAnswer) -> Renewed:
+        """The server said no. Somebody may have won meanwhile; if not, say what it means."""
+        if answer.error != "invalid_grant" and answer.status != 401:
+            raise RefreshFailed(
+                f"the sign-in could not be renewed: {answer}",
+                hint="If that stays so, sign in again: qwen auth login",
+            )
+        token = self._store.load()
+        if token is not None and token.access_token != self._token.access_token:
+            return Renewed(token)
+        self._store.refuse(self._token, str(answer))
+        raise SignInEnded(str(answer))

@@ -1,0 +1,248 @@
+"""The sign-in's requests and answers: build the ones, understand the others. No IO.
+
+RFC 8628 (device authorization grant), RFC 6749 (tokens, errors, refresh), RFC 7009 (revocation).
+Errors are read from the JSON ``error`` field and the status, never by searching text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from qwen_code.auth.oauth.pkce import Pkce
+from qwen_code.auth.oauth.token import Issuer
+from qwen_code.base.http import Request
+from qwen_code.base.retry import parse_retry_after
+from qwen_code.base.secret import Secret, redact
+
+__all__ = [
+    "ANSWER_LIMIT_BYTES",
+    "DeviceAuthorization",
+    "ErrorAnswer",
+    "Grant",
+    "Trouble",
+    "device_authorization_request",
+    "device_token_request",
+    "parse_device_authorization",
+    "parse_grant",
+    "refresh_request",
+    "revocation_request",
+]
+
+ANSWER_LIMIT_BYTES = 1 << 20
+"""No answer of these endpoints is read beyond this size."""
+
+_DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+_DEFAULT_INTERVAL_S = 5.0
+_DEFAULT_CODE_LIFETIME_S = 900.0
+_LONGEST_CODE_LIFETIME_S = 3600.0
+_LONGEST_TOKEN_LIFETIME_S = 400 * 86400.0
+_MOST_DESCRIPTION_LENGTH = 500
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+
+
+class DeviceAuthorization(msgspec.Struct, frozen=True):
+    """RFC 8628 §3.2. Times in seconds; ``interval_s`` has its default where none was given."""
+
+    device_code: Secret
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str | None
+    expires_in_s: float
+    interval_s: float
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """RFC 6749 §5.1. ``expires_in_s`` is ``None`` where it is absent or cannot be meant."""
+
+    access_token: Secret
+    refresh_token: Secret | None = None
+    expires_in_s: float | None = None
+    scope: str | None = None
+    resource_url: str | None = None
+    id_token: Secret | None = None
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """The server decided (RFC 6749 §5.2); ``description`` is fit to be shown."""
+
+    error: str
+    description: str
+    status: int
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.description}" if self.description else self.error
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """No decision: an overloaded or broken server, or something between it and us."""
+
+    reason: str
+    retry_after_s: float | None = None
+
+
+def device_authorization_request(
+    endpoint: str, client_id: str, scope: str, pkce: Pkce, request_id: str
+) -> Request:
+    """Ask for a device code (RFC 8628 §3.1), with a code challenge (RFC 7636 §4.3)."""
+    form = {
+        "client_id": client_id,
+        "scope": scope,
+        "code_challenge": pkce.challenge,
+        "code_challenge_method": "S256",
+    }
+    return _form(endpoint, form, {"x-request-id": request_id})
+
+
+def device_token_request(issuer: Issuer, device_code: Secret, verifier: Secret) -> Request:
+    """Ask whether the code was approved (RFC 8628 §3.4)."""
+    form = {
+        "grant_type": _DEVICE_GRANT,
+        "client_id": issuer.client_id,
+        "device_code": device_code.reveal(),
+        "code_verifier": verifier.reveal(),
+    }
+    return _form(issuer.token_endpoint, form)
+
+
+def refresh_request(issuer: Issuer, refresh_token: Secret) -> Request:
+    """Ask for the next generation (RFC 6749 §6)."""
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": refresh_token.reveal(),
+        "client_id": issuer.client_id,
+    }
+    return _form(issuer.token_endpoint, form)
+
+
+def revocation_request(endpoint: str, client_id: str, token: Secret, hint: str) -> Request:
+    """Ask the server to forget a token (RFC 7009 §2.1); ``hint`` is its kind."""
+    form = {"token": token.reveal(), "token_type_hint": hint, "client_id": client_id}
+    return _form(endpoint, form)
+
+
+def parse_device_authorization(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+) -> DeviceAuthorization | ErrorAnswer | Trouble:
+    """What the device authorization endpoint said."""
+    raw = _object(body)
+    if status != 200 or raw is None or isinstance(raw.get("error"), str):
+        return _unsuccessful(status, headers, raw, now)
+    texts = {key: raw.get(key) for key in ("device_code", "user_code", "verification_uri")}
+    missing = [key for key, text in texts.items() if not (isinstance(text, str) and text)]
+    if missing:
+        return ErrorAnswer("invalid_answer", f"it has no {' and no '.join(missing)}", status)
+    complete = raw.get("verification_uri_complete")
+    lifetime = _seconds(raw.get("expires_in"), _LONGEST_CODE_LIFETIME_S)
+    interval = _seconds(raw.get("interval"), _LONGEST_CODE_LIFETIME_S)
+    return DeviceAuthorization(
+        Secret(str(texts["device_code"])),
+        str(texts["user_code"]),
+        str(texts["verification_uri"]),
+        complete if isinstance(complete, str) and complete else None,
+        lifetime or _DEFAULT_CODE_LIFETIME_S,
+        interval or _DEFAULT_INTERVAL_S,
+    )
+
+
+def parse_grant(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+) -> Grant | ErrorAnswer | Trouble:
+    """What the token endpoint said, to a device code or a refresh token."""
+    raw = _object(body)
+    if status != 200 or raw is None or isinstance(raw.get("error"), str):
+        return _unsuccessful(status, headers, raw, now)
+    access = raw.get("access_token")
+    if not isinstance(access, str) or not _is_token(access):
+        return Trouble("the server's answer has no usable access_token")
+    kind = raw.get("token_type", "Bearer")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        return ErrorAnswer(
+            "unsupported_token_type", f"it gave a token of type {_clean(str(kind))}", status
+        )
+    return Grant(
+        Secret(access),
+        _secret(raw.get("refresh_token")),
+        _seconds(raw.get("expires_in"), _LONGEST_TOKEN_LIFETIME_S),
+        _text(raw.get("scope")),
+        _text(raw.get("resource_url")),
+        _secret(raw.get("id_token")),
+    )
+
+
+def _unsuccessful(
+    status: int, headers: Mapping[str, str], raw: dict[str, Any] | None, now: float
+) -> ErrorAnswer | Trouble:
+    retry_after_s = parse_retry_after(headers.get("retry-after"), now=now)
+    if 300 <= status < 400:
+        where = _clean(headers.get("location", "")) or "elsewhere"
+        return ErrorAnswer("redirect", f"it redirects to {where}, which is not followed", status)
+    error = raw.get("error") if raw else None
+    if isinstance(error, str) and error and (status < 500 and (status != 429 or _is_oauth(error))):
+        description = raw.get("error_description") if raw else None
+        return ErrorAnswer(_clean(error), _clean(description or ""), status)
+    if status == 401:
+        return ErrorAnswer("unauthorized", "it answered 401 without saying why", status)
+    if 400 <= status < 500 and status not in (408, 425, 429) and raw is not None:
+        return ErrorAnswer(f"http_{status}", _clean(raw.get("message") or ""), status)
+    if status == 200:
+        return Trouble("the server's answer is not JSON", retry_after_s)
+    return Trouble(f"the server answered {status}", retry_after_s)
+
+
+def _is_oauth(error: str) -> bool:
+    """qwen.ai sends ``slow_down`` as 429; any other 429 is a rate limit like everyone's."""
+    return error in ("slow_down", "authorization_pending", "access_denied", "expired_token")
+
+
+def _form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Request:
+    from urllib.parse import quote, urlencode
+
+    body = urlencode(fields, quote_via=quote).encode()
+    kind = "application/x-www-form-urlencoded"
+    base = {"content-type": kind, "accept": "application/json"}
+    return Request("POST", url, {**base, **(headers or {})}, body)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return raw if isinstance(raw, dict) else None
+
+
+def _seconds(value: Any, longest: float) -> float | None:
+    """A duration that can be meant: a number (or a number as text) above zero and below absurd."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if math.isfinite(seconds) and 0 < seconds <= longest else None
+
+
+def _is_token(text: str) -> bool:
+    """Whether it can stand in a header (RFC 6750 §2.1 allows less; nobody keeps to it)."""
+    return bool(text) and all(0x20 < ord(character) < 0x7F for character in text)
+
+
+def _secret(value: Any) -> Secret | None:
+    return Secret(value) if isinstance(value, str) and _is_token(value) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _clean(text: Any) -> str:
+    """A server's words, fit to be shown: one line, no control characters, no secret, not long."""
+    if not isinstance(text, str):
+        return ""
+    text = redact(_CONTROL.sub(" ", text)).strip()
+    return text if len(text) <= _MOST_DESCRIPTION_LENGTH else f"{text[:_MOST_DESCRIPTION_LENGTH]}…"
