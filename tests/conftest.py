@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import http.cookiejar
+import json
 import os
+import shutil
 import socket
-from collections.abc import Callable
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +64,152 @@ def require() -> Callable[[str, bool], None]:
         pytest.skip(f"{name} is not installed")
 
     return check
+
+
+_OAUTH_SERVER = Path(__file__).parent / "oauth_server"
+# Wherever it is, it has to be called node_modules: node looks for packages in nothing else.
+_NODE_MODULES = Path(os.environ.get("QWEN_TEST_NODE_MODULES") or _OAUTH_SERVER / "node_modules")
+
+
+class _Form(HTMLParser):
+    """The first form of a page: where it goes and what a browser would send with it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.fields: dict[str, str] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "form":
+            self.action = self.action or given.get("action")
+        elif tag == "input" and (name := given.get("name")):
+            self.fields[name] = given.get("value") or ""
+
+
+class OidcProvider:
+    """``oidc-provider`` in a process of its own, and the user who signs in at its pages.
+
+    ``issuer`` and ``client_id`` are what a client needs; the client is public and may use the
+    device grant and refresh tokens, which rotate: using one twice ends the whole family.
+    """
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self._log = log
+        self._log_start = 0
+        with log.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                ["node", "server.mjs", "--modules", str(_NODE_MODULES.resolve()), *arguments],
+                cwd=_OAUTH_SERVER,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+        assert self._process.stdout is not None
+        told = self._process.stdout.readline()
+        if not told:
+            self.close()
+            raise RuntimeError(log.read_text())
+        self.issuer: str = json.loads(told)["issuer"]
+        self.client_id: str = json.loads(told)["client_id"]
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """What clients asked since this test began, oldest first.
+
+        ``at`` (seconds since the server started), ``endpoint``, ``grant_type``, ``outcome``
+        (``ok`` or the OAuth error), ``status``, ``detail``, and ``presented``: a digest of the
+        token or device code that was sent, to see whether one was sent twice.
+        """
+        lines = self._log.read_text()[self._log_start :].splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def begin_log(self) -> None:
+        """Forget what was asked until now."""
+        self._log_start = len(self._log.read_text())
+
+    def approve(self, user_code: str, login: str = "alice") -> None:
+        """Sign in, confirm the code and consent, as a browser would: form after form."""
+        page = self._follow_forms(user_code, {"login": login, "password": "any"})
+        assert "Sign-in Success" in page, page
+
+    def deny(self, user_code: str) -> None:
+        """Press "Abort" on the page that shows the code."""
+        page = self._follow_forms(user_code, {}, abort=True)
+        assert "was interrupted" in page, page
+
+    def close(self) -> None:
+        """End it: it stops when its stdin does."""
+        with self._process as process:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _follow_forms(self, user_code: str, typed: dict[str, str], *, abort: bool = False) -> str:
+        """The last page: the one without a form, or the answer to "Abort"."""
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+        )
+        address = f"{self.issuer}/device?{urllib.parse.urlencode({'user_code': user_code})}"
+        fields: dict[str, str] | None = None
+        for _ in range(10):
+            body = None if fields is None else urllib.parse.urlencode(fields).encode()
+            with opener.open(address, body, timeout=10) as response:
+                page = str(response.read(), "utf-8")
+                address = response.url
+            form = _Form(page)
+            if form.action is None or "abort" in (fields or {}):
+                return page
+            address = urllib.parse.urljoin(address, form.action)
+            fields = {name: typed.get(name, value) for name, value in form.fields.items()}
+            if abort and "confirm" in fields:
+                fields["abort"] = "yes"
+        raise AssertionError(f"forms without end: {page}")
+
+
+@pytest.fixture(scope="session")
+def running_oidc_providers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., OidcProvider]]:
+    """One server for each set of arguments; all are ended when the tests are."""
+    running: dict[tuple[str, ...], OidcProvider] = {}
+
+    def run(*arguments: str) -> OidcProvider:
+        if arguments not in running:
+            log = tmp_path_factory.mktemp("oidc_provider") / "log"
+            running[arguments] = OidcProvider(log, *arguments)
+        return running[arguments]
+
+    yield run
+    for each in running.values():
+        each.close()
+
+
+@pytest.fixture
+def start_oidc_provider(
+    require: Callable[[str, bool], None], running_oidc_providers: Callable[..., OidcProvider]
+) -> Callable[..., OidcProvider]:
+    """An authorization server that others wrote, its lifetimes in seconds."""
+    installed = (_NODE_MODULES / "oidc-provider" / "package.json").is_file()
+    require("oidc-provider", installed and shutil.which("node") is not None)
+
+    def start(*, access_token_ttl: int = 3600, device_code_ttl: int = 600) -> OidcProvider:
+        lifetimes = [
+            f"--access-token-ttl={access_token_ttl}",
+            f"--device-code-ttl={device_code_ttl}",
+        ]
+        provider = running_oidc_providers(*lifetimes)
+        provider.begin_log()
+        return provider
+
+    return start
+
+
+@pytest.fixture
+def oidc_provider(start_oidc_provider: Callable[..., OidcProvider]) -> OidcProvider:
+    return start_oidc_provider()
