@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_oauth import FakeAuthorizationServer
 
 _DEAD_PROXY = "http://127.0.0.1:9"
 """Nothing listens on the discard port: whatever is sent through it fails at once."""
@@ -213,3 +214,11 @@ def start_oidc_provider(
 @pytest.fixture
 def oidc_provider(start_oidc_provider: Callable[..., OidcProvider]) -> OidcProvider:
     return start_oidc_provider()
+
+
+@pytest.fixture
+def auth_server() -> Iterator[FakeAuthorizationServer]:
+    """An authorization server of the tests' own."""
+    server = FakeAuthorizationServer()
+    yield server
+    server.close()

@@ -155,11 +155,21 @@ class Response:
 
 
 class HttpClient:
-    """Sends requests. One lives as long as the session; connections are kept alive in it."""
+    """Sends requests. One lives as long as the session; connections are kept alive in it.
+
+    A kept connection that the server has let go of costs one silent repeat of the request. Where
+    a request must never go out twice by itself, ``keep_alive=False`` opens a new one for each.
+    """
 
     def __init__(
-        self, network: Network, *, user_agent: str, timeouts: Timeouts | None = None
+        self,
+        network: Network,
+        *,
+        user_agent: str,
+        timeouts: Timeouts | None = None,
+        keep_alive: bool = True,
     ) -> None:
+        self._keep_alive = keep_alive
         self._network = network
         self._user_agent = user_agent
         self._timeouts = timeouts or Timeouts()
@@ -189,23 +199,24 @@ class HttpClient:
 
     async def _send_once(self, request: Request) -> Response:
         origin = Origin.of(request.url)
-        idle = self._idle.setdefault(origin, [])
+        idle = self._idle.setdefault(origin, []) if self._keep_alive else []
         debug("request", method=request.method, url=request.url, body_bytes=len(request.body))
         response = None
         if idle:
             try:
-                response = await self._exchange(idle.pop(), origin).start(request)
+                response = await self._exchange(idle.pop(), idle, origin).start(request)
             except TransportError as error:
                 if error.code != "cut":
                     raise
                 debug("stale", url=request.url)  # the server had let go of the idle connection
         if response is None:
-            response = await self._exchange(self._build_engine(origin), origin).start(request)
+            engine = self._build_engine(origin)
+            response = await self._exchange(engine, idle, origin).start(request)
         debug("response", status=response.status, url=request.url)
         return response
 
-    def _exchange(self, engine: SyncClient, origin: Origin) -> _Exchange:
-        return _Exchange(engine, self._idle[origin], origin, self._network, self._timeouts)
+    def _exchange(self, engine: SyncClient, idle: list[SyncClient], origin: Origin) -> _Exchange:
+        return _Exchange(engine, idle, origin, self._network, self._timeouts)
 
     def _build_engine(self, origin: Origin) -> SyncClient:
         from pyreqwest.client import SyncClientBuilder

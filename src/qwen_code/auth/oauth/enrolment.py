@@ -45,7 +45,9 @@ class Enrolment:
         self.profile = profile or DEFAULT_ACCOUNT
         self._choice: ServerChoice = choose_server(gathered.environment, gathered.settings, flags)
         agent = f"qwen-code/{__version__}"
-        self._http = HttpClient(gathered.network, user_agent=agent, timeouts=_TIMEOUTS)
+        self._http = HttpClient(
+            gathered.network, user_agent=agent, timeouts=_TIMEOUTS, keep_alive=False
+        )
         self._pending = PendingStore(self._paths.oauth_pending_file)
         self._store = FileStore(creds_file(self._paths, self.profile))
 

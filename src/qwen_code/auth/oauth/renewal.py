@@ -183,7 +183,7 @@ def work(job: Job) -> Report:
     from qwen_code.auth.oauth.token import encode_token
 
     store = FileStore(Path(job.path))
-    http = HttpClient(job.network, user_agent=job.user_agent, timeouts=_TIMEOUTS)
+    http = HttpClient(job.network, user_agent=job.user_agent, timeouts=_TIMEOUTS, keep_alive=False)
     try:
         renewed = blocking.run(
             renew(

@@ -11,7 +11,7 @@ from qwen_code.auth.oauth.renewal import Renewer
 from qwen_code.auth.oauth.store import FileStore
 from qwen_code.auth.oauth.token import Freshness, Token
 from qwen_code.base.clock import Clock
-from qwen_code.base.errors import CredentialMissing
+from qwen_code.base.errors import ConfigError, CredentialMissing
 from qwen_code.base.files import LockHeld
 from qwen_code.base.secret import Secret
 
@@ -89,6 +89,11 @@ class SignIn:
                     return self._renew(rejected)
             except LockHeld as error:
                 raise self._waited_too_long(error) from error
+            except ConfigError as error:
+                raise RefreshFailed(
+                    f"the sign-in is past its end and cannot be renewed: {error.message}",
+                    hint=error.hint or "",
+                ) from error
 
     def _renew(self, rejected: Secret | None) -> Token:
         token = self.token()
