@@ -86,6 +86,10 @@ class _Root(LazyGroup):
             "Sign in, and see which credential is used and why.",
         ),
         "local": ("qwen_code.cli.local:local", "The embedded model: get it, serve it, remove it."),
+        "emulator": (
+            "qwen_code.cli.emulator:emulator",
+            "A sign-in and model service on this machine, to try and to test with.",
+        ),
         "completion": ("qwen_code.cli.completion:completion", "Print shell completion code."),
     },
     invoke_without_command=True,

@@ -34,6 +34,7 @@ __all__ = [
     "OPENROUTER_API_KEY",
     "QWEN_CLIENT_CERT",
     "QWEN_CLIENT_KEY",
+    "QWEN_EMULATOR_UPSTREAM_KEY",
     "QWEN_HOME",
     "QWEN_OAUTH_BASE_URL",
     "QWEN_OAUTH_CLIENT_ID",
@@ -74,6 +75,9 @@ QWEN_OAUTH_CLIENT_ID = "QWEN_OAUTH_CLIENT_ID"
 QWEN_OAUTH_SCOPE = "QWEN_OAUTH_SCOPE"
 QWEN_OAUTH_RESOURCE_URL = "QWEN_OAUTH_RESOURCE_URL"
 
+QWEN_EMULATOR_UPSTREAM_KEY = "QWEN_EMULATOR_UPSTREAM_KEY"
+"""The key of the API behind ``qwen emulator --upstream``."""
+
 # Where files are.
 QWEN_HOME = "QWEN_HOME"
 HOME = "HOME"
@@ -112,7 +116,14 @@ DEBUG = "DEBUG"
 DEBUG_MODE = "DEBUG_MODE"
 
 SECRET_NAMES: frozenset[str] = frozenset(
-    (*API_KEY, DASHSCOPE_API_KEY, MODELSCOPE_API_KEY, OPENROUTER_API_KEY, AZURE_OPENAI_API_KEY)
+    (
+        *API_KEY,
+        DASHSCOPE_API_KEY,
+        MODELSCOPE_API_KEY,
+        OPENROUTER_API_KEY,
+        AZURE_OPENAI_API_KEY,
+        QWEN_EMULATOR_UPSTREAM_KEY,
+    )
 )
 """Variables whose value is a credential of this program."""
 

@@ -1,0 +1,195 @@
+"""The approval page: sign in, see the code, approve or deny. No script, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from html import escape
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from qwen_code.emulator.state import DeviceCode, State
+
+__all__ = ["PASSWORD", "ApprovalPage"]
+
+PASSWORD = "demo"  # noqa: S105 it is printed on the page
+_COOKIE = "emulator_session"
+_MOST_TRIES = 5
+_TRIES_WINDOW_S = 60.0
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1a1a24;--dim:#5b5b6b;--paper:#f5f5fa;--card:#fff;--line:#d5d5e2;
+--go:#5145cd;--go-ink:#fff;--bad:#b42318}
+@media(prefers-color-scheme:dark){:root{--ink:#ececf4;--dim:#a9a9bb;--paper:#14141c;--card:#1e1e2a;
+--line:#3a3a4c;--go:#a5a0ff;--go-ink:#14141c;--bad:#ff8a80}}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1rem;background:var(--paper);
+color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
+main{width:100%;max-width:26rem;background:var(--card);border:1px solid var(--line);
+border-radius:1rem;padding:2rem}
+h1{font-size:1.35rem;margin:0 0 .5rem}
+p{margin:.5rem 0}
+.dim{color:var(--dim);font-size:.9rem}
+.bad{color:var(--bad)}
+.code{font:600 2rem/1.2 ui-monospace,monospace;letter-spacing:.12em;text-align:center;
+padding:1rem 0;margin:1rem 0;border:1px dashed var(--line);border-radius:.5rem}
+label{display:block;margin-top:1rem;font-weight:600}
+input{width:100%;font:inherit;padding:.65rem .75rem;margin-top:.25rem;border:1px solid var(--dim);
+border-radius:.5rem;background:transparent;color:inherit}
+.row{display:flex;gap:.75rem;margin-top:1.5rem}
+button{flex:1;font:inherit;font-weight:600;min-height:3rem;border-radius:.5rem;cursor:pointer;
+border:1px solid var(--go);background:var(--go);color:var(--go-ink)}
+button.quiet{background:transparent;color:inherit;border-color:var(--dim)}
+:focus-visible{outline:3px solid var(--go);outline-offset:2px}
+ul{padding-left:1.2rem;margin:.5rem 0}
+"""
+
+
+class ApprovalPage:
+    """The handlers of ``/authorize``."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._sessions: dict[str, dict[str, str]] = {}
+        self._wrong_codes: deque[float] = deque()
+
+    async def get(self, request: Request) -> Response:
+        user_code = request.query_params.get("user_code", "")
+        session = self._session(request)
+        if session is None:
+            return self._sign_in(user_code)
+        return self._decide(session, user_code)
+
+    async def post(self, request: Request) -> Response:
+        form = await request.form(max_files=0, max_fields=10)
+        values = {name: text for name, text in form.items() if isinstance(text, str)}
+        user_code = values.get("user_code", "")
+        if values.get("step") == "sign-in":
+            return self._signed_in(values, user_code)
+        session = self._session(request)
+        if session is None:
+            return self._sign_in(user_code, "Your session has ended. Sign in again.")
+        if not secrets.compare_digest(values.get("csrf", ""), session["csrf"]):
+            return _page("Not accepted", "<p>This form is not from this page.</p>", status=403)
+        return self._decided(session, user_code, values.get("decision", ""))
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def _sign_in(self, user_code: str, problem: str = "") -> Response:
+        body = f"""
+<p>Sign in to approve a terminal.</p>{_problem(problem)}
+<form method="post" action="/authorize">
+<input type="hidden" name="step" value="sign-in">
+<input type="hidden" name="user_code" value="{escape(user_code)}">
+<label for="name">Name</label>
+<input id="name" name="name" value="demo" autocomplete="username" required autofocus>
+<label for="password">Password</label>
+<input id="password" name="password" type="password" value="{PASSWORD}"
+ autocomplete="current-password" required>
+<div class="row"><button type="submit">Sign in</button></div>
+</form>
+<p class="dim">This is an emulator on your own machine. Any name will do; the password is
+“{PASSWORD}”.</p>"""
+        return _page("Sign in", body, status=401 if problem else 200)
+
+    def _signed_in(self, values: dict[str, str], user_code: str) -> Response:
+        name = values.get("name", "").strip()[:64]
+        if not name or not secrets.compare_digest(
+            values.get("password", "").encode(), PASSWORD.encode()
+        ):
+            return self._sign_in(user_code, "That is not the password.")
+        key = secrets.token_urlsafe(24)
+        self._sessions[key] = {"account": name, "csrf": secrets.token_urlsafe(24)}
+        from urllib.parse import urlencode
+
+        query = f"?{urlencode({'user_code': user_code})}" if user_code else ""
+        response = RedirectResponse(f"/authorize{query}", status_code=303)
+        response.set_cookie(_COOKIE, key, httponly=True, samesite="strict", path="/authorize")
+        return response
+
+    def _decide(self, session: dict[str, str], user_code: str, problem: str = "") -> Response:
+        code = self._find(user_code) if user_code else None
+        if code is None:
+            if user_code and not problem:
+                problem = "There is no sign-in with that code, or it has expired."
+            return self._ask_code(problem)
+        if code.approved is not None:
+            return _page("Already decided", "<p>You can close this page.</p>")
+        scopes = "".join(f"<li>{escape(s)}</li>" for s in code.scope.split())
+        body = f"""
+<p>Does your terminal show this code?</p>
+<p class="code" id="code">{escape(code.user_code)}</p>
+<p><strong>{escape(code.client_id)}</strong> asks for:</p><ul>{scopes}</ul>
+<form method="post" action="/authorize">
+<input type="hidden" name="csrf" value="{session["csrf"]}">
+<input type="hidden" name="user_code" value="{escape(code.user_code)}">
+<div class="row">
+<button type="submit" name="decision" value="approve" autofocus>Approve</button>
+<button type="submit" name="decision" value="deny" class="quiet">Deny</button>
+</div></form>
+<p class="dim">Signed in as {escape(session["account"])}. If you did not start this, deny it.</p>"""
+        return _page("Approve this terminal?", body)
+
+    def _ask_code(self, problem: str) -> Response:
+        if self._is_guessing():
+            return _page("Too many tries", "<p>Wait a minute, then try again.</p>", status=429)
+        body = f"""{_problem(problem)}
+<form method="get" action="/authorize">
+<label for="user_code">The code that your terminal shows</label>
+<input id="user_code" name="user_code" autocomplete="off" autocapitalize="characters"
+ spellcheck="false" required autofocus>
+<div class="row"><button type="submit">Go on</button></div></form>"""
+        return _page("Enter the code", body, status=404 if problem else 200)
+
+    def _decided(self, session: dict[str, str], user_code: str, decision: str) -> Response:
+        code = self._find(user_code)
+        if code is None or decision not in ("approve", "deny"):
+            return self._ask_code("There is no sign-in with that code, or it has expired.")
+        approved = decision == "approve"
+        self._state.decide(code, session["account"], approved=approved)
+        if approved:
+            text = "<p>Your terminal goes on by itself. You can close this page.</p>"
+            return _page("Signed in", text)
+        return _page("Denied", "<p>Nothing was signed in. You can close this page.</p>")
+
+    # -- details ----------------------------------------------------------------------------------
+
+    def _session(self, request: Request) -> dict[str, str] | None:
+        return self._sessions.get(request.cookies.get(_COOKIE, ""))
+
+    def _find(self, user_code: str) -> DeviceCode | None:
+        if self._is_guessing():
+            return None
+        code = self._state.code_for(user_code)
+        if code is None:
+            self._wrong_codes.append(time.monotonic())
+        return code
+
+    def _is_guessing(self) -> bool:
+        while self._wrong_codes and self._wrong_codes[0] < time.monotonic() - _TRIES_WINDOW_S:
+            self._wrong_codes.popleft()
+        return len(self._wrong_codes) >= _MOST_TRIES
+
+
+def _problem(text: str) -> str:
+    return f'<p class="bad" role="alert">{escape(text)}</p>' if text else ""
+
+
+def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
+    nonce = secrets.token_urlsafe(16)
+    headers: dict[str, Any] = {
+        "content-security-policy": f"default-src 'none'; style-src 'nonce-{nonce}'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cache-control": "no-store",
+    }
+    html = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · Qwen emulator</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style nonce="{nonce}">{_STYLE}</style></head>
+<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"""
+    return HTMLResponse(html, status, headers)
