@@ -47,6 +47,18 @@ _OAUTH_ERRORS = {
 }
 
 
+_JSON = {"content-type": "application/json"}
+_RAW: dict[str, tuple[int, dict[str, str], str]] = {
+    "error_500": (500, {"content-type": "text/html"}, "<html>Internal Server Error</html>"),
+    "error_502": (502, {"content-type": "text/html"}, "<html>Bad Gateway</html>"),
+    "too_many": (429, {**_JSON, "retry-after": "1"}, '{"error": {"message": "slow"}}'),
+    "too_many_long": (429, {**_JSON, "retry-after": "3600"}, '{"error": {"message": "slow"}}'),
+    "truncated": (200, _JSON, '{"access_token": "at-'),
+    "empty": (200, _JSON, ""),
+    "redirect": (307, {"location": "https://evil.example/"}, ""),
+}
+
+
 class _Dropped(Response):
     """No answer: the connection is reset."""
 
@@ -161,19 +173,11 @@ class Emulator:
         if fault in _OAUTH_ERRORS:
             status, error = _OAUTH_ERRORS[fault]
             return _error(status, error, "The emulator was told to answer so.")
-        if fault in ("error_500", "error_502"):
-            return Response("<html>Bad Gateway</html>", int(fault[-3:]), media_type="text/html")
-        if fault in ("too_many", "too_many_long"):
-            wait = "1" if fault == "too_many" else "3600"
-            return JSONResponse({"error": {"message": "slow"}}, 429, {"retry-after": wait})
         if fault == "reset":
             return _Dropped()
-        if fault == "truncated":
-            return Response('{"access_token": "at-', media_type="application/json")
-        if fault == "empty":
-            return Response("", media_type="application/json")
-        if fault == "redirect":
-            return Response(status_code=307, headers={"location": "https://evil.example/"})
+        if fault in _RAW:
+            status, headers, body = _RAW[fault]
+            return Response(body, status, headers)
         return None
 
     def _noted(

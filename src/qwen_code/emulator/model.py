@@ -97,8 +97,10 @@ class UpstreamModel:
         content_type = response.getheader("content-type", "application/json")
 
         def body() -> Iterator[bytes]:
-            with connection, response:
+            try:
                 while piece := response.read1(65536):
                     yield piece
+            finally:
+                connection.close()
 
         return response.status, content_type, body()

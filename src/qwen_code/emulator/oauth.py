@@ -95,7 +95,7 @@ class SignInServer(AuthorizationServer):
         user: str | None = None,
         scope: str | None = None,
         expires_in: int | None = None,
-        include_refresh_token: bool = True,
+        include_refresh_token: bool = True,  # noqa: FBT001, FBT002 the library's signature
     ) -> dict[str, Any]:
         return {
             "access_token": new_secret("at"),

@@ -21,8 +21,8 @@ _MOST_TRIES = 5
 _TRIES_WINDOW_S = 60.0
 
 _STYLE = """
-:root{color-scheme:light dark;--ink:#1a1a24;--dim:#5b5b6b;--paper:#f5f5fa;--card:#fff;--line:#d5d5e2;
---go:#5145cd;--go-ink:#fff;--bad:#b42318}
+:root{color-scheme:light dark;--ink:#1a1a24;--dim:#5b5b6b;--paper:#f5f5fa;--card:#fff;
+--line:#d5d5e2;--go:#5145cd;--go-ink:#fff;--bad:#b42318}
 @media(prefers-color-scheme:dark){:root{--ink:#ececf4;--dim:#a9a9bb;--paper:#14141c;--card:#1e1e2a;
 --line:#3a3a4c;--go:#a5a0ff;--go-ink:#14141c;--bad:#ff8a80}}
 *{box-sizing:border-box}

@@ -59,7 +59,7 @@ class DeviceCode:
         self.user_code: str = data["user_code"]
         self.challenge = challenge
         self.interval_s: float = data["interval"]
-        self.expires_at = time.monotonic() + data["expires_in"]
+        self.expires_at: float = time.monotonic() + data["expires_in"]
         self.polled_at: float | None = None
         self.approved: bool | None = None
         self.account: str | None = None
@@ -87,12 +87,12 @@ class IssuedToken:
         self.family = family
         self.access_token: str = data["access_token"]
         self.refresh_token: str | None = data.get("refresh_token")
-        self.expires_at = time.monotonic() + data["expires_in"]
+        self.expires_at: float = time.monotonic() + data["expires_in"]
         self.refresh_used = False
         self.access_revoked = False
 
     def check_client(self, client: Client) -> bool:
-        return client.client_id == self.client_id
+        return self.client_id == client.client_id
 
     def get_scope(self) -> str:
         return self.scope
