@@ -8,14 +8,17 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from emulator_process import EmulatorProcess
 from fake_oauth import FakeAuthorizationServer
 
 _DEAD_PROXY = "http://127.0.0.1:9"
@@ -222,3 +225,25 @@ def auth_server() -> Iterator[FakeAuthorizationServer]:
     server = FakeAuthorizationServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def emulate(
+    tmp_path: Path, require: Callable[[str, bool], None]
+) -> Iterator[Callable[..., EmulatorProcess]]:
+    """Start emulators; all are ended with the test."""
+    require("emulator", find_spec("authlib") is not None)
+    running: list[EmulatorProcess] = []
+
+    def start(*arguments: str) -> EmulatorProcess:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        }
+        running.append(EmulatorProcess(environ, *arguments))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.close()

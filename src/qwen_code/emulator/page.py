@@ -17,6 +17,7 @@ __all__ = ["PASSWORD", "ApprovalPage"]
 
 PASSWORD = "demo"  # noqa: S105 it is printed on the page
 _COOKIE = "emulator_session"
+_NAMES = {"f0304373b74a44d2b584a3fb70ca9e56": "Qwen Code"}
 _MOST_TRIES = 5
 _TRIES_WINDOW_S = 60.0
 
@@ -122,7 +123,8 @@ class ApprovalPage:
         body = f"""
 <p>Does your terminal show this code?</p>
 <p class="code" id="code">{escape(code.user_code)}</p>
-<p><strong>{escape(code.client_id)}</strong> asks for:</p><ul>{scopes}</ul>
+<p><strong>{escape(_NAMES.get(code.client_id, code.client_id))}</strong> asks for:</p>
+<ul>{scopes}</ul>
 <form method="post" action="/authorize">
 <input type="hidden" name="csrf" value="{session["csrf"]}">
 <input type="hidden" name="user_code" value="{escape(code.user_code)}">

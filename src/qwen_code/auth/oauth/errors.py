@@ -63,10 +63,10 @@ class SignInEnded(AuthError):
 
 
 class RefreshFailed(AuthError):
-    """The token could not be renewed now: network, server, disk, or a lock held elsewhere."""
+    """The token could not be renewed now: network, server, disk, or a lock held elsewhere.
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message, hint=hint, retryable=True)
+    Nobody repeats the request for it: the renewal has had its own repeats.
+    """
 
 
 class CredentialsCorrupt(AuthError):

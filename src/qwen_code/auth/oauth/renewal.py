@@ -69,7 +69,7 @@ class Report(msgspec.Struct, frozen=True):
             ended.message, ended.hint = self.message, self.hint
             raise ended
         if self.kind == RefreshFailed.__name__:
-            raise RefreshFailed(self.message, hint=self.hint or "")
+            raise RefreshFailed(self.message, hint=self.hint)
         if self.kind:
             raise AuthError(self.message, hint=self.hint, code=self.code)
         token = decode_token(self.unsaved.encode()) if self.unsaved else store.load()
