@@ -56,7 +56,10 @@ class Dialog:
         saved = gathered.inputs.api.profiles.profiles
         servers = find_servers()
         options: list[tuple[str, Callable[[], Choice]]] = [
-            ("Qwen OAuth: sign in with the browser", lambda: self._sign_in(gathered, flags)),
+            (
+                "Qwen OAuth (recommended): sign in with the browser",
+                lambda: self._sign_in(gathered, flags),
+            ),
             ("OpenAI-compatible API, with a key", lambda: self._api_key(gathered, flags)),
             (self._local_title(gathered), lambda: self._local(gathered)),
         ]

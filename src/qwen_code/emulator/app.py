@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
-import anyio
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -137,7 +137,7 @@ class Emulator:
             body = _distorted(body, fault)
         answer = JSONResponse(body, status, {"cache-control": "no-store"})
         if fault == "slow_refresh":
-            await anyio.sleep(_SLOW_S)
+            await asyncio.sleep(_SLOW_S)
         if fault == "lost_answer":
             answer = _Dropped()
         return self._noted(request, form, answer, outcome)

@@ -77,7 +77,8 @@ def _echo(request: dict[str, Any]) -> str:
 
 
 class UpstreamModel:
-    """Passes requests on to another OpenAI-compatible server, and its answers back as they come."""
+    """Passes requests on to another OpenAI-compatible server, and its answers back as they come,
+    line by line, with the name of the model that this service is said to have."""
 
     def __init__(self, base_url: str, key: str | None) -> None:
         self._parts = urlsplit(base_url)
@@ -98,9 +99,21 @@ class UpstreamModel:
 
         def body() -> Iterator[bytes]:
             try:
-                while piece := response.read1(65536):
-                    yield piece
+                for line in response:
+                    yield _renamed(line, name)
             finally:
                 connection.close()
 
         return response.status, content_type, body()
+
+
+def _renamed(line: bytes, name: str) -> bytes:
+    start = b"data: " if line.startswith(b"data: {") else b""
+    if not line.startswith(start + b"{"):
+        return line
+    try:
+        body = json.loads(line[len(start) :])
+    except ValueError:
+        return line
+    ending = line[len(line.rstrip(b"\r\n")) :]
+    return start + _encode(body | ({"model": name} if "model" in body else {})) + ending
