@@ -414,3 +414,35 @@ def test_ctrl_c_ends_a_wait_at_once(serve: Serve) -> None:
     release.set()
     _, errors = process.communicate(timeout=5)
     assert b"KeyboardInterrupt" in errors
+
+
+def test_without_keep_alive_nothing_goes_out_twice_by_itself() -> None:
+    """The first request is answered, the second is taken and then dropped."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    taken: list[bytes] = []
+
+    def take(connection: socket.socket) -> None:
+        with connection:
+            while data := connection.recv(65536):
+                taken.append(data)
+                if len(taken) > 1:
+                    return
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=take, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    client = HttpClient(Network(), user_agent="t", keep_alive=False)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    response = run(client.send(Request("POST", url)))
+    run(response.read())
+    with pytest.raises(TransportError):
+        run(client.send(Request("POST", url)))
+    listener.close()
+    assert len(taken) == 2

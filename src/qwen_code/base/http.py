@@ -199,7 +199,7 @@ class HttpClient:
 
     async def _send_once(self, request: Request) -> Response:
         origin = Origin.of(request.url)
-        idle = self._idle.setdefault(origin, []) if self._keep_alive else []
+        idle = self._idle.setdefault(origin, []) if self._keep_alive else None
         debug("request", method=request.method, url=request.url, body_bytes=len(request.body))
         response = None
         if idle:
@@ -215,7 +215,9 @@ class HttpClient:
         debug("response", status=response.status, url=request.url)
         return response
 
-    def _exchange(self, engine: SyncClient, idle: list[SyncClient], origin: Origin) -> _Exchange:
+    def _exchange(
+        self, engine: SyncClient, idle: list[SyncClient] | None, origin: Origin
+    ) -> _Exchange:
         return _Exchange(engine, idle, origin, self._network, self._timeouts)
 
     def _build_engine(self, origin: Origin) -> SyncClient:
@@ -269,7 +271,7 @@ class _Exchange:
     def __init__(
         self,
         engine: SyncClient,
-        idle: list[SyncClient],
+        idle: list[SyncClient] | None,
         origin: Origin,
         network: Network,
         timeouts: Timeouts,
@@ -297,8 +299,11 @@ class _Exchange:
         limit = self._timeouts.idle_s
         chunk = self._take(limit, f"sent nothing for {limit:.0f} s")
         if chunk is None:
-            self._ended = True
-            self._idle.append(self._engine)
+            if self._idle is None:
+                self.close()
+            else:
+                self._ended = True
+                self._idle.append(self._engine)
             return None
         assert isinstance(chunk, bytes)
         return chunk

@@ -106,6 +106,7 @@ class FileStore:
             with suppress(FileNotFoundError):
                 Path(os.path.realpath(path)).unlink()
                 removed.append(path)
+            path.unlink(missing_ok=True)  # the link, where it was one
         self._sweep(age_s=0.0)
         return removed
 
