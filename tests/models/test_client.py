@@ -19,6 +19,7 @@ from qwen_code.models.client import ModelClient
 from qwen_code.models.errors import QuotaExhausted, RateLimited, ServerFailed, UnknownModel
 from qwen_code.models.events import Cut, Event, Finished, Retrying, TextDelta
 from qwen_code.models.openai_wire import Endpoint
+from qwen_code.models.rate_limits import Allowance, RateLimits
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 
@@ -199,7 +200,7 @@ def test_retry_after_is_waited_for_up_to_a_minute() -> None:
     assert clock.slept == [30]
     with pytest.raises(RateLimited) as caught:
         ask(FakeHttp(failed("x", "", 429, retry_after="3600")))
-    assert "60 minutes" in (caught.value.hint or "")
+    assert "(in 60 min)" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_rate_limits_are_kept() -> None:
     answer = good()
     answer.headers = {**answer.headers, "x-ratelimit-remaining-requests": "59"}
     _, _, client = ask(FakeHttp(answer))
-    assert client.rate_limits == {"x-ratelimit-remaining-requests": "59"}
+    assert client.rate_limits == RateLimits(requests=Allowance(remaining=59))
 
 
 def test_leaving_early_closes_the_answer() -> None:

@@ -15,6 +15,7 @@ from qwen_code.models.errors import (
     BadAnswer,
     BadRequest,
     ContextLengthExceeded,
+    Overloaded,
     QuotaExhausted,
     RateLimited,
     ServerFailed,
@@ -73,14 +74,16 @@ def openai(message: str, code: Any = None, kind: str | None = None) -> dict[str,
         (400, {"error": "plain words"}, BadRequest),
         (500, openai("boom"), ServerFailed),
         (502, b"<html>Bad Gateway</html>", ServerFailed),
-        (529, openai("overloaded", kind="overloaded_error"), ServerFailed),
+        (529, openai("overloaded", kind="overloaded_error"), Overloaded),
+        (503, b"", Overloaded),
+        (500, openai("the engine is overloaded"), Overloaded),
         (307, b"", BadAnswer),
     ],
 )
 def test_every_answer_has_its_error(status: int, body: Any, kind: type[QwenError]) -> None:
     error = read(status, body)
     assert type(error) is kind
-    assert error.retryable is (kind in (RateLimited, ServerFailed))
+    assert error.retryable is (kind in (RateLimited, ServerFailed, Overloaded))
 
 
 def test_the_wait_that_a_server_asks_for() -> None:
@@ -88,7 +91,21 @@ def test_the_wait_that_a_server_asks_for() -> None:
     assert isinstance(error, RateLimited)
     assert error.retry_after_s == 7
     late = read(429, openai("x"), {"retry-after": "Thu, 01 Jan 1970 01:00:00 GMT"})
-    assert "60 minutes" in (late.hint or "")
+    assert "(in 60 min)" in (late.hint or "")
+    spent = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}
+    elsewhere = read(429, openai("x"), spent)
+    assert isinstance(elsewhere, RateLimited)
+    assert elsewhere.retry_after_s == 360
+    some_left = read(429, openai("x"), {**spent, "x-ratelimit-remaining-requests": "3"})
+    assert isinstance(some_left, RateLimited)
+    assert some_left.retry_after_s is None
+
+
+def test_an_exhausted_quota_says_when_there_is_some_again() -> None:
+    error = read(429, openai("x", "insufficient_quota"), {"retry-after": "7200"})
+    assert isinstance(error, QuotaExhausted)
+    assert error.resets_at == 7200
+    assert "(in 2 h)" in (error.hint or "")
 
 
 def test_a_redirect_is_named_and_the_way_out_too() -> None:

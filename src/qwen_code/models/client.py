@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from qwen_code.base.clock import Clock
 from qwen_code.base.errors import QwenError, TransportError
@@ -19,7 +21,8 @@ from qwen_code.models.errors import (
     ServerFailed,
     UnknownModel,
 )
-from qwen_code.models.events import Cut, Event, Finished, Retrying
+from qwen_code.models.events import Cut, Event, Finished, Retrying, holds_answer
+from qwen_code.models.fallback import first_answer
 from qwen_code.models.openai_wire import (
     Endpoint,
     Message,
@@ -27,7 +30,12 @@ from qwen_code.models.openai_wire import (
     model_ids,
     models_request,
 )
+from qwen_code.models.pacing import Meter, Turn
+from qwen_code.models.quota import Ledger, Snapshot
 from qwen_code.models.stream import ChatDecoder, StreamFailed, decode_completion
+
+if TYPE_CHECKING:
+    from qwen_code.models.rate_limits import RateLimits
 
 __all__ = ["ModelClient"]
 
@@ -38,7 +46,8 @@ class ModelClient:
     """A client of one endpoint.
 
     What it learns of the server (that it knows no ``stream_options``, or does not stream) it
-    keeps for the next request. ``rate_limits`` holds the last ``x-ratelimit-*`` headers.
+    keeps for the next request. Where ``ledger`` is given, requests for answers are counted in it
+    and wait for their turn. When the model cannot answer, those of ``fallbacks`` are asked in turn.
     """
 
     def __init__(
@@ -49,43 +58,51 @@ class ModelClient:
         auth: AuthFlow | None,
         clock: Clock,
         retry: RetryPolicy | None = None,
+        ledger: Ledger | None = None,
+        fallbacks: Sequence[str] = (),
     ) -> None:
         self.endpoint = endpoint
-        self.rate_limits: Mapping[str, str] = {}
         self._http = http
         self._auth = auth
         self._clock = clock
         self._retry = retry or RetryPolicy()
+        self._meter = Meter(ledger, clock)
+        self._fallbacks = tuple(fallbacks)
+        self._limit_headers: tuple[Mapping[str, str], float] = ({}, 0.0)
         self._stream = True
         self._include_usage = True
 
-    async def complete(
+    def complete(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
     ) -> AsyncGenerator[list[Event], None]:
         """The answer, as lists of the events that arrived together.
 
-        Retries happen only while nothing of the answer has been given out; each is announced by
-        `Retrying` before its wait. Afterwards a broken connection ends in `Cut`.
+        Retries and fallbacks happen only while nothing of the answer has been given out. Each is
+        announced by `Retrying` or `FellBack`, and each wait for a turn by `Paced`, before it
+        begins. Afterwards a broken connection ends in `Cut`.
 
         Raises:
             QwenError: there is no answer; the classes of ``models.errors`` say why.
         """
-        attempt = 1
-        while True:
-            given = False
-            try:
-                async with aclosing(self._attempt(messages, tools)) as answer:
-                    async for events in answer:
-                        given = True
-                        yield events
-                return
-            except QwenError as error:
-                wait_s = None if given else self._wait_before(attempt + 1, error)
-                if wait_s is None:
-                    raise await self._explained(error) from None
-                attempt += 1
-                yield [Retrying(attempt, wait_s, error.message)]
-                await self._clock.sleep(wait_s)
+
+        def ask(model: str) -> AsyncGenerator[list[Event], None]:
+            endpoint = msgspec.structs.replace(self.endpoint, model=model)
+            return self._complete(endpoint, messages, tools)
+
+        models = list(dict.fromkeys((self.endpoint.model, *self._fallbacks)))
+        return ask(models[0]) if len(models) == 1 else first_answer(models, ask)
+
+    @property
+    def rate_limits(self) -> RateLimits | None:
+        """What the server last said of the key's limits; ``None`` where it says nothing."""
+        from qwen_code.models.rate_limits import parse_rate_limits  # only where somebody asks
+
+        headers, heard_at = self._limit_headers
+        return parse_rate_limits(headers, now=heard_at)
+
+    def quota(self) -> Snapshot | None:
+        """What is used of the account's allowance; ``None`` where it is not counted."""
+        return self._meter.snapshot()
 
     async def models(self) -> list[str]:
         """The models that the endpoint offers, by name.
@@ -96,7 +113,7 @@ class ModelClient:
         response = await self._http.send(models_request(self.endpoint), self._auth)
         body = await response.read()
         if response.status != 200:
-            raise self._error(response, body)
+            raise self._error(self.endpoint, response, body)
         names = model_ids(body)
         if names is None:
             raise BadAnswer(
@@ -105,37 +122,74 @@ class ModelClient:
             )
         return names
 
-    async def _attempt(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None
+    async def _complete(
+        self,
+        endpoint: Endpoint,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
     ) -> AsyncGenerator[list[Event], None]:
-        response = await self._open(messages, tools)
+        attempt = 1
+        while True:
+            given = False
+            turn = self._meter.turn(endpoint.model)
+            try:
+                async with aclosing(self._attempt(turn, endpoint, messages, tools)) as answer:
+                    async for events in answer:
+                        given = given or holds_answer(events)
+                        yield events
+                return
+            except QwenError as error:
+                wait_s = None if given else self._wait_before(attempt + 1, error)
+                turn.failed(error, wait_s)
+                if wait_s is None:
+                    raise await self._explained(endpoint, error) from None
+                attempt += 1
+                yield [Retrying(attempt, wait_s, error.message)]
+                await self._clock.sleep(wait_s)
+
+    async def _attempt(
+        self,
+        turn: Turn,
+        endpoint: Endpoint,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+    ) -> AsyncGenerator[list[Event], None]:
+        response = None
+        while response is None:
+            async with aclosing(turn.wait()) as waits:
+                async for event in waits:
+                    yield [event]
+            response = await self._open(turn, endpoint, messages, tools)
         try:
-            async with aclosing(self._read(response)) as answer:
+            async with aclosing(self._read(endpoint, response)) as answer:
                 async for events in answer:
                     yield events
         finally:
             response.close()
 
     async def _open(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None
-    ) -> Response:
-        """The head of a good answer; learns on the way what this server does not take."""
-        while True:
-            request = chat_request(
-                self.endpoint,
-                messages,
-                tools,
-                stream=self._stream,
-                include_usage=self._include_usage,
-            )
+        self,
+        turn: Turn,
+        endpoint: Endpoint,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+    ) -> Response | None:
+        """The head of a good answer; ``None`` where something was learned for another request."""
+        request = chat_request(
+            endpoint, messages, tools, stream=self._stream, include_usage=self._include_usage
+        )
+        with turn:
             response = await self._http.send(request, self._auth)
-            limits = {n: v for n, v in response.headers.items() if n.startswith("x-ratelimit")}
-            self.rate_limits = limits or self.rate_limits
-            if response.status == 200:
-                return response
-            error = self._error(response, await response.read())
-            if not self._learn(error):
-                raise error
+            turn.answered(response.status)
+        limits = {n: v for n, v in response.headers.items() if n.startswith("x-ratelimit")}
+        if limits:
+            self._limit_headers = limits, self._clock.now()
+        if response.status == 200:
+            return response
+        error = self._error(endpoint, response, await response.read())
+        if not self._learn(error):
+            raise error
+        return None
 
     def _learn(self, error: QwenError) -> bool:
         """Whether ``error`` is about a part of the request that can be left out from now on."""
@@ -157,18 +211,20 @@ class ModelClient:
         asked = error.retry_after_s if isinstance(error, RateLimited | ServerFailed) else None
         return self._retry.wait_before(attempt, retry_after_s=asked)
 
-    async def _read(self, response: Response) -> AsyncGenerator[list[Event], None]:
+    async def _read(
+        self, endpoint: Endpoint, response: Response
+    ) -> AsyncGenerator[list[Event], None]:
         if "event-stream" not in response.headers.get("content-type", "event-stream"):
             body = await response.read(16 << 20)
             try:
-                yield decode_completion(body, self.endpoint.model)
+                yield decode_completion(body, endpoint.model)
             except StreamFailed as failed:
-                raise self._error_in_stream(failed) from None
+                raise self._error_in_stream(endpoint, failed) from None
             except BadAnswer:
                 # Some servers stream and call it text/plain: the body tells.
-                yield _decode_whole_stream(body, self.endpoint.model)
+                yield _decode_whole_stream(body, endpoint.model)
             return
-        decoder = ChatDecoder(self.endpoint.model)
+        decoder = ChatDecoder(endpoint.model)
         given = False
         try:
             while (chunk := await response.read_chunk()) is not None:
@@ -182,24 +238,24 @@ class ModelClient:
             yield [Cut(error.message)]
             return
         except StreamFailed as failed:
-            raise self._error_in_stream(failed) from None
+            raise self._error_in_stream(endpoint, failed) from None
         if not given and not any(isinstance(event, Finished) for event in events):
             raise ServerFailed(
-                f"{self.endpoint.base_url} closed the connection without an answer",
+                f"{endpoint.base_url} closed the connection without an answer",
                 hint="Try again; if it stays so, check the base URL.",
                 code=None,
             )
         yield events
 
-    def _error(self, response: Response, body: bytes) -> QwenError:
+    def _error(self, endpoint: Endpoint, response: Response, body: bytes) -> QwenError:
         return error_from(
-            response.status, response.headers, body, endpoint=self.endpoint, now=self._clock.now()
+            response.status, response.headers, body, endpoint=endpoint, now=self._clock.now()
         )
 
-    def _error_in_stream(self, failed: StreamFailed) -> QwenError:
-        return error_from(500, {}, failed.body, endpoint=self.endpoint, now=self._clock.now())
+    def _error_in_stream(self, endpoint: Endpoint, failed: StreamFailed) -> QwenError:
+        return error_from(500, {}, failed.body, endpoint=endpoint, now=self._clock.now())
 
-    async def _explained(self, error: QwenError) -> QwenError:
+    async def _explained(self, endpoint: Endpoint, error: QwenError) -> QwenError:
         """An unknown model is easier to mend with the list of those that are known."""
         if not isinstance(error, UnknownModel):
             return error
@@ -209,7 +265,7 @@ class ModelClient:
             return error
         from difflib import get_close_matches  # only for this mistake
 
-        near = get_close_matches(self.endpoint.model, names, n=3, cutoff=0.4)
+        near = get_close_matches(endpoint.model, names, n=3, cutoff=0.4)
         listed = [*near, *(name for name in names if name not in near)][:_MOST_LISTED_MODELS]
         more = len(names) - len(listed)
         hint = (

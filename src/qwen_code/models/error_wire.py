@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from qwen_code.base.errors import CredentialRejected, QwenError
+from qwen_code.base.moment import moment_in_words
 from qwen_code.base.retry import parse_retry_after
 from qwen_code.base.secret import redact
 from qwen_code.models.errors import (
@@ -16,6 +17,7 @@ from qwen_code.models.errors import (
     BadAnswer,
     BadRequest,
     ContextLengthExceeded,
+    Overloaded,
     QuotaExhausted,
     RateLimited,
     ServerFailed,
@@ -109,11 +111,7 @@ def error_from(
     retry_after_s = parse_retry_after(headers.get("retry-after"), now=now)
     code = wire.code or None
     if _is_exhausted(status, wire):
-        return QuotaExhausted(
-            f"the quota of this account is used up: {said}" if said else "the quota is used up",
-            hint="Top it up at the provider, or use another: qwen auth list, qwen --profile NAME",
-            code=code,
-        )
+        return _exhausted(said, code, retry_after_s, now)
     if status == 401:
         return CredentialRejected(
             f"the server refused the key: {said}" if said else "the server refused the key",
@@ -121,14 +119,11 @@ def error_from(
             code=code,
         )
     if status == 429:
-        return RateLimited(
-            f"too many requests for now: {said}" if said else "too many requests for now",
-            retry_after_s=retry_after_s,
-            hint=_wait_hint(retry_after_s),
-            code=code,
-        )
+        return _throttled(said, code, retry_after_s or _reset_s(headers, now), now)
     if status >= 500:
-        return ServerFailed(
+        is_full = status in (503, 529) or "overload" in (wire.code or wire.message.lower())
+        kind = Overloaded if is_full else ServerFailed
+        return kind(
             f"the server failed ({status}){f': {said}' if said else ''}",
             hint="It is not your fault. Try again in a while.",
             code=code,
@@ -202,12 +197,41 @@ def _not_the_api(status: int, body: bytes, endpoint: Endpoint) -> BadAnswer:
     )
 
 
-def _wait_hint(retry_after_s: float | None) -> str:
-    if retry_after_s is None:
-        return "Wait a little, then try again."
-    if retry_after_s < 120:
-        return f"Try again in {retry_after_s:.0f} s."
-    return f"Try again in {retry_after_s / 60:.0f} minutes."
+def _exhausted(
+    said: str, code: str | None, retry_after_s: float | None, now: float
+) -> QuotaExhausted:
+    resets_at = None if retry_after_s is None else now + retry_after_s
+    when = f"There is some again at {moment_in_words(resets_at, now)}. " if resets_at else ""
+    return QuotaExhausted(
+        f"the quota of this account is used up: {said}" if said else "the quota is used up",
+        hint=f"{when}Top it up at the provider, or use another: qwen auth list, "
+        "qwen --profile NAME",
+        code=code,
+        resets_at=resets_at,
+    )
+
+
+def _throttled(said: str, code: str | None, retry_after_s: float | None, now: float) -> RateLimited:
+    hint = "Wait a little, then try again."
+    if retry_after_s is not None:
+        hint = f"Try again at {moment_in_words(now + retry_after_s, now)}."
+    return RateLimited(
+        f"too many requests for now: {said}" if said else "too many requests for now",
+        retry_after_s=retry_after_s,
+        hint=hint,
+        code=code,
+    )
+
+
+def _reset_s(headers: Mapping[str, str], now: float) -> float | None:
+    """How long until there are requests again, from a server that says so in another header."""
+    from qwen_code.models.rate_limits import parse_rate_limits  # only for this answer
+
+    limits = parse_rate_limits(headers, now=now)
+    requests = limits.requests if limits else None
+    if requests is None or requests.remaining != 0 or requests.resets_at is None:
+        return None
+    return max(0.0, requests.resets_at - now)
 
 
 def _clean(text: str) -> str:

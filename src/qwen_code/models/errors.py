@@ -10,7 +10,8 @@
     │   ├── UnknownModel           404: no such model; ``available`` says which there are
     │   ├── AccessDenied           403: the credential is good, this is not allowed to it
     │   ├── BadRequest             any other 4xx
-    │   ├── ServerFailed           5xx or overloaded: try again
+    │   ├── ServerFailed           5xx: try again
+    │   │   └── Overloaded         503 or 529: another model may have room
     │   └── BadAnswer              no answer of this API: HTML, a redirect, another shape
     └── CredentialRejected         401 (in ``base.errors``)
 """
@@ -27,6 +28,7 @@ __all__ = [
     "BadRequest",
     "ContextLengthExceeded",
     "ModelError",
+    "Overloaded",
     "QuotaExhausted",
     "RateLimited",
     "ServerFailed",
@@ -49,7 +51,24 @@ class RateLimited(ModelError):
 
 
 class QuotaExhausted(ModelError):
-    """The allowance is used up: waiting a moment does not help."""
+    """The allowance is used up: waiting a moment does not help.
+
+    ``resets_at`` (seconds since the epoch) is when there is some again, where that is known.
+    ``is_whole_account`` says that no other model of the same account has any left either.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None,
+        code: str | None,
+        resets_at: float | None = None,
+        is_whole_account: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.resets_at = resets_at
+        self.is_whole_account = is_whole_account
 
 
 class ContextLengthExceeded(ModelError):
@@ -81,7 +100,7 @@ class BadRequest(ModelError):
 
 
 class ServerFailed(ModelError):
-    """The server failed or is overloaded."""
+    """The server failed."""
 
     def __init__(
         self,
@@ -93,6 +112,10 @@ class ServerFailed(ModelError):
     ) -> None:
         super().__init__(message, hint=hint, code=code, retryable=True)
         self.retry_after_s = retry_after_s
+
+
+class Overloaded(ServerFailed):
+    """The server has no room for more just now."""
 
 
 class BadAnswer(ModelError):

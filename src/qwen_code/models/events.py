@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -9,15 +10,18 @@ import msgspec
 __all__ = [
     "Cut",
     "Event",
+    "FellBack",
     "FinishReason",
     "Finished",
     "Notice",
+    "Paced",
     "ReasoningDelta",
     "RefusalDelta",
     "Retrying",
     "TextDelta",
     "ToolCallDelta",
     "Usage",
+    "holds_answer",
 ]
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
@@ -71,6 +75,21 @@ class Retrying(msgspec.Struct, frozen=True, tag="retrying"):
     reason: str
 
 
+class Paced(msgspec.Struct, frozen=True, tag="paced"):
+    """The request goes out after ``wait_s`` seconds, because ``reason``."""
+
+    wait_s: float
+    reason: str
+
+
+class FellBack(msgspec.Struct, frozen=True, tag="fell_back"):
+    """``instead_of`` cannot answer, because ``reason``; ``model`` is asked the same."""
+
+    model: str
+    instead_of: str
+    reason: str
+
+
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
     """Something the user should know, in one sentence: another model answered, say."""
 
@@ -98,7 +117,16 @@ Event = (
     | ToolCallDelta
     | Usage
     | Retrying
+    | Paced
+    | FellBack
     | Notice
     | Cut
     | Finished
 )
+
+_ASIDE = (Retrying, Paced, FellBack, Notice)
+
+
+def holds_answer(events: Iterable[Event]) -> bool:
+    """Whether any of ``events`` is a part of an answer, and not a word beside it."""
+    return any(not isinstance(event, _ASIDE) for event in events)

@@ -1,0 +1,44 @@
+"""Times and durations in words a person reads at a glance."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["duration_in_words", "moment_in_words"]
+
+_MINUTE_S = 60
+_HOUR_S = 3600
+_DAY_S = 86_400
+
+
+def moment_in_words(at: float, now: float) -> str:
+    """The local time and how far it is: ``09:12 tomorrow (in 13 h 5 min)``.
+
+    Both are seconds since the epoch. A moment that no calendar knows is only "in … days".
+    """
+    distance = f"in {duration_in_words(at - now)}"
+    try:
+        then, today = time.localtime(at), time.localtime(now)
+        tomorrow = time.localtime(now + _DAY_S)
+    except (OverflowError, ValueError, OSError):
+        return distance
+    clock = time.strftime("%H:%M", then)
+    if then[:3] == today[:3]:
+        return f"{clock} ({distance})"
+    if then[:3] == tomorrow[:3]:
+        return f"{clock} tomorrow ({distance})"
+    return f"{time.strftime('%Y-%m-%d', then)} {clock} ({distance})"
+
+
+def duration_in_words(seconds: float) -> str:
+    """``12 s``, ``3 min``, ``13 h 5 min`` or ``9 days``: rounded up, so that nobody is early."""
+    whole = max(1, -int(-seconds // 1))
+    if whole < 2 * _MINUTE_S:
+        return f"{whole} s"
+    minutes = -(-whole // _MINUTE_S)
+    if minutes < 2 * _MINUTE_S:
+        return f"{minutes} min"
+    if whole < 2 * _DAY_S:
+        hours, rest = divmod(minutes, 60)
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{-(-whole // _DAY_S)} days"

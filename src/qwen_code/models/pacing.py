@@ -1,0 +1,118 @@
+"""Each request passes here on its way out: it waits for its turn, visibly, and is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Self
+
+from qwen_code.base.clock import Clock
+from qwen_code.base.errors import AuthError, ConfigError, QwenError, TransportError
+from qwen_code.models.errors import QuotaExhausted, RateLimited
+from qwen_code.models.events import Notice, Paced
+from qwen_code.models.quota import Ledger, ServerWord, Snapshot, Wait
+
+__all__ = ["Meter", "Turn"]
+
+_SHORTEST_TOLD_WAIT_S = 0.5
+"""A wait that is over before its line is read is not worth one."""
+
+_NEVER_SENT = ("connect", "proxy", "certificate")
+"""Codes of a `TransportError` that came before a byte of the request reached the server."""
+
+
+class Meter:
+    """Counts one client's requests in a ledger; without one, everything goes at once."""
+
+    def __init__(self, ledger: Ledger | None, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def turn(self, model: str) -> Turn:
+        """What accompanies one request to ``model``."""
+        return Turn(self._ledger, self._clock, model)
+
+    def snapshot(self) -> Snapshot | None:
+        """What is used of the account's allowance; ``None`` where it is not counted."""
+        return self._ledger.snapshot() if self._ledger else None
+
+
+class Turn:
+    """One attempt: let it wait, then send it inside ``with``; each time anew if it is repeated."""
+
+    def __init__(self, ledger: Ledger | None, clock: Clock, model: str) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._model = model
+        self._ticket: int | None = None
+        self._was_answered = False
+
+    async def wait(self) -> AsyncGenerator[Paced | Notice, None]:
+        """Until the request may go; every wait is announced before it begins.
+
+        Raises:
+            QuotaExhausted: it may not go today.
+            RateLimited: it may not go for longer than anybody attends.
+        """
+        self._ticket, self._was_answered = None, False
+        if self._ledger is None:
+            return
+        try:
+            while isinstance(verdict := self._ledger.reserve(self._model, self._ticket), Wait):
+                self._ticket = verdict.ticket
+                if verdict.wait_s >= _SHORTEST_TOLD_WAIT_S:
+                    yield Paced(verdict.wait_s, verdict.reason)
+                await self._clock.sleep(verdict.wait_s)
+            self._ticket = verdict.ticket
+            for notice in self._ledger.take_notices():
+                yield Notice(notice)
+        except BaseException:
+            self._give_back()
+            raise
+
+    def answered(self, status: int) -> None:
+        """The server has answered with ``status``."""
+        self._was_answered = True
+        if self._ledger is not None and self._ticket is not None:
+            self._ledger.arrived(self._ticket, self._model, is_welcome=status == 200)
+
+    def failed(self, error: QwenError, wait_s: float | None) -> None:
+        """The server's answer is ``error``; ``wait_s`` is how long this client waits to repeat.
+
+        What it says against more requests is passed on to all who share the account.
+        """
+        if self._ledger is None or not self._was_answered:
+            return
+        now = self._clock.now()
+        if isinstance(error, QuotaExhausted):
+            word = ServerWord(now, error.resets_at, error.message, is_exhausted=True)
+            self._ledger.note(self._model, word)
+        elif isinstance(error, RateLimited):
+            asked_s = error.retry_after_s if wait_s is None else wait_s
+            if asked_s is not None:
+                word = ServerWord(now, now + asked_s, error.message, is_exhausted=False)
+                self._ledger.note(self._model, word)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or self._was_answered or self._ledger is None or self._ticket is None:
+            return
+        never_sent = isinstance(error, AuthError | ConfigError) or (
+            isinstance(error, TransportError) and error.code in _NEVER_SENT
+        )
+        if never_sent:
+            self._give_back()
+        else:
+            self._ledger.arrived(self._ticket, self._model, is_welcome=False)
+
+    def _give_back(self) -> None:
+        if self._ledger is not None and self._ticket is not None:
+            self._ledger.give_back(self._ticket)
+            self._ticket = None

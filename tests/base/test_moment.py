@@ -1,0 +1,57 @@
+"""Times and durations as a person reads them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from qwen_code.base.moment import duration_in_words, moment_in_words
+
+NOON = 1_750_075_200.0  # 2025-06-16 12:00 UTC
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "1 s"),
+        (0.2, "1 s"),
+        (11.2, "12 s"),
+        (119.5, "2 min"),
+        (121, "3 min"),
+        (3600, "60 min"),
+        (7200, "2 h"),
+        (47_100, "13 h 5 min"),
+        (7199.5, "2 h"),
+        (777_000, "9 days"),
+    ],
+)
+def test_a_duration_is_rounded_up(seconds: float, words: str) -> None:
+    assert duration_in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (NOON + 300, "12:05 (in 5 min)"),
+        (NOON + 47_100, "01:05 tomorrow (in 13 h 5 min)"),
+        (NOON + 9 * 86_400, "2025-06-25 12:00 (in 9 days)"),
+    ],
+)
+def test_a_moment_says_when_and_how_far(at: float, words: str) -> None:
+    assert moment_in_words(at, NOON) == words
+
+
+def test_a_moment_beyond_every_calendar_is_only_far() -> None:
+    assert moment_in_words(1e30, NOON).endswith(" days")
+    assert ":" not in moment_in_words(1e30, NOON)
