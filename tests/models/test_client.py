@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +18,19 @@ from qwen_code.base.http import AuthFlow, HttpClient, Network, Request, Timeouts
 from qwen_code.base.retry import RetryPolicy
 from qwen_code.models.client import ModelClient
 from qwen_code.models.errors import QuotaExhausted, RateLimited, ServerFailed, UnknownModel
-from qwen_code.models.events import Cut, Event, Finished, Retrying, TextDelta
+from qwen_code.models.events import (
+    Cut,
+    Event,
+    FellBack,
+    Finished,
+    Notice,
+    Paced,
+    Retrying,
+    TextDelta,
+)
+from qwen_code.models.ledger import SqliteLedger
 from qwen_code.models.openai_wire import Endpoint
+from qwen_code.models.quota import Limits, Snapshot
 from qwen_code.models.rate_limits import Allowance, RateLimits
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -292,6 +304,137 @@ def test_leaving_early_closes_the_answer() -> None:
     with pytest.raises(KeyboardInterrupt):
         run(first_only())
     assert http.given[0].is_closed
+
+
+# -- quota and fallbacks --------------------------------------------------------------------------
+
+
+def metered(
+    http: FakeHttp, path: Path, limits: Limits | None = None, fallbacks: tuple[str, ...] = ()
+) -> tuple[ModelClient, FakeClock, SqliteLedger]:
+    clock = FakeClock()
+    ledger = SqliteLedger(path / "quota.sqlite", "a", limits or Limits(), clock)
+    client = ModelClient(
+        http,  # type: ignore[arg-type]
+        Endpoint("https://h/v1", "m"),
+        auth=None,
+        clock=clock,
+        retry=RetryPolicy(attempts=3),
+        ledger=ledger,
+        fallbacks=fallbacks,
+    )
+    return client, clock, ledger
+
+
+def used(ledger: SqliteLedger) -> int:
+    snapshot = ledger.snapshot()
+    assert snapshot
+    return snapshot.requests_day
+
+
+def test_a_request_beyond_the_minute_waits_and_says_so(tmp_path: Path) -> None:
+    client, clock, _ = metered(FakeHttp(good(), good()), tmp_path, Limits(per_minute=1))
+    assert collect(client) == [TextDelta("hello"), Finished("stop", "m")]
+    assert collect(client)[0] == Paced(60, "1 request a minute is used up")
+    assert clock.slept == [60]
+    assert client.quota() == Snapshot(1, 1, 2, 2000, 1000 + 86_400)
+
+
+def test_every_attempt_counts_but_what_never_went_out_does_not(tmp_path: Path) -> None:
+    refused = TransportError("no", code="connect", retryable=True)
+    client, _, ledger = metered(FakeHttp(refused, reply(500, b""), good()), tmp_path)
+    collect(client)
+    assert used(ledger) == 2
+
+
+def test_what_is_learned_costs_a_request_that_counts(tmp_path: Path) -> None:
+    http = FakeHttp(failed("Unrecognized argument: stream_options"), good())
+    client, _, ledger = metered(http, tmp_path)
+    collect(client)
+    assert used(ledger) == 2
+
+
+def test_the_days_end_is_an_error_without_a_request(tmp_path: Path) -> None:
+    http = FakeHttp(good(), good())
+    client, _, _ = metered(http, tmp_path, Limits(per_day=1), ("other",))
+    collect(client)
+    with pytest.raises(QuotaExhausted) as caught:
+        collect(client)
+    assert len(http.requests) == 1
+    assert caught.value.resets_at == 1000 + 86_400
+
+
+def test_a_throttled_client_makes_the_others_wait(tmp_path: Path) -> None:
+    slow = failed("slow", "rate_limit_exceeded", 429, retry_after="42")
+    client, _, _ = metered(FakeHttp(slow, good()), tmp_path)
+    other, other_clock, _ = metered(FakeHttp(good()), tmp_path)
+
+    async def until_it_waits() -> None:
+        async with aclosing(client.complete(MESSAGES)) as answer:
+            async for _ in answer:
+                return
+
+    run(until_it_waits())
+    assert isinstance(collect(other)[0], Paced)
+    assert other_clock.slept == [42]
+
+
+def test_an_exhausted_account_is_not_asked_again_until_it_may_have_some(tmp_path: Path) -> None:
+    spent = failed("spent", "insufficient_quota", 429, retry_after="7200")
+    client, _, _ = metered(FakeHttp(spent), tmp_path)
+    http = FakeHttp()
+    other, _, _ = metered(http, tmp_path)
+    for each in (client, other, other):
+        with pytest.raises(QuotaExhausted) as caught:
+            collect(each)
+    assert http.requests == []
+    assert caught.value.message.count("it said so") == 1
+
+
+@pytest.mark.parametrize(
+    ("failures", "status"),
+    [
+        ([failed("spent", "insufficient_quota", 429)], "spent"),
+        ([failed("slow", "", 429, retry_after="3600")], "slow"),
+        ([reply(503, b"") for _ in range(3)], "503"),
+        ([reply(529, b"") for _ in range(3)], "529"),
+        ([failed("slow", "", 429) for _ in range(3)], "slow"),
+    ],
+)
+def test_the_next_model_is_asked_the_same_and_it_is_said(
+    tmp_path: Path, failures: list[Any], status: str
+) -> None:
+    answer = reply(
+        200, sse("hello", "stop").replace(b'"m"', b'"b"'), content_type="text/event-stream"
+    )
+    http = FakeHttp(*failures, answer)
+    client, _, _ = metered(http, tmp_path, fallbacks=("b", "c"))
+    events = [event for event in collect(client) if not isinstance(event, Retrying)]
+    fell_back = events[0]
+    assert isinstance(fell_back, FellBack)
+    assert (fell_back.model, fell_back.instead_of) == ("b", "m")
+    assert status in fell_back.reason
+    assert events[1:] == [TextDelta("hello"), Finished("stop", "b")]
+    first, last = http.body(0), http.body(len(failures))
+    assert last == {**first, "model": "b"}
+    assert first["model"] == "m"
+
+
+def test_a_fallback_that_is_the_model_itself_is_not_asked_twice(tmp_path: Path) -> None:
+    http = FakeHttp(failed("spent", "insufficient_quota", 429))
+    client, _, _ = metered(http, tmp_path, fallbacks=("m",))
+    with pytest.raises(QuotaExhausted):
+        collect(client)
+
+
+def test_another_model_than_asked_is_said_but_not_a_date() -> None:
+    def answered_by(model: str) -> list[Event]:
+        body = sse("hello", "stop").replace(b'"m"', f'"{model}"'.encode())
+        http = FakeHttp(reply(200, body, content_type="text/event-stream"))
+        return ask(http, Endpoint("https://h/v1", "gpt-4o"))[0]
+
+    assert answered_by("gpt-4o-2024-08-06")[0] == TextDelta("hello")
+    assert answered_by("gpt-4o-mini")[0] == Notice("gpt-4o-mini answered; gpt-4o was asked")
 
 
 # -- real sockets ---------------------------------------------------------------------------------

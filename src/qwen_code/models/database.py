@@ -60,7 +60,7 @@ class Database:
         for is_last in (False, True):
             try:
                 return self._transact(work, begin)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 if is_last or not _is_of_the_file(error):
                     return self._without(str(error), otherwise)
             except ConfigError as error:
@@ -90,6 +90,7 @@ class Database:
             with suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        db.text_factory = lambda text: text.decode(errors="replace")  # it may be damaged
         try:
             db.execute("PRAGMA synchronous = OFF")
             if not db.execute("PRAGMA user_version").fetchone()[0]:
@@ -131,7 +132,7 @@ class Database:
                 (verdict,) = db.execute("PRAGMA integrity_check").fetchone()
                 form = db.execute(query).fetchall()
                 return bool(verdict == "ok" and form == model.execute(query).fetchall())
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             return not _is_of_the_file(error)
 
     def _without(self, reason: str, otherwise: T) -> T:
@@ -144,6 +145,8 @@ class Database:
             self._notices.append(notice)
 
 
-def _is_of_the_file(error: sqlite3.Error) -> bool:
+def _is_of_the_file(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):  # the file's own text, cited in an error message
+        return True
     name = getattr(error, "sqlite_errorname", None) or ""
     return name.startswith(_OF_THE_FILE)

@@ -230,4 +230,7 @@ def _day_is_used_up(resets_at: float, limits: Limits, now: float) -> QuotaExhaus
 
 def _pace_reason(limits: Limits) -> str:
     minute = "a minute" if limits.minute_s == 60 else f"in {limits.minute_s:g} s"
-    return f"{limits.per_minute} requests {minute} are used up"
+    count = limits.per_minute
+    return (
+        f"{count} request{'s' if count > 1 else ''} {minute} {'are' if count > 1 else 'is'} used up"
+    )
