@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qwen_code.base.moment import duration_in_words, moment_in_words
+from qwen_code.base.moment import duration_in_words, moment_in_utc, moment_in_words
 
 NOON = 1_750_075_200.0  # 2025-06-16 12:00 UTC
 
@@ -34,6 +34,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (47_100, "13 h 5 min"),
         (7199.5, "2 h"),
         (777_000, "9 days"),
+        (1e300, "more than ten years"),
     ],
 )
 def test_a_duration_is_rounded_up(seconds: float, words: str) -> None:
@@ -53,5 +54,9 @@ def test_a_moment_says_when_and_how_far(at: float, words: str) -> None:
 
 
 def test_a_moment_beyond_every_calendar_is_only_far() -> None:
-    assert moment_in_words(1e30, NOON).endswith(" days")
-    assert ":" not in moment_in_words(1e30, NOON)
+    assert moment_in_words(1e300, NOON) == "in more than ten years"
+    assert moment_in_utc(1e300) is None
+
+
+def test_a_moment_for_programs_is_in_utc() -> None:
+    assert moment_in_utc(NOON + 0.9) == "2025-06-16T12:00:00Z"

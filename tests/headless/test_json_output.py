@@ -15,13 +15,17 @@ from qwen_code.headless.render import Outcome, RunInfo
 from qwen_code.models.events import (
     Cut,
     Event,
+    FellBack,
     Finished,
     Notice,
+    Paced,
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
     Usage,
 )
+from qwen_code.models.quota import Snapshot
+from qwen_code.models.rate_limits import Allowance, RateLimits
 
 INFO = RunInfo("session-1", "asked-model", "/work", "1.2.3", "openai")
 ANSWER: list[Event] = [
@@ -188,6 +192,45 @@ def test_an_answer_that_was_cut_is_no_success() -> None:
 def test_notices_are_system_messages() -> None:
     notice = next(m for m in render([Notice("another model")]) if m.get("subtype") == "notice")
     assert notice["data"] == {"message": "another model"}
+
+
+def test_a_wait_for_a_turn_is_a_notice_with_its_length() -> None:
+    events: list[Event] = [Paced(12.3456, "60 requests a minute are used up"), *ANSWER]
+    notice = next(m for m in render(events) if m.get("subtype") == "notice")
+    assert notice["data"] == {
+        "message": "waiting 13 s: 60 requests a minute are used up",
+        "kind": "paced",
+        "wait_s": 12.346,
+    }
+
+
+def test_the_model_that_answers_instead_is_named() -> None:
+    events: list[Event] = [
+        FellBack("second", "asked-model", "used up"),
+        TextDelta("Hello"),
+        Finished("stop"),
+    ]
+    notice, answer = (
+        next(m for m in render(events) if kind in (m["type"], m.get("subtype")))
+        for kind in ("notice", "assistant")
+    )
+    assert notice["data"] == {
+        "message": "asked-model cannot answer: used up; second is asked instead",
+        "kind": "fallback",
+        "model": "second",
+        "instead_of": "asked-model",
+    }
+    assert answer["message"]["model"] == "second"
+
+
+def test_the_result_says_what_is_left() -> None:
+    quota = Snapshot(1, 60, 2, 2000, 1_750_075_200.0)
+    limits = RateLimits(Allowance(60, 59))
+    *_, result = render(ANSWER, Outcome("", 5, 5, quota=quota, rate_limits=limits))
+    assert result["quota"]["requests_day"] == 2
+    assert result["quota"]["resets_at"] == "2025-06-16T12:00:00Z"
+    assert result["rate_limits"]["requests"]["remaining"] == 59
+    assert not {"quota", "rate_limits"} & render(ANSWER)[-1].keys()
 
 
 def test_a_directory_that_is_not_utf8_is_written_all_the_same() -> None:

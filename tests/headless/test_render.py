@@ -8,9 +8,11 @@ from qwen_code.headless.render import Outcome, RunInfo, TextRenderer, remark
 from qwen_code.models.events import (
     Cut,
     Event,
+    FellBack,
     Finished,
     FinishReason,
     Notice,
+    Paced,
     ReasoningDelta,
     RefusalDelta,
     Retrying,
@@ -109,6 +111,11 @@ def test_an_encoding_without_the_character() -> None:
     [
         (Retrying(2, 1.25, "it is busy"), "it is busy; trying again in 1.2 s"),
         (Notice("n"), "n"),
+        (
+            Paced(11.2, "60 requests a minute are used up"),
+            "waiting 12 s: 60 requests a minute are used up",
+        ),
+        (FellBack("b", "a", "used up"), "a cannot answer: used up; b is asked instead"),
         (Cut("c"), "the answer was cut off: c"),
         (TextDelta("x"), None),
         (ToolCallDelta(0, "i", "n", "{}"), None),

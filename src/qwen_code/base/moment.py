@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["duration_in_words", "moment_in_words"]
+__all__ = ["duration_in_words", "moment_in_utc", "moment_in_words"]
 
 _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86_400
+_LONGEST_TOLD_S = 3650 * _DAY_S
 
 
 def moment_in_words(at: float, now: float) -> str:
@@ -30,8 +31,18 @@ def moment_in_words(at: float, now: float) -> str:
     return f"{time.strftime('%Y-%m-%d', then)} {clock} ({distance})"
 
 
+def moment_in_utc(at: float) -> str | None:
+    """Seconds since the epoch as ``2026-01-31T09:12:00Z`` (RFC 3339), if a calendar has them."""
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
 def duration_in_words(seconds: float) -> str:
     """``12 s``, ``3 min``, ``13 h 5 min`` or ``9 days``: rounded up, so that nobody is early."""
+    if seconds > _LONGEST_TOLD_S:
+        return "more than ten years"
     whole = max(1, -int(-seconds // 1))
     if whole < 2 * _MINUTE_S:
         return f"{whole} s"

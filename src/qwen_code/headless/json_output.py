@@ -8,11 +8,14 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from qwen_code.headless.quota_report import quota_data, rate_limits_data
 from qwen_code.headless.render import Outcome, RunInfo, remark
 from qwen_code.models.events import (
     Cut,
     Event,
+    FellBack,
     Finished,
+    Paced,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
@@ -37,6 +40,7 @@ class JsonRenderer:
         self._is_stream = is_stream
         self._partial = partial and is_stream
         self._info: RunInfo | None = None
+        self._model = ""
         self._messages: list[dict[str, Any]] = []
         self._id = new_id()
         self._kind: str | None = None
@@ -49,6 +53,7 @@ class JsonRenderer:
 
     def start(self, info: RunInfo) -> None:
         self._info = info
+        self._model = info.model
         self._add(
             {
                 "type": "system",
@@ -81,8 +86,11 @@ class JsonRenderer:
                 self._finished = event
             elif isinstance(event, Cut):
                 self._cut = event.reason
+            elif isinstance(event, FellBack):
+                self._model = event.model
             if line := remark(event):
-                self._add({"type": "system", "subtype": "notice", "data": {"message": line}})
+                data = {"message": line, **_details(event)}
+                self._add({"type": "system", "subtype": "notice", "data": data})
         self._flush()
 
     def finish(self, outcome: Outcome) -> None:
@@ -124,8 +132,7 @@ class JsonRenderer:
             self._close_block()
         if not self._has_started:
             self._has_started = True
-            assert self._info is not None
-            head = {"id": self._id, "role": "assistant", "model": self._info.model, "content": []}
+            head = {"id": self._id, "role": "assistant", "model": self._model, "content": []}
             self._stream_event({"type": "message_start", "message": head})
         block = self._block = _Block(kind, len(self._blocks), content)
         self._blocks.append(block)
@@ -152,13 +159,12 @@ class JsonRenderer:
         if not self._blocks:
             return
         self._close_block()
-        assert self._info is not None
         finished = self._finished
         message = {
             "id": self._id,
             "type": "message",
             "role": "assistant",
-            "model": (finished and finished.model) or self._info.model,
+            "model": (finished and finished.model) or self._model,
             "content": [block.whole() for block in self._blocks],
             "stop_reason": _STOP_REASONS.get(finished.reason, finished.reason)
             if finished
@@ -183,6 +189,10 @@ class JsonRenderer:
             "usage": usage_data(outcome.usage),
             "permission_denials": [],
         }
+        if outcome.quota:
+            result["quota"] = quota_data(outcome.quota)
+        if outcome.rate_limits:
+            result["rate_limits"] = rate_limits_data(outcome.rate_limits)
         if error:
             result["error"] = error
         return result
@@ -252,6 +262,15 @@ def new_id() -> str:
     digits[8] = digits[8] & 0x3F | 0x80
     text = digits.hex()
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def _details(event: Event) -> dict[str, Any]:
+    """What a program may want of an event beside its sentence."""
+    if isinstance(event, Paced):
+        return {"kind": "paced", "wait_s": round(event.wait_s, 3)}
+    if isinstance(event, FellBack):
+        return {"kind": "fallback", "model": event.model, "instead_of": event.instead_of}
+    return {}
 
 
 def _encode(value: Any) -> bytes:

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 import msgspec
 
 from qwen_code.base.errors import QwenError
+from qwen_code.base.moment import duration_in_words
 from qwen_code.headless.markdown import MarkdownStyler
 from qwen_code.headless.terminal import safe_text
 from qwen_code.models.events import (
     Cut,
     Event,
+    FellBack,
     Finished,
     Notice,
+    Paced,
     RefusalDelta,
     Retrying,
     TextDelta,
     Usage,
 )
 
+if TYPE_CHECKING:
+    from qwen_code.models.quota import Snapshot
+    from qwen_code.models.rate_limits import RateLimits
+
 __all__ = ["Outcome", "Renderer", "RunInfo", "TextRenderer", "remark"]
+
+
+_ENDINGS = {
+    "length": "the answer ends here because it reached the longest that is allowed",
+    "content_filter": "the provider's content filter ended the answer",
+}
 
 
 class RunInfo(msgspec.Struct, frozen=True):
@@ -43,6 +56,10 @@ class Outcome(msgspec.Struct, frozen=True):
     usage: Usage | None = None
     error: QwenError | None = None
     interrupted: bool = False
+    quota: Snapshot | None = None
+    """What is used of the account's allowance, where it is counted."""
+    rate_limits: RateLimits | None = None
+    """What the server said of the key's limits, where it did."""
 
 
 class Renderer(Protocol):
@@ -119,12 +136,14 @@ def remark(event: Event) -> str | None:
     """What is worth a line beside the answer, in one sentence."""
     if isinstance(event, Retrying):
         return f"{event.reason}; trying again in {event.wait_s:.1f} s"
+    if isinstance(event, Paced):
+        return f"waiting {duration_in_words(event.wait_s)}: {event.reason}"
+    if isinstance(event, FellBack):
+        return f"{event.instead_of} cannot answer: {event.reason}; {event.model} is asked instead"
     if isinstance(event, Notice):
         return event.text
     if isinstance(event, Cut):
         return f"the answer was cut off: {event.reason}"
-    if isinstance(event, Finished) and event.reason == "length":
-        return "the answer ends here because it reached the longest that is allowed"
-    if isinstance(event, Finished) and event.reason == "content_filter":
-        return "the provider's content filter ended the answer"
+    if isinstance(event, Finished):
+        return _ENDINGS.get(event.reason)
     return None
