@@ -40,6 +40,7 @@ def test_every_file_is_in_qwen_home() -> None:
         paths.profiles_file,
         paths.trusted_folders_file,
         paths.oauth_creds_file,
+        paths.quota_file,
         paths.logs_dir,
         paths.models_dir,
         paths.history_file,

@@ -60,6 +60,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.qwen_home / "oauth_pending.json"
 
     @property
+    def quota_file(self) -> Path:
+        """The count of requests of each account."""
+        return self.qwen_home / "quota.sqlite"
+
+    @property
     def logs_dir(self) -> Path:
         return self.qwen_home / "logs"
 

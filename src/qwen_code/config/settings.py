@@ -32,6 +32,7 @@ _USER_ONLY = (
     "proxy",
     "network",
     "permissions",
+    "quota",
     "hooks",
     "hooksConfig",
     "mcp",
@@ -51,7 +52,8 @@ _USER_ONLY = (
     "advanced.excludedEnvVars",
 )
 """Keys, with all below them, that a project's file cannot set: they choose where credentials and
-prompts go, which commands run, and what may happen without being asked."""
+prompts go, which commands run, what may happen without being asked, and how much of the user's
+allowance may be spent."""
 
 _FLAT_NAMES = {
     "security.auth.selectedType": "selectedAuthType",

@@ -111,6 +111,7 @@ class ModelClient:
             QwenError: it does not say.
         """
         response = await self._http.send(models_request(self.endpoint), self._auth)
+        self._note_limits(response)
         body = await response.read()
         if response.status != 200:
             raise self._error(self.endpoint, response, body)
@@ -181,15 +182,18 @@ class ModelClient:
         with turn:
             response = await self._http.send(request, self._auth)
             turn.answered(response.status)
-        limits = {n: v for n, v in response.headers.items() if n.startswith("x-ratelimit")}
-        if limits:
-            self._limit_headers = limits, self._clock.now()
+        self._note_limits(response)
         if response.status == 200:
             return response
         error = self._error(endpoint, response, await response.read())
         if not self._learn(error):
             raise error
         return None
+
+    def _note_limits(self, response: Response) -> None:
+        limits = {n: v for n, v in response.headers.items() if n.startswith("x-ratelimit")}
+        if limits:
+            self._limit_headers = limits, self._clock.now()
 
     def _learn(self, error: QwenError) -> bool:
         """Whether ``error`` is about a part of the request that can be left out from now on."""
