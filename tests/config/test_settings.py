@@ -71,7 +71,9 @@ def test_a_table_of_a_project_comes_without_what_it_may_not_set(machine: Any) ->
     assert machine.settings().first("tools", dict) == {"exclude": ["x"]}
 
 
-@pytest.mark.parametrize("key", ["model.name", "model.fallbacks", "modelProviders", "env", "general.x", "securityX"])
+@pytest.mark.parametrize(
+    "key", ["model.name", "model.fallbacks", "modelProviders", "env", "general.x", "securityX"]
+)
 def test_ordinary_keys(key: str) -> None:
     assert not is_user_only(key)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import heapq
+import itertools
 import os
 import random
 import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -195,6 +199,76 @@ def test_one_request_a_minute_asks_anew_and_a_good_answer_ends_it(path: Path, cl
         two.reserve("m")
     one.arrived(ticket, "m", is_welcome=True)
     sent(two)
+
+
+class FakeWorld:
+    """Processes that share a ledger, moved event by event; only its own time is the true one."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.true_time = 0.0
+        self.put_back_s = 0.0
+        self.arrivals: list[float] = []
+        self.book = ledger(path, self, limits)
+        self.numbers = itertools.count()
+        self.events: list[tuple[float, int, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        return 1e9 + self.true_time - self.put_back_s
+
+    def monotonic(self) -> float:
+        return self.true_time
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nobody sleeps here")
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self.events, (when, next(self.numbers), action))
+
+    def run(self) -> None:
+        for _ in range(2000):
+            if not self.events:
+                return
+            self.true_time, _, action = heapq.heappop(self.events)
+            action()
+        raise AssertionError("somebody waits for ever")
+
+    def ask(self, travel_s: float, ticket: int | None = None) -> None:
+        verdict = self.book.reserve("m", ticket)
+        if isinstance(verdict, Wait):
+            self.at(self.true_time + verdict.wait_s, lambda: self.ask(travel_s, verdict.ticket))
+            return
+        number = verdict.ticket
+        assert number is not None
+        self.arrivals.append(self.true_time + travel_s / 2)
+        self.at(self.true_time + travel_s, lambda: self.book.arrived(number, "m", is_welcome=True))
+
+    def put_back(self, seconds: float) -> None:
+        self.put_back_s += seconds
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    requests=st.lists(st.tuples(st.floats(0, 40), st.floats(0.001, 25)), min_size=1, max_size=20),
+    jumps=st.lists(st.tuples(st.floats(0, 60), st.floats(0.01, 5000)), max_size=2),
+    per_minute=st.integers(1, 4),
+)
+def test_whatever_many_processes_do_no_window_holds_more_than_it_may(
+    path: Path, requests: Any, jumps: Any, per_minute: int
+) -> None:
+    """Each asks when it likes, answers take their time, and the clock is put back at will."""
+    path.unlink(missing_ok=True)
+    world = FakeWorld(path, Limits(per_minute, per_day=1000, minute_s=10, day_s=100_000))
+    for when, travel_s in requests:
+        world.at(when, functools.partial(world.ask, travel_s))
+    for when, seconds in jumps:
+        world.at(when, functools.partial(world.put_back, seconds))
+    world.run()
+    times = sorted(world.arrivals)
+    assert len(times) == len(requests)
+    for first, beyond in zip(times, times[per_minute:], strict=False):
+        assert beyond - first >= 10 - 1e-3
 
 
 # -- a file of no use -----------------------------------------------------------------------------

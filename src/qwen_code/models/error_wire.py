@@ -204,8 +204,8 @@ def _exhausted(
     when = f"There is some again at {moment_in_words(resets_at, now)}. " if resets_at else ""
     return QuotaExhausted(
         f"the quota of this account is used up: {said}" if said else "the quota is used up",
-        hint=f"{when}Top it up at the provider, or use another: qwen auth list, "
-        "qwen --profile NAME",
+        hint=f"{when}Top it up at the provider, or use another account (qwen auth switch), another "
+        "key (LLAMA_API_KEY), or a model on this machine (qwen local pull).",
         code=code,
         resets_at=resets_at,
     )

@@ -2,6 +2,9 @@
 
 Written on ``sqlite3`` alone, by measurement: ``pyrate-limiter`` imports ``asyncio`` and costs more
 than all of ``qwen -p`` does before its first request.
+
+A clock that is put back neither frees nor blocks anybody for longer than a window. One that is put
+forward forgets; then the server's own count speaks, and that is kept too.
 """
 
 from __future__ import annotations

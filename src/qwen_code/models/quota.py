@@ -180,9 +180,7 @@ def take_snapshot(
     """What ``times`` come to, and what the server said; arguments as for :func:`decide`."""
     day = times[bisect_right(times, now - limits.day_s) :]
     minute = len(times) - bisect_right(times, now - limits.minute_s)
-    resets_at = None
-    if day:
-        resets_at = min(day[max(0, len(day) - limits.per_day)], now) + limits.day_s
+    resets_at = day[max(0, len(day) - limits.per_day)] + limits.day_s if day else None
     said = None
     for word in words:
         if word.is_in_force(now):
