@@ -15,14 +15,16 @@ from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Announcement, Connection, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError
-from qwen_code.base.http import HttpClient, Network
+from qwen_code.base.http import HttpClient
 from qwen_code.base.log import debug
+from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.client import ModelClient
 from qwen_code.models.openai_wire import Endpoint
+from qwen_code.models.quota import Ledger, Limits, account_key
 
-__all__ = ["Session", "announce", "name_model", "open_session"]
+__all__ = ["Session", "announce", "name_model", "open_ledger", "open_session"]
 
 _MOST_LISTED_MODELS = 20
 
@@ -65,7 +67,29 @@ def open_session(gathered: Gathered, connection: Connection) -> Session:
     if connection.method is Method.LOCAL:
         connection, stop = _start_local(gathered, connection)
     debug("connection", method=connection.method, base_url=connection.base_url)
-    return Session(connection, _client(connection, gathered.network), stop)
+    return Session(connection, _client(gathered, connection), stop)
+
+
+def open_ledger(gathered: Gathered, connection: Connection) -> Ledger | None:
+    """Where the requests of ``connection`` are counted; ``None``: only the server counts them.
+
+    Raises:
+        ConfigError: a limit in the settings is no positive number.
+    """
+    if connection.method is not Method.QWEN_OAUTH:
+        return None
+    from qwen_code.models.ledger import SqliteLedger  # only where requests are counted
+
+    usual = Limits()
+    limits = Limits(
+        _positive(gathered.settings, "quota.perMinute", usual.per_minute),
+        _positive(gathered.settings, "quota.perDay", usual.per_day),
+    )
+    sign_in = gathered.inputs.sign_in
+    known = sign_in.token.account if sign_in and sign_in.token else None
+    # Several sign-ins of one account share its quota; of an account without a name, none do.
+    account = account_key(connection.provider, known or connection.profile or "")
+    return SqliteLedger(gathered.paths.quota_file, account, limits, BlockingClock())
 
 
 async def name_model(session: Session) -> None:
@@ -106,7 +130,7 @@ def announce(
             trust.announce(line.folder, line.origin)
 
 
-def _client(connection: Connection, network: Network) -> ModelClient:
+def _client(gathered: Gathered, connection: Connection) -> ModelClient:
     python = ".".join(map(str, sys.version_info[:2]))
     agent = f"qwen-code/{__version__} (python {python}; {sys.platform})"
     endpoint = Endpoint(
@@ -117,8 +141,27 @@ def _client(connection: Connection, network: Network) -> ModelClient:
         connection.deployment_in_path,
         connection.extra_body,
     )
-    http = HttpClient(network, user_agent=agent)
-    return ModelClient(http, endpoint, auth=Bearer.of(connection), clock=BlockingClock())
+    return ModelClient(
+        HttpClient(gathered.network, user_agent=agent),
+        endpoint,
+        auth=Bearer.of(connection),
+        clock=BlockingClock(),
+        ledger=open_ledger(gathered, connection),
+        fallbacks=gathered.settings.first("model.fallbacks", list[str]) or (),
+    )
+
+
+def _positive(settings: Settings, dotted: str, usual: int) -> int:
+    number = settings.first(dotted, int)
+    if number is None:
+        return usual
+    if number < 1:
+        found = settings.usable(dotted)
+        raise ConfigError(
+            f"{found.source if found else dotted}: {number} is not 1 or more",
+            hint="Mend that line, or take it out.",
+        )
+    return number
 
 
 def _start_local(

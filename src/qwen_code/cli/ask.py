@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from qwen_code.cli.console import is_interactive, is_plain, notice, report
 from qwen_code.cli.options import Common, prompt_options, take_common
 from qwen_code.headless.conversation import Conversation
 from qwen_code.headless.render import Outcome, Renderer, RunInfo, TextRenderer
+
+if TYPE_CHECKING:
+    from qwen_code.models.client import ModelClient
 
 __all__ = ["ask", "text_renderer"]
 
@@ -63,6 +66,7 @@ class _Run:
         conversation = Conversation(*instructions)
         error: QwenError | None = None
         interrupted = False
+        client: ModelClient | None = None
         try:
             from qwen_code import wiring
 
@@ -78,6 +82,7 @@ class _Run:
                 renderer = self._renderer()
                 renderer.start(_info(session.connection))
                 conversation.is_small = session.connection.method == "local"
+                client = session.client
                 blocking.run(conversation.ask(prompt, session.client, renderer.events))
         except QwenError as caught:
             error = caught
@@ -90,6 +95,8 @@ class _Run:
             conversation.usage,
             error,
             interrupted,
+            client.quota() if client and self._json_format else None,
+            client.rate_limits if client and self._json_format else None,
         )
         self._finish(renderer, outcome)
         if interrupted:

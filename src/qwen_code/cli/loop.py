@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import msgspec
 
@@ -25,7 +26,7 @@ from qwen_code.headless.render import Outcome
 
 __all__ = ["run_loop"]
 
-_COMMANDS = ("/auth", "/model", "/status", "/explain", "/help", "/quit")
+_COMMANDS = ("/auth", "/model", "/quota", "/status", "/explain", "/help", "/quit")
 
 
 def run_loop(common: Common, system_prompt: str | None, append: str | None) -> int:
@@ -60,6 +61,7 @@ class _Talk:
                 "switch method, account or endpoint; the conversation stays", self._auth
             ),
             "/model": Command("show the models, or use another: /model NAME", self._model),
+            "/quota": Command("what is left of the requests", self._quota),
             "/status": Command("method, endpoint, model and key in use", self._status),
             "/explain": Command("which credential is used, and why", self._explain),
             "/help": Command("this list", self._help),
@@ -187,6 +189,18 @@ class _Talk:
         gathered = self._common.gather(interactive=True)
         write_stdout(f"{render(gathered, self._session.connection)}\n")
         write_stdout(f"Talk:     {self._conversation.turns} answers so far\n")
+
+    async def _quota(self, argument: str) -> None:
+        from qwen_code.headless.quota_report import quota_in_words, rate_limits_in_words
+
+        assert self._session is not None
+        client, now = self._session.client, time.time()
+        if quota := client.quota():
+            write_stdout(f"{quota_in_words(quota, now)}\n")
+        if limits := client.rate_limits:
+            write_stdout(f"{rate_limits_in_words(limits, now)}\n")
+        if not quota and not limits:
+            write_stdout("Nothing is counted here, and the server has said nothing of limits.\n")
 
     async def _explain(self, argument: str) -> None:
         from qwen_code.cli.auth.explain import render

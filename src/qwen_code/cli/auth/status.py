@@ -18,6 +18,7 @@ from qwen_code.config.values import SourceKind
 
 if TYPE_CHECKING:
     from qwen_code.auth.oauth.token import Token
+    from qwen_code.models.quota import Snapshot
 
 __all__ = ["as_data", "render", "status"]
 
@@ -35,7 +36,11 @@ def status(common: Common, as_json: bool, check: bool) -> int:
     if as_json:
         import msgspec
 
+        from qwen_code.headless.quota_report import quota_data
+
+        quota = _quota(gathered, resolution.connection)
         data = as_data(gathered, resolution) | ({"check": answer} if check else {})
+        data["quota"] = quota_data(quota) if quota else None
         if problem:
             data["error"] = {"message": problem.message, "hint": problem.hint, "code": problem.code}
         click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
@@ -86,6 +91,15 @@ def _token(gathered: Gathered, connection: Connection | None) -> Token | None:
     return gathered.inputs.sign_in.token
 
 
+def _quota(gathered: Gathered, connection: Connection | None) -> Snapshot | None:
+    from qwen_code import wiring
+
+    if connection is None or connection.method is not Method.QWEN_OAUTH:
+        return None
+    ledger = wiring.open_ledger(gathered, connection)
+    return ledger.snapshot() if ledger else None
+
+
 def render(gathered: Gathered, connection: Connection) -> str:
     """The connection for a person: a line a fact, each with its source."""
     rows = [_row("Method", _method(connection)), _row("Provider", connection.provider)]
@@ -99,6 +113,10 @@ def render(gathered: Gathered, connection: Connection) -> str:
     if token := _token(gathered, connection):
         rows.append(_row("Account", connection.credential_shown))
         rows.append(_row("Token", _lifetime(gathered, token)))
+        if quota := _quota(gathered, connection):
+            from qwen_code.headless.quota_report import quota_in_words
+
+            rows.append(_row("Quota", quota_in_words(quota, time.time())))
         rows.append(_row("Kept in", _kept_in(connection)))
     elif connection.method is not Method.LOCAL:
         rows.append(

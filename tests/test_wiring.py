@@ -1,0 +1,81 @@
+"""What the settings and the method make of a session, seen by a real request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from qwen_code import wiring
+from qwen_code.auth.bearer import StaticKey
+from qwen_code.auth.sources import Gathered, gather
+from qwen_code.auth.types import Connection, Method
+from qwen_code.base.errors import ConfigError
+from qwen_code.base.secret import Secret
+from qwen_code.config.values import Source, SourceKind
+from qwen_code.models.quota import Go, Wait
+
+
+def connection(method: Method, profile: str | None = None) -> Connection:
+    source = Source(SourceKind.LOGIN, "resource_url")
+    return Connection(
+        method,
+        "https://issuer.example",
+        "https://model.example/v1",
+        source,
+        "coder-model",
+        credential=StaticKey(Secret("token-of-the-test")),
+        profile=profile,
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    path = tmp_path / "home" / ".qwen" / "settings.json"
+    path.parent.mkdir()
+    return path
+
+
+def gathered(cwd: Path, environ: Mapping[str, str] = os.environ) -> Gathered:
+    return gather(environ, cwd, version="1")
+
+
+def test_only_a_sign_in_is_counted(tmp_path: Path) -> None:
+    found = gathered(tmp_path)
+    assert wiring.open_ledger(found, connection(Method.OPENAI)) is None
+    assert wiring.open_ledger(found, connection(Method.LOCAL)) is None
+    ledger = wiring.open_ledger(found, connection(Method.QWEN_OAUTH))
+    assert ledger
+    snapshot = ledger.snapshot()
+    assert snapshot
+    assert (snapshot.limit_minute, snapshot.limit_day) == (60, 2000)
+    assert not found.paths.quota_file.exists()
+
+
+def test_the_users_settings_change_the_limits_and_a_projects_do_not(
+    tmp_path: Path, settings: Path
+) -> None:
+    settings.write_text('{"quota": {"perMinute": 1}}')
+    project = tmp_path / "project" / ".qwen" / "settings.json"
+    project.parent.mkdir(parents=True)
+    project.write_text('{"quota": {"perMinute": 9, "perDay": 9}}')
+    found = gathered(tmp_path / "project")
+    ledger = wiring.open_ledger(found, connection(Method.QWEN_OAUTH))
+    other = wiring.open_ledger(found, connection(Method.QWEN_OAUTH, "second"))
+    assert ledger
+    assert other
+    assert isinstance(ledger.reserve("m"), Go)
+    assert isinstance(ledger.reserve("m"), Wait)
+    assert isinstance(other.reserve("m"), Go)
+    snapshot = ledger.snapshot()
+    assert snapshot
+    assert snapshot.limit_day == 2000
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "true", '"60"', "1.5"])
+def test_a_limit_that_is_none_is_named(tmp_path: Path, settings: Path, number: str) -> None:
+    settings.write_text(f'{{\n"quota": {{"perDay": {number}}}}}')
+    with pytest.raises(ConfigError, match=r"quota\.perDay in .*settings\.json:2"):
+        wiring.open_ledger(gathered(tmp_path), connection(Method.QWEN_OAUTH))
