@@ -244,7 +244,10 @@ class Emulator:
         return None
 
     async def _answer(self, asked: dict[str, Any], fault: str | None) -> Response:
-        name = "another-model" if fault == "other_model" else self.state.settings.model
+        wanted = asked.get("model")
+        name = wanted if isinstance(wanted, str) and wanted else self.state.settings.model
+        if fault == "other_model":
+            name = "another-model"
         try:
             status, kind, pieces = await run_in_threadpool(self._model.answer, asked, name)
         except OSError as error:
