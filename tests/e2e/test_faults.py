@@ -168,7 +168,7 @@ def test_a_renewal_does_not_move_the_endpoint(signed_in: Meeting) -> None:
         ("throttled", 0, "too many requests"),
         ("exhausted", 1, "quota"),
         ("too_many", 0, "trying again"),
-        ("too_many_long", 1, "60 minutes"),
+        ("too_many_long", 1, "(in 60 min)"),
         ("other_model", 0, "another-model answered"),
         ("redirect", 1, "redirects to"),
         ("error_502", 0, "trying again"),
