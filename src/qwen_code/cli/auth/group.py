@@ -24,7 +24,8 @@ _AT = "qwen_code.cli.auth"
         "env": (f"{_AT}.env:env", "Print export lines for a shell."),
         "list": (f"{_AT}.profiles:list_profiles", "The saved logins."),
         "switch": (f"{_AT}.profiles:switch", "Use another saved login."),
-        "logout": (f"{_AT}.logout:logout", "Remove a saved login."),
+        "logout": (f"{_AT}.logout:logout", "Revoke and remove a saved login."),
+        "doctor": (f"{_AT}.doctor:doctor", "What is wrong, and how to mend it."),
     },
 )
 def auth() -> None:

@@ -1,0 +1,217 @@
+"""Examine everything that a credential's way depends on, and say how to mend what is wrong.
+
+Each examination gives findings and never fails itself. What needs the network is given the HTTP
+client; nothing is sent but a request without any credential.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from qwen_code.auth.sources import Gathered
+from qwen_code.auth.types import Method, Resolution
+from qwen_code.base.clock import Clock
+from qwen_code.base.errors import ConfigError, TransportError
+from qwen_code.base.http import Request, Sender
+from qwen_code.base.url import Origin
+from qwen_code.config import env_names
+
+__all__ = ["Finding", "Verdict", "examine_files", "examine_network", "examine_sources"]
+
+_MOST_SKEW_S = 60.0
+_NAMES = (*env_names.API_KEY, *env_names.BASE_URL, *env_names.MODEL)
+
+
+class Verdict(StrEnum):
+    """GOOD: as it should be. WARNING: works, and may surprise. BAD: does not work."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at; ``mend`` is what to do where it is not good."""
+
+    verdict: Verdict
+    about: str
+    said: str
+    mend: str | None = None
+
+
+def _good(about: str, said: str) -> Finding:
+    return Finding(Verdict.GOOD, about, said)
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+def examine_files(gathered: Gathered) -> Iterator[Finding]:
+    """The home directory and the files with secrets in it: there, writable, private, whole."""
+    home = gathered.paths.qwen_home
+    if not home.exists():
+        yield _good("home", f"{home} does not exist yet; it is made when something is saved")
+        return
+    if os.access(home, os.W_OK | os.X_OK):
+        yield _good("home", f"{home} can be written")
+    else:
+        mend = f"sudo chown -R $(id -un) '{home}', or set QWEN_HOME to a directory of yours"
+        yield Finding(Verdict.BAD, "home", f"{home} cannot be written", mend)
+    secret = [gathered.paths.profiles_file, gathered.paths.oauth_creds_file]
+    secret += sorted(gathered.paths.accounts_dir.glob("*.json"))
+    for path in (home, *secret):
+        yield from _private(path)
+    yield from _sign_in_file(gathered)
+
+
+def _private(path: Path) -> Iterator[Finding]:
+    try:
+        found = path.stat()
+    except OSError:
+        return
+    if os.name == "nt":
+        return
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.getuid():
+        owner = f"it belongs to user {found.st_uid}, not to you"
+        yield Finding(
+            Verdict.BAD, "permissions", f"{path}: {owner}", f"sudo chown $(id -un) '{path}'"
+        )
+    elif mode & 0o077:
+        wanted = "700" if path.is_dir() else "600"
+        said = f"{path} is open to others (mode {mode:o})"
+        yield Finding(Verdict.WARNING, "permissions", said, f"chmod {wanted} '{path}'")
+    else:
+        yield _good("permissions", f"{path} is private")
+
+
+def _sign_in_file(gathered: Gathered) -> Iterator[Finding]:
+    sign_in = gathered.inputs.sign_in
+    if sign_in is None:
+        return
+    if sign_in.problem is not None:
+        yield Finding(Verdict.BAD, "sign-in", sign_in.problem.message, sign_in.problem.hint)
+    elif sign_in.token is not None:
+        if refusal := sign_in.store.refusal_of(sign_in.token):
+            said = f"the server does not renew it any more ({refusal})"
+            yield Finding(Verdict.BAD, "sign-in", said, "qwen auth login")
+        elif sign_in.token.refresh_token is None:
+            said = "it has no refresh token, so it ends with its access token"
+            yield Finding(
+                Verdict.WARNING, "sign-in", said, "qwen auth login --scope '… offline_access'"
+            )
+        else:
+            yield _good("sign-in", f"{sign_in.store.path} is whole, and can be renewed")
+
+
+# -- where values come from -----------------------------------------------------------------------
+
+
+def examine_sources(gathered: Gathered, resolution: Resolution) -> Iterator[Finding]:
+    """The one ``.env`` file, the variables that do not count, and what was chosen."""
+    env_file = gathered.environment.env_file
+    if env_file is None:
+        yield _good(".env", "there is none, here or above or at home")
+    else:
+        yield _good(".env", f"{env_file.path} is the one that is read")
+        for problem in env_file.warnings():
+            yield Finding(Verdict.WARNING, ".env", problem, "Mend that line: NAME=value")
+    for name in _NAMES:
+        for candidate in gathered.environment.candidates(name):
+            if candidate.status != "usable":
+                said = f"{candidate.value.source} does not count: {candidate.reason}"
+                yield Finding(
+                    Verdict.WARNING, "variables", said, "Set it elsewhere, or take it out."
+                )
+    if resolution.connection is None:
+        assert resolution.error is not None
+        yield Finding(Verdict.BAD, "method", resolution.error.message, resolution.error.hint)
+        return
+    connection, chosen = resolution.connection, resolution.fields[0].chosen
+    yield _good("method", f"{connection.method}, by {chosen.source if chosen else 'default'}")
+    for notice in resolution.notices:
+        yield Finding(Verdict.WARNING, "method", notice, "qwen auth explain shows all of it")
+
+
+# -- the network ----------------------------------------------------------------------------------
+
+
+async def examine_network(
+    gathered: Gathered, resolution: Resolution, http: Sender, clock: Clock
+) -> list[Finding]:
+    """Whether endpoint and sign-in server can be reached, and whether the clock is right."""
+    connection = resolution.connection
+    if connection is None or connection.method is Method.LOCAL:
+        return []
+    findings = [_proxy(gathered, connection.origin)]
+    addresses = {"endpoint": connection.base_url}
+    if connection.method is Method.QWEN_OAUTH and gathered.inputs.sign_in:
+        token = gathered.inputs.sign_in.token
+        issuer = token.issuer if token else None
+        known = issuer or gathered.inputs.sign_in.choice.known()
+        if known is not None:
+            addresses["sign-in server"] = known.token_endpoint
+    for about, url in addresses.items():
+        findings += await _reach(about, url, http, clock)
+    return findings
+
+
+def _proxy(gathered: Gathered, origin: Origin) -> Finding:
+    proxy = gathered.network.proxy_for(origin)
+    if proxy is None:
+        return _good("proxy", f"none is used for {origin}")
+    return _good(
+        "proxy",
+        f"{proxy.shown}, from {proxy.blame} (NO_PROXY: {gathered.network.no_proxy or 'empty'})",
+    )
+
+
+async def _reach(about: str, url: str, http: Sender, clock: Clock) -> list[Finding]:
+    origin = Origin.of(url)
+    try:
+        response = await http.send(Request("GET", url, {"accept": "application/json"}))
+    except (TransportError, ConfigError) as error:
+        mend = error.hint
+        if error.code == "connect" and not _resolves(origin):
+            mend = f"The name {origin.host} is not known here: check it, the DNS and the VPN."
+        return [Finding(Verdict.BAD, about, error.message, mend)]
+    response.close()
+    findings = [_good(about, f"{origin} answers ({response.status})")]
+    skew_s = _skew_s(response.headers.get("date"), clock.now())
+    if skew_s is not None and abs(skew_s) > _MOST_SKEW_S:
+        said = (
+            f"this clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} {origin}"
+        )
+        mend = "Set it: timedatectl set-ntp true. Sign-ins work all the same; certificates may not."
+        findings.append(Finding(Verdict.WARNING, "clock", said, mend))
+    elif skew_s is not None:
+        findings.append(_good("clock", f"it agrees with {origin}"))
+    return findings
+
+
+def _resolves(origin: Origin) -> bool:
+    import socket
+
+    try:
+        socket.getaddrinfo(origin.host, origin.port)
+    except OSError:
+        return False
+    return True
+
+
+def _skew_s(date: str | None, now: float) -> float | None:
+    """How far ahead of a ``Date`` header (RFC 9110 §6.6.1) ``now`` is."""
+    if date is None:
+        return None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return now - parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,74 @@
+"""``qwen auth doctor``: what is wrong on a credential's way, and how to mend it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from qwen_code import __version__
+from qwen_code.auth.doctor import (
+    Finding,
+    Verdict,
+    examine_files,
+    examine_network,
+    examine_sources,
+)
+from qwen_code.auth.resolver import resolve
+from qwen_code.base import blocking
+from qwen_code.base.clock import BlockingClock
+from qwen_code.base.errors import ConfigError, ExitCode
+from qwen_code.base.http import HttpClient, Timeouts
+from qwen_code.base.secret import redact
+from qwen_code.cli.console import is_interactive, paint
+from qwen_code.cli.options import Common, common_options
+from qwen_code.headless.terminal import safe_text
+
+__all__ = ["doctor"]
+
+_MARKS = {Verdict.GOOD: ("✓", "32"), Verdict.WARNING: ("!", "33"), Verdict.BAD: ("✗", "31")}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The same as data.")
+@click.option("--offline", is_flag=True, help="Leave the network out.")
+@common_options
+def doctor(common: Common, as_json: bool, offline: bool) -> int:
+    """Look at files, variables, proxy, certificates, clock and network; say what to mend.
+
+    Only requests without a credential are sent. Exits 0 where all is well, 1 where not.
+    """
+    findings = _examine(common, offline=offline)
+    if as_json:
+        import msgspec
+
+        data = msgspec.json.format(msgspec.json.encode(findings), indent=2)
+        click.echo(redact(data.decode()))
+    else:
+        for finding in findings:
+            click.echo(redact(safe_text(_line(finding))))
+            if finding.mend:
+                click.echo(redact(safe_text(f"    {finding.mend}")))
+    is_bad = any(finding.verdict is Verdict.BAD for finding in findings)
+    return ExitCode.FAILURE if is_bad else ExitCode.OK
+
+
+def _examine(common: Common, *, offline: bool) -> list[Finding]:
+    try:
+        gathered = common.gather(interactive=is_interactive())
+    except ConfigError as error:
+        # Nothing else can be known before that is mended.
+        return [Finding(Verdict.BAD, "settings", error.message, error.hint)]
+    resolution = resolve(gathered.inputs)
+    findings = [*examine_files(gathered), *examine_sources(gathered, resolution)]
+    if not offline:
+        http = HttpClient(
+            gathered.network, user_agent=f"qwen-code/{__version__}", timeouts=Timeouts(5, 10, 5)
+        )
+        findings += blocking.run(examine_network(gathered, resolution, http, BlockingClock()))
+    return findings
+
+
+def _line(finding: Finding) -> str:
+    mark, colour = _MARKS[finding.verdict]
+    return f"{paint(mark, colour, stream=sys.stdout)} {finding.about}: {finding.said}"
