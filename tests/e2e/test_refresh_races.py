@@ -407,3 +407,28 @@ def test_beside_node(signed_in: SignedIn, expired: bool) -> None:
         out, _ = node.communicate(timeout=40)
         assert signed_in.server.is_good(json.loads(out)["access_token"])
     assert (signed_in.refreshes, signed_in.server.reuses) == (1, 0)
+
+
+def test_a_token_for_other_tools_is_one_that_lasts(signed_in: SignedIn) -> None:
+    stale = signed_in.store(expires_in_s=20)["access_token"]
+    code, out, _ = ended(signed_in.start("auth", "token"))
+    assert code == 0 and out.strip() != stale
+    stale = signed_in.store(expires_in_s=20)["access_token"]
+    signed_in.server.answers = [(503, {}, b"")] * 3
+    code, out, _ = ended(signed_in.start("auth", "token"))
+    assert (code, out.strip()) == (0, stale)
+
+
+def test_a_new_sign_in_is_not_overwritten_by_an_old_ones_renewal(signed_in: SignedIn) -> None:
+    from qwen_code.auth.oauth.login_flow import _store
+    from qwen_code.auth.oauth.store import FileStore
+    from qwen_code.auth.oauth.token import Token
+    from qwen_code.base.secret import Secret
+
+    signed_in.server.refresh_delay_s = 1
+    process = signed_in.start()
+    until(lambda: signed_in.server._used)
+    new = Token(Secret("the-new-sign-in"), Secret("its-refresh-token"))
+    _store(FileStore(signed_in.path), new)
+    ended(process)
+    assert signed_in.stored["access_token"] == "the-new-sign-in"

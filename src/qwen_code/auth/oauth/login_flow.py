@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from typing import Protocol
 
 import msgspec
@@ -11,6 +12,7 @@ from qwen_code.auth.oauth.device_flow import DeviceFlow, Waiting
 from qwen_code.auth.oauth.errors import SIGN_IN, CodeExpired, SignInFailed
 from qwen_code.auth.oauth.pending import PendingFlow, PendingStore
 from qwen_code.auth.oauth.pkce import Pkce
+from qwen_code.auth.oauth.refresh import LOCK_TIMEOUT_S
 from qwen_code.auth.oauth.resource import base_url_of
 from qwen_code.auth.oauth.server import Server
 from qwen_code.auth.oauth.store import FileStore
@@ -28,6 +30,7 @@ from qwen_code.auth.oauth.wire import (
 )
 from qwen_code.base.clock import Clock
 from qwen_code.base.errors import ConfigError, TransportError
+from qwen_code.base.files import LockHeld
 from qwen_code.base.http import Sender
 
 __all__ = ["Display", "begin", "finish"]
@@ -123,9 +126,19 @@ async def finish(
         flow.server.issuer,
         account_name(grant.id_token),
     )
-    store.save(token)
+    _store(store, token)
     pending.clear()
     return token
+
+
+def _store(store: FileStore, token: Token) -> None:
+    """Not in the middle of a renewal of what was stored before: that would overwrite this one."""
+    with ExitStack() as stack:
+        with suppress(
+            LockHeld
+        ):  # somebody is stuck; what a person has approved is kept all the same
+            stack.enter_context(store.exclusive(LOCK_TIMEOUT_S))
+        store.save(token)
 
 
 async def _poll(

@@ -57,6 +57,21 @@ class SignIn:
             return token.access_token
         return self._renewed(None).access_token
 
+    async def fresh(self) -> Secret:
+        """An access token that lasts: one that is about to end is renewed first, if it can be.
+
+        Raises:
+            AuthError: nobody is signed in, or it is past its end and could not be renewed.
+        """
+        token = self.token()
+        freshness = token.freshness(self._clock.now())
+        if freshness is Freshness.STALE and token.refresh_token is not None:
+            try:
+                return self._renewed(None).access_token
+            except (RefreshFailed, SignInEnded):
+                return token.access_token
+        return await self.current()
+
     async def replace(self, rejected: Secret) -> bool:
         """Told of a 401 for ``rejected``: whether there is another token now.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import click
 
 from qwen_code.auth.resolver import resolve
+from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Connection
 from qwen_code.cli.auth.token import reveal
 from qwen_code.cli.options import Common, common_options
@@ -25,13 +26,14 @@ __all__ = ["FORMATS", "env", "variables"]
 @common_options
 def env(common: Common, format_name: str) -> None:
     """Print LLAMA_* and OPENAI_* lines with the key in clear: eval "$(qwen auth env)"."""
-    connection = resolve(common.gather().inputs).require()
-    click.echo(FORMATS[format_name](variables(connection)))
+    gathered = common.gather()
+    connection = resolve(gathered.inputs).require()
+    click.echo(FORMATS[format_name](variables(gathered, connection)))
 
 
-def variables(connection: Connection) -> dict[str, str]:
+def variables(gathered: Gathered, connection: Connection) -> dict[str, str]:
     """The variables that other programs know, seed's names first."""
-    key = reveal(connection).reveal()
+    key = reveal(gathered, connection).reveal()
     pairs = {
         "LLAMA_API_KEY": key,
         "LLAMA_API_BASE_URL": connection.base_url,

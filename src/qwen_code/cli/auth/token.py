@@ -22,7 +22,7 @@ def token(common: Common, as_json: bool) -> None:
     """Print the valid key or token on stdout, and nothing else."""
     gathered = common.gather()
     connection = resolve(gathered.inputs).require()
-    secret = reveal(connection)
+    secret = reveal(gathered, connection)
     if not as_json:
         click.echo(secret.reveal())
         return
@@ -48,8 +48,8 @@ def expires_at(gathered: Gathered, connection: Connection) -> float | None:
     return None if ends_at_ms is None else ends_at_ms / 1000
 
 
-def reveal(connection: Connection) -> Secret:
-    """The credential of ``connection``.
+def reveal(gathered: Gathered, connection: Connection) -> Secret:
+    """The credential of ``connection``; a token that is about to end is renewed first.
 
     Raises:
         CredentialMissing: it needs none.
@@ -59,4 +59,6 @@ def reveal(connection: Connection) -> Secret:
             f"{connection.base_url} needs no credential, so there is none to print",
             hint="For the embedded model: qwen local serve prints its address and key.",
         )
+    if connection.method is Method.QWEN_OAUTH and gathered.inputs.sign_in:
+        return blocking.run(gathered.inputs.sign_in.source.fresh())
     return blocking.run(connection.credential.current())
