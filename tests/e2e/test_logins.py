@@ -99,3 +99,14 @@ def test_status_is_0_signed_in_and_1_not(qwen: Any, server: Any) -> None:
     assert "profile work" in done.stdout and "accepts it" in done.stdout
     server.status, server.error_body = 401, b'{"error": {"message": "no"}}'
     assert qwen("auth", "status", "--check").returncode == 1
+
+
+def test_without_any_login_left_the_chosen_method_is_forgotten(qwen: Any, server: Any) -> None:
+    add(qwen, "work", KEY_A, server)
+    add(qwen, "home", KEY_B, server)
+    settings = Path(qwen.home, ".qwen", "settings.json")
+    qwen("auth", "logout")
+    assert "selectedType" in settings.read_text()
+    qwen("auth", "logout", "--profile", "work")
+    assert "selectedType" not in settings.read_text()
+    assert "no way to reach a model is configured" in qwen("-p", "hi").stderr

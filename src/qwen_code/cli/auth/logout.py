@@ -12,10 +12,12 @@ from qwen_code.auth.types import Method
 from qwen_code.base.errors import QwenError
 from qwen_code.cli.console import notice
 from qwen_code.cli.options import Common, common_options
+from qwen_code.config.settings import save_user_value
 
 __all__ = ["logout"]
 
 _LOCK_TIMEOUT_S = 20.0
+_CHOICE = "security.auth.selectedType"
 
 
 @click.command()
@@ -39,6 +41,7 @@ def logout(common: Common, everything: bool) -> None:
             click.echo(f"Removed the saved login {name} from {gathered.paths.profiles_file}.")
     if not names:
         click.echo("There was no saved login.")
+    _forget_the_choice(gathered)
     _say_what_is_left()
 
 
@@ -85,6 +88,14 @@ def _sign_out(gathered: Gathered, name: str) -> None:
     click.echo(f"Signed out{label}{who}: {said}.")
     for path in removed:
         click.echo(f"Removed {path}.")
+
+
+def _forget_the_choice(gathered: Gathered) -> None:
+    """A method that was chosen by signing in is no choice any more without any login of it."""
+    chosen = gathered.settings.first(_CHOICE, str)
+    left = Common(Flags(), None).gather().inputs.api.profiles.profiles.values()
+    if chosen in (Method.OPENAI, Method.QWEN_OAUTH) and all(p.method != chosen for p in left):
+        save_user_value(gathered.paths, _CHOICE, None)
 
 
 def _say_what_is_left() -> None:
