@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -24,6 +24,9 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import AuthError, QwenError
 from qwen_code.base.http import HttpClient, Network, Timeouts
 from qwen_code.base.secret import Secret
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 __all__ = ["Job", "Pending", "ProcessRenewer", "Renewer", "Report", "work"]
 
@@ -105,7 +108,6 @@ class ProcessRenewer:
         self._network = network
         self._user_agent = user_agent
         self._environ = environ
-        self._started: list[object] = []
 
     def start(self, store: FileStore, rejected: Secret | None) -> Pending:
         import subprocess  # only renewing needs it
@@ -133,12 +135,7 @@ class ProcessRenewer:
             )
         except OSError:
             return _Done(work(job))
-        assert process.stdin is not None
-        with suppress(OSError):  # it died at once; then it gives no report
-            process.stdin.write(msgspec.json.encode(job))
-            process.stdin.close()
-        self._started.append(process)  # an object that is dropped would complain about that
-        return _Running(process)
+        return _Running(process, msgspec.json.encode(job))
 
 
 class _Done:
@@ -150,31 +147,36 @@ class _Done:
 
 
 class _Running:
-    def __init__(self, process: object) -> None:
-        self._process = process
+    """Attended by a thread, so that nothing is left of the process when it ends unasked for."""
 
-    def wait(self) -> Report:
+    def __init__(self, process: Popen[bytes], job: bytes) -> None:
         import threading
 
-        process = self._process
-        lines: list[bytes] = []
+        self._process = process
+        self._answer = b""
+        assert process.stdin is not None
+        with suppress(OSError):  # it died at once: then it gives no answer
+            process.stdin.write(job)  # now, for we may be gone in a moment
+            process.stdin.close()
+        process.stdin = None
+        self._thread = threading.Thread(target=self._attend, daemon=True)
+        self._thread.start()
 
-        def read() -> None:
-            lines.append(process.stdout.read())  # type: ignore[attr-defined]
-
-        reader = threading.Thread(target=read, daemon=True)
-        reader.start()
-        reader.join(_ANSWER_TIMEOUT_S)
+    def wait(self) -> Report:
+        self._thread.join(_ANSWER_TIMEOUT_S)
+        in_time = " in time" if self._thread.is_alive() else ""
         try:
-            return msgspec.json.decode(lines[0], type=Report)
-        except (IndexError, msgspec.DecodeError):
+            return msgspec.json.decode(self._answer, type=Report)
+        except msgspec.DecodeError:
             return _report_of(
                 RefreshFailed(
-                    "the process that renews the sign-in gave no answer"
-                    + (" in time" if not lines else ""),
+                    f"the process that renews the sign-in gave no answer{in_time}",
                     hint="You are still signed in. Try again.",
                 )
             )
+
+    def _attend(self) -> None:
+        self._answer = self._process.communicate()[0]
 
 
 def work(job: Job) -> Report:
