@@ -159,3 +159,79 @@ def test_markdown_is_styled_on_a_terminal_only(
     assert "**" not in terminal.wait_for("bold and code")
     terminal.type(f"{terminal.start} -p hi | cat")
     terminal.wait_for("**bold** and `code`")
+
+
+@pytest.fixture
+def at_sign_in(qwen: Any, auth_server: Any, tmp_path: Path) -> Path:
+    """Where to sign in, and a browser that notes what it was given, and then hangs."""
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > "{opened}"\nexec sleep 60\n')
+    browser.chmod(0o700)
+    qwen.environ |= {"QWEN_OAUTH_BASE_URL": auth_server.base_url, "BROWSER": str(browser)}
+    return opened
+
+
+def user_code(auth_server: Any) -> str:
+    deadline = time.monotonic() + 8
+    while not auth_server._codes:
+        assert time.monotonic() < deadline
+    return str(list(auth_server._codes.values())[-1]["user_code"])
+
+
+def test_the_first_run_offers_to_sign_in_first(
+    at_sign_in: Path, terminal: Terminal, auth_server: Any
+) -> None:
+    terminal.type(terminal.start)
+    screen = terminal.wait_for("Choose")
+    order = ("Qwen OAuth", "OpenAI-compatible API", "Embedded model")
+    places = [screen.index(title) for title in order]
+    assert places == sorted(places)
+    terminal.press("Enter")
+    screen = terminal.wait_for("Esc cancels")
+    code = user_code(auth_server)
+    assert f"Code: {code}" in screen
+    assert "\u2584" in screen  # half blocks: the QR code
+    assert " left" in screen
+    assert at_sign_in.read_text() == f"{auth_server.base_url}/authorize?user_code={code}"
+    auth_server.approve(code)
+    terminal.wait_for("Signed in")
+    terminal.type("hello")
+    terminal.wait_for("Hello")
+    terminal.type("/quota")
+    terminal.wait_for("1 of 60 requests")
+    terminal.type("/status")
+    terminal.wait_for("renews itself")
+
+
+def test_escape_cancels_and_gives_the_terminal_back(
+    at_sign_in: Path, terminal: Terminal, qwen: Any, auth_server: Any
+) -> None:
+    terminal.type(f"{terminal.start} auth login --method qwen-oauth")
+    terminal.wait_for("Esc cancels")
+    terminal.press("Escape")
+    terminal.wait_for("cancelled")
+    terminal.type("echo code=$?")
+    screen = terminal.wait_for("code=41")
+    assert "echo code=$?" in screen  # what is typed is shown again
+    assert not (qwen.home / ".qwen" / "oauth_pending.json").exists()
+
+
+def test_switching_in_the_middle_keeps_the_conversation(
+    at_sign_in: Path, terminal: Terminal, auth_server: Any, server: Any, configured: None
+) -> None:
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("asked with a key")
+    terminal.wait_for("Hello from the model")
+    terminal.type("/auth")
+    terminal.wait_for("Choose")
+    terminal.press("Enter")
+    terminal.wait_for("Esc cancels")
+    auth_server.approve(user_code(auth_server))
+    terminal.wait_for("coder-model")
+    terminal.type("asked through the sign-in")
+    terminal.wait_for("Hello", times=2)
+    sent = auth_server.chats[-1]["messages"]
+    contents = [message["content"] for message in sent if message["role"] != "system"]
+    assert contents == ["asked with a key", "Hello from the model", "asked through the sign-in"]

@@ -48,6 +48,8 @@ class FakeAuthorizationServer:
         self.drops_answers = 0
         """How many refreshes are done and then not answered."""
         self.approved: set[str] = set()
+        self.chats: list[dict[str, Any]] = []
+        """The bodies of the requests to the model."""
         self._lock = threading.Lock()
         self._codes: dict[str, dict[str, str]] = {}
         self._refresh: dict[str, int] = {}
@@ -203,6 +205,7 @@ def _handler(server: FakeAuthorizationServer) -> type[BaseHTTPRequestHandler]:
             path = urlsplit(self.path).path
             form = {key: values[0] for key, values in parse_qs(body).items()}
             if path.endswith("/chat/completions"):
+                server.chats.append(json.loads(body))
                 self._send(*server.chat(self.headers.get("authorization", "")), {})
             elif path.endswith("/device/code"):
                 if server.device_answers:
