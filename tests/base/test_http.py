@@ -446,3 +446,26 @@ def test_without_keep_alive_nothing_goes_out_twice_by_itself() -> None:
         run(client.send(Request("POST", url)))
     listener.close()
     assert len(taken) == 2
+
+
+def test_a_body_that_drips_is_given_up_in_time() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    given_up = threading.Event()
+
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while not given_up.wait(0.05):
+                connection.sendall(b" ")
+
+    threading.Thread(target=drip, daemon=True).start()
+    client = HttpClient(Network(), user_agent="t")
+    response = run(client.send(Request("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/")))
+    started = time.monotonic()
+    with pytest.raises(TransportError, match="not complete"):
+        run(response.read(within_s=0.3))
+    assert time.monotonic() - started < 2
+    given_up.set()
+    listener.close()

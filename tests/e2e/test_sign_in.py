@@ -304,3 +304,30 @@ def test_no_run_without_a_person_begins_a_sign_in(qwen: Any, auth_server: Any) -
     assert "qwen auth login" in done.stderr
     assert auth_server.log == []
     assert [path.name for path in qwen.home.iterdir()] in ([], [".qwen"])
+
+
+def test_a_name_that_belongs_to_a_key_is_not_taken(qwen: Any, auth_server: Any, login: Any) -> None:
+    key = ("auth", "login", "--with-api-key", "--provider", "openrouter", "--profile")
+    assert qwen(*key, "work", stdin=b"sk-0123456789abcdef").returncode == 0
+    process = login("--profile", "work")
+    _, err = process.communicate(timeout=9)
+    assert process.returncode == 2
+    assert "--profile NAME" in err
+    assert auth_server.log == []
+    assert qwen(*key, "qwen-oauth", stdin=b"sk-0123456789abcdef").returncode == 2
+
+
+@pytest.mark.parametrize("name", ["../../evil", "..", ".", "a/b", "a b", "\u540d\u524d", "x" * 64])
+def test_any_name_is_a_file_among_the_accounts(
+    qwen: Any, auth_server: Any, login: Any, name: str
+) -> None:
+    process = login("--profile", name)
+    auth_server.approve(code_of(auth_server))
+    _, err = process.communicate(timeout=9)
+    assert process.returncode == 0, err
+    accounts = qwen.home / ".qwen" / "accounts"
+    files = [p for p in qwen.home.rglob("*") if p.is_file() and b"refresh_token" in p.read_bytes()]
+    assert [path.parent for path in files] == [accounts]
+    assert qwen("auth", "status", "--profile", name).returncode == 0
+    assert qwen("auth", "logout", "--profile", name).returncode == 0
+    assert [p for p in accounts.iterdir() if p.suffix == ".json"] == []

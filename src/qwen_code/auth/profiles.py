@@ -83,11 +83,12 @@ class ProfileStore:
             raise self._damaged(str(error)) from error
         return Profiles(name, profiles, self._path, self._mend_mode())
 
-    def save(self, name: str, profile: Profile, *, make_current: bool = True) -> None:
-        """Add or replace one profile.
+    def check(self, name: str, method: str) -> None:
+        """Whether a login by ``method`` may be saved under ``name``.
 
         Raises:
-            UsageError: the name cannot be typed on a command line.
+            UsageError: the name cannot be typed on a command line, or a login of another kind
+                has it, which would be lost.
         """
         if (
             not name.isprintable()
@@ -98,6 +99,21 @@ class ProfileStore:
             raise UsageError(
                 f"{name!r} cannot be a profile's name", hint="Use letters, digits, - and _."
             )
+        other = self.load().profiles.get(name)
+        taken = other.method if other else "qwen-oauth" if name == DEFAULT_ACCOUNT else method
+        if taken != method:
+            raise UsageError(
+                f"the saved login {name!r} is one by {taken}",
+                hint=f"Choose another name: --profile NAME. Or: qwen auth logout --profile {name}",
+            )
+
+    def save(self, name: str, profile: Profile, *, make_current: bool = True) -> None:
+        """Add or replace one profile.
+
+        Raises:
+            UsageError: see :meth:`check`.
+        """
+        self.check(name, profile.method)
         with self._changing() as raw:
             raw.setdefault("profiles", {})[name] = msgspec.to_builtins(profile)
             if make_current:

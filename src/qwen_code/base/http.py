@@ -10,6 +10,7 @@ Redirects are never followed: a credential must not travel to an address that no
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
@@ -141,11 +142,23 @@ class Response:
         """
         return await self._exchange.next_chunk()
 
-    async def read(self, limit_bytes: int = 4 << 20) -> bytes:
-        """The rest of the body, cut at ``limit_bytes``."""
+    async def read(self, limit_bytes: int = 4 << 20, *, within_s: float | None = None) -> bytes:
+        """The rest of the body, cut at ``limit_bytes``.
+
+        Raises:
+            TransportError: as for :meth:`read_chunk`, or it took longer than ``within_s`` in all.
+        """
         body = bytearray()
+        deadline = None if within_s is None else time.monotonic() + within_s
         while len(body) < limit_bytes and (chunk := await self.read_chunk()) is not None:
             body += chunk
+            if deadline is not None and time.monotonic() > deadline:
+                self.close()
+                raise TransportError(
+                    f"the answer was not complete after {within_s:.0f} s",
+                    code="timeout",
+                    retryable=True,
+                )
         self.close()
         return bytes(body[:limit_bytes])
 

@@ -41,7 +41,7 @@ class FakeResponse:
         self.status, self._body = status, body
         self.headers: dict[str, str] = {}
 
-    async def read(self, limit_bytes: int = 0) -> bytes:
+    async def read(self, limit_bytes: int = 0, *, within_s: float = 0) -> bytes:
         return self._body
 
 

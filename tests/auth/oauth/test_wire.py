@@ -195,3 +195,19 @@ def test_descriptions_are_cut() -> None:
 def test_any_answer_is_understood_somehow(status: int, body: bytes) -> None:
     assert isinstance(grant(status, body), Grant | ErrorAnswer | Trouble)
     assert isinstance(device(status, body), DeviceAuthorization | ErrorAnswer | Trouble)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["https://x/\nSigned in!", "javascript:1", "file:///x", "https://x y", "https://\u202e", "x"],
+)
+def test_an_address_that_could_deceive_is_none(uri: str) -> None:
+    assert isinstance(device(200, {**DEVICE, "verification_uri": uri}), ErrorAnswer)
+    assert (
+        device(200, {**DEVICE, "verification_uri_complete": uri}).verification_uri_complete is None
+    )
+
+
+@pytest.mark.parametrize("code", ["A\nB", "\x1b[2J", "A" * 65])
+def test_a_code_that_cannot_be_typed_is_none(code: str) -> None:
+    assert isinstance(device(200, {**DEVICE, "user_code": code}), ErrorAnswer)

@@ -43,6 +43,8 @@ class Enrolment:
         self._notice = notice
         self._model = model
         self.profile = profile or DEFAULT_ACCOUNT
+        # Before anybody is sent to a browser for a login that cannot be saved.
+        ProfileStore(self._paths.profiles_file).check(self.profile, Method.QWEN_OAUTH)
         self._choice: ServerChoice = choose_server(gathered.environment, gathered.settings, flags)
         agent = f"qwen-code/{__version__}"
         self._http = HttpClient(

@@ -19,6 +19,7 @@ from qwen_code.auth.oauth.store import FileStore
 from qwen_code.auth.oauth.token import Token
 from qwen_code.auth.oauth.wire import (
     ANSWER_LIMIT_BYTES,
+    ANSWER_LIMIT_S,
     DeviceAuthorization,
     ErrorAnswer,
     Grant,
@@ -74,7 +75,7 @@ async def begin(
         request_id,
     )
     response = await http.send(request)
-    body = await response.read(ANSWER_LIMIT_BYTES)
+    body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
     now = clock.now()
     answer = parse_device_authorization(response.status, response.headers, body, now=now)
     if not isinstance(answer, DeviceAuthorization):
@@ -168,7 +169,7 @@ async def _poll(
         )
         try:
             response = await http.send(request)
-            body = await response.read(ANSWER_LIMIT_BYTES)
+            body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
         except TransportError as error:
             decision: Grant | Waiting = machine.failed(error.message, clock.monotonic())
         else:

@@ -19,6 +19,7 @@ from qwen_code.auth.oauth.store import FileStore
 from qwen_code.auth.oauth.token import Freshness, Issuer, Token, encode_token
 from qwen_code.auth.oauth.wire import (
     ANSWER_LIMIT_BYTES,
+    ANSWER_LIMIT_S,
     ErrorAnswer,
     Grant,
     Trouble,
@@ -163,7 +164,7 @@ class _Renewal:
 
     async def _exchange(self, request: Request) -> Grant | ErrorAnswer | Trouble:
         response = await self._http.send(request)
-        body = await response.read(ANSWER_LIMIT_BYTES)
+        body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
         return parse_grant(response.status, response.headers, body, now=self._clock.now())
 
     def _save(self, grant: Grant, issuer: Issuer, reservation: Reservation) -> Renewed:

@@ -6,7 +6,7 @@ import msgspec
 
 from qwen_code.auth.oauth.server import metadata_url
 from qwen_code.auth.oauth.token import Issuer, Token
-from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, revocation_request
+from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, ANSWER_LIMIT_S, revocation_request
 from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.http import Request, Sender
 from qwen_code.base.url import Origin
@@ -28,7 +28,7 @@ async def revoke(token: Token, issuer: Issuer | None, http: Sender) -> str:
         secret, kind = token.refresh_token, "refresh_token"
     try:
         response = await http.send(revocation_request(endpoint, issuer.client_id, secret, kind))
-        await response.read(ANSWER_LIMIT_BYTES)
+        await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
     except TransportError as error:
         return f"not revoked at the server: {error.message}"
     if response.status == 200:
@@ -44,7 +44,7 @@ async def _endpoint(issuer: Issuer, http: Sender) -> str | None:
     request = Request("GET", metadata_url(issuer.name), {"accept": "application/json"})
     try:
         response = await http.send(request)
-        raw = msgspec.json.decode(await response.read(ANSWER_LIMIT_BYTES))
+        raw = msgspec.json.decode(await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S))
         found = raw.get("revocation_endpoint")
         is_ours = isinstance(found, str) and Origin.of(found) == Origin.of(issuer.token_endpoint)
     except (QwenError, ValueError, AttributeError):

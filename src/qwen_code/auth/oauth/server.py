@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from qwen_code.auth.oauth.token import Issuer
-from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES
+from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, ANSWER_LIMIT_S
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import Request, Sender
 from qwen_code.base.url import Origin
@@ -129,7 +129,7 @@ async def discover(choice: ServerChoice, http: Sender) -> Server:
     for kind in _WELL_KNOWN:
         request = Request("GET", metadata_url(issuer, kind), {"accept": "application/json"})
         response = await http.send(request)
-        body = await response.read(ANSWER_LIMIT_BYTES)
+        body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
         if response.status == 200:
             return parse_metadata(body, choice)
     raise ConfigError(

@@ -17,7 +17,7 @@ from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import QwenError
 from qwen_code.base.http import Network
-from qwen_code.base.url import Origin
+from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.config.environment import Environment
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
@@ -52,11 +52,14 @@ class StoredSignIn(msgspec.Struct, frozen=True):
             raise self.problem
         override = self.choice.resource_url
         login = Source(SourceKind.LOGIN, "resource_url", self.store.path)
-        base_url = base_url_of(self.token.resource_url) if override is None else override.text
+        if override is None:
+            base_url = base_url_of(self.token.resource_url)
+        else:
+            base_url, _ = normalise_base_url(override.text)
         return Connection(
             Method.QWEN_OAUTH,
             self.token.issuer.name if self.token.issuer else self.choice.base_url.text,
-            base_url.rstrip("/"),
+            base_url,
             override.source if override else login,
             model or DEFAULT_MODEL,
             model_source,

@@ -21,6 +21,7 @@ from qwen_code.base.secret import Secret, redact
 
 __all__ = [
     "ANSWER_LIMIT_BYTES",
+    "ANSWER_LIMIT_S",
     "DeviceAuthorization",
     "ErrorAnswer",
     "Grant",
@@ -34,7 +35,10 @@ __all__ = [
 ]
 
 ANSWER_LIMIT_BYTES = 1 << 20
-"""No answer of these endpoints is read beyond this size."""
+"""No answer of these endpoints is read beyond this size, ..."""
+
+ANSWER_LIMIT_S = 15.0
+"""... nor for longer than this."""
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_INTERVAL_S = 5.0
@@ -42,6 +46,8 @@ _DEFAULT_CODE_LIFETIME_S = 900.0
 _LONGEST_CODE_LIFETIME_S = 3600.0
 _LONGEST_TOKEN_LIFETIME_S = 400 * 86400.0
 _MOST_DESCRIPTION_LENGTH = 500
+_MOST_CODE_LENGTH = 64
+_MOST_ADDRESS_LENGTH = 2000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -136,14 +142,19 @@ def parse_device_authorization(
     missing = [key for key, text in texts.items() if not (isinstance(text, str) and text)]
     if missing:
         return ErrorAnswer("invalid_answer", f"it has no {' and no '.join(missing)}", status)
+    uri, user_code = str(texts["verification_uri"]), str(texts["user_code"])
+    if not _is_web_address(uri):
+        return ErrorAnswer("invalid_answer", "its verification_uri is no address", status)
+    if not user_code.isprintable() or len(user_code) > _MOST_CODE_LENGTH:
+        return ErrorAnswer("invalid_answer", "its user_code cannot be typed", status)
     complete = raw.get("verification_uri_complete")
     lifetime = _seconds(raw.get("expires_in"), _LONGEST_CODE_LIFETIME_S)
     interval = _seconds(raw.get("interval"), _LONGEST_CODE_LIFETIME_S)
     return DeviceAuthorization(
         Secret(str(texts["device_code"])),
-        str(texts["user_code"]),
-        str(texts["verification_uri"]),
-        complete if isinstance(complete, str) and complete else None,
+        user_code,
+        uri,
+        complete if isinstance(complete, str) and _is_web_address(complete) else None,
         lifetime or _DEFAULT_CODE_LIFETIME_S,
         interval or _DEFAULT_INTERVAL_S,
     )
@@ -225,6 +236,15 @@ def _seconds(value: Any, longest: float) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if math.isfinite(seconds) and 0 < seconds <= longest else None
+
+
+def _is_web_address(text: str) -> bool:
+    """Whether it can be shown on one line and opened in a browser, and nothing else."""
+    return (
+        text.startswith(("https://", "http://"))
+        and len(text) <= _MOST_ADDRESS_LENGTH
+        and all(0x20 < ord(character) < 0x7F for character in text)
+    )
 
 
 def _is_token(text: str) -> bool:
