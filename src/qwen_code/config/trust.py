@@ -2,7 +2,7 @@
 
 ``QWEN_HOME/trusted_folders.json`` holds one entry for each folder and origin that met::
 
-    {"endpoints": [{"folder": "/work/app", "origin": "https://host", "announced": true}]}
+    {"endpoints": [{"folder": "/home/me/app", "origin": "https://host", "announced": true}]}
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Source(msgspec.Struct, frozen=True):
     project: Path | None = None
 
     def __str__(self) -> str:
-        """As a person would point at it: ``LLAMA_API_KEY in /work/app/.env:2``."""
+        """As a person would point at it: ``LLAMA_API_KEY in /home/me/app/.env:2``."""
         if self.path is not None:
             line = f":{self.line}" if self.line is not None else ""
             return f"{self.name} in {self.path}{line}"

@@ -32,7 +32,7 @@ def env(common: Common, format_name: str) -> None:
 
 
 def variables(gathered: Gathered, connection: Connection) -> dict[str, str]:
-    """The variables that other programs know, seed's names first."""
+    """The variables that other programs know, the canonical names first."""
     key = reveal(gathered, connection).reveal()
     pairs = {
         "LLAMA_API_KEY": key,
