@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from qwen_code.auth.oauth.errors import SIGN_IN, SignInFailed
 from qwen_code.auth.oauth.pending import PendingFlow
@@ -53,11 +53,16 @@ class LineDisplay:
 
     async def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
         """Let time pass; trouble is told when it begins and when it ends."""
-        if trouble != self._trouble:
-            words = f"Network trouble, still waiting: {safe_text(trouble)}" if trouble else "Back."
-            self._write(f"{words}\n")
-            self._trouble = trouble
+        if trouble and trouble != self._trouble:
+            self._write(f"Network trouble, still waiting: {safe_text(trouble)}\n")
+        elif self._trouble and not trouble:
+            self._write("The trouble is over; waiting for the approval.\n")
+        self._trouble = trouble
         time.sleep(max(0.0, seconds))
+
+    def attention(self) -> AbstractContextManager[None]:
+        """Nobody can type here."""
+        return nullcontext()
 
     def _link(self, url: str) -> str:
         return url
@@ -76,6 +81,10 @@ class TerminalDisplay(LineDisplay):
         self._url = ""
         self._said = ""
 
+    def attention(self) -> AbstractContextManager[None]:
+        """Single keys without Enter and without echo, until the sign-in has ended."""
+        return _single_keys()
+
     async def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
         """Count down, and listen to the keys meanwhile.
 
@@ -84,13 +93,12 @@ class TerminalDisplay(LineDisplay):
         """
         end = time.monotonic() + seconds
         over = time.monotonic() + left_s
-        with _keys() as read_key:
-            try:
-                while (rest := end - time.monotonic()) > 0:
-                    self._draw(over - time.monotonic(), trouble)
-                    self._react(read_key(min(rest, _TICK_S)))
-            finally:
-                self._write(_CLEAR_LINE)
+        try:
+            while (rest := end - time.monotonic()) > 0:
+                self._draw(over - time.monotonic(), trouble)
+                self._react(_read_key(min(rest, _TICK_S)))
+        finally:
+            self._write(_CLEAR_LINE)
 
     def _draw(self, left_s: float, trouble: str | None) -> None:
         minutes, seconds = divmod(max(0, round(left_s)), 60)
@@ -132,22 +140,26 @@ def qr_code(text: str, columns: int, lines: int) -> str | None:
     return out.getvalue()
 
 
+def _read_key(timeout_s: float) -> bytes:
+    """What was pressed, or nothing after ``timeout_s``; a terminal that is gone presses nothing."""
+    descriptor = sys.stdin.fileno()
+    readable, _, _ = select.select([descriptor], [], [], timeout_s)
+    key = os.read(descriptor, 64) if readable else b""
+    if readable and not key:
+        time.sleep(timeout_s)
+    return key
+
+
 @contextmanager
-def _keys() -> Iterator[Callable[[float], bytes]]:
-    """Single keys without Enter and without echo; Ctrl-C stays Ctrl-C."""
+def _single_keys() -> Iterator[None]:
     import termios
     import tty
 
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
-
-    def read(timeout_s: float) -> bytes:
-        readable, _, _ = select.select([descriptor], [], [], timeout_s)
-        return os.read(descriptor, 64) if readable else b""
-
-    tty.setcbreak(descriptor, termios.TCSANOW)
+    tty.setcbreak(descriptor, termios.TCSANOW)  # Ctrl-C stays Ctrl-C
     try:
-        yield read
+        yield
     finally:
         with suppress(termios.error):
             termios.tcsetattr(descriptor, termios.TCSANOW, before)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ class FakeDisplay:
         self.waits: list[tuple[float, str | None]] = []
 
     def show(self, flow: PendingFlow) -> None: ...
+
+    def attention(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
         self.waits.append((seconds, trouble))

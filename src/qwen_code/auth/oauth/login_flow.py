@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Protocol
 
 import msgspec
@@ -42,6 +42,9 @@ class Display(Protocol):
 
     def show(self, flow: PendingFlow) -> None:
         """The address and the code, once."""
+
+    def attention(self) -> AbstractContextManager[None]:
+        """Held while the sign-in is waited for: the time in which keys are listened to."""
 
     async def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
         """Let ``seconds`` pass; the code is good for ``left_s`` more.
@@ -110,7 +113,8 @@ async def finish(
         SignInFailed: denied, expired, cancelled, or refused by the server.
     """
     try:
-        grant = await _poll(flow, pending, http, clock, display)
+        with display.attention():
+            grant = await _poll(flow, pending, http, clock, display)
     except SignInFailed:
         pending.clear()
         raise
