@@ -1,0 +1,1 @@
+"""What the model may do: read, search, edit and run, within the workspace."""

@@ -1,0 +1,233 @@
+"""``read_file``, ``write_file``, ``edit`` and ``list_directory``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+
+from qwen_code.tools.base import Image, Reach, Result
+from qwen_code.tools.edit import replace
+from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.seen import Seen
+from qwen_code.tools.text import Encoding, is_binary, sniff
+from qwen_code.tools.workspace import Place, Workspace
+
+__all__ = ["Edit", "ListDirectory", "ReadFile", "WriteFile"]
+
+_MOST_BYTES = 10 << 20
+_MOST_LINES = 2000
+_MOST_LINE_LENGTH = 2000
+_MOST_ENTRIES = 500
+_MOST_CELL_OUTPUT = 1000
+_IMAGES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+}
+
+Path_ = Annotated[str, msgspec.Meta(description="Relative to the project, or absolute.")]
+
+
+class ReadArguments(msgspec.Struct):
+    path: Path_
+    offset: Annotated[int, msgspec.Meta(ge=1, description="First line.")] = 1
+    limit: Annotated[int, msgspec.Meta(ge=1, description="Most lines.")] = _MOST_LINES
+
+
+class ReadFile:
+    """A text file or a part of it, a notebook as text, a picture."""
+
+    name = "read_file"
+    description = "Read a file. Long ones come in parts: go on with offset."
+    reach = Reach.READ
+    arguments = ReadArguments
+
+    def __init__(self, workspace: Workspace, seen: Seen) -> None:
+        self._workspace = workspace
+        self._seen = seen
+
+    def title(self, arguments: ReadArguments) -> str:
+        part = f" from line {arguments.offset}" if arguments.offset > 1 else ""
+        return f"{arguments.path}{part}"
+
+    def run(self, arguments: ReadArguments, show: Callable[[str], None]) -> Result:
+        place = self._workspace.locate(arguments.path)
+        data = self._workspace.read(place, _MOST_BYTES)
+        self._seen.note(place, data)
+        suffix = place.path.suffix.lower()
+        if kind := _IMAGES.get(suffix):
+            size = f"{len(data):,} bytes"
+            text = f"{place.shown} is a picture ({size})."
+            return Result(text, f"picture, {size}", Image(kind, data))
+        if is_binary(data):
+            raise ToolFailed(f"{place.shown} is a binary file of {len(data):,} bytes")
+        cells = _notebook(data) if suffix == ".ipynb" else None
+        return _part(sniff(data).decode(data) if cells is None else cells, arguments)
+
+
+def _part(text: str, arguments: ReadArguments) -> Result:
+    lines = text.splitlines(keepends=True)
+    if not lines:
+        return Result("(the file is empty)", "empty")
+    first = arguments.offset - 1
+    if first >= len(lines):
+        raise ToolFailed(f"it has {len(lines)} lines; there is no line {arguments.offset}")
+    chosen = lines[first : first + min(arguments.limit, _MOST_LINES)]
+    last = first + len(chosen)
+    shown = "".join(_cut(line) for line in chosen)
+    summary = f"{len(chosen)} line{'s' if len(chosen) > 1 else ''}"
+    if first or last < len(lines):
+        rest = f"; go on with offset={last + 1}" if last < len(lines) else ""
+        shown += f"\n[lines {first + 1}–{last} of {len(lines)}{rest}]"
+        summary = f"lines {first + 1}–{last} of {len(lines)}"
+    return Result(shown, summary)
+
+
+def _cut(line: str) -> str:
+    if len(line) <= _MOST_LINE_LENGTH:
+        return line
+    return f"{line[:_MOST_LINE_LENGTH]}… [cut: {len(line):,} characters]\n"
+
+
+def _notebook(data: bytes) -> str | None:
+    """A notebook's cells as text, with the beginning of what they printed."""
+    try:
+        cells: Any = msgspec.json.decode(data)["cells"]
+        return "\n".join(_cell(number, cell) for number, cell in enumerate(cells, start=1))
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _cell(number: int, cell: dict[str, Any]) -> str:
+    text = f"# %% [{cell.get('cell_type')}] cell {number}\n{_joined(cell.get('source'))}\n"
+    for output in cell.get("outputs", ()):
+        plain = output.get("text") or output.get("data", {}).get("text/plain")
+        if plain:
+            text += f"# output:\n{_joined(plain)[:_MOST_CELL_OUTPUT]}\n"
+    return text
+
+
+def _joined(source: Any) -> str:
+    return "".join(source) if isinstance(source, list) else str(source or "")
+
+
+class WriteArguments(msgspec.Struct):
+    path: Path_
+    content: str
+
+
+class WriteFile:
+    """A whole new file, or a whole new content."""
+
+    name = "write_file"
+    description = "Write a whole file. To change a part of one, use edit."
+    reach = Reach.EDIT
+    arguments = WriteArguments
+
+    def __init__(self, workspace: Workspace, seen: Seen) -> None:
+        self._workspace = workspace
+        self._seen = seen
+
+    def title(self, arguments: WriteArguments) -> str:
+        return arguments.path
+
+    def run(self, arguments: WriteArguments, show: Callable[[str], None]) -> Result:
+        place = self._workspace.locate(arguments.path)
+        before = _content(self._workspace, place)
+        encoding = Encoding("utf-8")
+        if before is not None:
+            self._seen.check(place, before)
+            encoding = sniff(before)
+        data = encoding.mark + _encoded(arguments.content, encoding)
+        self._workspace.write(place, data)
+        self._seen.note(place, data)
+        lines = arguments.content.count("\n") + (not arguments.content.endswith("\n"))
+        verb = "Made" if before is None else "Replaced"
+        return Result(f"{verb} {place.shown} ({lines} lines).", f"{lines} lines")
+
+
+def _content(workspace: Workspace, place: Place) -> bytes | None:
+    if not os.path.lexists(place.path):
+        return None
+    return workspace.read(place, _MOST_BYTES)
+
+
+def _encoded(content: str, encoding: Encoding) -> bytes:
+    if encoding.newline != "\n":
+        content = content.replace("\r\n", "\n").replace("\n", encoding.newline)
+    try:
+        return encoding.encode(content)
+    except UnicodeEncodeError:  # a file in an old encoding may become UTF-8, but never lose text
+        return content.encode()
+
+
+class EditArguments(msgspec.Struct):
+    path: Path_
+    old_string: Annotated[str, msgspec.Meta(description="Exactly as it is, in one place only.")]
+    new_string: str
+    replace_all: bool = False
+
+
+class Edit:
+    """One piece of a file replaced by another."""
+
+    name = "edit"
+    description = "Replace old_string by new_string in a file."
+    reach = Reach.EDIT
+    arguments = EditArguments
+
+    def __init__(self, workspace: Workspace, seen: Seen) -> None:
+        self._workspace = workspace
+        self._seen = seen
+
+    def title(self, arguments: EditArguments) -> str:
+        return arguments.path
+
+    def run(self, arguments: EditArguments, show: Callable[[str], None]) -> Result:
+        place = self._workspace.locate(arguments.path)
+        before = self._workspace.read(place, _MOST_BYTES)
+        self._seen.check(place, before)
+        edited = replace(
+            before, arguments.old_string, arguments.new_string, replace_all=arguments.replace_all
+        )
+        self._workspace.write(place, edited.data)
+        self._seen.note(place, edited.data)
+        places = f"{edited.count} place{'s' if edited.count > 1 else ''}"
+        return Result(f"Changed {places} in {place.shown}.", places)
+
+
+class ListArguments(msgspec.Struct):
+    path: Path_ = "."
+
+
+class ListDirectory:
+    """The names in a directory."""
+
+    name = "list_directory"
+    description = "List a directory; directories end in /."
+    reach = Reach.READ
+    arguments = ListArguments
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def title(self, arguments: ListArguments) -> str:
+        return arguments.path
+
+    def run(self, arguments: ListArguments, show: Callable[[str], None]) -> Result:
+        place = self._workspace.locate(arguments.path)
+        try:
+            with os.scandir(place.path) as entries:
+                names = sorted(f"{e.name}/" if e.is_dir() else e.name for e in entries)
+        except OSError as error:
+            raise ToolFailed(f"{place.shown}: {(error.strerror or '').lower()}") from error
+        shown = names[:_MOST_ENTRIES]
+        text = "\n".join(shown) or "(it is empty)"
+        if len(names) > len(shown):
+            text += f"\n[{len(names) - len(shown)} more; use glob]"
+        return Result(text, f"{len(names)} entries")

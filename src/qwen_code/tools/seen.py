@@ -1,0 +1,35 @@
+"""Which content of a file the model has seen, so that nobody else's work is overwritten."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.workspace import Place
+
+__all__ = ["Seen"]
+
+
+class Seen:
+    """The content of each file as the model last read or wrote it, as a digest."""
+
+    def __init__(self) -> None:
+        self._digests: dict[Place, bytes] = {}
+
+    def note(self, place: Place, data: bytes) -> None:
+        """The model knows this content now."""
+        self._digests[place] = sha256(data).digest()
+
+    def check(self, place: Place, data: bytes) -> None:
+        """That the model knows the content that it is about to replace.
+
+        Raises:
+            ToolFailed: it has never read the file, or somebody has changed it since.
+        """
+        known = self._digests.get(place)
+        if known is None:
+            raise ToolFailed(f"{place.shown} exists, and you have not read it. Read it first.")
+        if known != sha256(data).digest():
+            raise ToolFailed(
+                f"{place.shown} was changed by somebody else since you read it. Read it again."
+            )

@@ -1,0 +1,190 @@
+"""``run_shell_command``: a command in a process group of its own, that is always ended."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from qwen_code.base.files import make_private_dir
+from qwen_code.tools.base import Reach, Result
+from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.workspace import Workspace
+
+__all__ = ["RunShellCommand"]
+
+_TIMEOUT_S = 120
+_LONGEST_TIMEOUT_S = 3600
+_KEPT_BYTES = 8000
+_GRACE_S = 2.0
+_POLL_S = 0.1
+
+
+class ShellArguments(msgspec.Struct):
+    command: Annotated[str, msgspec.Meta(description="For bash.")]
+    directory: Annotated[str, msgspec.Meta(description="Where to run it.")] = "."
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_TIMEOUT_S)] = _TIMEOUT_S
+    background: Annotated[bool, msgspec.Meta(description="Leave it running, as a server.")] = False
+
+
+class RunShellCommand:
+    """A command and what it prints. Its environment has no credential of ours."""
+
+    name = "run_shell_command"
+    description = "Run a command. Nobody can answer its questions."
+    reach = Reach.RUN
+    arguments = ShellArguments
+
+    def __init__(self, workspace: Workspace, environ: Mapping[str, str], output_dir: Path) -> None:
+        self._workspace = workspace
+        self._environ = {**environ, "GIT_PAGER": "cat", "PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
+        self._output_dir = output_dir
+        self._background: list[subprocess.Popen[bytes]] = []
+
+    def title(self, arguments: ShellArguments) -> str:
+        where = "" if arguments.directory == "." else f" (in {arguments.directory})"
+        return f"{arguments.command}{where}"
+
+    def run(self, arguments: ShellArguments, show: Callable[[str], None]) -> Result:
+        directory = self._workspace.locate(arguments.directory).path
+        if arguments.background:
+            return self._leave_running(arguments.command, directory)
+        process = self._start(arguments.command, directory, subprocess.PIPE)
+        output = _Output(self._output_dir, show)
+        started = time.monotonic()
+        try:
+            ended = _read(process, output, started + arguments.timeout_s)
+        finally:
+            _end(process)
+            output.close()
+        if not ended:
+            raise ToolFailed(f"it was ended after {arguments.timeout_s} s.\n{output.text}")
+        code = process.returncode
+        text = output.text or "(it printed nothing)"
+        if code:
+            text += f"\n[exit code {code}]" if code > 0 else f"\n[ended by signal {-code}]"
+        return Result(text, f"exit code {code}, {time.monotonic() - started:.1f} s")
+
+    def close(self) -> None:
+        """End what was left running."""
+        for process in self._background:
+            _end(process)
+        self._background.clear()
+
+    def _leave_running(self, command: str, directory: Path) -> Result:
+        make_private_dir(self._output_dir)
+        path = self._output_dir / f"background-{os.urandom(4).hex()}.log"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:
+            process = self._start(command, directory, log.fileno())
+        self._background.append(process)
+        text = f"It runs as process {process.pid}; what it prints goes to {path}."
+        return Result(text, f"process {process.pid}")
+
+    def _start(self, command: str, directory: Path, output: int) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                ["bash", "-c", command],
+                cwd=directory,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ToolFailed(f"it could not be started: {error.strerror}") from error
+
+
+def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float) -> bool:
+    """Read until the command has ended; ``False`` if the deadline came first.
+
+    A child that it left behind may hold its output open for ever, so its own end counts.
+    """
+    assert process.stdout is not None
+    descriptor = process.stdout.fileno()
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while time.monotonic() < deadline:
+            if selector.select(_POLL_S):
+                if not (data := os.read(descriptor, 65536)):
+                    process.wait()
+                    return True
+                output.take(data)
+            elif process.poll() is not None:
+                return True
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the command's whole process group: asked first, then not asked."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            break
+        deadline = time.monotonic() + _GRACE_S
+        while time.monotonic() < deadline and _is_there(process):
+            time.sleep(0.02)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _is_there(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()  # reaps it
+    try:
+        os.killpg(process.pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+class _Output:
+    """The beginning and the end of what a command prints, and all of it in a file if it is long."""
+
+    def __init__(self, directory: Path, show: Callable[[str], None]) -> None:
+        self._directory = directory
+        self._show = show
+        self._head = b""
+        self._tail = b""
+        self._count = 0
+        self._file: int | None = None
+        self._path: Path | None = None
+
+    def take(self, data: bytes) -> None:
+        self._show(data.decode("utf-8", "replace"))
+        self._count += len(data)
+        if self._file is None and self._count > 2 * _KEPT_BYTES:
+            self._open(self._head + self._tail)
+        if self._file is not None:
+            os.write(self._file, data)
+        room = _KEPT_BYTES - len(self._head)
+        self._head += data[:room]
+        self._tail = (self._tail + data[room:])[-_KEPT_BYTES:] if room < len(data) else self._tail
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    @property
+    def text(self) -> str:
+        """What the model is told of it."""
+        left_out = self._count - len(self._head) - len(self._tail)
+        middle = b""
+        if left_out > 0:
+            middle = f"\n[{left_out:,} bytes left out; all of it is in {self._path}]\n".encode()
+        return (self._head + middle + self._tail).decode("utf-8", "replace").rstrip("\n")
+
+    def _open(self, before: bytes) -> None:
+        make_private_dir(self._directory)
+        self._path = self._directory / f"output-{os.urandom(4).hex()}.log"
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(self._file, before)

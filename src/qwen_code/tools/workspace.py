@@ -1,0 +1,166 @@
+"""The folders that tools may touch, by real path, and files in them opened without a race.
+
+A path is resolved first, links and all, and has to end inside one of the roots. Then it is opened
+from the root downward, one name after the other, following no link any more: if somebody puts one
+there between the check and the use, the opening fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["Place", "Workspace"]
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A path inside the workspace: a root, and the names below it. It need not exist."""
+
+    root: Path
+    names: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The real path."""
+        return self.root.joinpath(*self.names)
+
+    @property
+    def shown(self) -> str:
+        """The path as the model and the user see it, relative to the root."""
+        return "/".join(self.names) or "."
+
+
+class Workspace:
+    """The folder that was started in, and those that the user added to it."""
+
+    def __init__(self, cwd: Path, more: Sequence[Path] = ()) -> None:
+        self.roots = tuple(Path(os.path.realpath(root)) for root in (cwd, *more))
+
+    def locate(self, text: str) -> Place:
+        """Where ``text`` leads: a path relative to the first root, or an absolute one.
+
+        Raises:
+            ToolFailed: outside of the workspace, or no path at all.
+        """
+        if not text or "\0" in text:
+            raise ToolFailed("that is no path")
+        try:
+            real = Path(os.path.realpath(self.roots[0] / text))
+        except OSError as error:
+            raise ToolFailed(f"{text}: {error.strerror}") from error
+        for root in self.roots:
+            if real == root or root in real.parents:
+                return Place(root, real.relative_to(root).parts)
+        raise ToolFailed(
+            f"{text} is outside of the workspace ({', '.join(map(str, self.roots))}). "
+            "Only the user can add folders to it (--include-directories)."
+        )
+
+    def read(self, place: Place, limit_bytes: int) -> bytes:
+        """The content of a regular file.
+
+        Raises:
+            ToolFailed: there is none, or it cannot be read, or it is larger than the limit.
+        """
+        with _explained(place), _opened(place, os.O_RDONLY | _NONBLOCK) as descriptor:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ToolFailed(f"{place.shown} is not a file")
+            if found.st_size > limit_bytes:
+                raise ToolFailed(
+                    f"{place.shown} has {found.st_size:,} bytes, which is more than "
+                    f"{limit_bytes:,}; read a part of it, or search it with grep"
+                )
+            with os.fdopen(os.dup(descriptor), "rb") as file:
+                return file.read(limit_bytes + 1)[:limit_bytes]
+
+    def write(self, place: Place, data: bytes) -> None:
+        """Make ``data`` the content of a file, whole or not at all; its mode stays.
+
+        Missing directories are made. A new file gets the mode that the user's umask gives.
+
+        Raises:
+            ToolFailed: it cannot be written; what was there is untouched.
+        """
+        if not place.names:
+            raise ToolFailed("that is a directory")
+        name = place.names[-1]
+        with _explained(place), _directory(place, make=True) as directory:
+            mode = _mode_of(name, directory)
+            temporary = f".{name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW
+            descriptor = os.open(temporary, flags, 0o666, dir_fd=directory)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    if mode is not None:
+                        os.fchmod(file.fileno(), mode)
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=directory)
+                raise
+
+
+def _mode_of(name: str, directory: int) -> int | None:
+    try:
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EISDIR, "it is not a regular file")
+    return stat.S_IMODE(found.st_mode)
+
+
+@contextmanager
+def _opened(place: Place, flags: int) -> Iterator[int]:
+    with _directory(place, make=False) as directory:
+        name = place.names[-1] if place.names else "."
+        descriptor = os.open(name, flags | _NOFOLLOW, dir_fd=directory)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _directory(place: Place, *, make: bool) -> Iterator[int]:
+    """The directory that holds the last name, reached without following a link."""
+    current = os.open(place.root, os.O_RDONLY | _DIRECTORY)
+    try:
+        for name in place.names[:-1]:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=current)
+            below = os.open(name, os.O_RDONLY | _DIRECTORY | _NOFOLLOW, dir_fd=current)
+            os.close(current)
+            current = below
+        yield current
+    finally:
+        os.close(current)
+
+
+@contextmanager
+def _explained(place: Place) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            reason = "a part of it is a link or no directory (it changed a moment ago?)"
+        else:
+            reason = (error.strerror or str(error)).lower()
+        raise ToolFailed(f"{place.shown}: {reason}") from error

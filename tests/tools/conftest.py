@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwen_code.tools.base import Result, parse_arguments
+from qwen_code.tools.seen import Seen
+from qwen_code.tools.workspace import Workspace
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "src" / "a.py").write_text("inside")
+    (tmp_path / "secret").write_text("outside")
+    return project
+
+
+@pytest.fixture
+def workspace(project: Path) -> Workspace:
+    return Workspace(project)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+
+
+@pytest.fixture
+def call() -> Callable[..., Result]:
+    """Call a tool as the model does: with JSON."""
+    import json
+
+    def run(tool: Any, show: Callable[[str], None] = lambda _: None, **arguments: Any) -> Result:
+        result: Result = tool.run(parse_arguments(tool, json.dumps(arguments)), show)
+        return result
+
+    return run

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qwen_code.tools.base import Result
+from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.search import Glob, Grep
+from qwen_code.tools.workspace import Workspace
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def glob(workspace: Workspace, environ: dict[str, str]) -> Glob:
+    return Glob(workspace, environ)
+
+
+@pytest.fixture
+def grep(workspace: Workspace, environ: dict[str, str]) -> Grep:
+    return Grep(workspace, environ)
+
+
+@pytest.fixture(autouse=True)
+def tree(project: Path, tmp_path: Path) -> None:
+    (project / ".git").mkdir()
+    (project / ".git" / "config").write_text("needle in git\n")
+    (project / ".gitignore").write_text("build/\n")
+    (project / ".qwenignore").write_text("private.txt\n")
+    (project / "build").mkdir()
+    (project / "build" / "out.py").write_text("needle built\n")
+    (project / "private.txt").write_text("needle private\n")
+    (project / "src" / "deep").mkdir()
+    (project / "src" / "deep" / "b.py").write_text("one\nNeedle two\nthree\n")
+    (project / "src" / "c.js").write_text("needle = 1\n")
+    (tmp_path / "outside.py").write_text("needle outside\n")
+    (project / "link.py").symlink_to(tmp_path / "outside.py")
+    (project / "way-out").symlink_to(tmp_path)
+
+
+def test_files_by_name_newest_first(glob: Glob, call: Call, project: Path) -> None:
+    os.utime(project / "src" / "a.py", (1, 1))
+    result = call(glob, pattern="**/*.py")
+    assert result.text.split("\n") == ["src/deep/b.py", "src/a.py"]
+    assert call(glob, pattern="*.py", path="src/deep").text == "src/deep/b.py"
+    assert call(glob, pattern="*.rs").text == "no file matches"
+    assert call(glob, pattern="src/**/*.{js,rs}").text == "src/c.js"
+    assert set(call(glob, pattern="{a,c}.{py,js}").text.split()) == {"src/a.py", "src/c.js"}
+
+
+def test_lines_by_content(grep: Grep, call: Call) -> None:
+    assert call(grep, pattern="needle").text == "src/c.js:1:needle = 1"
+    both = call(grep, pattern="needle", ignore_case=True).text
+    assert both == "src/c.js:1:needle = 1\nsrc/deep/b.py:2:Needle two"
+    assert call(grep, pattern="needle", glob="*.py").text == "nothing matches"
+    assert call(grep, pattern="needle", path="src/c.js").text == "src/c.js:1:needle = 1"
+
+
+def test_lines_around(grep: Grep, call: Call) -> None:
+    text = call(grep, pattern="Needle", context=1).text
+    assert text == "src/deep/b.py-1-one\nsrc/deep/b.py:2:Needle two\nsrc/deep/b.py-3-three"
+
+
+@pytest.mark.parametrize("pattern", ["!build/**", "!*", "!!private.txt"])
+def test_what_is_left_out_cannot_be_brought_back(
+    glob: Glob, grep: Grep, call: Call, pattern: str
+) -> None:
+    assert "outside" not in call(grep, pattern="needle", glob=pattern).text
+    names = call(glob, pattern=pattern).text
+    assert "private.txt" not in names and ".git/" not in names
+
+
+def test_a_pattern_is_no_option(grep: Grep, glob: Glob, call: Call, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    assert call(grep, pattern=f"--pre=touch {marker}").text == "nothing matches"
+    assert call(glob, pattern="--pre=x").text == "no file matches"
+    assert not marker.exists()
+
+
+def test_settings_of_ripgrep_do_not_count(
+    workspace: Workspace, environ: dict[str, str], call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "rc").write_text("--no-ignore\n--follow\n")
+    grep = Grep(workspace, {**environ, "RIPGREP_CONFIG_PATH": str(tmp_path / "rc")})
+    assert "outside" not in call(grep, pattern="needle").text
+
+
+def test_outside_is_outside(grep: Grep, call: Call) -> None:
+    for path in ("..", "way-out", "/etc"):
+        with pytest.raises(ToolFailed, match="outside"):
+            call(grep, pattern="x", path=path)
+
+
+def test_a_bad_expression_is_explained(grep: Grep, call: Call) -> None:
+    with pytest.raises(ToolFailed, match="unclosed"):
+        call(grep, pattern="(")
+
+
+def test_many_results_are_cut_and_counted(
+    grep: Grep, glob: Glob, call: Call, project: Path
+) -> None:
+    for number in range(300):
+        (project / "src" / f"f{number}.txt").write_text("needle " + "x" * 1000)
+    text = call(grep, pattern="needle", glob="src/*.txt").text
+    assert text.endswith("[100 more lines: narrow it down]")
+    assert max(map(len, text.split("\n"))) < 400
+    assert call(glob, pattern="*.txt").text.endswith("[100 more: narrow it down]")

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qwen_code.tools.base import Result
+from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.shell import RunShellCommand
+from qwen_code.tools.workspace import Workspace
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def shell(
+    workspace: Workspace, environ: dict[str, str], tmp_path: Path
+) -> Iterator[RunShellCommand]:
+    tool = RunShellCommand(workspace, environ, tmp_path / "output")
+    yield tool
+    tool.close()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+    except OSError:
+        return False
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+
+
+def test_what_it_prints_and_how_it_ended(shell: RunShellCommand, call: Call) -> None:
+    assert call(shell, command="echo out; echo err >&2").text == "out\nerr"
+    assert call(shell, command="echo x; exit 3").text == "x\n[exit code 3]"
+    assert call(shell, command="true").text == "(it printed nothing)"
+    assert "signal 9" in call(shell, command="kill -9 $$").text
+
+
+def test_it_runs_in_the_workspace(shell: RunShellCommand, call: Call, project: Path) -> None:
+    assert call(shell, command="pwd -P").text == os.path.realpath(project)
+    assert call(shell, command="ls", directory="src").text == "a.py"
+    with pytest.raises(ToolFailed, match="outside"):
+        call(shell, command="pwd", directory="..")
+
+
+def test_output_is_shown_as_it_comes(shell: RunShellCommand, call: Call) -> None:
+    shown: list[tuple[float, str]] = []
+    call(
+        shell,
+        lambda text: shown.append((time.monotonic(), text)),
+        command="echo 1; sleep 0.5; echo 2",
+    )
+    assert "".join(text for _, text in shown) == "1\n2\n"
+    assert shown[-1][0] - shown[0][0] > 0.3
+
+
+def test_it_has_no_input_and_no_terminal(shell: RunShellCommand, call: Call) -> None:
+    assert call(shell, command="cat; [ -t 0 ] || echo none").text == "none"
+
+
+def test_its_environment_is_what_it_was_given(
+    shell: RunShellCommand, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_API_KEY", "sk-secret")
+    assert "sk-secret" not in call(shell, command="env").text
+
+
+def test_a_time_limit_ends_everything(shell: RunShellCommand, call: Call) -> None:
+    started = time.monotonic()
+    with pytest.raises(ToolFailed, match="ended after 1 s") as caught:
+        call(shell, command="sleep 60 & echo child $!; sleep 60", timeout_s=1)
+    assert time.monotonic() - started < 5
+    child = int(caught.value.message.split("child ")[1].split()[0])
+    until(lambda: not is_running(child))
+
+
+def test_what_does_not_want_to_end_is_ended(shell: RunShellCommand, call: Call) -> None:
+    command = "trap '' TERM; echo pid $$; while :; do sleep 0.1; done"
+    with pytest.raises(ToolFailed) as caught:
+        call(shell, command=command, timeout_s=1)
+    pid = int(caught.value.message.split("pid ")[1].split()[0])
+    until(lambda: not is_running(pid))
+
+
+def test_a_child_that_holds_the_output_is_not_waited_for(
+    shell: RunShellCommand, call: Call
+) -> None:
+    started = time.monotonic()
+    result = call(shell, command="sleep 60 & echo $!")
+    assert time.monotonic() - started < 5
+    until(lambda: not is_running(int(result.text)))
+
+
+def test_long_output_keeps_its_ends_and_the_rest_is_in_a_file(
+    shell: RunShellCommand, call: Call, tmp_path: Path
+) -> None:
+    text = call(shell, command="seq 1 20000").text
+    assert text.startswith("1\n2\n") and text.endswith("\n20000")
+    assert len(text) < 17_000
+    (file,) = (tmp_path / "output").iterdir()
+    assert str(file) in text
+    assert file.read_text() == "".join(f"{n}\n" for n in range(1, 20001))
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_an_interrupt_ends_it(shell: RunShellCommand, call: Call) -> None:
+    pids: list[int] = []
+
+    def interrupt(text: str) -> None:
+        pids.append(int(text))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        call(shell, interrupt, command="echo $$; sleep 60")
+    until(lambda: not is_running(pids[0]))
+
+
+def test_a_server_is_left_running_until_the_end(shell: RunShellCommand, call: Call) -> None:
+    result = call(shell, command="echo up; exec sleep 60", background=True)
+    pid = int(result.summary.split()[1])
+    log = Path(result.text.split("goes to ")[1].rstrip("."))
+    until(lambda: log.read_text() == "up\n")
+    assert is_running(pid)
+    shell.close()
+    until(lambda: not is_running(pid))
