@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_code.agent.approvals import Call, Decision, Mode, Rules, decide, parse_rule
+from qwen_code.base.errors import ConfigError
+from qwen_code.tools.base import Reach
+
+SHELL = "run_shell_command"
+
+
+def rules(**texts: list[str]) -> Rules:
+    return Rules(**{kind: tuple(parse_rule(t, "x") for t in of) for kind, of in texts.items()})
+
+
+def shell(line: str, mode: Mode = Mode.DEFAULT, **texts: list[str]) -> Decision:
+    return decide(mode, rules(**texts), Call(SHELL, Reach.RUN, line)).decision
+
+
+GIT = [f"{SHELL}(git status)", f"{SHELL}(git diff)", f"{SHELL}(echo)"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git status",
+        "git status --short",
+        "  git   status  ",
+        "git status; git diff",
+        "git status && git diff HEAD~1..HEAD || echo failed".replace("HEAD~1..", ""),
+        "git status | git diff",
+        "git status\ngit diff",
+        "git status 2>/dev/null",
+        "git diff 2>&1",
+        "echo 'a; rm -rf /'",
+        'echo "plain text"',
+        "git 'status'",
+    ],
+)
+def test_what_rules_allow(line: str) -> None:
+    assert shell(line, allow=GIT) is Decision.ALLOW
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git status; rm -rf /",
+        "git status && rm x",
+        "git status || rm x",
+        "git status | sh",
+        "git status & rm x",
+        "git status &",
+        "git status\nrm x",
+        "git status\r\nrm x",
+        "git status $(rm x)",
+        "git status `rm x`",
+        "git status <(rm x)",
+        "git status > ~/.bashrc",
+        "git status >> x",
+        "git status 2> x",
+        "git status &> x",
+        "echo x >| y",
+        "echo hi <<EOF\n$(rm x)\nEOF",
+        "echo <<< $(rm x)",
+        'echo "$(rm x)"',
+        'echo "`rm x`"',
+        "echo ${x:=$(rm y)}",
+        "echo $((a[$(rm x)]))",
+        "GIT_SSH_COMMAND='rm x' git status",
+        "PATH=. git status",
+        "$x status",
+        "git $x",
+        "gi? status",
+        "{git,rm} status",
+        "~/git status",
+        "git\\ status",
+        "g\\it status",
+        "$'git' status",
+        "(git status)",
+        "{ git status; }",
+        "if true; then git status; fi",
+        "for x in 1; do git status; done",
+        "f() { rm x; }; f",
+        "! git status",
+        "eval git status",
+        "sudo git status",
+        "git statusx",
+        "gitstatus",
+        "git  'status; rm x'",
+        "g\u0456t status",  # a Cyrillic letter
+        "git\u00a0status",
+        "git status\u2028rm x",
+        "git status;\u200brm x",
+        "git status #\n rm x",
+        "git status \\\n; rm x",
+        "coproc rm x",
+        "[[ -n $(rm x) ]]",
+        "export X=$(rm x)",
+        "git status ;; rm",
+        "'",
+        "",
+        "#",
+        "\0",
+    ],
+)
+def test_what_rules_about_git_do_not_allow(line: str) -> None:
+    assert shell(line, allow=GIT) is not Decision.ALLOW
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rm -rf /",
+        "git status; rm x",
+        "echo $(rm x)",
+        "echo `rm x`",
+        "cat <(rm x)",
+        "cat <<EOF\n$(rm x)\nEOF",
+        "if true; then rm x; fi",
+        "(rm x)",
+        "r\\m x",
+        "'rm' x",
+        '"rm" x',
+        "r'm' x",
+        "x=1 rm y",
+        "! rm x",
+        "f() { rm x; }",
+    ],
+)
+@pytest.mark.parametrize("mode", list(Mode))
+def test_what_is_forbidden_is_found_wherever_it_is(line: str, mode: Mode) -> None:
+    found = shell(line, mode, deny=[f"{SHELL}(rm)"], allow=[SHELL])
+    assert found is Decision.DENY
+
+
+def test_asking_comes_before_allowing_and_yolo() -> None:
+    ask, allow = [f"{SHELL}(git push)"], [f"{SHELL}(git)"]
+    assert shell("git pull", ask=ask, allow=allow) is Decision.ALLOW
+    assert shell("git pull && git push", ask=ask, allow=allow) is Decision.ASK
+    assert shell("git push", Mode.YOLO, ask=ask, allow=allow) is Decision.ASK
+
+
+EDIT = Call("edit", Reach.EDIT, "src/a.py")
+READ = Call("read_file", Reach.READ, ".env")
+
+
+@pytest.mark.parametrize(
+    ("mode", "edit", "run"),
+    [
+        (Mode.PLAN, Decision.DENY, Decision.DENY),
+        (Mode.DEFAULT, Decision.ASK, Decision.ASK),
+        (Mode.AUTO_EDIT, Decision.ALLOW, Decision.ASK),
+        (Mode.YOLO, Decision.ALLOW, Decision.ALLOW),
+    ],
+)
+def test_modes(mode: Mode, edit: Decision, run: Decision) -> None:
+    assert decide(mode, Rules(), EDIT).decision is edit
+    assert shell("make", mode) is run
+    assert decide(mode, Rules(), READ).decision is Decision.ALLOW
+
+
+def test_rules_about_paths() -> None:
+    found = rules(allow=["edit(src/**)"], deny=["read_file(.env)", "edit(src/secret/)"])
+    assert decide(Mode.DEFAULT, found, EDIT).decision is Decision.ALLOW
+    other = Call("edit", Reach.EDIT, "docs/a.md")
+    assert decide(Mode.DEFAULT, found, other).decision is Decision.ASK
+    hidden = Call("edit", Reach.EDIT, "src/secret/key")
+    assert decide(Mode.YOLO, found, hidden).decision is Decision.DENY
+    assert decide(Mode.YOLO, found, READ).decision is Decision.DENY
+
+
+@pytest.mark.parametrize("text", ["", "(x)", "a b", "tool(", "tool)x"])
+def test_what_is_no_rule(text: str) -> None:
+    with pytest.raises(ConfigError, match="permissions.allow"):
+        parse_rule(text, "permissions.allow")
+
+
+def test_reasons_are_for_people() -> None:
+    ruling = decide(Mode.DEFAULT, rules(allow=GIT), Call(SHELL, Reach.RUN, "git status; rm x"))
+    assert ruling.reason == "no rule allows 'rm x'"
+
+
+WORDS = (
+    "git status|git status|git|status|rm x|;|&&|&|(|{|}|)|$(|`|'|\"|<<E|E|\\|#|>|<|!|*|~|2>&1|a="
+)
+pieces = st.sampled_from(
+    [*WORDS.split("|"), "|", "||", "\n", " ", "\t", "\r", "\\\n", ">/dev/null"]
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(pieces, max_size=8).map("".join))
+def test_no_line_with_another_command_is_allowed(line: str) -> None:
+    """Whatever is put together: if it is allowed, a real bash runs nothing but git status."""
+    if shell(line, allow=[f"{SHELL}(git status)"]) is not Decision.ALLOW:
+        return
+    assert "RM" not in ran_by_bash(line)
+
+
+def ran_by_bash(line: str) -> str:
+    read, write = os.pipe()
+    script = f'git() {{ echo git "$@" >&{write}; }}; rm() {{ echo RM >&{write}; }}\n'
+    process = subprocess.Popen(
+        [shutil.which("bash") or "bash", "--norc", "-c", script + line],
+        env={"PATH": "/nowhere"},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(write,),
+    )
+    os.close(write)
+    process.wait(10)
+    with os.fdopen(read) as ran:
+        return ran.read()
