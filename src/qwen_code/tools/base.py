@@ -50,7 +50,8 @@ class Tool(Protocol[A]):
         """The call as the user sees it, on one line."""
 
     def run(self, arguments: A, show: Callable[[str], None]) -> Result:
-        """Do it; ``show`` gets output as it comes.
+        """Do it; ``show`` gets output as it comes, and an empty text now and then while none
+        does. It raises where the call was cancelled; then everything that was started is ended.
 
         Raises:
             ToolFailed: it cannot be done; the model is told why.

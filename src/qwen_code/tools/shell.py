@@ -119,6 +119,8 @@ def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float) ->
                 output.take(data)
             elif process.poll() is not None:
                 return True
+            else:
+                output.beat()
     return False
 
 
@@ -168,6 +170,10 @@ class _Output:
         room = _KEPT_BYTES - len(self._head)
         self._head += data[:room]
         self._tail = (self._tail + data[room:])[-_KEPT_BYTES:] if room < len(data) else self._tail
+
+    def beat(self) -> None:
+        """Nothing came; whoever shows it may want to stop waiting all the same."""
+        self._show("")
 
     def close(self) -> None:
         if self._file is not None:

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwen_code.agent.approvals import Decision, Ruling
+from qwen_code.agent.errors import TurnLimitReached
+from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
+from qwen_code.agent.toolbox import Toolbox
+from qwen_code.agent.turn import Turn
+from qwen_code.base.blocking import run
+from qwen_code.models.events import Cut, Event, Finished, TextDelta, ToolCallDelta
+from qwen_code.tools.base import Tool
+from qwen_code.tools.files import Edit, ReadFile, WriteFile
+from qwen_code.tools.seen import Seen
+from qwen_code.tools.shell import RunShellCommand
+from qwen_code.tools.workspace import Workspace
+
+Answer = Sequence[Event]
+
+
+class FakeModel:
+    """Gives the answers one after the other, and keeps what it was asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = list(answers)
+        self.asked: list[list[Any]] = []
+
+    async def complete(self, messages: Any, tools: Any = None) -> AsyncGenerator[list[Event], None]:
+        self.asked.append([dict(message) for message in messages])
+        for event in self._answers.pop(0):
+            yield [event]
+
+
+def call(name: str, arguments: str, index: int = 0, call_id: str | None = None) -> list[Event]:
+    """A tool call in two pieces, as it comes over the wire."""
+    half = len(arguments) // 2
+    return [
+        ToolCallDelta(index, call_id or f"c{index}", name, arguments[:half]),
+        ToolCallDelta(index, None, None, arguments[half:]),
+    ]
+
+
+DONE: Answer = [TextDelta("Done."), Finished("stop")]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "a.txt").write_text("alpha\n")
+    (project / "b.txt").write_text("beta\n")
+    return project
+
+
+@pytest.fixture
+def toolbox(project: Path, tmp_path: Path) -> Toolbox:
+    workspace, seen = Workspace(project), Seen()
+    environ = {"PATH": os.environ["PATH"]}
+    shell = RunShellCommand(workspace, environ, tmp_path / "out")
+    tools: list[Tool[Any]] = [
+        ReadFile(workspace, seen),
+        WriteFile(workspace, seen),
+        Edit(workspace, seen),
+        shell,
+    ]
+    return Toolbox(tools)
+
+
+@pytest.fixture
+def turn(toolbox: Toolbox) -> Callable[..., Turn]:
+    def make(model: FakeModel, **options: Any) -> Turn:
+        allow = Ruling(Decision.ALLOW, "test")
+        defaults: dict[str, Any] = {"judge": lambda _: allow, "ask": lambda *_: False}
+        return Turn(model, toolbox, **{**defaults, **options})
+
+    return make
+
+
+def go(turn: Turn, messages: list[dict[str, Any]]) -> list[AgentEvent]:
+    async def collect() -> list[AgentEvent]:
+        return [event async for batch in turn.run(messages) for event in batch]
+
+    return run(collect())
+
+
+def user(text: str = "do it") -> list[dict[str, Any]]:
+    return [{"role": "user", "content": text}]
+
+
+def finished(events: Sequence[AgentEvent]) -> list[ToolFinished]:
+    return [event for event in events if isinstance(event, ToolFinished)]
+
+
+def is_acceptable(messages: Sequence[dict[str, Any]]) -> bool:
+    """Whether the API would take it: each tool call is answered, once and right after."""
+    waiting: list[str] = []
+    for message in messages:
+        if message["role"] == "tool":
+            if not waiting or message["tool_call_id"] != waiting.pop(0):
+                return False
+        elif waiting:
+            return False
+        waiting += [c["id"] for c in message.get("tool_calls", ())]
+    return not waiting
+
+
+def test_without_calls_it_is_an_answer(turn: Any) -> None:
+    messages = user()
+    events = go(turn(FakeModel(DONE)), messages)
+    assert events == [*DONE, TurnEnded("done", 1)]
+    assert messages[-1] == {"role": "assistant", "content": "Done."}
+
+
+def test_read_change_and_run(turn: Any, project: Path) -> None:
+    model = FakeModel(
+        [TextDelta("Let me look."), *call("read_file", '{"path": "a.txt"}')],
+        call("edit", '{"path": "a.txt", "old_string": "alpha", "new_string": "omega"}'),
+        call("run_shell_command", '{"command": "cat a.txt"}'),
+        DONE,
+    )
+    messages = user()
+    events = go(turn(model), messages)
+    assert (project / "a.txt").read_text() == "omega\n"
+    assert [event.text for event in finished(events)] == [
+        *("alpha\n", "Changed 1 place in a.txt.", "omega")
+    ]
+    assert [e.title for e in events if isinstance(e, ToolAsked)] == ["a.txt", "a.txt", "cat a.txt"]
+    assert [e.text for e in events if isinstance(e, ToolOutput)] == ["omega\n"]
+    assert events[-1] == TurnEnded("done", 4)
+    assert is_acceptable(messages)
+    assert model.asked[1][-1] == {"role": "tool", "tool_call_id": "c0", "content": "alpha\n"}
+
+
+def test_calls_that_only_read_run_side_by_side(toolbox: Toolbox, turn: Any) -> None:
+    together = threading.Barrier(2, timeout=5)
+    read = toolbox._tools["read_file"]
+    original = read.run
+    read.run = lambda arguments, show: (together.wait(), original(arguments, show))[1]  # type: ignore[method-assign]
+    model = FakeModel(
+        [*call("read_file", '{"path": "a.txt"}', 0), *call("read_file", '{"path": "b.txt"}', 1)],
+        DONE,
+    )
+    messages = user()
+    events = go(turn(model), messages)
+    assert not [event for event in finished(events) if event.is_error]
+    assert [m["content"] for m in messages if m["role"] == "tool"] == ["alpha\n", "beta\n"]
+
+
+def test_calls_that_change_something_come_in_order(turn: Any, project: Path) -> None:
+    model = FakeModel(
+        [
+            *call("run_shell_command", '{"command": "sleep 0.2; echo 1 >> log"}', 0),
+            *call("run_shell_command", '{"command": "echo 2 >> log"}', 1),
+            *call("read_file", '{"path": "log"}', 2),
+        ],
+        DONE,
+    )
+    messages = user()
+    go(turn(model), messages)
+    assert messages[-2]["content"] == "1\n2\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("read_file", '{"path": ', "not JSON"),
+        ("read_file", '{"file": "a"}', "missing required field `path`"),
+        ("red_file", "{}", "there is no tool 'red_file'; there are: read_file"),
+        ("read_file", '{"path": "../x"}', "outside of the workspace"),
+    ],
+)
+def test_a_bad_call_goes_back_to_the_model(turn: Any, name: str, arguments: str, said: str) -> None:
+    model = FakeModel(call(name, arguments), DONE)
+    messages = user()
+    (answer,) = finished(go(turn(model), messages))
+    assert answer.is_error and said in answer.text
+    assert said in model.asked[1][-1]["content"]
+    assert is_acceptable(messages)
+
+
+def test_a_tool_that_breaks_does_not_end_the_session(toolbox: Toolbox, turn: Any) -> None:
+    def broken(arguments: Any, show: Any) -> Any:
+        raise RuntimeError("boom")
+
+    toolbox._tools["read_file"].run = broken  # type: ignore[method-assign]
+    model = FakeModel(call("read_file", '{"path": "a.txt"}'), DONE)
+    (answer,) = finished(go(turn(model), user()))
+    assert "RuntimeError: boom" in answer.text
+
+
+def test_what_is_not_allowed_is_not_done_and_said(turn: Any, project: Path) -> None:
+    model = FakeModel(call("run_shell_command", '{"command": "touch x"}'), DONE)
+    deny = Ruling(Decision.DENY, "a rule forbids it")
+    (answer,) = finished(go(turn(model, judge=lambda _: deny), user()))
+    assert (answer.is_error, answer.text) == (True, "Not allowed: a rule forbids it.")
+    assert not (project / "x").exists()
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_what_has_to_be_asked_is_asked(turn: Any, project: Path, yes: bool) -> None:
+    asked: list[str] = []
+
+    def ask(prepared: Any, ruling: Ruling) -> bool:
+        asked.append(f"{prepared.call.subject}: {ruling.reason}")
+        return yes
+
+    model = FakeModel(call("run_shell_command", '{"command": "touch x"}'), DONE)
+    ruling = Ruling(Decision.ASK, "no rule allows it")
+    go(turn(model, judge=lambda _: ruling, ask=ask), user())
+    assert asked == ["touch x: no rule allows it"]
+    assert (project / "x").exists() is yes
+
+
+def test_the_same_call_again_and_again_is_stopped(turn: Any) -> None:
+    same = call("read_file", '{"path": "a.txt"}')
+    model = FakeModel(same, same, same, same, DONE)
+    messages = user()
+    events = go(turn(model), messages)
+    assert [event.is_error for event in finished(events)] == [False, False, True, True]
+    assert "Do something else" in finished(events)[2].text
+    assert events[-1] == TurnEnded("loop", 4)
+    assert is_acceptable(messages)
+
+
+def test_rounds_are_limited(turn: Any) -> None:
+    model = FakeModel(*[call("read_file", f'{{"path": "a.txt", "limit": {n}}}') for n in (1, 2, 3)])
+    messages = user()
+    with pytest.raises(TurnLimitReached) as caught:
+        go(turn(model, most_rounds=2), messages)
+    assert caught.value.exit_code == 53
+    assert is_acceptable(messages)
+
+
+def test_an_answer_that_was_cut_makes_no_calls(turn: Any) -> None:
+    answer = [TextDelta("I will"), *call("run_shell_command", '{"command": "rm'), Cut("gone")]
+    messages = user()
+    assert go(turn(FakeModel(answer)), messages)[-1] == TurnEnded("cut", 1)
+    assert messages[-1] == {"role": "assistant", "content": "I will"}
+
+
+@pytest.mark.parametrize("moment", [ToolAsked, ToolOutput, TextDelta])
+def test_cancelling_at_any_point_leaves_an_acceptable_conversation(
+    turn: Any, moment: type[Any], project: Path
+) -> None:
+    command = '{"command": "echo started; echo $$ > pid; sleep 60; touch late"}'
+    model = FakeModel(
+        [
+            TextDelta("Now."),
+            *call("run_shell_command", command),
+            *call("read_file", '{"path": "a.txt"}', 1),
+        ]
+    )
+    messages = user()
+
+    async def until_then() -> None:
+        async for batch in turn(model).run(messages):
+            if any(isinstance(event, moment) for event in batch):
+                raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(until_then())
+    assert time.monotonic() - started < 5
+    assert is_acceptable(messages)
+    assert not (project / "late").exists()
+    if (project / "pid").exists():
+        pid = int((project / "pid").read_text())
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_definitions_are_small(toolbox: Toolbox) -> None:
+    import json
+
+    definitions = toolbox.definitions
+    assert [d["function"]["name"] for d in definitions] == [
+        *("read_file", "write_file", "edit", "run_shell_command")
+    ]
+    assert len(json.dumps(definitions)) < 2600
