@@ -331,3 +331,18 @@ def test_any_name_is_a_file_among_the_accounts(
     assert qwen("auth", "status", "--profile", name).returncode == 0
     assert qwen("auth", "logout", "--profile", name).returncode == 0
     assert [p for p in accounts.iterdir() if p.suffix == ".json"] == []
+
+
+def test_settings_choose_the_server_and_have_to_make_sense(qwen: Any, auth_server: Any) -> None:
+    begin = ("auth", "login", "--method", "qwen-oauth", "--no-wait")
+    table = {"baseUrl": auth_server.base_url, "scope": "openid", "clientId": "mine"}
+    settings = {"security": {"auth": {"oauth": table}}}
+    qwen.write("~/.qwen/settings.json", json.dumps(settings))
+    assert qwen(*begin).returncode == 0
+    form = auth_server.entries("device")[0].form
+    assert (form["scope"], form["client_id"]) == ("openid", "mine")
+    table["baseUrl"] = 5
+    qwen.write("~/.qwen/settings.json", json.dumps(settings))
+    done = qwen(*begin)
+    assert done.returncode == 52
+    assert "security.auth.oauth.baseUrl" in done.stderr

@@ -77,7 +77,8 @@ def choose_server(
     """Flags, then the environment, then settings, then qwen.ai.
 
     Raises:
-        ConfigError: an address is not one, or is plain http beyond this machine.
+        ConfigError: a setting is no text, an address is not one, or it is plain http beyond this
+            machine.
     """
     flags = flags or ServerFlags()
 
@@ -86,10 +87,9 @@ def choose_server(
             return Value(flag[1], Source(SourceKind.FLAG, flag[0]))
         if found := environment.first(name):
             return found
-        setting = settings.usable(f"security.auth.oauth.{key}")
-        if setting is None or not isinstance(setting.value, str) or not setting.value.strip():
-            return None
-        return Value(setting.value.strip(), setting.source)
+        dotted = f"security.auth.oauth.{key}"
+        text, setting = settings.first(dotted, str), settings.usable(dotted)
+        return Value(text.strip(), setting.source) if text and text.strip() and setting else None
 
     def default(text: str) -> Value:
         return Value(text, Source(SourceKind.DEFAULT, "qwen.ai"))
