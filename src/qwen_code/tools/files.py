@@ -33,6 +33,14 @@ _IMAGES = {
 Path_ = Annotated[str, msgspec.Meta(description="Relative to the project, or absolute.")]
 
 
+Keep = Callable[[Place, bytes], None]
+"""Told of every change before it is made: a place, and what it is about to hold."""
+
+
+def _keep_nothing(place: Place, data: bytes) -> None:
+    """For those who have no use for checkpoints."""
+
+
 class ReadArguments(msgspec.Struct):
     path: Path_
     offset: Annotated[int, msgspec.Meta(ge=1, description="First line.")] = 1
@@ -129,9 +137,10 @@ class WriteFile:
     reach = Reach.EDIT
     arguments = WriteArguments
 
-    def __init__(self, workspace: Workspace, seen: Seen) -> None:
+    def __init__(self, workspace: Workspace, seen: Seen, keep: Keep = _keep_nothing) -> None:
         self._workspace = workspace
         self._seen = seen
+        self._keep = keep
 
     def title(self, arguments: WriteArguments) -> str:
         return arguments.path
@@ -144,6 +153,7 @@ class WriteFile:
             self._seen.check(place, before)
             encoding = sniff(before)
         data = encoding.mark + _encoded(arguments.content, encoding)
+        self._keep(place, data)
         self._workspace.write(place, data)
         self._seen.note(place, data)
         lines = arguments.content.count("\n") + (not arguments.content.endswith("\n"))
@@ -181,9 +191,10 @@ class Edit:
     reach = Reach.EDIT
     arguments = EditArguments
 
-    def __init__(self, workspace: Workspace, seen: Seen) -> None:
+    def __init__(self, workspace: Workspace, seen: Seen, keep: Keep = _keep_nothing) -> None:
         self._workspace = workspace
         self._seen = seen
+        self._keep = keep
 
     def title(self, arguments: EditArguments) -> str:
         return arguments.path
@@ -195,6 +206,7 @@ class Edit:
         edited = replace(
             before, arguments.old_string, arguments.new_string, replace_all=arguments.replace_all
         )
+        self._keep(place, edited.data)
         self._workspace.write(place, edited.data)
         self._seen.note(place, edited.data)
         places = f"{edited.count} place{'s' if edited.count > 1 else ''}"

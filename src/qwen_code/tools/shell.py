@@ -131,7 +131,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, number)
         except (ProcessLookupError, PermissionError):
             break
-        deadline = time.monotonic() + _GRACE_S
+        deadline = time.monotonic() + (_GRACE_S if number == signal.SIGTERM else 0)
         while time.monotonic() < deadline and _is_there(process):
             time.sleep(0.02)
     process.wait()

@@ -86,6 +86,17 @@ class Workspace:
             with os.fdopen(os.dup(descriptor), "rb") as file:
                 return file.read(limit_bytes + 1)[:limit_bytes]
 
+    def remove(self, place: Place) -> None:
+        """Remove a file.
+
+        Raises:
+            ToolFailed: it cannot be removed.
+        """
+        if not place.names:
+            raise ToolFailed("that is a directory")
+        with _explained(place), _directory(place, make=False) as directory:
+            os.unlink(place.names[-1], dir_fd=directory)
+
     def write(self, place: Place, data: bytes) -> None:
         """Make ``data`` the content of a file, whole or not at all; its mode stays.
 
