@@ -136,3 +136,10 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
     with process_lock(path, timeout_s=5):
         pass
     holder.communicate()
+
+
+def test_every_directory_that_is_made_is_private(tmp_path: Path) -> None:
+    make_private_dir(tmp_path / "a" / "b" / "c")
+    for name in ("a", "a/b", "a/b/c"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+    make_private_dir(tmp_path / "a" / "b" / "c")

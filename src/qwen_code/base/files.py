@@ -34,7 +34,10 @@ def make_private_dir(path: Path) -> None:
         ConfigError: it cannot be made, or something else has its name.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # mkdir(parents=True) would make the parents with the usual mode.
+        for directory in (*reversed(path.parents), path):
+            if not directory.is_dir():
+                directory.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from error
 
