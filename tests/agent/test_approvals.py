@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_code.agent.approvals import Call, Decision, Mode, Rules, decide, parse_rule
+from qwen_code.agent.approvals import Decision, Judge, Mode, Rules, decide, parse_rule
+from qwen_code.agent.toolbox import Call
 from qwen_code.base.errors import ConfigError
-from qwen_code.tools.base import Reach
+from qwen_code.tools.base import Reach, Subject
 
 SHELL = "run_shell_command"
 
@@ -20,7 +21,7 @@ def rules(**texts: list[str]) -> Rules:
 
 
 def shell(line: str, mode: Mode = Mode.DEFAULT, **texts: list[str]) -> Decision:
-    return decide(mode, rules(**texts), Call(SHELL, Reach.RUN, line)).decision
+    return decide(mode, rules(**texts), Call(SHELL, Reach.RUN, line, Subject.COMMAND)).decision
 
 
 GIT = [f"{SHELL}(git status)", f"{SHELL}(git diff)", f"{SHELL}(echo)"]
@@ -146,8 +147,8 @@ def test_asking_comes_before_allowing_and_yolo() -> None:
     assert shell("git push", Mode.YOLO, ask=ask, allow=allow) is Decision.ASK
 
 
-EDIT = Call("edit", Reach.EDIT, "src/a.py")
-READ = Call("read_file", Reach.READ, ".env")
+EDIT = Call("edit", Reach.EDIT, "src/a.py", Subject.PATH)
+READ = Call("read_file", Reach.READ, ".env", Subject.PATH)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +169,9 @@ def test_modes(mode: Mode, edit: Decision, run: Decision) -> None:
 def test_rules_about_paths() -> None:
     found = rules(allow=["edit(src/**)"], deny=["read_file(.env)", "edit(src/secret/)"])
     assert decide(Mode.DEFAULT, found, EDIT).decision is Decision.ALLOW
-    other = Call("edit", Reach.EDIT, "docs/a.md")
+    other = Call("edit", Reach.EDIT, "docs/a.md", Subject.PATH)
     assert decide(Mode.DEFAULT, found, other).decision is Decision.ASK
-    hidden = Call("edit", Reach.EDIT, "src/secret/key")
+    hidden = Call("edit", Reach.EDIT, "src/secret/key", Subject.PATH)
     assert decide(Mode.YOLO, found, hidden).decision is Decision.DENY
     assert decide(Mode.YOLO, found, READ).decision is Decision.DENY
 
@@ -181,8 +182,70 @@ def test_what_is_no_rule(text: str) -> None:
         parse_rule(text, "permissions.allow")
 
 
+@pytest.mark.parametrize("text", ["git *", "git status*x", "* status"])
+def test_a_star_at_the_end_of_a_command_is_its_beginning(text: str) -> None:
+    if text == "git *":
+        assert shell("git push", allow=[f"{SHELL}({text})"]) is Decision.ALLOW
+        assert shell("gitk", allow=[f"{SHELL}({text})"]) is Decision.ASK
+    else:
+        with pytest.raises(ConfigError, match="a \\* inside"):
+            parse_rule(f"{SHELL}({text})", "permissions.deny")
+
+
+@pytest.mark.parametrize(
+    "path", [".git/hooks/post-checkout", "sub/.git/config", ".GIT/config", ".qwen/settings.json"]
+)
+def test_what_decides_over_later_programs_is_asked_about(path: str) -> None:
+    call = Call("write_file", Reach.EDIT, path, Subject.PATH)
+    assert decide(Mode.AUTO_EDIT, Rules(), call).decision is Decision.ASK
+    assert decide(Mode.DEFAULT, rules(allow=["write_file"]), call).decision is Decision.ASK
+    allowed = rules(
+        allow=[f"write_file({path.split('/', maxsplit=1)[0]}/)", "write_file(sub/.git/config)"]
+    )
+    assert decide(Mode.DEFAULT, allowed, call).decision is Decision.ALLOW
+    assert decide(Mode.YOLO, Rules(), call).decision is Decision.ALLOW
+
+
+def test_rules_about_hosts_and_servers() -> None:
+    found = rules(allow=["web_fetch(*.example.org)", "mcp__clock"], deny=["mcp__clock__stop"])
+
+    def decision(tool: str, subject: str = "") -> Decision:
+        return decide(Mode.DEFAULT, found, Call(tool, Reach.RUN, subject)).decision
+
+    assert decision("web_fetch", "docs.example.org") is Decision.ALLOW
+    assert decision("web_fetch", "example.org.evil.net") is Decision.ASK
+    assert decision("mcp__clock__now") is Decision.ALLOW
+    assert decision("mcp__clocks__now") is Decision.ASK
+    assert decision("mcp__clock__stop") is Decision.DENY
+
+
+def test_no_rule_covers_a_command_that_names_credentials() -> None:
+    allow = rules(allow=[f"{SHELL}(cat)"])
+    judge = Judge(Mode.DEFAULT, allow, lambda path: "creds" in path)
+    ruled = [
+        judge(Call(SHELL, Reach.RUN, line, Subject.COMMAND)).decision
+        for line in ("cat notes", "cat /home/me/creds", "cat --file=creds")
+    ]
+    assert ruled == [Decision.ALLOW, Decision.ASK, Decision.ASK]
+
+
+def test_what_the_user_allowed_is_exactly_that() -> None:
+    judge = Judge()
+    make = Call(SHELL, Reach.RUN, "make test", Subject.COMMAND)
+    assert judge(make).decision is Decision.ASK
+    judge.allow_from_now_on(make)
+    assert judge(make).decision is Decision.ALLOW
+    assert judge(Call(SHELL, Reach.RUN, "make", Subject.COMMAND)).decision is Decision.ASK
+    judge.allow_from_now_on(Call("mcp__x__y", Reach.RUN, "a"))
+    assert judge(Call("mcp__x__y", Reach.RUN, "b")).decision is Decision.ALLOW
+    judge.mode = Mode.PLAN
+    assert judge(make).decision is Decision.DENY
+
+
 def test_reasons_are_for_people() -> None:
-    ruling = decide(Mode.DEFAULT, rules(allow=GIT), Call(SHELL, Reach.RUN, "git status; rm x"))
+    ruling = decide(
+        Mode.DEFAULT, rules(allow=GIT), Call(SHELL, Reach.RUN, "git status; rm x", Subject.COMMAND)
+    )
     assert ruling.reason == "no rule allows 'rm x'"
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from qwen_code.agent.checkpoints import Checkpoints
 from qwen_code.base.errors import ConfigError, UsageError
-from qwen_code.tools.base import parse_arguments
 from qwen_code.tools.files import Edit, ReadFile, WriteFile
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.workspace import Workspace
@@ -38,12 +37,12 @@ class World:
 
     def write(self, path: str, content: str) -> None:
         arguments = f'{{"path": "{path}", "content": "{content}"}}'
-        self._write.run(parse_arguments(self._write, arguments), lambda _: None)
+        self._write.run(self._write.parse(arguments), lambda _: None)
 
     def edit(self, path: str, old: str, new: str) -> None:
-        self._read.run(parse_arguments(self._read, f'{{"path": "{path}"}}'), lambda _: None)
+        self._read.run(self._read.parse(f'{{"path": "{path}"}}'), lambda _: None)
         arguments = f'{{"path": "{path}", "old_string": "{old}", "new_string": "{new}"}}'
-        self._edit.run(parse_arguments(self._edit, arguments), lambda _: None)
+        self._edit.run(self._edit.parse(arguments), lambda _: None)
 
     def text(self, path: str) -> str | None:
         file = self.project / path

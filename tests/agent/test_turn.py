@@ -13,10 +13,9 @@ from qwen_code.agent.approvals import Decision, Ruling
 from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Turn
+from qwen_code.agent.turn import Policy, Turn
 from qwen_code.base.blocking import run
 from qwen_code.models.events import Cut, Event, Finished, TextDelta, ToolCallDelta
-from qwen_code.tools.base import Tool
 from qwen_code.tools.files import Edit, ReadFile, WriteFile
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.shell import RunShellCommand
@@ -64,28 +63,33 @@ def toolbox(project: Path, tmp_path: Path) -> Toolbox:
     workspace, seen = Workspace(project), Seen()
     environ = {"PATH": os.environ["PATH"]}
     shell = RunShellCommand(workspace, environ, tmp_path / "out")
-    tools: list[Tool[Any]] = [
+    tools: list[Any] = [
         ReadFile(workspace, seen),
         WriteFile(workspace, seen),
         Edit(workspace, seen),
         shell,
     ]
-    return Toolbox(tools)
+    by_name: dict[str, Any] = {tool.definition.name: tool for tool in tools}
+    definitions = [tool.definition for tool in tools]
+    toolbox = Toolbox(definitions, lambda each: by_name[each.name])
+    toolbox._tools |= by_name
+    return toolbox
 
 
 @pytest.fixture
 def turn(toolbox: Toolbox) -> Callable[..., Turn]:
     def make(model: FakeModel, **options: Any) -> Turn:
         allow = Ruling(Decision.ALLOW, "test")
-        defaults: dict[str, Any] = {"judge": lambda _: allow, "ask": lambda *_: False}
-        return Turn(model, toolbox, **{**defaults, **options})
+        policy: dict[str, Any] = {"judge": lambda _: allow, "ask": lambda *_: "no"}
+        policy |= {k: options.pop(k) for k in ("judge", "ask", "before", "after") if k in options}
+        return Turn(model, toolbox, Policy(**policy), **options)
 
     return make
 
 
 def go(turn: Turn, messages: list[dict[str, Any]]) -> list[AgentEvent]:
     async def collect() -> list[AgentEvent]:
-        return [event async for batch in turn.run(messages) for event in batch]
+        return [event async for batch in turn.run(messages, []) for event in batch]
 
     return run(collect())
 
@@ -207,9 +211,9 @@ def test_what_is_not_allowed_is_not_done_and_said(turn: Any, project: Path) -> N
 def test_what_has_to_be_asked_is_asked(turn: Any, project: Path, yes: bool) -> None:
     asked: list[str] = []
 
-    def ask(prepared: Any, ruling: Ruling) -> bool:
+    def ask(prepared: Any, ruling: Ruling) -> str | None:
         asked.append(f"{prepared.call.subject}: {ruling.reason}")
-        return yes
+        return None if yes else "The user said no."
 
     model = FakeModel(call("run_shell_command", '{"command": "touch x"}'), DONE)
     ruling = Ruling(Decision.ASK, "no rule allows it")
@@ -260,7 +264,7 @@ def test_cancelling_at_any_point_leaves_an_acceptable_conversation(
     messages = user()
 
     async def until_then() -> None:
-        async for batch in turn(model).run(messages):
+        async for batch in turn(model).run(messages, []):
             if any(isinstance(event, moment) for event in batch):
                 raise KeyboardInterrupt
 

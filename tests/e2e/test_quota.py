@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from qwen_code import wiring
 from qwen_code.auth.bearer import StaticKey
 from qwen_code.auth.sources import gather
 from qwen_code.auth.types import Connection, Method
@@ -18,6 +17,7 @@ from qwen_code.base.blocking import run
 from qwen_code.base.secret import Secret
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.errors import QuotaExhausted
+from qwen_code.wiring.link import Link, open_link
 
 
 @pytest.fixture
@@ -79,12 +79,12 @@ def test_a_sign_ins_requests_are_counted_and_the_day_ends(qwen: Any, server: Any
         credential=StaticKey(Secret("token-of-the-test")),
     )
 
-    async def ask(session: wiring.Session) -> None:
+    async def ask(session: Link) -> None:
         async with aclosing(session.client.complete([{"role": "user", "content": "hi"}])) as answer:
             async for _ in answer:
                 pass
 
-    with wiring.open_session(gathered, connection) as session:
+    with open_link(gathered, connection) as session:
         run(ask(session))
         quota = session.client.quota()
         with pytest.raises(QuotaExhausted):

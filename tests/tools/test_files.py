@@ -5,11 +5,10 @@ import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from qwen_code.tools.base import Result, Tool, parameters_of, parse_arguments
+from qwen_code.tools.base import Result, Tool
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.files import Edit, ListDirectory, ReadFile, WriteFile
 from qwen_code.tools.seen import Seen
@@ -34,12 +33,6 @@ def edit(workspace: Workspace, seen: Seen) -> Edit:
 
 
 class TestArguments:
-    def test_the_schema_says_what_is_needed_and_no_more(self, read: Tool[Any]) -> None:
-        parameters = parameters_of(read.arguments)
-        assert parameters["required"] == ["path"]
-        assert set(parameters["properties"]) == {"path", "offset", "limit"}
-        assert "title" not in json.dumps(parameters)
-
     @pytest.mark.parametrize(
         ("text", "said"),
         [
@@ -50,13 +43,13 @@ class TestArguments:
             ('{"path": "x", "offset": 0}', "Expected `int` >= 1"),
         ],
     )
-    def test_bad_ones_come_back_as_a_sentence(self, read: Tool[Any], text: str, said: str) -> None:
+    def test_bad_ones_come_back_as_a_sentence(self, read: Tool, text: str, said: str) -> None:
         with pytest.raises(ToolFailed, match="read_file") as caught:
-            parse_arguments(read, text)
+            read.parse(text)
         assert said in caught.value.message
 
-    def test_numbers_as_text_are_numbers(self, read: Tool[Any]) -> None:
-        assert parse_arguments(read, '{"path": "x", "offset": "7"}').offset == 7
+    def test_numbers_as_text_are_numbers(self, read: Tool) -> None:
+        assert read.parse('{"path": "x", "offset": "7"}').offset == 7
 
 
 class TestRead:
@@ -176,3 +169,26 @@ def test_a_directory_is_listed(workspace: Workspace, call: Call, project: Path) 
     assert call(tool, path="src").text.endswith("[101 more; use glob]")
     with pytest.raises(ToolFailed, match="no such file"):
         call(tool, path="nowhere")
+
+
+class TestPreview:
+    def test_what_an_edit_would_change(self, edit: Edit, project: Path) -> None:
+        (project / "a").write_bytes(b"one\r\ntwo\r\n")
+        arguments = edit.parse('{"path": "a", "old_string": "two", "new_string": "drei"}')
+        assert edit.preview(arguments).splitlines()[2:] == [
+            "@@ -1,2 +1,2 @@",
+            " one",
+            "-two",
+            "+drei",
+        ]
+        assert (project / "a").read_bytes() == b"one\r\ntwo\r\n"
+
+    def test_what_a_new_file_would_hold(self, write: WriteFile) -> None:
+        arguments = write.parse('{"path": "new", "content": "x\\n"}')
+        assert write.preview(arguments).splitlines() == [
+            *("--- new (now)", "+++ new", "@@ -0,0 +1 @@", "+x")
+        ]
+
+    def test_what_cannot_be_done_has_none(self, edit: Edit) -> None:
+        with pytest.raises(ToolFailed):
+            edit.preview(edit.parse('{"path": "no", "old_string": "a", "new_string": "b"}'))

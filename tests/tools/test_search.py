@@ -108,3 +108,27 @@ def test_many_results_are_cut_and_counted(
     assert text.endswith("[100 more lines: narrow it down]")
     assert max(map(len, text.split("\n"))) < 400
     assert call(glob, pattern="*.txt").text.endswith("[100 more: narrow it down]")
+
+
+class TestWhatStaysClosed:
+    def test_private_directories_are_not_searched(
+        self, project: Path, environ: dict[str, str], call: Callable[..., Result]
+    ) -> None:
+        (project / "a [1]").mkdir()
+        (project / "a [1]" / "token").write_text("haystack")
+        (project / "open").write_text("haystack")
+        workspace = Workspace(project, private=[project / "a [1]"])
+        assert call(Glob(workspace, environ), pattern="*").text.count("token") == 0
+        assert call(Grep(workspace, environ), pattern="haystack").text == "open:1:haystack"
+
+    @pytest.mark.parametrize("where", [".", "src"])
+    def test_the_ignore_file_counts_from_its_own_directory(
+        self, project: Path, environ: dict[str, str], call: Callable[..., Result], where: str
+    ) -> None:
+        (project / ".qwenignore").write_text("/src/hidden\n")
+        (project / "src" / "hidden").write_text("haystack")
+        (project / "src" / "shown").write_text("haystack")
+        workspace = Workspace(project)
+        found = call(Grep(workspace, environ), pattern="haystack", path=where)
+        assert found.text == "src/shown:1:haystack"
+        assert "hidden" not in call(Glob(workspace, environ), pattern="*", path=where).text

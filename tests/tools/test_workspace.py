@@ -166,3 +166,44 @@ def test_a_place_shows_itself_from_its_root(workspace: Workspace) -> None:
     place = workspace.locate("src/a.py")
     assert place == Place(workspace.roots[0], ("src", "a.py"))
     assert place.shown == "src/a.py"
+
+
+class TestWhatStaysClosed:
+    @pytest.fixture
+    def home(self, tmp_path: Path) -> Path:
+        home = tmp_path / "somebody"
+        (home / ".qwen").mkdir(parents=True)
+        (home / ".qwen" / "oauth_creds.json").write_text("a token")
+        (home / "link").symlink_to(".qwen")
+        return home
+
+    @pytest.mark.parametrize(
+        "path", [".qwen", ".qwen/oauth_creds.json", "link/oauth_creds.json", ".qwen/new"]
+    )
+    def test_credentials_when_the_workspace_is_the_home(self, home: Path, path: str) -> None:
+        workspace = Workspace(home, private=[home / ".qwen"])
+        with pytest.raises(ToolFailed, match="keeps credentials"):
+            workspace.locate(path)
+        assert workspace.is_private(home / path)
+        assert not workspace.is_private(home)
+
+    def test_a_hard_copy_of_the_directory_under_another_spelling(self, home: Path) -> None:
+        workspace = Workspace(home, private=[home / "x" / ".." / ".qwen"])
+        with pytest.raises(ToolFailed, match="keeps credentials"):
+            workspace.locate(str(home / ".qwen"))
+
+    def test_a_projects_own_file_for_keys(self, workspace: Workspace, project: Path) -> None:
+        (project / ".qwen").mkdir()
+        for closed in (".qwen/.env", "src/.qwen/.env"):
+            with pytest.raises(ToolFailed, match="keeps credentials"):
+                workspace.locate(closed)
+        workspace.locate(".env")
+
+    def test_what_the_ignore_file_names(self, workspace: Workspace, project: Path) -> None:
+        (project / ".qwenignore").write_text("/private/\n*.pem\n!ok.pem\n")
+        (project / "private").mkdir()
+        for closed in ("private", "private/a.txt", "src/key.pem"):
+            with pytest.raises(ToolFailed, match="closed by .qwenignore"):
+                workspace.locate(closed)
+        for open_ in (".", "src/a.py", "src/ok.pem", "src/private.txt"):
+            workspace.locate(open_)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from qwen_code.agent.errors import NotPlain
-from qwen_code.agent.shell_grammar import every_command, plain_commands
+from qwen_code.agent.toolbox import Call
 from qwen_code.base.errors import ConfigError
-from qwen_code.tools.base import Reach
+from qwen_code.tools.base import Reach, Subject
 
-__all__ = ["Call", "Decision", "Mode", "Rule", "Rules", "Ruling", "decide", "parse_rule"]
+__all__ = ["Decision", "Judge", "Mode", "Rule", "Rules", "Ruling", "decide", "parse_rule"]
 
-_RULE = re.compile(r"\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_DELICATE = {".git", ".qwen", ".mcp.json", ".husky", ".vscode", ".idea", ".envrc"}
+"""Names of what decides which programs run later on, outside of any approval."""
+
+_SHELL = "run_shell_command"
+_RULE = r"(?s)\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*"
 
 
 class Mode(StrEnum):
@@ -53,19 +57,46 @@ class Rules(msgspec.Struct, frozen=True):
     deny: tuple[Rule, ...] = ()
 
 
-class Call(msgspec.Struct, frozen=True):
-    """A call as rules see it. ``subject`` is a shell's command line, or a path from the root."""
-
-    tool: str
-    reach: Reach
-    subject: str = ""
-
-
 class Ruling(msgspec.Struct, frozen=True):
     """The decision, and why, in words for the user and the model."""
 
     decision: Decision
     reason: str
+
+
+class Judge:
+    """Rules on one call after the other. The mode may change, and the user may allow more.
+
+    ``is_private`` says of a path whether credentials are kept there: no rule covers a command that
+    names one.
+    """
+
+    def __init__(
+        self,
+        mode: Mode = Mode.DEFAULT,
+        rules: Rules | None = None,
+        is_private: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self.mode = mode
+        self._rules = rules or Rules()
+        self._is_private = is_private
+        self._allowed: set[Call] = set()
+
+    def __call__(self, call: Call) -> Ruling:
+        """What becomes of ``call``."""
+        ruling = decide(self.mode, self._rules, call, self._is_private)
+        if ruling.decision is Decision.ASK and self._as_remembered(call) in self._allowed:
+            return Ruling(Decision.ALLOW, "the user has allowed it for this session")
+        return ruling
+
+    def allow_from_now_on(self, call: Call) -> None:
+        """Exactly this command from now on; of other tools, every call."""
+        self._allowed.add(self._as_remembered(call))
+
+    def _as_remembered(self, call: Call) -> Call:
+        if call.kind is Subject.COMMAND:
+            return call
+        return msgspec.structs.replace(call, subject="")
 
 
 def parse_rule(text: str, where: str) -> Rule:
@@ -74,17 +105,26 @@ def parse_rule(text: str, where: str) -> Rule:
     Raises:
         ConfigError: it is neither.
     """
-    found = _RULE.fullmatch(text)
+    found = re.fullmatch(_RULE, text)
     if found is None:
         raise ConfigError(
             f"{where}: {text!r} is no rule",
             hint='Write it as "tool" or "tool(…)", for example "run_shell_command(git status)".',
         )
-    subject = found[2].strip() if found[2] is not None else None
+    subject = found[2].strip() if found[2] is not None else ""
+    if found[1] == _SHELL:
+        subject = re.sub(r"(?:^|\s|:)\*$", "", subject)  # a rule means what begins so anyway
+        if "*" in subject:
+            raise ConfigError(
+                f"{where}: {text!r} has a * inside",
+                hint="A rule names the first words of a command; a * can only be its end.",
+            )
     return Rule(found[1], subject or None, text.strip())
 
 
-def decide(mode: Mode, rules: Rules, call: Call) -> Ruling:
+def decide(
+    mode: Mode, rules: Rules, call: Call, is_private: Callable[[str], bool] = lambda _: False
+) -> Ruling:
     """What becomes of ``call``: a rule that forbids comes first, and no mode is above it."""
     if rule := _forbids(rules.deny, call):
         return Ruling(Decision.DENY, f"the rule {rule.text} forbids it")
@@ -96,25 +136,37 @@ def decide(mode: Mode, rules: Rules, call: Call) -> Ruling:
         return Ruling(Decision.DENY, "nothing is changed or run in plan mode")
     if rule := _forbids(rules.ask, call):
         return Ruling(Decision.ASK, f"the rule {rule.text} asks for it")
-    return _by_mode(mode, call) or _by_allowing_rules(rules.allow, call)
+    return _by_mode(mode, call) or _by_allowing_rules(rules.allow, call, is_private)
 
 
 def _by_mode(mode: Mode, call: Call) -> Ruling | None:
     if mode is Mode.YOLO:
         return Ruling(Decision.ALLOW, "everything is allowed (yolo)")
-    if mode is Mode.AUTO_EDIT and call.reach is Reach.EDIT:
+    if mode is Mode.AUTO_EDIT and call.reach is Reach.EDIT and not _is_delicate(call):
         return Ruling(Decision.ALLOW, "changes of files are allowed (auto-edit)")
     return None
 
 
-def _by_allowing_rules(allow: Sequence[Rule], call: Call) -> Ruling:
-    own = [rule for rule in allow if rule.tool == call.tool]
+def _by_allowing_rules(
+    allow: Sequence[Rule], call: Call, is_private: Callable[[str], bool]
+) -> Ruling:
+    own = [rule for rule in allow if _is_of(rule, call)]
+    if call.kind is Subject.COMMAND:
+        return _by_commands(own, call, is_private)
+    delicate = _is_delicate(call)
+    for rule in own:
+        if (rule.subject is None and not delicate) or _names(rule, call):
+            return Ruling(Decision.ALLOW, f"the rule {rule.text} allows it")
+    if delicate:
+        return Ruling(Decision.ASK, f"{call.subject} decides what other programs run")
+    return Ruling(Decision.ASK, "no rule allows it")
+
+
+def _by_commands(own: Sequence[Rule], call: Call, is_private: Callable[[str], bool]) -> Ruling:
     if everything := next((rule for rule in own if rule.subject is None), None):
         return Ruling(Decision.ALLOW, f"the rule {everything.text} allows it")
-    if call.reach is Reach.EDIT:
-        if rule := _first(own, call):
-            return Ruling(Decision.ALLOW, f"the rule {rule.text} allows it")
-        return Ruling(Decision.ASK, "no rule allows it")
+    from qwen_code.agent.shell_grammar import plain_commands  # the parser is slow to import
+
     try:
         commands = plain_commands(call.subject)
     except NotPlain as error:
@@ -122,17 +174,28 @@ def _by_allowing_rules(allow: Sequence[Rule], call: Call) -> Ruling:
     for words in commands:
         if not any(_begins(words, rule) for rule in own):
             return Ruling(Decision.ASK, f"no rule allows {' '.join(words)!r}")
+        if any(is_private(word.rpartition("=")[2]) for word in words):
+            return Ruling(Decision.ASK, "it names a place where credentials are kept")
     return Ruling(Decision.ALLOW, "rules allow each of its commands")
+
+
+def _is_delicate(call: Call) -> bool:
+    return call.kind is Subject.PATH and any(
+        part.lower() in _DELICATE for part in call.subject.split("/")
+    )
 
 
 def _forbids(rules: Sequence[Rule], call: Call) -> Rule | None:
     """The first rule that meets the call, or for a shell any command in it, however deep."""
-    if call.reach is not Reach.RUN:
+    if call.kind is not Subject.COMMAND:
         return _first(rules, call)
-    commands = every_command(call.subject) if any(r.tool == call.tool for r in rules) else []
-    for rule in rules:
-        if rule.tool != call.tool:
-            continue
+    own = [rule for rule in rules if _is_of(rule, call)]
+    if not own:
+        return None
+    from qwen_code.agent.shell_grammar import every_command
+
+    commands = every_command(call.subject)
+    for rule in own:
         if rule.subject is None or any(_begins(words, rule) for words in commands):
             return rule
     return None
@@ -140,9 +203,16 @@ def _forbids(rules: Sequence[Rule], call: Call) -> Rule | None:
 
 def _first(rules: Sequence[Rule], call: Call) -> Rule | None:
     for rule in rules:
-        if rule.tool == call.tool and (rule.subject is None or _names(rule.subject, call.subject)):
+        if _is_of(rule, call) and (rule.subject is None or _names(rule, call)):
             return rule
     return None
+
+
+def _is_of(rule: Rule, call: Call) -> bool:
+    """Whether the rule is about this tool, or about the server that it comes from."""
+    return rule.tool == call.tool or (
+        rule.tool.startswith("mcp__") and call.tool.startswith(f"{rule.tool}__")
+    )
 
 
 def _begins(words: Sequence[str], rule: Rule) -> bool:
@@ -150,7 +220,13 @@ def _begins(words: Sequence[str], rule: Rule) -> bool:
     return list(words[: len(wanted)]) == wanted
 
 
-def _names(pattern: str, path: str) -> bool:
-    from pathspec import GitIgnoreSpec  # only rules about paths need it
+def _names(rule: Rule, call: Call) -> bool:
+    if rule.subject is None:
+        return False
+    if call.kind is Subject.PATH:
+        from pathspec import GitIgnoreSpec  # only rules about paths need it
 
-    return GitIgnoreSpec.from_lines([pattern]).match_file(path)
+        return GitIgnoreSpec.from_lines([rule.subject]).match_file(call.subject)
+    from fnmatch import fnmatchcase
+
+    return fnmatchcase(call.subject, rule.subject)

@@ -7,29 +7,46 @@ from typing import Any
 
 import msgspec
 
-from qwen_code.agent.approvals import Call
-from qwen_code.tools.base import Result, Tool, parameters_of, parse_arguments
+from qwen_code.tools.base import Definition, Reach, Result, Subject, Tool
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Prepared", "Toolbox"]
+__all__ = ["Call", "Prepared", "Toolbox"]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A call as rules see it: how far it reaches, and what it is about."""
+
+    tool: str
+    reach: Reach
+    subject: str = ""
+    kind: Subject = Subject.OTHER
 
 
 class Prepared(msgspec.Struct, frozen=True):
     """A call that is understood: ready to be judged, shown and made."""
 
-    tool: Any
+    definition: Definition
+    tool: Tool
     arguments: Any
 
     @property
     def title(self) -> str:
         """The call on one line."""
-        return " ".join(str(self.tool.title(self.arguments)).split())
+        return " ".join(self.tool.title(self.arguments).split())
 
     @property
     def call(self) -> Call:
-        """The call as rules see it: a shell by its command, files by their path."""
-        subject = getattr(self.arguments, "command", None) or getattr(self.arguments, "path", "")
-        return Call(self.tool.name, self.tool.reach, str(subject))
+        """The call as rules see it."""
+        definition = self.definition
+        subject = self.tool.subject(self.arguments)
+        return Call(definition.name, definition.reach, subject, definition.subject)
+
+    def preview(self) -> str:
+        """What would change, for the user who is asked."""
+        try:
+            return self.tool.preview(self.arguments)
+        except ToolFailed:
+            return ""
 
     def run(self, show: Callable[[str], None]) -> Result:
         """Make it.
@@ -37,15 +54,24 @@ class Prepared(msgspec.Struct, frozen=True):
         Raises:
             ToolFailed: it cannot be done.
         """
-        result: Result = self.tool.run(self.arguments, show)
-        return result
+        return self.tool.run(self.arguments, show)
 
 
 class Toolbox:
-    """Tools by name."""
+    """Tools by name. ``make`` gives the one that a definition stands for, when it is first called:
+    most sessions call few of them."""
 
-    def __init__(self, tools: Sequence[Tool[Any]]) -> None:
-        self._tools = {tool.name: tool for tool in tools}
+    def __init__(
+        self, definitions: Sequence[Definition], make: Callable[[Definition], Tool]
+    ) -> None:
+        self._definitions = {each.name: each for each in definitions}
+        self._make = make
+        self._tools: dict[str, Tool] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The tools, in the order in which the model is told of them."""
+        return list(self._definitions)
 
     @property
     def definitions(self) -> list[dict[str, Any]]:
@@ -54,13 +80,19 @@ class Toolbox:
             {
                 "type": "function",
                 "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": parameters_of(tool.arguments),
+                    "name": each.name,
+                    "description": each.description,
+                    "parameters": each.parameters,
                 },
             }
-            for tool in self._tools.values()
+            for each in self._definitions.values()
         ]
+
+    def only(self, keep: Callable[[Definition], bool]) -> Toolbox:
+        """A toolbox with fewer tools; those that it has are the same."""
+        fewer = Toolbox([each for each in self._definitions.values() if keep(each)], self._make)
+        fewer._tools = self._tools
+        return fewer
 
     def prepare(self, name: str, arguments: str) -> Prepared:
         """Understand what the model wrote.
@@ -68,7 +100,10 @@ class Toolbox:
         Raises:
             ToolFailed: there is no such tool, or it takes other arguments.
         """
+        definition = self._definitions.get(name)
+        if definition is None:
+            raise ToolFailed(f"there is no tool {name!r}; there are: {', '.join(self.names)}")
         tool = self._tools.get(name)
         if tool is None:
-            raise ToolFailed(f"there is no tool {name!r}; there are: {', '.join(self._tools)}")
-        return Prepared(tool, parse_arguments(tool, arguments))
+            tool = self._tools[name] = self._make(definition)
+        return Prepared(definition, tool, tool.parse(arguments))

@@ -6,27 +6,28 @@ has its answer.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from qwen_code.agent.approvals import Decision, Ruling
+from qwen_code.agent.calls import CANCELLED, After, Asked, Ready, finished, run_side_by_side
 from qwen_code.agent.errors import TurnLimitReached
-from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
-from qwen_code.agent.toolbox import Prepared, Toolbox
-from qwen_code.base.errors import QwenError
+from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, TurnEnded
+from qwen_code.agent.toolbox import Call, Prepared, Toolbox
 from qwen_code.models.events import Cut, Event, RefusalDelta, TextDelta, ToolCallDelta
-from qwen_code.tools.base import Reach
+from qwen_code.tools.base import Image, Reach, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Model", "Turn"]
+__all__ = ["Delegate", "Model", "Policy", "Turn"]
 
 _MOST_SAME_CALLS = 3
-_CANCELLED = "The user cancelled this."
+_MOST_STOPPED_CALLS = 2
+_STOPPED = "You made exactly this call before, with the same result. Do something else."
+
+Messages = list[dict[str, Any]]
 
 
 class Model(Protocol):
@@ -39,61 +40,93 @@ class Model(Protocol):
     ) -> AsyncGenerator[list[Event], None]: ...
 
 
-class _Asked(msgspec.Struct):
-    """A tool call as it comes in pieces."""
+@runtime_checkable
+class Delegate(Protocol):
+    """A tool whose call is a conversation of its own: its events are shown, its result is last."""
 
-    id: str
-    name: str = ""
-    arguments: str = ""
-
-    def as_message(self) -> dict[str, Any]:
-        function = {"name": self.name, "arguments": self.arguments}
-        return {"id": self.id, "type": "function", "function": function}
+    def delegate(self, arguments: Any) -> AsyncGenerator[list[AgentEvent] | Result, None]: ...
 
 
-class _Cancelled(Exception):
-    """Told to a running tool through its output."""
+class Policy:
+    """What may be done: ``judge`` rules on a call, and ``ask`` asks the user where it says so.
+
+    ``ask`` returns why not, for the model, or ``None`` for yes. ``before`` may forbid what was
+    allowed, in the same way; ``after`` may add to a result.
+    """
+
+    def __init__(
+        self,
+        judge: Callable[[Call], Ruling],
+        ask: Callable[[Prepared, Ruling], str | None],
+        before: Callable[[Prepared], str | None] = lambda _: None,
+        after: After = lambda *_: "",
+    ) -> None:
+        self.judge = judge
+        self.ask = ask
+        self.before = before
+        self.after = after
+
+    def refusal(self, prepared: Prepared) -> str | None:
+        """Why the call may not be made; ``None``: it may."""
+        ruling = self.judge(prepared.call)
+        if ruling.decision is Decision.DENY:
+            return f"Not allowed: {ruling.reason}."
+        if ruling.decision is Decision.ASK and (no := self.ask(prepared, ruling)) is not None:
+            return no
+        return self.before(prepared)
 
 
 class Turn:
-    """Answers one prompt. ``judge`` rules on a call; ``ask`` asks the user where it says so.
+    """Answers one prompt. Each round is one answer of the model; more than ``most_rounds`` end it.
 
-    Each round is one answer of the model; more than ``most_rounds`` end the turn.
+    ``prepare`` may make the messages shorter before each request. ``is_done`` says after a round
+    of calls whether the turn has reached its aim. Pictures go to the model where it ``sees``.
     """
 
     def __init__(
         self,
         model: Model,
         toolbox: Toolbox,
+        policy: Policy,
         *,
-        judge: Callable[[Prepared], Ruling],
-        ask: Callable[[Prepared, Ruling], bool],
         most_rounds: int | None = None,
+        prepare: Callable[[Messages], AsyncGenerator[list[AgentEvent], None]] | None = None,
+        is_done: Callable[[], bool] = lambda: False,
+        sees: bool = False,
     ) -> None:
         self._model = model
         self._toolbox = toolbox
-        self._judge = judge
-        self._ask = ask
+        self._policy = policy
         self._most_rounds = most_rounds
-        self._made: list[tuple[str, str]] = []
+        self._prepare = prepare
+        self._is_done = is_done
+        self._sees = sees
+        self._made: list[_Made] = []
+        self._stopped_in_a_row = 0
 
-    async def run(self, messages: list[dict[str, Any]]) -> AsyncGenerator[list[AgentEvent], None]:
+    async def run(
+        self, messages: Messages, system: Messages
+    ) -> AsyncGenerator[list[AgentEvent], None]:
         """Go on from ``messages``, which end in the user's; what happens is added to them.
+        ``system`` goes before them in every request.
 
         Raises:
             QwenError: the model cannot be asked.
             TurnLimitReached: it was not done after the most rounds.
         """
         rounds = 0
+        tools = self._toolbox.definitions or None
         while True:
             if self._most_rounds is not None and rounds >= self._most_rounds:
                 raise TurnLimitReached(self._most_rounds)
             rounds += 1
+            if self._prepare is not None:
+                async with aclosing(self._prepare(messages)) as prepared:
+                    async for batch in prepared:
+                        yield batch
             answer = _Answer(rounds)
             try:
-                async with aclosing(
-                    self._model.complete(messages, self._toolbox.definitions)
-                ) as events:
+                async with aclosing(self._model.complete([*system, *messages], tools)) as events:
                     async for arrived in events:
                         answer.take(arrived)
                         yield [*arrived]
@@ -105,32 +138,39 @@ class Turn:
             async with aclosing(self._make(answer.calls, messages)) as made:
                 async for batch in made:
                     yield batch
-            if self._is_stuck():
-                yield [TurnEnded("loop", rounds)]
+            is_stuck = self._stopped_in_a_row >= _MOST_STOPPED_CALLS
+            if self._is_done() or is_stuck:
+                yield [TurnEnded("loop" if is_stuck else "done", rounds)]
                 return
 
     # -- calls ------------------------------------------------------------------------------------
 
     async def _make(
-        self, calls: Sequence[_Asked], messages: list[dict[str, Any]]
+        self, calls: Sequence[Asked], messages: Messages
     ) -> AsyncGenerator[list[AgentEvent], None]:
-        answers: dict[str, str] = {}
+        ends: dict[str, ToolFinished] = {}
         try:
             for group in self._groups(calls):
-                for events in self._make_group(group):
-                    answers |= {e.call_id: e.text for e in events if isinstance(e, ToolFinished)}
-                    yield events
+                async with aclosing(self._make_group(group)) as made:
+                    async for events in made:
+                        ends |= {e.call_id: e for e in events if isinstance(e, ToolFinished)}
+                        yield events
         finally:
+            for each in self._made[-len(calls) :]:
+                each.result = ends[each.id].text if each.id in ends else None
             for call in calls:
-                text = answers.get(call.id, _CANCELLED)
+                text = ends[call.id].text if call.id in ends else CANCELLED
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
+            images = [end.image for end in ends.values() if end.image]
+            if images and self._sees:
+                messages.append(_as_message(images))
 
-    def _groups(self, calls: Sequence[_Asked]) -> Iterator[list[_Ready]]:
+    def _groups(self, calls: Sequence[Asked]) -> Iterator[list[Ready]]:
         """The calls in their order; those that only read, side by side."""
-        reading: list[_Ready] = []
+        reading: list[Ready] = []
         for call in calls:
             ready = self._ready(call)
-            if ready.prepared is not None and ready.prepared.tool.reach is Reach.READ:
+            if ready.prepared is not None and _can_go_side_by_side(ready.prepared):
                 reading.append(ready)
                 continue
             if reading:
@@ -140,55 +180,96 @@ class Turn:
         if reading:
             yield reading
 
-    def _ready(self, call: _Asked) -> _Ready:
-        self._made.append((call.name, call.arguments))
+    def _ready(self, call: Asked) -> Ready:
+        before = self._made[-(_MOST_SAME_CALLS - 1) :]
+        self._made.append(_Made(call.id, call.name, call.arguments))
         try:
             prepared = self._toolbox.prepare(call.name, call.arguments)
         except ToolFailed as error:
-            return _Ready(call, None, error.message)
-        if self._made[-_MOST_SAME_CALLS:] == [self._made[-1]] * _MOST_SAME_CALLS:
-            problem = "You made exactly this call before, with the same result. Do something else."
-            return _Ready(call, prepared, problem)
-        return _Ready(call, prepared)
+            return Ready(call, None, error.message)
+        if not self._is_again(call, before):
+            self._stopped_in_a_row = 0
+            return Ready(call, prepared)
+        self._stopped_in_a_row += 1
+        return Ready(call, prepared, _STOPPED)
 
-    def _is_stuck(self) -> bool:
-        more = _MOST_SAME_CALLS + 1
-        return len(self._made) >= more and len(set(self._made[-more:])) == 1
+    def _is_again(self, call: Asked, before: Sequence[_Made]) -> bool:
+        """The same call as the last ones, which all came to the same."""
+        if len(before) < _MOST_SAME_CALLS - 1:
+            return False
+        results = {made.result for made in before if made.result != _STOPPED}
+        return len(results) <= 1 and all(
+            (made.name, made.arguments) == (call.name, call.arguments) for made in before
+        )
 
-    def _make_group(self, group: Sequence[_Ready]) -> Iterator[list[AgentEvent]]:
+    async def _make_group(self, group: Sequence[Ready]) -> AsyncGenerator[list[AgentEvent], None]:
         yield [
             ToolAsked(
                 ready.call.id,
                 ready.call.name,
                 ready.prepared.title if ready.prepared else "",
                 ready.call.arguments,
+                ready.prepared.definition.reach if ready.prepared else Reach.READ,
             )
             for ready in group
         ]
         allowed = []
         for ready in group:
-            if problem := ready.problem or self._denied(ready.prepared):
-                yield [
-                    ToolFinished(ready.call.id, ready.call.name, problem, problem, is_error=True)
-                ]
+            if ready.problem or ready.prepared is None:
+                yield [finished(ready.call, ready.problem or "", is_error=True)]
+            elif (no := self._policy.refusal(ready.prepared)) is not None:
+                yield [finished(ready.call, no, is_denied=True)]
             else:
                 allowed.append(ready)
-        yield from _run_side_by_side(allowed)
-
-    def _denied(self, prepared: Prepared | None) -> str | None:
-        assert prepared is not None
-        ruling = self._judge(prepared)
-        if ruling.decision is Decision.ALLOW:
-            return None
-        if ruling.decision is Decision.ASK and self._ask(prepared, ruling):
-            return None
-        return f"Not allowed: {ruling.reason}."
+        if len(allowed) == 1 and isinstance(allowed[0].prepared.tool, Delegate):  # type: ignore[union-attr]
+            async with aclosing(_delegated(allowed[0])) as made:
+                async for events in made:
+                    yield events
+            return
+        for events in run_side_by_side(allowed, self._policy.after):
+            yield events
 
 
-class _Ready(msgspec.Struct):
-    call: _Asked
-    prepared: Prepared | None
-    problem: str | None = None
+def _can_go_side_by_side(prepared: Prepared) -> bool:
+    return prepared.definition.reach is Reach.READ and not isinstance(prepared.tool, Delegate)
+
+
+async def _delegated(ready: Ready) -> AsyncGenerator[list[AgentEvent], None]:
+    call, prepared = ready.call, ready.prepared
+    assert prepared is not None
+    assert isinstance(prepared.tool, Delegate)
+    result = Result("It ended without an answer.", "no answer")
+    try:
+        async with aclosing(prepared.tool.delegate(prepared.arguments)) as made:
+            async for events in made:
+                if isinstance(events, Result):
+                    result = events
+                else:
+                    yield events
+    except ToolFailed as error:
+        yield [finished(call, error.message, is_error=True)]
+        return
+    yield [finished(call, result.text, result.summary)]
+
+
+def _as_message(images: Sequence[Image]) -> dict[str, Any]:
+    """Pictures for the model: answers of tools can only be text."""
+    from base64 import b64encode
+
+    parts: list[dict[str, Any]] = [{"type": "text", "text": "(the pictures that were read)"}]
+    for image in images:
+        url = f"data:{image.media_type};base64,{b64encode(image.data).decode()}"
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    return {"role": "user", "content": parts}
+
+
+class _Made(msgspec.Struct):
+    """A call that was made, and what came of it."""
+
+    id: str
+    name: str
+    arguments: str
+    result: str | None = None
 
 
 class _Answer:
@@ -198,27 +279,33 @@ class _Answer:
         self.was_cut = False
         self._number = number
         self._text: list[str] = []
-        self._calls: dict[int, _Asked] = {}
+        self._calls: dict[int, Asked] = {}
 
     def take(self, events: Sequence[Event]) -> None:
         for event in events:
-            if isinstance(event, TextDelta | RefusalDelta):
-                self._text.append(event.text)
+            kind = type(event)
+            if kind is TextDelta or kind is RefusalDelta:
+                self._text.append(event.text)  # type: ignore[union-attr]
             elif isinstance(event, ToolCallDelta):
-                call = self._calls.setdefault(
-                    event.index, _Asked(event.id or f"call-{self._number}-{event.index}")
-                )
+                call = self._calls.get(event.index) or self._begin(event)
                 call.name += event.name or ""
                 call.arguments += event.arguments
-            elif isinstance(event, Cut):
+            elif kind is Cut:
                 self.was_cut = True
 
+    def _begin(self, event: ToolCallDelta) -> Asked:
+        """A new call, under an id that no other call of this answer has."""
+        is_new = event.id and all(call.id != event.id for call in self._calls.values())
+        call_id = event.id if event.id and is_new else f"call-{self._number}-{event.index}"
+        call = self._calls[event.index] = Asked(call_id)
+        return call
+
     @property
-    def calls(self) -> list[_Asked]:
+    def calls(self) -> list[Asked]:
         """The calls to make: none of an answer that was cut, the last may lack its end."""
         return [] if self.was_cut else [call for _, call in sorted(self._calls.items())]
 
-    def add_to(self, messages: list[dict[str, Any]]) -> None:
+    def add_to(self, messages: Messages) -> None:
         text, calls = "".join(self._text), self.calls
         if not text and not calls:
             return
@@ -226,49 +313,3 @@ class _Answer:
         if calls:
             message["tool_calls"] = [call.as_message() for call in calls]
         messages.append(message)
-
-
-def _run_side_by_side(group: Sequence[_Ready]) -> Iterator[list[AgentEvent]]:
-    """Each call on a thread of its own; what they print and how they end, as it happens."""
-    inbox: SimpleQueue[AgentEvent] = SimpleQueue()
-    cancelled = threading.Event()
-    threads = [
-        threading.Thread(target=_run, args=(ready, inbox, cancelled), daemon=True)
-        for ready in group
-    ]
-    for thread in threads:
-        thread.start()
-    left = len(threads)
-    try:
-        while left:
-            event = inbox.get()
-            left -= isinstance(event, ToolFinished)
-            yield [event]
-    finally:
-        cancelled.set()
-        for thread in threads:
-            thread.join()
-
-
-def _run(ready: _Ready, inbox: SimpleQueue[AgentEvent], cancelled: threading.Event) -> None:
-    call, prepared = ready.call, ready.prepared
-    assert prepared is not None
-
-    def show(text: str) -> None:
-        if cancelled.is_set():
-            raise _Cancelled
-        if text:
-            inbox.put(ToolOutput(call.id, text))
-
-    try:
-        result = prepared.run(show)
-        finished = ToolFinished(call.id, call.name, result.text, result.summary)
-    except _Cancelled:
-        finished = ToolFinished(call.id, call.name, _CANCELLED, "cancelled", is_error=True)
-    except QwenError as error:
-        text = error.message
-        finished = ToolFinished(call.id, call.name, text, text.split("\n")[0], is_error=True)
-    except Exception as error:  # noqa: BLE001 a tool's mistake must not end the session
-        text = f"the tool failed: {type(error).__name__}: {error}"
-        finished = ToolFinished(call.id, call.name, text, text, is_error=True)
-    inbox.put(finished)

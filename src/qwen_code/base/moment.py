@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["duration_in_words", "moment_in_utc", "moment_in_words"]
+__all__ = ["duration_in_words", "moment_in_utc", "moment_in_words", "moment_of_day"]
 
 _MINUTE_S = 60
 _HOUR_S = 3600
@@ -29,6 +29,14 @@ def moment_in_words(at: float, now: float) -> str:
     if then[:3] == tomorrow[:3]:
         return f"{clock} tomorrow ({distance})"
     return f"{time.strftime('%Y-%m-%d', then)} {clock} ({distance})"
+
+
+def moment_of_day(at: float) -> str:
+    """The local time of what has been: ``2026-01-31 09:12``."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return "some time"
 
 
 def moment_in_utc(at: float) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 
 import msgspec
@@ -28,18 +27,24 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         next_attempt: int,
         *,
         retry_after_s: float | None = None,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] | None = None,
     ) -> float | None:
         """Seconds to wait before attempt number ``next_attempt`` (2 is the first repeat).
 
-        ``None`` means: do not try again. ``jitter`` gives a number in [0, 1).
+        ``None`` means: do not try again. ``jitter`` gives a number in [0, 1), random unless given.
         """
         if next_attempt > self.attempts:
             return None
         if retry_after_s is not None:
             return retry_after_s if retry_after_s <= self.longest_wait_s else None
         backoff = min(self.longest_backoff_s, self.first_wait_s * 2.0 ** (next_attempt - 2))
-        return backoff * (0.5 + jitter() / 2)
+        return backoff * (0.5 + (jitter or _random)() / 2)
+
+
+def _random() -> float:
+    from random import random  # slow to import, and few requests are repeated
+
+    return random()  # noqa: S311 it spreads requests, and keeps nothing secret
 
 
 def parse_retry_after(value: str | None, *, now: float) -> float | None:

@@ -66,15 +66,27 @@ class _Root(LazyGroup):
     def _split(self, args: list[str]) -> tuple[list[str], list[str]]:
         """Options in front, and the rest from the first word that is neither option nor value."""
         with_value = {
-            name
+            name: parameter
             for parameter in self.params
             if isinstance(parameter, click.Option) and not parameter.is_flag and not parameter.count
             for name in parameter.opts
         }
         index = 0
         while index < len(args) and args[index].startswith("-") and args[index] not in ("-", "--"):
-            index += 2 if args[index] in with_value else 1
+            option = with_value.get(args[index])
+            index += 1
+            if option is not None and not (_may_stand_alone(option) and _is_option(args[index:])):
+                index += 1
         return args[:index], args[index:]
+
+
+def _may_stand_alone(option: click.Option) -> bool:
+    """Whether the value may be left out, as that of ``--resume``."""
+    return isinstance(option.flag_value, str)
+
+
+def _is_option(rest: list[str]) -> bool:
+    return not rest or rest[0].startswith("-")
 
 
 @click.group(
@@ -84,6 +96,14 @@ class _Root(LazyGroup):
         "auth": (
             "qwen_code.cli.auth.group:auth",
             "Sign in, and see which credential is used and why.",
+        ),
+        "sessions": (
+            "qwen_code.cli.sessions:sessions",
+            "The conversations held in this project: list, search, export, delete.",
+        ),
+        "checkpoints": (
+            "qwen_code.cli.checkpoints:checkpoints",
+            "What files were before each turn; qwen --undo puts them back.",
         ),
         "local": ("qwen_code.cli.local:local", "The embedded model: get it, serve it, remove it."),
         "emulator": (

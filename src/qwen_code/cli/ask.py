@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from qwen_code import __version__
+from qwen_code.agent.events import AgentEvent
+from qwen_code.agent.tally import Tally
 from qwen_code.auth.resolver import resolve
 from qwen_code.base import blocking
-from qwen_code.base.errors import ExitCode, QwenError
-from qwen_code.cli.console import is_interactive, is_plain, notice, report
-from qwen_code.cli.options import Common, prompt_options, take_common
-from qwen_code.headless.conversation import Conversation
+from qwen_code.base.errors import ExitCode, QwenError, UsageError
+from qwen_code.cli.console import is_interactive, is_plain, notice, paint, report
+from qwen_code.cli.options import CHOOSE, Common, prompt_options, take_agent, take_common
 from qwen_code.headless.render import Outcome, Renderer, RunInfo, TextRenderer
 
 if TYPE_CHECKING:
+    from qwen_code.auth.types import Connection
     from qwen_code.models.client import ModelClient
+    from qwen_code.wiring.agent import AgentOptions, Assembled
 
-__all__ = ["ask", "text_renderer"]
+__all__ = ["ask", "show", "text_renderer"]
 
 
 @click.command(hidden=True)
@@ -31,89 +35,111 @@ __all__ = ["ask", "text_renderer"]
 def ask(prompt: tuple[str, ...], **values: Any) -> int:
     """Answer a prompt, or talk with a person at the terminal."""
     common = take_common(values)
+    if values["undo"] is not None:
+        from qwen_code.cli.checkpoints import undo
+
+        return undo(common, values["undo"])
     from qwen_code.headless.prompt_input import read_stdin, take_prompt
 
+    options = take_agent(values)
     argument = values["prompt_option"]
     if argument is None and prompt:
         argument = " ".join(prompt)
     if argument is None and is_interactive():
         from qwen_code.cli.loop import run_loop
 
-        return run_loop(common, values["system_prompt"], values["append_system_prompt"])
-    instructions = (values["system_prompt"], values["append_system_prompt"])
+        return run_loop(common, options)
+    if options.resume == CHOOSE:
+        raise UsageError("--resume needs the id of a session here", hint="See them: qwen sessions")
     json_format = values["output_format"] if values["output_format"] != "text" else None
-    run = _Run(common, json_format, values["include_partial_messages"])
+    run = _Run(common, options, json_format, values["include_partial_messages"])
     # Without a way to reach a model, standard input is left unread.
-    return run.answer(
-        lambda: take_prompt(argument, read_stdin(sys.stdin, argument, notice)),
-        instructions,
-    )
+    return run.answer(lambda: take_prompt(argument, read_stdin(sys.stdin, argument, notice)))
 
 
 class _Run:
     """One headless run: from the options to the exit code."""
 
-    def __init__(self, common: Common, json_format: str | None, partial: bool) -> None:
+    def __init__(
+        self, common: Common, options: AgentOptions, json_format: str | None, partial: bool
+    ) -> None:
         self._common = common
+        self._options = options
         self._json_format = json_format
         self._partial = partial
+        self._renderer: Renderer | None = None
+        self._client: ModelClient | None = None
+        self._api_duration_ms = 0
+        self._tally = Tally()
 
-    def answer(
-        self, read_prompt: Callable[[], str], instructions: tuple[str | None, str | None]
-    ) -> int:
+    def answer(self, read_prompt: Callable[[], str]) -> int:
         started = time.monotonic()
-        renderer: Renderer | None = None
-        conversation = Conversation(*instructions)
         error: QwenError | None = None
         interrupted = False
-        client: ModelClient | None = None
         try:
-            from qwen_code import wiring
-
-            gathered = self._common.gather()
-            resolution = resolve(gathered.inputs)
-            for line in resolution.notices:
-                notice(line)
-            connection = resolution.require()
-            prompt = read_prompt()
-            wiring.announce(gathered, resolution.announcements, notice)
-            with wiring.open_session(gathered, connection) as session:
-                blocking.run(wiring.name_model(session))
-                renderer = self._renderer()
-                renderer.start(_info(session.connection))
-                conversation.is_small = session.connection.method == "local"
-                client = session.client
-                blocking.run(conversation.ask(prompt, session.client, renderer.events))
+            self._answer(read_prompt)
         except QwenError as caught:
             error = caught
         except KeyboardInterrupt:
             interrupted = True
-        outcome = Outcome(
-            conversation.last_text,
-            round((time.monotonic() - started) * 1000),
-            conversation.api_duration_ms,
-            conversation.usage,
-            error,
-            interrupted,
-            client.quota() if client and self._json_format else None,
-            client.rate_limits if client and self._json_format else None,
+        tally, client = self._tally, self._client
+        self._finish(
+            Outcome(
+                tally.text,
+                round((time.monotonic() - started) * 1000),
+                self._api_duration_ms,
+                tally.usage,
+                error,
+                interrupted,
+                client.quota() if client and self._json_format else None,
+                client.rate_limits if client and self._json_format else None,
+                tally.rounds,
+                tally.denied,
+            )
         )
-        self._finish(renderer, outcome)
+        if tally.denied:
+            _say_what_was_denied(tally)
         if interrupted:
             return ExitCode.INTERRUPTED
         if error:
             report(error)
             return error.exit_code
-        return ExitCode.FAILURE if conversation.was_cut else ExitCode.OK
+        return ExitCode.OK if tally.ended == "done" else ExitCode.FAILURE
 
-    def _finish(self, renderer: Renderer | None, outcome: Outcome) -> None:
-        if renderer is None and self._json_format:
-            renderer = self._renderer()
-            renderer.start(_info(None))
-        if renderer is not None:
-            renderer.finish(outcome)
+    def _answer(self, read_prompt: Callable[[], str]) -> None:
+        from qwen_code.cli.permission import refuse
+        from qwen_code.wiring.agent import assemble
+        from qwen_code.wiring.link import announce, name_model, open_link
 
-    def _renderer(self) -> Renderer:
+        gathered = self._common.gather()
+        resolution = resolve(gathered.inputs)
+        for line in resolution.notices:
+            notice(line)
+        connection = resolution.require()
+        prompt = read_prompt()
+        announce(gathered, resolution.announcements, notice)
+        with open_link(gathered, connection) as link:
+            blocking.run(name_model(link))
+            assembled = assemble(gathered, self._options, ask=refuse, notice=notice)
+            try:
+                assembled.fit(link.connection, gathered.settings)
+                self._renderer = self._make_renderer()
+                self._renderer.start(_info(link.connection, assembled))
+                self._client = link.client
+                answer = assembled.agent.ask(prompt, link.client)
+                blocking.run(show(answer, self._renderer, self._tally))
+            finally:
+                self._api_duration_ms = assembled.agent.api_duration_ms
+                assembled.close()
+
+    def _finish(self, outcome: Outcome) -> None:
+        if self._renderer is None and self._json_format:
+            self._renderer = self._make_renderer()
+            self._renderer.start(_info(None, None))
+        if self._renderer is not None:
+            self._renderer.finish(outcome)
+
+    def _make_renderer(self) -> Renderer:
         if self._json_format is None:
             return text_renderer()
         from qwen_code.headless.json_output import JsonRenderer
@@ -124,6 +150,16 @@ class _Run:
         )
 
 
+async def show(
+    events: AsyncGenerator[list[AgentEvent], None], renderer: Renderer, tally: Tally
+) -> None:
+    """Render what happens, and count it."""
+    async with aclosing(events):
+        async for batch in events:
+            tally.take(batch)
+            renderer.events(batch)
+
+
 def text_renderer() -> TextRenderer:
     """Text on stdout, styled where a person looks at it in colour."""
     is_terminal = sys.stdout.isatty()
@@ -132,16 +168,31 @@ def text_renderer() -> TextRenderer:
         sys.stderr,
         is_terminal=is_terminal,
         is_styled=is_terminal and not is_plain(),
+        shows_output=sys.stderr.isatty(),
+        dim=lambda text: paint(text, "2"),
     )
 
 
-def _info(connection: Any) -> RunInfo:
-    from qwen_code.headless.json_output import new_id
+def _say_what_was_denied(tally: Tally) -> None:
+    count = len(tally.denied)
+    names = ", ".join(dict.fromkeys(asked.name for asked in tally.denied))
+    notice(
+        f"{count} call{'s were' if count > 1 else ' was'} not allowed ({names}). Allow with "
+        "--approval-mode auto-edit or yolo, --allowed-tools RULE, or permissions.allow in settings."
+    )
 
+
+def _info(connection: Connection | None, assembled: Assembled | None) -> RunInfo:
+    if connection is None or assembled is None:
+        from qwen_code.headless.json_output import new_id
+
+        return RunInfo(new_id(), "", str(Path.cwd()), __version__, "")
     return RunInfo(
-        new_id(),
-        connection.model if connection else "",
+        assembled.agent.session.id,
+        connection.model or "",
         str(Path.cwd()),
         __version__,
-        connection.method if connection else "",
+        connection.method,
+        assembled.judge.mode,
+        assembled.agent.toolbox.names,
     )

@@ -6,22 +6,34 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
 from qwen_code import __version__
+from qwen_code.agent.approvals import Mode
 from qwen_code.auth.api import Flags
 from qwen_code.auth.presets import PRESETS
 from qwen_code.auth.sources import Gathered, gather
 from qwen_code.auth.types import Method
-from qwen_code.base.errors import ConfigError
+from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
 from qwen_code.cli.console import notice
 
-__all__ = ["Common", "common_options", "prompt_options", "take_common"]
+if TYPE_CHECKING:
+    from qwen_code.wiring.agent import AgentOptions
+
+__all__ = [
+    "CHOOSE",
+    "LATEST",
+    "Common",
+    "common_options",
+    "prompt_options",
+    "take_agent",
+    "take_common",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +114,12 @@ _PROMPT = [
         help="How the answer is written.",
     ),
     click.option(
+        "--input-format",
+        type=click.Choice(["text", "stream-json"]),
+        default="text",
+        help="How standard input is read; stream-json: one message a line, as long as it is open.",
+    ),
+    click.option(
         "--include-partial-messages",
         is_flag=True,
         help="With stream-json: the pieces, as they come.",
@@ -115,9 +133,73 @@ _PROMPT = [
 ]
 
 
+LATEST = ""
+"""The session that ``--continue`` means, or the turn that ``--undo`` does."""
+
+CHOOSE = "?"
+"""What ``--resume`` means without an id."""
+
+_AGENT = [
+    click.option(
+        "--approval-mode",
+        type=click.Choice([mode.value for mode in Mode]),
+        help="What may be done unasked: nothing is changed (plan), reading (default), edits too "
+        "(auto-edit), everything (yolo).",
+    ),
+    click.option("-y", "--yolo", is_flag=True, help="The same as --approval-mode yolo."),
+    click.option(
+        "--allowed-tools",
+        metavar="RULE",
+        multiple=True,
+        help="Allow this too, as 'run_shell_command(git log)'.",
+    ),
+    click.option(
+        "-s",
+        "--sandbox",
+        is_flag=True,
+        help="Run commands without network, and with the workspace alone writable.",
+    ),
+    click.option(
+        "--include-directories",
+        metavar="DIR",
+        multiple=True,
+        help="Let tools into these directories too (also with commas).",
+    ),
+    click.option(
+        "--max-session-turns",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="End after this many answers of the model, with exit code 53.",
+    ),
+    click.option(
+        "-c", "--continue", "go_on", is_flag=True, help="Go on with the last session here."
+    ),
+    click.option(
+        "-r",
+        "--resume",
+        is_flag=False,
+        flag_value=CHOOSE,
+        metavar="[ID]",
+        help="Go on with an earlier session.",
+    ),
+    click.option(
+        "--undo",
+        is_flag=False,
+        flag_value=LATEST,
+        metavar="[ID]",
+        help="Put the files back as they were before the last turn, or a checkpoint, and end.",
+    ),
+    click.option(
+        "--json-schema",
+        metavar="SCHEMA",
+        help="The final answer has to be JSON of this shape: a JSON Schema, or @FILE.",
+    ),
+]
+
+
 def prompt_options(function: F) -> F:
     """All options of a run that asks the model."""
-    for option in reversed([*_PROMPT, *_CONNECTION]):
+    for option in reversed([*_PROMPT, *_AGENT, *_CONNECTION]):
         function = option(function)
     return function
 
@@ -150,6 +232,33 @@ def take_common(values: dict[str, Any]) -> Common:
     if values.pop("debug"):
         _start_debug_log()
     return common
+
+
+def take_agent(values: dict[str, Any]) -> AgentOptions:
+    """What the options say of the agent.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    from qwen_code.wiring.agent import AgentOptions
+
+    mode = values["approval_mode"]
+    if values["yolo"] and mode not in (None, "yolo"):
+        raise UsageError(f"--yolo and --approval-mode {mode} contradict each other")
+    if values["go_on"] and values["resume"]:
+        raise UsageError("--continue and --resume mean different sessions")
+    directories = [d for text in values["include_directories"] for d in text.split(",") if d]
+    return AgentOptions(
+        mode="yolo" if values["yolo"] else mode,
+        rules=values["allowed_tools"],
+        most_rounds=values["max_session_turns"],
+        directories=tuple(directories),
+        resume=LATEST if values["go_on"] else values["resume"],
+        sandbox=values["sandbox"],
+        system_prompt=values["system_prompt"],
+        append=values["append_system_prompt"],
+        schema=values["json_schema"],
+    )
 
 
 def _start_debug_log() -> None:

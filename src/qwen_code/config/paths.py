@@ -15,6 +15,8 @@ __all__ = ["CONFIG_DIR", "CONFIG_FILE_LIMIT_BYTES", "Paths", "owner_of"]
 CONFIG_DIR = ".qwen"
 """The directory for this program's files, in a project as well as in the home directory."""
 
+_LONGEST_NAME = 200
+
 CONFIG_FILE_LIMIT_BYTES = 1 << 20
 """No settings or ``.env`` file is read beyond this size."""
 
@@ -77,6 +79,17 @@ class Paths(msgspec.Struct, frozen=True):
     def history_file(self) -> Path:
         """What was typed at the prompt."""
         return self.qwen_home / "history"
+
+    def project_dir(self, root: Path) -> Path:
+        """Where a project's sessions, checkpoints and long outputs are kept, outside of it."""
+        from urllib.parse import quote
+
+        name = quote(os.fsencode(os.path.realpath(root)).strip(b"/"), safe=" ") or "root"
+        if len(name) > _LONGEST_NAME:
+            from hashlib import sha256  # slow to import, and few paths are as long
+
+            name = f"{sha256(name.encode()).hexdigest()[:16]}-{name[-_LONGEST_NAME + 20 :]}"
+        return self.qwen_home / "projects" / name
 
     @property
     def local_server_file(self) -> Path:

@@ -31,7 +31,7 @@ _USER_ONLY = (
     "security",
     "proxy",
     "network",
-    "permissions",
+    "permissions.allow",
     "quota",
     "hooks",
     "hooksConfig",

@@ -8,11 +8,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinished
 from qwen_code.headless.quota_report import quota_data, rate_limits_data
 from qwen_code.headless.render import Outcome, RunInfo, remark
 from qwen_code.models.events import (
     Cut,
-    Event,
     FellBack,
     Finished,
     Paced,
@@ -59,11 +59,11 @@ class JsonRenderer:
                 "type": "system",
                 "subtype": "init",
                 "cwd": info.cwd,
-                "tools": [],
-                "mcp_servers": [],
+                "tools": list(info.tools),
+                "mcp_servers": list(info.mcp_servers),
                 "model": info.model,
-                "permission_mode": "default",
-                "slash_commands": [],
+                "permission_mode": info.mode,
+                "slash_commands": list(info.commands),
                 "agents": [],
                 "auth_type": info.method,
                 "qwen_code_version": info.version,
@@ -71,7 +71,7 @@ class JsonRenderer:
         )
         self._flush()
 
-    def events(self, events: Sequence[Event]) -> None:
+    def events(self, events: Sequence[AgentEvent]) -> None:
         for event in events:
             kind = type(event)
             if kind is TextDelta or kind is RefusalDelta:
@@ -88,20 +88,50 @@ class JsonRenderer:
                 self._cut = event.reason
             elif isinstance(event, FellBack):
                 self._model = event.model
+            else:
+                self._tool_event(event)
             if line := remark(event):
                 data = {"message": line, **_details(event)}
                 self._add({"type": "system", "subtype": "notice", "data": data})
         self._flush()
 
     def finish(self, outcome: Outcome) -> None:
-        self._end_message()
-        if self._has_started:
-            self._stream_event({"type": "message_stop"})
+        self._end_answer()
         self._add(self._result(outcome))
         if not self._is_stream:
             self._out.write(_encode(self._messages) + b"\n")
             self._out.flush()
         self._flush()
+
+    def _end_answer(self) -> None:
+        """The model has answered: what it said and called is whole now."""
+        self._end_message()
+        if self._has_started:
+            self._has_started = False
+            self._stream_event({"type": "message_stop"})
+
+    def _tool_event(self, event: AgentEvent) -> None:
+        if isinstance(event, ToolAsked):
+            self._end_answer()
+        elif isinstance(event, ToolFinished):
+            self._tool_result(event)
+        elif isinstance(event, HelperEvent):
+            self._helper(event.event)
+
+    def _tool_result(self, event: ToolFinished) -> None:
+        result = {
+            "type": "tool_result",
+            "tool_use_id": event.call_id,
+            "content": event.text,
+            "is_error": event.is_error,
+        }
+        message = {"role": "user", "content": [result]}
+        self._add({"type": "user", "message": message, "parent_tool_use_id": None})
+
+    def _helper(self, event: AgentEvent) -> None:
+        if isinstance(event, ToolAsked):
+            data = {"kind": "helper", "tool": event.name, "message": event.title}
+            self._add({"type": "system", "subtype": "notice", "data": data})
 
     def _piece(self, kind: str, text: str) -> None:
         block = self._block
@@ -184,10 +214,17 @@ class JsonRenderer:
             "is_error": error is not None,
             "duration_ms": outcome.duration_ms,
             "duration_api_ms": outcome.api_duration_ms,
-            "num_turns": 1,
+            "num_turns": outcome.rounds,
             "result": outcome.text,
             "usage": usage_data(outcome.usage),
-            "permission_denials": [],
+            "permission_denials": [
+                {
+                    "tool_name": asked.name,
+                    "tool_use_id": asked.call_id,
+                    "tool_input": _parsed(asked.arguments),
+                }
+                for asked in outcome.denied
+            ],
         }
         if outcome.quota:
             result["quota"] = quota_data(outcome.quota)
@@ -264,7 +301,7 @@ def new_id() -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def _details(event: Event) -> dict[str, Any]:
+def _details(event: AgentEvent) -> dict[str, Any]:
     """What a program may want of an event beside its sentence."""
     if isinstance(event, Paced):
         return {"kind": "paced", "wait_s": round(event.wait_s, 3)}

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["safe_text"]
 
-_UNSAFE = re.compile(
+_UNSAFE = (
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: cursor, colours
     r"|\][^\x07\x1b\n]*(?:\x07|\x1b\\)"  # OSC: title, clipboard, links
     r"|[PX^_][^\x1b\n]*\x1b\\"  # DCS, SOS, PM, APC
@@ -22,4 +22,4 @@ def safe_text(text: str) -> str:
     thing look like another. New lines and tabs stay. A sequence that does not end here loses only
     its first characters: what follows may be the rest of the answer, and is harmless without.
     """
-    return _UNSAFE.sub("", text)
+    return re.sub(_UNSAFE, "", text)

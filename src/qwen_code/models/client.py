@@ -13,7 +13,6 @@ from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.http import AuthFlow, HttpClient, Response
 from qwen_code.base.log import debug
 from qwen_code.base.retry import RetryPolicy
-from qwen_code.models.error_wire import error_from
 from qwen_code.models.errors import (
     BadAnswer,
     BadRequest,
@@ -252,11 +251,15 @@ class ModelClient:
         yield events
 
     def _error(self, endpoint: Endpoint, response: Response, body: bytes) -> QwenError:
+        from qwen_code.models.error_wire import error_from  # most answers are none
+
         return error_from(
             response.status, response.headers, body, endpoint=endpoint, now=self._clock.now()
         )
 
     def _error_in_stream(self, endpoint: Endpoint, failed: StreamFailed) -> QwenError:
+        from qwen_code.models.error_wire import error_from
+
         return error_from(500, {}, failed.body, endpoint=endpoint, now=self._clock.now())
 
     async def _explained(self, endpoint: Endpoint, error: QwenError) -> QwenError:

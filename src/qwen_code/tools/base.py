@@ -1,16 +1,16 @@
-"""What a tool is: a name, what it takes, how far it reaches, and a function that does it."""
+"""What a tool is: what the model is told of it, and an object that understands and makes calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Image", "Reach", "Result", "Tool", "parameters_of", "parse_arguments"]
+__all__ = ["Definition", "Image", "OwnTool", "Reach", "Result", "Subject", "Tool", "parameters_of"]
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -21,6 +21,24 @@ class Reach(StrEnum):
     READ = "read"
     EDIT = "edit"
     RUN = "run"
+
+
+class Subject(StrEnum):
+    """What the subject of a call is, so that rules can read it."""
+
+    PATH = "path"
+    COMMAND = "command"
+    OTHER = "other"
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """What the model is told of a tool; ``parameters`` is a JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    reach: Reach
+    subject: Subject = Subject.OTHER
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -38,18 +56,26 @@ class Result(msgspec.Struct, frozen=True):
     image: Image | None = None
 
 
-class Tool(Protocol[A]):
-    """One tool. ``arguments`` is a struct whose fields are what the model may give."""
+class Tool(Protocol):
+    """What makes the calls of one tool."""
 
-    name: str
-    description: str
-    reach: Reach
-    arguments: type[A]
+    def parse(self, text: str) -> Any:
+        """The arguments that the model wrote, as JSON, in the form that the tool wants.
 
-    def title(self, arguments: A) -> str:
+        Raises:
+            ToolFailed: they are no JSON, or lack something; the message says what is expected.
+        """
+
+    def title(self, arguments: Any) -> str:
         """The call as the user sees it, on one line."""
 
-    def run(self, arguments: A, show: Callable[[str], None]) -> Result:
+    def subject(self, arguments: Any) -> str:
+        """What rules look at: a command line, a path, a host; of the kind in its definition."""
+
+    def preview(self, arguments: Any) -> str:
+        """What would change, for the user who is asked; nothing where the title says it all."""
+
+    def run(self, arguments: Any, show: Callable[[str], None]) -> Result:
         """Do it; ``show`` gets output as it comes, and an empty text now and then while none
         does. It raises where the call was cancelled; then everything that was started is ended.
 
@@ -58,8 +84,33 @@ class Tool(Protocol[A]):
         """
 
 
+class OwnTool(Generic[A]):
+    """The part that tools with a struct for their arguments share."""
+
+    definition: Definition
+    arguments: type[A]
+
+    def parse(self, text: str) -> A:
+        name = self.definition.name
+        try:
+            raw = msgspec.json.decode(text or "{}")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ToolFailed(f"the arguments of {name} are not JSON: {error}") from error
+        try:
+            return msgspec.convert(raw, self.arguments, strict=False)
+        except msgspec.ValidationError as error:
+            names = ", ".join(_shown(self.definition.parameters))
+            raise ToolFailed(f"the arguments of {name}: {error}. It takes: {names}") from error
+
+    def subject(self, arguments: A) -> str:
+        return ""
+
+    def preview(self, arguments: A) -> str:
+        return ""
+
+
 def parameters_of(arguments: type[msgspec.Struct]) -> dict[str, Any]:
-    """The JSON Schema of a tool's arguments, without what costs tokens and tells nothing."""
+    """The JSON Schema of a struct, without what costs tokens and tells nothing."""
     schema = msgspec.json.schema(arguments)
     definition = schema["$defs"][arguments.__name__]
     properties = {
@@ -73,24 +124,6 @@ def parameters_of(arguments: type[msgspec.Struct]) -> dict[str, Any]:
     }
 
 
-def parse_arguments(tool: Tool[A], text: str) -> A:
-    """The arguments that the model wrote, as the tool wants them.
-
-    Raises:
-        ToolFailed: they are no JSON, or lack something; the message says what is expected.
-    """
-    try:
-        raw = msgspec.json.decode(text or "{}")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ToolFailed(f"the arguments of {tool.name} are not JSON: {error}") from error
-    try:
-        return msgspec.convert(raw, tool.arguments, strict=False)
-    except msgspec.ValidationError as error:
-        names = ", ".join(_shown(tool.arguments))
-        raise ToolFailed(f"the arguments of {tool.name}: {error}. It takes: {names}") from error
-
-
-def _shown(arguments: type[msgspec.Struct]) -> list[str]:
-    parameters: Mapping[str, Any] = parameters_of(arguments)
+def _shown(parameters: Mapping[str, Any]) -> list[str]:
     required = set(parameters["required"])
     return [name if name in required else f"{name} (optional)" for name in parameters["properties"]]

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from qwen_code.tools.base import Image, Reach, Result
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import Image, OwnTool, Result
 from qwen_code.tools.edit import replace
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.seen import Seen
@@ -30,9 +31,6 @@ _IMAGES = {
     ".webp": "image/webp",
 }
 
-Path_ = Annotated[str, msgspec.Meta(description="Relative to the project, or absolute.")]
-
-
 Keep = Callable[[Place, bytes], None]
 """Told of every change before it is made: a place, and what it is about to hold."""
 
@@ -42,17 +40,15 @@ def _keep_nothing(place: Place, data: bytes) -> None:
 
 
 class ReadArguments(msgspec.Struct):
-    path: Path_
-    offset: Annotated[int, msgspec.Meta(ge=1, description="First line.")] = 1
-    limit: Annotated[int, msgspec.Meta(ge=1, description="Most lines.")] = _MOST_LINES
+    path: str
+    offset: Annotated[int, msgspec.Meta(ge=1)] = 1
+    limit: Annotated[int, msgspec.Meta(ge=1)] = _MOST_LINES
 
 
-class ReadFile:
+class ReadFile(OwnTool[ReadArguments]):
     """A text file or a part of it, a notebook as text, a picture."""
 
-    name = "read_file"
-    description = "Read a file. Long ones come in parts: go on with offset."
-    reach = Reach.READ
+    definition = catalogue.READ_FILE
     arguments = ReadArguments
 
     def __init__(self, workspace: Workspace, seen: Seen) -> None:
@@ -62,6 +58,9 @@ class ReadFile:
     def title(self, arguments: ReadArguments) -> str:
         part = f" from line {arguments.offset}" if arguments.offset > 1 else ""
         return f"{arguments.path}{part}"
+
+    def subject(self, arguments: ReadArguments) -> str:
+        return self._workspace.name(arguments.path)
 
     def run(self, arguments: ReadArguments, show: Callable[[str], None]) -> Result:
         place = self._workspace.locate(arguments.path)
@@ -125,16 +124,14 @@ def _joined(source: Any) -> str:
 
 
 class WriteArguments(msgspec.Struct):
-    path: Path_
+    path: str
     content: str
 
 
-class WriteFile:
+class WriteFile(OwnTool[WriteArguments]):
     """A whole new file, or a whole new content."""
 
-    name = "write_file"
-    description = "Write a whole file. To change a part of one, use edit."
-    reach = Reach.EDIT
+    definition = catalogue.WRITE_FILE
     arguments = WriteArguments
 
     def __init__(self, workspace: Workspace, seen: Seen, keep: Keep = _keep_nothing) -> None:
@@ -144,6 +141,14 @@ class WriteFile:
 
     def title(self, arguments: WriteArguments) -> str:
         return arguments.path
+
+    def subject(self, arguments: WriteArguments) -> str:
+        return self._workspace.name(arguments.path)
+
+    def preview(self, arguments: WriteArguments) -> str:
+        place = self._workspace.locate(arguments.path)
+        before = _content(self._workspace, place) or b""
+        return _difference(before, arguments.content.encode(), place.shown)
 
     def run(self, arguments: WriteArguments, show: Callable[[str], None]) -> Result:
         place = self._workspace.locate(arguments.path)
@@ -159,6 +164,16 @@ class WriteFile:
         lines = arguments.content.count("\n") + (not arguments.content.endswith("\n"))
         verb = "Made" if before is None else "Replaced"
         return Result(f"{verb} {place.shown} ({lines} lines).", f"{lines} lines")
+
+
+def _difference(before: bytes, after: bytes, name: str) -> str:
+    """What would change, as a unified diff."""
+    from difflib import unified_diff  # only where somebody is asked
+
+    if is_binary(before):
+        return ""
+    old, new = (sniff(data).decode(data).splitlines() for data in (before, after))
+    return "\n".join(unified_diff(old, new, f"{name} (now)", name, lineterm=""))
 
 
 def _content(workspace: Workspace, place: Place) -> bytes | None:
@@ -177,18 +192,16 @@ def _encoded(content: str, encoding: Encoding) -> bytes:
 
 
 class EditArguments(msgspec.Struct):
-    path: Path_
-    old_string: Annotated[str, msgspec.Meta(description="Exactly as it is, in one place only.")]
+    path: str
+    old_string: str
     new_string: str
     replace_all: bool = False
 
 
-class Edit:
+class Edit(OwnTool[EditArguments]):
     """One piece of a file replaced by another."""
 
-    name = "edit"
-    description = "Replace old_string by new_string in a file."
-    reach = Reach.EDIT
+    definition = catalogue.EDIT
     arguments = EditArguments
 
     def __init__(self, workspace: Workspace, seen: Seen, keep: Keep = _keep_nothing) -> None:
@@ -198,6 +211,17 @@ class Edit:
 
     def title(self, arguments: EditArguments) -> str:
         return arguments.path
+
+    def subject(self, arguments: EditArguments) -> str:
+        return self._workspace.name(arguments.path)
+
+    def preview(self, arguments: EditArguments) -> str:
+        place = self._workspace.locate(arguments.path)
+        before = self._workspace.read(place, _MOST_BYTES)
+        edited = replace(
+            before, arguments.old_string, arguments.new_string, replace_all=arguments.replace_all
+        )
+        return _difference(before, edited.data, place.shown)
 
     def run(self, arguments: EditArguments, show: Callable[[str], None]) -> Result:
         place = self._workspace.locate(arguments.path)
@@ -214,15 +238,13 @@ class Edit:
 
 
 class ListArguments(msgspec.Struct):
-    path: Path_ = "."
+    path: str = "."
 
 
-class ListDirectory:
+class ListDirectory(OwnTool[ListArguments]):
     """The names in a directory."""
 
-    name = "list_directory"
-    description = "List a directory; directories end in /."
-    reach = Reach.READ
+    definition = catalogue.LIST_DIRECTORY
     arguments = ListArguments
 
     def __init__(self, workspace: Workspace) -> None:
@@ -230,6 +252,9 @@ class ListDirectory:
 
     def title(self, arguments: ListArguments) -> str:
         return arguments.path
+
+    def subject(self, arguments: ListArguments) -> str:
+        return self._workspace.name(arguments.path)
 
     def run(self, arguments: ListArguments, show: Callable[[str], None]) -> Result:
         place = self._workspace.locate(arguments.path)

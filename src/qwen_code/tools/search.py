@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from qwen_code.tools.base import Reach, Result
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Place, Workspace
 
@@ -24,7 +22,6 @@ _MOST_PATHS = 200
 _MOST_MATCHES = 200
 _MOST_LINE_LENGTH = 300
 _TIMEOUT_S = 30.0
-_OWN_IGNORE_FILE = ".qwenignore"
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
 
@@ -34,6 +31,9 @@ def find_ripgrep() -> str:
     Raises:
         ToolFailed: it is nowhere.
     """
+    import shutil
+    import sysconfig
+
     scripts = Path(sysconfig.get_path("scripts"))
     for candidate in (scripts / "rg", scripts / "rg.exe", Path(sys.executable).parent / "rg"):
         if candidate.is_file():
@@ -44,16 +44,14 @@ def find_ripgrep() -> str:
 
 
 class GlobArguments(msgspec.Struct):
-    pattern: Annotated[str, msgspec.Meta(description="As in .gitignore: **/*.py, src/*.ts")]
+    pattern: str
     path: str = "."
 
 
-class Glob:
+class Glob(OwnTool[GlobArguments]):
     """Files by name."""
 
-    name = "glob"
-    description = "Find files by name, newest first."
-    reach = Reach.READ
+    definition = catalogue.GLOB
     arguments = GlobArguments
 
     def __init__(self, workspace: Workspace, environ: Mapping[str, str]) -> None:
@@ -63,14 +61,17 @@ class Glob:
     def title(self, arguments: GlobArguments) -> str:
         return arguments.pattern
 
+    def subject(self, arguments: GlobArguments) -> str:
+        return self._workspace.name(arguments.path)
+
     def run(self, arguments: GlobArguments, show: Callable[[str], None]) -> Result:
         place = self._workspace.locate(arguments.path)
-        command = ["--files", "--null", *_selection(arguments.pattern), *_ignores(place)]
-        output = _ripgrep(place, command, self._environ)
+        command = ["--files", "--null", *_selection(arguments.pattern)]
+        output = _ripgrep(self._workspace, place, command, self._environ)
         names = [name.removeprefix("./") for name in output.split("\0") if name]
-        names = list(_matching(arguments.pattern, names))
-        names.sort(key=lambda name: (-_changed(place.path / name), name))
-        shown = [_joined(place, name) for name in names[:_MOST_PATHS]]
+        names = _matching(arguments.pattern, names, place)
+        names.sort(key=lambda name: (-_changed(place.root / name), name))
+        shown = names[:_MOST_PATHS]
         text = "\n".join(shown) or "no file matches"
         if len(names) > len(shown):
             text += f"\n[{len(names) - len(shown)} more: narrow it down]"
@@ -78,19 +79,17 @@ class Glob:
 
 
 class GrepArguments(msgspec.Struct):
-    pattern: Annotated[str, msgspec.Meta(description="A regular expression (Rust's).")]
+    pattern: str
     path: str = "."
-    glob: Annotated[str | None, msgspec.Meta(description="Only in these files.")] = None
+    glob: str = ""
     ignore_case: bool = False
-    context: Annotated[int, msgspec.Meta(ge=0, le=20, description="Lines around.")] = 0
+    context: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
 
 
-class Grep:
+class Grep(OwnTool[GrepArguments]):
     """Lines by content."""
 
-    name = "grep"
-    description = "Find lines by content."
-    reach = Reach.READ
+    definition = catalogue.GREP
     arguments = GrepArguments
 
     def __init__(self, workspace: Workspace, environ: Mapping[str, str]) -> None:
@@ -100,6 +99,9 @@ class Grep:
     def title(self, arguments: GrepArguments) -> str:
         where = "" if arguments.path == "." else f" in {arguments.path}"
         return f"{arguments.pattern}{where}"
+
+    def subject(self, arguments: GrepArguments) -> str:
+        return self._workspace.name(arguments.path)
 
     def run(self, arguments: GrepArguments, show: Callable[[str], None]) -> Result:
         place = self._workspace.locate(arguments.path)
@@ -113,7 +115,7 @@ class Grep:
             *(_selection(arguments.glob) if arguments.glob else []),
             f"--regexp={arguments.pattern}",
         ]
-        output = _ripgrep(place, [*command, *_ignores(place)], self._environ)
+        output = _ripgrep(self._workspace, place, command, self._environ)
         lines = _lines(place, output, arguments.glob)
         shown = lines[:_MOST_MATCHES]
         text = "\n".join(shown) or "nothing matches"
@@ -122,16 +124,23 @@ class Grep:
         return Result(text, f"{len(lines)} lines")
 
 
-def _ripgrep(place: Place, arguments: list[str], environ: Mapping[str, str]) -> str:
-    """What ripgrep prints. It follows no links, so it stays where it was sent."""
-    is_file = place.path.is_file()
-    directory = place.path.parent if is_file else place.path
-    target = f"./{place.path.name}" if is_file else "./"
-    command = [find_ripgrep(), "--no-config", "--hidden", "--glob=!.git", *arguments, "--", target]
+def _ripgrep(
+    workspace: Workspace, place: Place, arguments: list[str], environ: Mapping[str, str]
+) -> str:
+    """What ripgrep prints: run in the root, so that names and ignore files are relative to it.
+
+    It follows no links, so it stays where it was sent.
+    """
+    import subprocess  # costs a start that searches nothing too much
+
+    options = ["--no-config", "--hidden", "--glob=!.git", "--glob=!.qwen/.env"]
+    options += _closed(workspace, place.root)
+    target = "/".join((".", *place.names))
+    command = [find_ripgrep(), *options, *arguments, "--", target]
     try:
         done = subprocess.run(
             command,
-            cwd=directory,
+            cwd=place.root,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -147,14 +156,17 @@ def _ripgrep(place: Place, arguments: list[str], environ: Mapping[str, str]) -> 
     return done.stdout.decode("utf-8", "replace")
 
 
-def _ignores(place: Place) -> Iterator[str]:
-    """The user's own list of what is not for the model, from the root down."""
-    for root in (
-        place.root,
-        *(place.root.joinpath(*place.names[: n + 1]) for n in range(len(place.names))),
-    ):
-        if (root / _OWN_IGNORE_FILE).is_file():
-            yield f"--ignore-file={root / _OWN_IGNORE_FILE}"
+def _closed(workspace: Workspace, root: Path) -> Iterator[str]:
+    """Options that leave out what is not for the model."""
+    if ignored := workspace.ignore_file(root):
+        yield f"--ignore-file={ignored}"
+    for private in workspace.private:
+        if private.is_relative_to(root):
+            yield f"--glob=!/{_escaped(private.relative_to(root).as_posix())}"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\*?\[\]{}!])", r"\\\1", text)
 
 
 def _selection(pattern: str) -> list[str]:
@@ -165,14 +177,17 @@ def _selection(pattern: str) -> list[str]:
     return [f"--type-add=wanted:{pattern}", "--type=wanted"]
 
 
-def _matching(pattern: str, names: Iterable[str]) -> Iterator[str]:
+def _matching(pattern: str, names: Iterable[str], place: Place) -> list[str]:
+    """The names that ``pattern`` means, seen from ``place``."""
     from pathspec import GitIgnoreSpec  # only searching needs it
 
+    directory = place.names[:-1] if place.path.is_file() else place.names
+    base = "".join(f"{name}/" for name in directory)
     try:
         spec = GitIgnoreSpec.from_lines(_without_braces(pattern.lstrip("!")))
     except ValueError as error:
         raise ToolFailed(f"{pattern} is no pattern of file names: {error}") from error
-    return (name for name in names if spec.match_file(name))
+    return [name for name in names if spec.match_file(name.removeprefix(base))]
 
 
 def _without_braces(pattern: str) -> list[str]:
@@ -185,16 +200,15 @@ def _without_braces(pattern: str) -> list[str]:
     return [one for each in expanded for one in _without_braces(each)]
 
 
-def _lines(place: Place, output: str, pattern: str | None) -> list[str]:
+def _lines(place: Place, output: str, pattern: str) -> list[str]:
     """``path:number:text`` (``-`` for lines around a match), of the files that are wanted."""
-    split = [line.partition("\0") for line in output.splitlines()]
-    names = {name for name, _, _ in split}
+    split = [line.removeprefix("./").partition("\0") for line in output.splitlines()]
+    names = {name for name, separator, _ in split if separator}
     if pattern:
-        bare = {name.removeprefix("./"): name for name in names}
-        names = {bare[name] for name in _matching(pattern, bare)}
+        names = set(_matching(pattern, names, place))
     return [
-        line if not separator else _joined(place, name.removeprefix("./")) + _marked(rest)
-        for line, (name, separator, rest) in ((n + s + r, (n, s, r)) for n, s, r in split)
+        name + _marked(rest) if separator else name
+        for name, separator, rest in split
         if not separator or name in names
     ]
 
@@ -203,11 +217,6 @@ def _marked(rest: str) -> str:
     """ripgrep puts a NUL where the mark between path and number was; it stands after that too."""
     digits = len(rest) - len(rest.lstrip("0123456789"))
     return f"{rest[digits : digits + 1]}{rest}"
-
-
-def _joined(place: Place, name: str) -> str:
-    base = place.names[:-1] if place.path.is_file() else place.names
-    return "/".join((*base, name))
 
 
 def _changed(path: Path) -> float:

@@ -7,14 +7,15 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from qwen_code.base.files import make_private_dir
-from qwen_code.tools.base import Reach, Result
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Workspace
 
@@ -28,29 +29,37 @@ _POLL_S = 0.1
 
 
 class ShellArguments(msgspec.Struct):
-    command: Annotated[str, msgspec.Meta(description="For bash.")]
-    directory: Annotated[str, msgspec.Meta(description="Where to run it.")] = "."
+    command: str
+    directory: str = "."
     timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_TIMEOUT_S)] = _TIMEOUT_S
-    background: Annotated[bool, msgspec.Meta(description="Leave it running, as a server.")] = False
+    background: bool = False
 
 
-class RunShellCommand:
+class RunShellCommand(OwnTool[ShellArguments]):
     """A command and what it prints. Its environment has no credential of ours."""
 
-    name = "run_shell_command"
-    description = "Run a command. Nobody can answer its questions."
-    reach = Reach.RUN
+    definition = catalogue.RUN_SHELL_COMMAND
     arguments = ShellArguments
 
-    def __init__(self, workspace: Workspace, environ: Mapping[str, str], output_dir: Path) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        environ: Mapping[str, str],
+        output_dir: Path,
+        sandbox: Callable[[Sequence[str], Path], list[str]] | None = None,
+    ) -> None:
         self._workspace = workspace
         self._environ = {**environ, "GIT_PAGER": "cat", "PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
         self._output_dir = output_dir
+        self._sandbox = sandbox
         self._background: list[subprocess.Popen[bytes]] = []
 
     def title(self, arguments: ShellArguments) -> str:
         where = "" if arguments.directory == "." else f" (in {arguments.directory})"
         return f"{arguments.command}{where}"
+
+    def subject(self, arguments: ShellArguments) -> str:
+        return arguments.command
 
     def run(self, arguments: ShellArguments, show: Callable[[str], None]) -> Result:
         directory = self._workspace.locate(arguments.directory).path
@@ -88,9 +97,10 @@ class RunShellCommand:
         return Result(text, f"process {process.pid}")
 
     def _start(self, command: str, directory: Path, output: int) -> subprocess.Popen[bytes]:
+        argv = ["bash", "-c", command]
         try:
             return subprocess.Popen(
-                ["bash", "-c", command],
+                self._sandbox(argv, directory) if self._sandbox else argv,
                 cwd=directory,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,

@@ -24,6 +24,10 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
+_IGNORE_FILE = ".qwenignore"
+_CREDENTIALS = (".qwen", ".env")
+"""A project's own place for keys; a plain ``.env`` is the project's, and may be read."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """A path inside the workspace: a root, and the names below it. It need not exist."""
@@ -43,10 +47,17 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Workspace:
-    """The folder that was started in, and those that the user added to it."""
+    """The folder that was started in, and those that the user added to it.
 
-    def __init__(self, cwd: Path, more: Sequence[Path] = ()) -> None:
+    ``private`` are directories that stay closed even inside of it: where credentials are kept, the
+    workspace may be the home directory. What a root's ``.qwenignore`` names is closed too.
+    """
+
+    def __init__(
+        self, cwd: Path, more: Sequence[Path] = (), *, private: Sequence[Path] = ()
+    ) -> None:
         self.roots = tuple(Path(os.path.realpath(root)) for root in (cwd, *more))
+        self.private = tuple(Path(os.path.realpath(directory)) for directory in private)
 
     def locate(self, text: str) -> Place:
         """Where ``text`` leads: a path relative to the first root, or an absolute one.
@@ -62,11 +73,50 @@ class Workspace:
             raise ToolFailed(f"{text}: {error.strerror}") from error
         for root in self.roots:
             if real == root or root in real.parents:
-                return Place(root, real.relative_to(root).parts)
+                place = Place(root, real.relative_to(root).parts)
+                self._check_open(place)
+                return place
         raise ToolFailed(
             f"{text} is outside of the workspace ({', '.join(map(str, self.roots))}). "
             "Only the user can add folders to it (--include-directories)."
         )
+
+    def name(self, text: str) -> str:
+        """What rules call the place where ``text`` leads; as it is where it leads nowhere."""
+        try:
+            return self.locate(text).shown
+        except ToolFailed:
+            return text
+
+    def is_private(self, path: Path) -> bool:
+        """Whether ``path`` is one of the private directories or in one, under whatever name."""
+        try:
+            return self._is_closed(Path(os.path.realpath(path)))
+        except OSError:
+            return False
+
+    def _is_closed(self, real: Path) -> bool:
+        closed = {found for directory in self.private if (found := _identity(directory))}
+        return any(
+            folder in self.private or _identity(folder) in closed
+            for folder in (real, *real.parents)
+        )
+
+    def ignore_file(self, root: Path) -> Path | None:
+        """The user's list of what is not for the model, where there is one."""
+        path = root / _IGNORE_FILE
+        return path if path.is_file() else None
+
+    def _check_open(self, place: Place) -> None:
+        if self._is_closed(place.path) or place.names[-2:] == _CREDENTIALS:
+            raise ToolFailed(f"{place.shown} is where qwen keeps credentials: it stays closed")
+        if place.names and (ignored := self.ignore_file(place.root)):
+            from pathspec import GitIgnoreSpec  # only projects with such a file need it
+
+            lines = ignored.read_text("utf-8", "replace").splitlines()
+            shown = f"{place.shown}/" if place.path.is_dir() else place.shown
+            if GitIgnoreSpec.from_lines(lines).match_file(shown):
+                raise ToolFailed(f"{place.shown} is closed by {_IGNORE_FILE}")
 
     def read(self, place: Place, limit_bytes: int) -> bytes:
         """The content of a regular file.
@@ -125,6 +175,15 @@ class Workspace:
                 with suppress(OSError):
                     os.unlink(temporary, dir_fd=directory)
                 raise
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What the file system knows a directory by, however its name is spelt."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _mode_of(name: str, directory: int) -> int | None:

@@ -56,14 +56,14 @@ def status(common: Common, as_json: bool, check: bool) -> int:
 
 
 def _ask(common: Common, resolution: Resolution) -> tuple[str | None, QwenError | None]:
-    from qwen_code import wiring
     from qwen_code.base import blocking
+    from qwen_code.wiring.link import open_link
 
     if resolution.connection is None:
         return None, None
     try:
-        with wiring.open_session(common.gather(), resolution.connection) as session:
-            models = blocking.run(session.client.models())
+        with open_link(common.gather(), resolution.connection) as link:
+            models = blocking.run(link.client.models())
     except QwenError as error:
         return None, error
     return f"accepts it, and offers {len(models)} model{'' if len(models) == 1 else 's'}", None
@@ -92,11 +92,11 @@ def _token(gathered: Gathered, connection: Connection | None) -> Token | None:
 
 
 def _quota(gathered: Gathered, connection: Connection | None) -> Snapshot | None:
-    from qwen_code import wiring
+    from qwen_code.wiring.link import open_ledger
 
     if connection is None or connection.method is not Method.QWEN_OAUTH:
         return None
-    ledger = wiring.open_ledger(gathered, connection)
+    ledger = open_ledger(gathered, connection)
     return ledger.snapshot() if ledger else None
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from qwen_code import wiring
 from qwen_code.auth.bearer import StaticKey
 from qwen_code.auth.sources import Gathered, gather
 from qwen_code.auth.types import Connection, Method
@@ -16,6 +15,7 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.quota import Go, Wait
+from qwen_code.wiring.link import open_ledger
 
 
 def connection(method: Method, profile: str | None = None) -> Connection:
@@ -44,9 +44,9 @@ def gathered(cwd: Path, environ: Mapping[str, str] = os.environ) -> Gathered:
 
 def test_only_a_sign_in_is_counted(tmp_path: Path) -> None:
     found = gathered(tmp_path)
-    assert wiring.open_ledger(found, connection(Method.OPENAI)) is None
-    assert wiring.open_ledger(found, connection(Method.LOCAL)) is None
-    ledger = wiring.open_ledger(found, connection(Method.QWEN_OAUTH))
+    assert open_ledger(found, connection(Method.OPENAI)) is None
+    assert open_ledger(found, connection(Method.LOCAL)) is None
+    ledger = open_ledger(found, connection(Method.QWEN_OAUTH))
     assert ledger
     snapshot = ledger.snapshot()
     assert snapshot
@@ -62,8 +62,8 @@ def test_the_users_settings_change_the_limits_and_a_projects_do_not(
     project.parent.mkdir(parents=True)
     project.write_text('{"quota": {"perMinute": 9, "perDay": 9}}')
     found = gathered(tmp_path / "project")
-    ledger = wiring.open_ledger(found, connection(Method.QWEN_OAUTH))
-    other = wiring.open_ledger(found, connection(Method.QWEN_OAUTH, "second"))
+    ledger = open_ledger(found, connection(Method.QWEN_OAUTH))
+    other = open_ledger(found, connection(Method.QWEN_OAUTH, "second"))
     assert ledger
     assert other
     assert isinstance(ledger.reserve("m"), Go)
@@ -78,4 +78,4 @@ def test_the_users_settings_change_the_limits_and_a_projects_do_not(
 def test_a_limit_that_is_none_is_named(tmp_path: Path, settings: Path, number: str) -> None:
     settings.write_text(f'{{\n"quota": {{"perDay": {number}}}}}')
     with pytest.raises(ConfigError, match=r"quota\.perDay in .*settings\.json:2"):
-        wiring.open_ledger(gathered(tmp_path), connection(Method.QWEN_OAUTH))
+        open_ledger(gathered(tmp_path), connection(Method.QWEN_OAUTH))

@@ -1,4 +1,4 @@
-"""Builds everything that one run needs: the only module where auth, models and local meet."""
+"""An open way to a model: a client for a connection, with the embedded model where it is that."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from qwen_code.models.client import ModelClient
 from qwen_code.models.openai_wire import Endpoint
 from qwen_code.models.quota import Ledger, Limits, account_key
 
-__all__ = ["Session", "announce", "name_model", "open_ledger", "open_session"]
+__all__ = ["Link", "announce", "name_model", "open_ledger", "open_link"]
 
 _MOST_LISTED_MODELS = 20
 
 
-class Session:
-    """An open connection to a model. Close it, or use it as a context manager."""
+class Link:
+    """A connection and its client. Close it, or use it as a context manager."""
 
     def __init__(
         self, connection: Connection, client: ModelClient, stop: Callable[[], None] | None = None
@@ -40,7 +40,7 @@ class Session:
         self._stop = stop
 
     def close(self) -> None:
-        """Stop what was started for this session. May be called again."""
+        """Stop what was started for this link. May be called again."""
         if self._stop is not None:
             stop, self._stop = self._stop, None
             stop()
@@ -57,7 +57,7 @@ class Session:
         self.close()
 
 
-def open_session(gathered: Gathered, connection: Connection) -> Session:
+def open_link(gathered: Gathered, connection: Connection) -> Link:
     """A client for ``connection``; the embedded model is started where it is the method.
 
     Raises:
@@ -67,7 +67,7 @@ def open_session(gathered: Gathered, connection: Connection) -> Session:
     if connection.method is Method.LOCAL:
         connection, stop = _start_local(gathered, connection)
     debug("connection", method=connection.method, base_url=connection.base_url)
-    return Session(connection, _client(gathered, connection), stop)
+    return Link(connection, _client(gathered, connection), stop)
 
 
 def open_ledger(gathered: Gathered, connection: Connection) -> Ledger | None:
@@ -92,15 +92,15 @@ def open_ledger(gathered: Gathered, connection: Connection) -> Ledger | None:
     return SqliteLedger(gathered.paths.quota_file, account, limits, BlockingClock())
 
 
-async def name_model(session: Session) -> None:
+async def name_model(link: Link) -> None:
     """Make sure that a model is named: the endpoint's only one where nothing else says.
 
     Raises:
         ConfigError: there are several; the hint lists them.
     """
-    if session.connection.model is not None:
+    if link.connection.model is not None:
         return
-    names = await session.client.models()
+    names = await link.client.models()
     if len(names) != 1:
         listed = ", ".join(names[:_MOST_LISTED_MODELS]) or "none"
         more = (
@@ -109,14 +109,12 @@ async def name_model(session: Session) -> None:
             else ""
         )
         raise ConfigError(
-            f"no model is named, and {session.connection.base_url} offers {len(names)}",
+            f"no model is named, and {link.connection.base_url} offers {len(names)}",
             hint=f"Name one with -m, or as LLAMA_API_MODEL. There are: {listed}{more}",
         )
     source = Source(SourceKind.IMPLIED, "the endpoint's only model")
-    session.connection = msgspec.structs.replace(
-        session.connection, model=names[0], model_source=source
-    )
-    session.client.endpoint = msgspec.structs.replace(session.client.endpoint, model=names[0])
+    link.connection = msgspec.structs.replace(link.connection, model=names[0], model_source=source)
+    link.client.endpoint = msgspec.structs.replace(link.client.endpoint, model=names[0])
 
 
 def announce(

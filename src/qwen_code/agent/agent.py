@@ -1,0 +1,200 @@
+"""A conversation with a model that can act: it outlives the client that answers it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from qwen_code.agent.compaction import Compactor
+from qwen_code.agent.events import AgentEvent
+from qwen_code.agent.progress import Progress
+from qwen_code.agent.session import Session
+from qwen_code.agent.toolbox import Toolbox
+from qwen_code.agent.turn import Model, Policy, Turn
+from qwen_code.base.errors import QwenError
+from qwen_code.models.errors import ContextLengthExceeded
+from qwen_code.models.events import Event, Notice, Usage
+
+__all__ = ["Agent"]
+
+
+class Agent:
+    """Answers prompts, one after the other, with all that came before.
+
+    ``system`` gives the instructions that go before the conversation in every request; ``toolbox``
+    and ``policy`` say what can be done and what may. What happens is in ``session`` as soon as it
+    has happened. ``begin_turn`` is told each prompt before anything is done about it.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        toolbox: Toolbox,
+        policy: Policy,
+        *,
+        system: Callable[[], str],
+        compactor: Compactor,
+        begin_turn: Callable[[str], None] = lambda _: None,
+        most_rounds: int | None = None,
+        is_done: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.session = session
+        self.toolbox = toolbox
+        self.policy = policy
+        self.compactor = compactor
+        self.progress = Progress(session.before)
+        self.sees = False
+        self.api_duration_ms = 0
+        self._model: Model | None = None
+        self._system = system
+        self._begin_turn = begin_turn
+        self._most_rounds = most_rounds
+        self._is_done = is_done
+        self._noted = len(session.messages)
+        self._is_kept = True
+        self._untold = ""
+
+    async def ask(self, prompt: str, model: Model) -> AsyncGenerator[list[AgentEvent], None]:
+        """Send ``prompt``, and do what the model asks for until it is done.
+
+        However it ends, the conversation stays one that the API accepts; a prompt without any
+        answer is taken back.
+
+        Raises:
+            QwenError: the model cannot be asked.
+            TurnLimitReached: it was not done after the most rounds.
+        """
+        messages = self.session.messages
+        start = len(messages)
+        messages.append({"role": "user", "content": prompt})
+        self.api_duration_ms = 0
+        self._model = _Timed(model, self)
+        self._begin_turn(prompt)
+        try:
+            async with aclosing(self._answer(self._model)) as events:
+                async for batch in events:
+                    self._keep()
+                    if self._untold:
+                        yield [Notice(self._untold)]
+                        self._untold = ""
+                    yield batch
+        finally:
+            if len(messages) == start + 1:
+                messages.pop()
+            self._keep()
+
+    async def compress(self, model: Model) -> AsyncGenerator[list[AgentEvent], None]:
+        """Make the conversation shorter now.
+
+        Raises:
+            QwenError: it cannot be saved.
+        """
+        async with aclosing(
+            self.compactor.compact(self.session.messages, self.progress, model)
+        ) as events:
+            async for batch in events:
+                yield batch
+        self._noted = len(self.session.messages)
+        self._keep(shortened=True)
+
+    @property
+    def model(self) -> Model:
+        """Who answers the prompt that is being answered."""
+        assert self._model is not None
+        return self._model
+
+    @property
+    def size_tokens(self) -> int:
+        """About how much of the model's window the conversation takes."""
+        return self.compactor.size(self.session.messages)
+
+    # -- one turn ---------------------------------------------------------------------------------
+
+    async def _answer(self, model: Model) -> AsyncGenerator[list[AgentEvent], None]:
+        text = self._system()
+        system = [{"role": "system", "content": text}] if text else []
+
+        async def prepare(messages: list[dict[str, Any]]) -> AsyncGenerator[list[AgentEvent], None]:
+            self._keep()
+            if self.compactor.is_full(messages):
+                async with aclosing(self.compress(model)) as events:
+                    async for batch in events:
+                        yield batch
+
+        turn = Turn(
+            model,
+            self.toolbox,
+            self.policy,
+            most_rounds=self._most_rounds,
+            prepare=prepare,
+            is_done=self._is_done,
+            sees=self.sees,
+        )
+        try:
+            async with aclosing(self._noting(turn, system)) as events:
+                async for batch in events:
+                    yield batch
+        except ContextLengthExceeded:
+            if len(self.session.messages) < 2:
+                raise
+            # The window is smaller than we thought: once more, with less.
+            self.compactor.window_tokens = max(4000, int(self.size_tokens * 0.8))
+            async with aclosing(self.compress(model)) as events:
+                async for batch in events:
+                    yield batch
+            async with aclosing(self._noting(turn, system)) as events:
+                async for batch in events:
+                    yield batch
+
+    async def _noting(
+        self, turn: Turn, system: list[dict[str, Any]]
+    ) -> AsyncGenerator[list[AgentEvent], None]:
+        messages = self.session.messages
+        async with aclosing(turn.run(messages, system)) as events:
+            async for batch in events:
+                for event in batch:
+                    if isinstance(event, Usage):
+                        # What is being answered is not among the messages yet.
+                        self.compactor.note(event, len(messages) + 1)
+                yield batch
+
+    def _keep(self, *, shortened: bool = False) -> None:
+        """Save what is new. Where that fails, the work goes on, and the user is told once."""
+        messages = self.session.messages
+        for message in messages[self._noted :]:
+            self.progress.note(message)
+        self._noted = len(messages)
+        if not self._is_kept:
+            return
+        try:
+            if shortened:
+                self.session.save_shortened()
+            else:
+                self.session.save()
+        except (OSError, QwenError) as error:
+            self._is_kept = False
+            reason = error.message if isinstance(error, QwenError) else error.strerror
+            self._untold = f"this conversation is not being kept: {reason}"
+
+
+class _Timed:
+    """A model whose time is measured: what ``api_duration_ms`` counts."""
+
+    def __init__(self, model: Model, agent: Agent) -> None:
+        self._model = model
+        self._agent = agent
+
+    async def complete(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> AsyncGenerator[list[Event], None]:
+        started = time.monotonic()
+        try:
+            async with aclosing(self._model.complete(messages, tools)) as answer:
+                async for events in answer:
+                    yield events
+        finally:
+            self._agent.api_duration_ms += round((time.monotonic() - started) * 1000)

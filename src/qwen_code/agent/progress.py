@@ -1,0 +1,66 @@
+"""What a conversation must not lose when it is made shorter, read from its messages alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = ["Progress", "Todo", "words_of"]
+
+_CHANGES = ("edit", "write_file")
+_READS = ("read_file",)
+
+
+class Todo(msgspec.Struct, frozen=True):
+    """One step of the list that the model keeps."""
+
+    content: str
+    status: Literal["pending", "in_progress", "completed"]
+
+
+class _Path(msgspec.Struct):
+    path: str
+
+
+class _Todos(msgspec.Struct):
+    todos: list[Todo]
+
+
+class Progress:
+    """What the user said, which files were read and changed, and the list of steps."""
+
+    def __init__(self, messages: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.words: list[str] = []
+        self.files: dict[str, Literal["read", "changed"]] = {}
+        self.todos: list[Todo] = []
+        for message in messages:
+            self.note(message)
+
+    def note(self, message: Mapping[str, Any]) -> None:
+        """Take a message into account."""
+        if message.get("role") == "user" and isinstance(message.get("content"), str):
+            self.words.append(message["content"])
+        for call in message.get("tool_calls") or ():
+            function = call.get("function", {})
+            self._note_call(str(function.get("name")), str(function.get("arguments")))
+
+    def _note_call(self, name: str, arguments: str) -> None:
+        try:
+            if name == "todo_write":
+                self.todos = msgspec.json.decode(arguments, type=_Todos).todos
+            elif name in _CHANGES:
+                self.files[msgspec.json.decode(arguments, type=_Path).path] = "changed"
+            elif name in _READS:
+                self.files.setdefault(msgspec.json.decode(arguments, type=_Path).path, "read")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass  # what the model wrote was no call
+
+
+def words_of(message: Mapping[str, Any]) -> str:
+    """The text of a message, in whichever form it has it."""
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
+    return content if isinstance(content, str) else ""

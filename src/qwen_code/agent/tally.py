@@ -1,0 +1,69 @@
+"""What a prompt's answer came to, gathered from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinished, TurnEnded
+from qwen_code.models.events import RefusalDelta, TextDelta, Usage
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """``text`` is the last answer alone; ``usage`` is of all requests together, helpers' too.
+
+    ``denied`` are the calls that were not allowed.
+    """
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.rounds = 0
+        self.ended: Literal["done", "cut", "loop"] | None = None
+        self.denied: list[ToolAsked] = []
+        self._pieces: list[str] = []
+        self._asked: dict[str, ToolAsked] = {}
+        self._has_new_round = False
+
+    def take(self, events: Sequence[AgentEvent]) -> None:
+        """Count what has happened."""
+        for event in events:
+            kind = type(event)
+            if kind is TextDelta or kind is RefusalDelta:
+                if self._has_new_round:
+                    self._pieces.clear()
+                    self._has_new_round = False
+                self._pieces.append(event.text)  # type: ignore[union-attr]
+            elif isinstance(event, Usage):
+                self._add(event)
+            elif isinstance(event, HelperEvent):
+                if isinstance(event.event, Usage):
+                    self._add(event.event)
+            elif isinstance(event, ToolAsked):
+                self._asked[event.call_id] = event
+                self._has_new_round = True
+            elif isinstance(event, ToolFinished):
+                asked = self._asked.pop(event.call_id, None)
+                if event.is_denied and asked:
+                    self.denied.append(asked)
+            elif isinstance(event, TurnEnded):
+                self.rounds, self.ended = event.rounds, event.reason
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        return "".join(self._pieces)
+
+    def _add(self, usage: Usage) -> None:
+        before = self.usage
+        if before is None:
+            self.usage = usage
+            return
+        self.usage = Usage(
+            before.prompt_tokens + usage.prompt_tokens,
+            before.completion_tokens + usage.completion_tokens,
+            before.total_tokens + usage.total_tokens,
+            before.cached_tokens + usage.cached_tokens,
+            before.reasoning_tokens + usage.reasoning_tokens,
+        )

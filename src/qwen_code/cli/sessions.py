@@ -1,0 +1,115 @@
+"""``qwen sessions``: the conversations that were held in this project."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from qwen_code.agent.context import project_root
+from qwen_code.agent.session import SessionStore, Summary, as_markdown
+from qwen_code.base.errors import ExitCode, UsageError
+from qwen_code.base.moment import moment_of_day
+from qwen_code.cli.app import LazyGroup
+from qwen_code.cli.options import Common, common_options
+from qwen_code.headless.terminal import safe_text
+from qwen_code.wiring.agent import session_store
+
+__all__ = ["delete", "export", "listing", "search", "sessions"]
+
+_DAY_S = 24 * 3600
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "list": ("qwen_code.cli.sessions:listing", "All of them, the latest first."),
+        "search": ("qwen_code.cli.sessions:search", "Those in which a text occurs."),
+        "export": ("qwen_code.cli.sessions:export", "One of them, as Markdown or JSON."),
+        "delete": ("qwen_code.cli.sessions:delete", "Remove some for good."),
+    },
+    invoke_without_command=True,
+)
+@click.pass_context
+def sessions(context: click.Context) -> int | None:
+    """List, search, export and delete the conversations of this project.
+
+    Go on with one: qwen --continue, or qwen --resume ID
+    """
+    if context.invoked_subcommand is None:
+        return context.invoke(listing)  # type: ignore[no-any-return]
+    return None
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@common_options
+def listing(common: Common, as_json: bool) -> int:
+    """All sessions of this project, the latest first."""
+    return _print(_store(common).summaries(), as_json, "No session was held here yet.")
+
+
+@click.command()
+@click.argument("text")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@common_options
+def search(common: Common, text: str, as_json: bool) -> int:
+    """The sessions in which TEXT occurs, in any case."""
+    found = _store(common).search(text)
+    _print(found, as_json, "There is none.")
+    return ExitCode.OK if found else ExitCode.FAILURE
+
+
+@click.command()
+@click.argument("session_id", metavar="ID")
+@click.option("--format", "kind", type=click.Choice(["markdown", "json"]), default="markdown")
+@common_options
+def export(common: Common, session_id: str, kind: str) -> int:
+    """All that was said in a session, on standard output."""
+    messages = _store(common).messages(session_id)
+    text = as_markdown(messages) if kind == "markdown" else _json(messages)
+    sys.stdout.write(safe_text(text) if sys.stdout.isatty() else text)
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("session_ids", metavar="[ID…]", nargs=-1)
+@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="All of before.")
+@common_options
+def delete(common: Common, session_ids: tuple[str, ...], older_than: int | None) -> int:
+    """Remove sessions for good."""
+    store = _store(common)
+    wanted = list(session_ids)
+    if older_than is not None:
+        before = time.time() - older_than * _DAY_S
+        wanted += [each.id for each in store.summaries() if each.changed_at < before]
+    elif not wanted:
+        raise UsageError("say which", hint="qwen sessions delete ID, or --older-than DAYS")
+    for each in wanted:
+        sys.stdout.write(f"Removed {store.delete(each)}\n")
+    return ExitCode.OK
+
+
+def _store(common: Common) -> SessionStore:
+    paths = common.gather().paths
+    return session_store(paths, project_root(paths.cwd))
+
+
+def _print(found: Sequence[Summary], as_json: bool, otherwise: str) -> int:
+    if as_json:
+        sys.stdout.write(_json([msgspec.structs.asdict(each) for each in found]))
+        return ExitCode.OK
+    for each in found:
+        moment = moment_of_day(each.changed_at)
+        sys.stdout.write(f"{each.id}  {moment}  {safe_text(each.title)}\n")
+    if not found:
+        sys.stdout.write(f"{otherwise}\n")
+    return ExitCode.OK
+
+
+def _json(data: Any) -> str:
+    return f"{msgspec.json.encode(data).decode()}\n"

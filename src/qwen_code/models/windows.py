@@ -1,0 +1,42 @@
+"""How many tokens a model can read at once, by its name, where nobody else says."""
+
+from __future__ import annotations
+
+__all__ = ["sees_pictures", "window_tokens"]
+
+_USUAL_TOKENS = 128_000
+
+_WINDOWS: tuple[tuple[int, str], ...] = (
+    (1_000_000, "qwen3-coder-plus qwen3-coder-flash qwen-coder-plus coder-model"),
+    (32_000, "qwen2.5 qwen-max qwen2-"),
+    (128_000, "qwen-plus qwen-turbo qwen-flash"),
+    (256_000, "qwen3 kimi-k2"),
+    (1_000_000, "gpt-4.1 gemini grok-4-fast"),
+    (400_000, "gpt-5"),
+    (200_000, "claude o1 o3 o4-mini"),
+    (256_000, "grok"),
+    (16_000, "gpt-3.5"),
+)
+"""Parts of names, the first that fits counts; from the providers' own pages. Too small costs a
+summary too early; too large is found out by the server's refusal, after which less is sent."""
+
+_SEE = (
+    "-vl vision gpt-4o gpt-4.1 gpt-5 o3 o4-mini claude gemini omni pixtral llama-4 llama4 qwen3.5"
+)
+
+
+def window_tokens(model: str) -> int:
+    """The window of ``model``; 128,000 where its name tells nothing."""
+    name = model.lower()
+    return next((size for size, parts in _WINDOWS if _has_any(name, parts)), _USUAL_TOKENS)
+
+
+def sees_pictures(model: str) -> bool:
+    """Whether the name of ``model`` is one that understands pictures."""
+    return _has_any(model.lower(), _SEE)
+
+
+def _has_any(name: str, parts: str) -> bool:
+    """Short parts have to begin the name, or what follows its last slash."""
+    last = name.rpartition("/")[2]
+    return any(last.startswith(p) if len(p) < 3 else p in name for p in parts.split())

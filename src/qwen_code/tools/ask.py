@@ -1,0 +1,44 @@
+"""``ask_user``: a question that only the user can answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+import msgspec
+
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["AskUser"]
+
+
+class AskArguments(msgspec.Struct):
+    question: str
+    options: list[str] = []
+
+
+class AskUser(OwnTool[AskArguments]):
+    """``ask`` gets the question and the options, and returns what the user says.
+
+    It is there in interactive sessions alone.
+    """
+
+    definition = catalogue.ASK_USER
+    arguments = AskArguments
+
+    def __init__(self, ask: Callable[[str, Sequence[str]], str | None]) -> None:
+        self._ask = ask
+
+    def title(self, arguments: AskArguments) -> str:
+        return arguments.question
+
+    def run(self, arguments: AskArguments, show: Callable[[str], None]) -> Result:
+        answer = self._ask(arguments.question, arguments.options)
+        if not answer:
+            raise ToolFailed("the user gave no answer; go on with what you think best, and say so")
+        return Result(f"The user answered: {answer}", answer)
+
+    async def delegate(self, arguments: AskArguments) -> AsyncGenerator[Result, None]:
+        """As ``run``, and on the thread that the terminal belongs to."""
+        yield self.run(arguments, lambda _: None)

@@ -1,0 +1,72 @@
+"""``save_memory``: facts for all later sessions, kept in the user's own notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from qwen_code.base.files import process_lock, read_bounded, write_atomic
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["SaveMemory"]
+
+_HEADING = "## Qwen Added Memories"
+"""Where Node Qwen Code keeps them too."""
+
+_MOST_BYTES = 256 << 10
+_LONGEST_FACT = 1000
+_LOCK_TIMEOUT_S = 5.0
+
+
+class MemoryArguments(msgspec.Struct):
+    fact: str
+
+
+class SaveMemory(OwnTool[MemoryArguments]):
+    """One line under a heading of the user's ``QWEN.md``; everything else in it stays."""
+
+    definition = catalogue.SAVE_MEMORY
+    arguments = MemoryArguments
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def title(self, arguments: MemoryArguments) -> str:
+        return arguments.fact
+
+    def run(self, arguments: MemoryArguments, show: Callable[[str], None]) -> Result:
+        fact = " ".join(arguments.fact.split()).lstrip("-* ")
+        if not fact or len(fact) > _LONGEST_FACT:
+            raise ToolFailed(f"a fact has 1 to {_LONGEST_FACT} characters")
+        lock = self._file.with_name(f"{self._file.name}.lock")
+        with process_lock(lock, timeout_s=_LOCK_TIMEOUT_S):
+            before = self._read()
+            if f"- {fact}" in before.splitlines():
+                return Result("That is remembered already.", "known already")
+            write_atomic(self._file, _with_fact(before, fact).encode())
+        return Result(f"Remembered in {self._file}.", "remembered")
+
+    def _read(self) -> str:
+        try:
+            return read_bounded(self._file, _MOST_BYTES).decode()
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise ToolFailed(f"{self._file} cannot be read: {error}") from error
+
+
+def _with_fact(text: str, fact: str) -> str:
+    """``text`` with the fact as the last line of its section."""
+    lines = text.splitlines()
+    if _HEADING not in lines:
+        return "\n".join([*lines, *([""] if lines else []), _HEADING, f"- {fact}", ""])
+    end = lines.index(_HEADING) + 1
+    while end < len(lines) and not lines[end].startswith("#"):
+        end += 1
+    while not lines[end - 1].strip():
+        end -= 1
+    return "\n".join([*lines[:end], f"- {fact}", *lines[end:], ""])

@@ -1,0 +1,93 @@
+"""Commands in a sandbox: no network, and nothing written but in the workspace.
+
+Linux: bubblewrap. macOS: Seatbelt (``sandbox-exec``). The place where credentials are kept is not
+even readable.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from qwen_code.base.errors import ConfigError
+
+__all__ = ["bubblewrap_command", "find_sandbox", "seatbelt_profile"]
+
+Wrap = Callable[[Sequence[str], Path], list[str]]
+"""Given a command and where it runs: the command that runs it inside."""
+
+
+def find_sandbox(
+    roots: Sequence[Path], private: Sequence[Path], platform: str = sys.platform
+) -> Wrap:
+    """The sandbox of this system, for a workspace of ``roots``.
+
+    Raises:
+        ConfigError: there is none, or it does not work here.
+    """
+    if platform == "linux":
+        program = shutil.which("bwrap")
+        if program is None:
+            raise ConfigError(
+                "the sandbox needs bubblewrap (bwrap), which is not installed",
+                hint="Install the package bubblewrap, or leave --sandbox out.",
+            )
+        _check_bubblewrap(program)
+        return lambda command, cwd: bubblewrap_command(program, command, cwd, roots, private)
+    if platform == "darwin":
+        profile = seatbelt_profile(roots, private)
+        return lambda command, _: ["/usr/bin/sandbox-exec", "-p", profile, *command]
+    raise ConfigError(
+        f"there is no sandbox for {platform}", hint="Leave --sandbox out, and tools.sandbox."
+    )
+
+
+def bubblewrap_command(
+    program: str, command: Sequence[str], cwd: Path, roots: Sequence[Path], private: Sequence[Path]
+) -> list[str]:
+    """Everything is readable, the roots and a temporary directory of its own are writable."""
+    options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # noqa: S108 one of its own
+    for root in roots:
+        options += ["--bind", str(root), str(root)]
+    for directory in private:
+        if directory.is_dir():
+            options += ["--tmpfs", str(directory)]
+    for keys in (root / ".qwen" / ".env" for root in roots):
+        if keys.is_file():
+            options += ["--ro-bind", "/dev/null", str(keys)]
+    options += ["--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
+    options += ["--new-session", "--die-with-parent", "--chdir", str(cwd)]
+    return [program, *options, "--", *command]
+
+
+def seatbelt_profile(roots: Sequence[Path], private: Sequence[Path]) -> str:
+    """The same in the words of Seatbelt: the last rule that fits is the one that counts."""
+    writable = [*map(str, roots), "/private/tmp", "/private/var/folders", "/dev"]
+    lines = ["(version 1)", "(allow default)", "(deny network*)", "(deny file-write*)"]
+    lines += [f"(allow file-write* (subpath {_quoted(path)}))" for path in writable]
+    lines += [f"(deny file-read* file-write* (subpath {_quoted(str(path))}))" for path in private]
+    return "\n".join(lines)
+
+
+def _check_bubblewrap(program: str) -> None:
+    """Containers and some systems forbid the namespaces that it needs."""
+    import subprocess
+
+    command = bubblewrap_command(program, ["/bin/true"], Path("/"), [], [])
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigError(f"bubblewrap does not start: {error}", hint=_WITHOUT) from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise ConfigError(f"bubblewrap does not work here: {said}", hint=_WITHOUT)
+
+
+_WITHOUT = "The system may forbid user namespaces, as containers do. Leave --sandbox out there."
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

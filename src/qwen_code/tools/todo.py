@@ -1,0 +1,46 @@
+"""``todo_write``: the steps of a longer task, for the user to see and the model to keep to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["TodoWrite"]
+
+_MARKS = {"completed": "[x]", "in_progress": "[>]", "pending": "[ ]"}
+
+
+class TodoItem(msgspec.Struct):
+    content: str
+    status: Literal["pending", "in_progress", "completed"]
+
+
+class TodoArguments(msgspec.Struct):
+    todos: list[TodoItem]
+
+
+class TodoWrite(OwnTool[TodoArguments]):
+    """The list is in the conversation itself: whatever keeps that keeps the list."""
+
+    definition = catalogue.TODO_WRITE
+    arguments = TodoArguments
+
+    def title(self, arguments: TodoArguments) -> str:
+        return _count(arguments)
+
+    def run(self, arguments: TodoArguments, show: Callable[[str], None]) -> Result:
+        if sum(todo.status == "in_progress" for todo in arguments.todos) > 1:
+            raise ToolFailed("more than one step is in_progress; finish one first")
+        lines = [f"{_MARKS[todo.status]} {todo.content}" for todo in arguments.todos]
+        return Result("\n".join(lines) or "(no steps)", _count(arguments))
+
+
+def _count(arguments: TodoArguments) -> str:
+    done = sum(todo.status == "completed" for todo in arguments.todos)
+    return f"{done} of {len(arguments.todos)} done"

@@ -1,0 +1,242 @@
+"""From settings and options to an agent: what it can do, may do, knows and keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from qwen_code.agent.agent import Agent
+from qwen_code.agent.approvals import Judge, Mode, Rule, Rules, Ruling, parse_rule
+from qwen_code.agent.compaction import Compactor
+from qwen_code.agent.context import project_root
+from qwen_code.agent.session import Session, SessionStore
+from qwen_code.agent.toolbox import Prepared, Toolbox
+from qwen_code.agent.turn import Policy
+from qwen_code.auth.sources import Gathered
+from qwen_code.auth.types import Connection, Method
+from qwen_code.base.clock import BlockingClock
+from qwen_code.base.errors import ConfigError, UsageError
+from qwen_code.base.secret import Secret
+from qwen_code.config import env_names
+from qwen_code.config.paths import Paths
+from qwen_code.config.settings import Settings
+from qwen_code.models.windows import sees_pictures, window_tokens
+from qwen_code.tools.base import Definition, Reach, Tool
+from qwen_code.wiring.briefing import Briefing
+from qwen_code.wiring.workbench import Workbench
+
+if TYPE_CHECKING:
+    from qwen_code.tools.workspace import Workspace
+
+__all__ = ["AgentOptions", "Assembled", "assemble", "session_store"]
+
+_LOCAL_WINDOW_TOKENS = 8192
+_SMALL_TOOLS = ("read_file", "list_directory", "grep", "run_shell_command")
+_NOT_FOR_HELPERS = ("ask_user", "task", "todo_write")
+
+
+class AgentOptions(msgspec.Struct, frozen=True):
+    """What a command line says of the agent. ``resume``: the beginning of a session's id, an
+    empty text for the latest, ``None`` for a new one."""
+
+    mode: str | None = None
+    rules: tuple[str, ...] = ()
+    most_rounds: int | None = None
+    directories: tuple[str, ...] = ()
+    resume: str | None = None
+    sandbox: bool = False
+    system_prompt: str | None = None
+    append: str | None = None
+    schema: str | None = None
+
+
+class Assembled:
+    """An agent with what belongs to it. Close it, or background commands live on."""
+
+    def __init__(
+        self, agent: Agent, judge: Judge, briefing: Briefing, workbench: Workbench
+    ) -> None:
+        self.agent = agent
+        self.judge = judge
+        self.workbench = workbench
+        self._briefing = briefing
+        self._tools = agent.toolbox
+
+    def fit(self, connection: Connection, settings: Settings) -> None:
+        """Make the agent right for the model that answers from now on.
+
+        Raises:
+            ConfigError: a setting about the model has another type.
+        """
+        agent, name = self.agent, connection.model or ""
+        is_small = connection.method is Method.LOCAL
+        self._briefing.is_small = is_small
+        agent.toolbox = self._tools.only(_fits_small) if is_small else self._tools
+        usual = _LOCAL_WINDOW_TOKENS if is_small else window_tokens(name)
+        agent.compactor.window_tokens = settings.first("model.contextWindow", int) or usual
+        sees = settings.first("model.vision", bool)
+        agent.sees = sees_pictures(name) if sees is None else sees
+
+    def close(self) -> None:
+        """End what was left running, and let go of the session."""
+        self.workbench.close()
+        self.agent.session.close()
+
+
+def assemble(
+    gathered: Gathered,
+    options: AgentOptions,
+    *,
+    ask: Callable[[Prepared, Ruling], str | None],
+    ask_user: Callable[[str, Sequence[str]], str | None] | None = None,
+    notice: Callable[[str], None],
+) -> Assembled:
+    """An agent for the current directory.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+        UsageError: a directory does not exist, or there is no such session.
+    """
+    paths, settings = gathered.paths, gathered.settings
+    root = project_root(paths.cwd)
+    more = _directories(options, settings, paths)
+    find_workspace = _workspace_finder(gathered, more)
+    judge = Judge(
+        _mode(options, settings),
+        _rules(options, settings),
+        lambda word: find_workspace().is_private(paths.cwd / word),
+    )
+    briefing = Briefing(
+        gathered,
+        judge,
+        more,
+        instead=options.system_prompt,
+        append=options.append,
+        notice=notice,
+    )
+    policy = Policy(judge, ask)
+    workbench = Workbench(
+        find_workspace,
+        gathered.environment.child_environment(),
+        project_dir=paths.project_dir(root),
+        notes_file=paths.qwen_home / "QWEN.md",
+        network=gathered.network,
+        may_fetch_private=settings.first("tools.webFetch.allowPrivate", bool) or False,
+        ask_user=ask_user,
+        sandbox=_sandbox(options, settings, find_workspace),
+        task=lambda: _task(agent, policy, briefing.place),
+    )
+    agent = Agent(
+        _session(options, paths, root),
+        Toolbox(workbench.definitions, workbench.make),
+        policy,
+        system=briefing,
+        compactor=Compactor(window_tokens("")),
+        begin_turn=workbench.begin_turn,
+        most_rounds=options.most_rounds or settings.first("model.maxSessionTurns", int),
+    )
+    return Assembled(agent, judge, briefing, workbench)
+
+
+def _workspace_finder(gathered: Gathered, more: Sequence[Path]) -> Callable[[], Workspace]:
+    """The workspace when somebody first needs it: most runs never touch a file."""
+    found: list[Workspace] = []
+
+    def find() -> Workspace:
+        if not found:
+            from qwen_code.tools.workspace import Workspace
+
+            _remember_secrets(gathered)
+            paths = gathered.paths
+            found.append(Workspace(paths.cwd, more, private=[paths.qwen_home]))
+        return found[0]
+
+    return find
+
+
+def _task(agent: Agent, policy: Policy, place: str) -> Tool:
+    from qwen_code.agent.task import Task
+
+    def only_reads(definition: Definition) -> bool:
+        return definition.reach is Reach.READ and definition.name not in _NOT_FOR_HELPERS
+
+    return Task(lambda: agent.model, agent.toolbox.only(only_reads), policy, place)
+
+
+def _fits_small(definition: Definition) -> bool:
+    return definition.name in _SMALL_TOOLS
+
+
+def session_store(paths: Paths, root: Path) -> SessionStore:
+    """The sessions of a project."""
+    return SessionStore(paths.project_dir(root) / "sessions", paths.cwd, BlockingClock())
+
+
+def _session(options: AgentOptions, paths: Paths, root: Path) -> Session:
+    store = session_store(paths, root)
+    return store.begin() if options.resume is None else store.resume(options.resume or None)
+
+
+def _directories(options: AgentOptions, settings: Settings, paths: Paths) -> list[Path]:
+    named = [*options.directories]
+    found = settings.usable("context.includeDirectories")
+    if found is not None:
+        listed = settings.first("context.includeDirectories", list[str]) or []
+        named += [str(paths.beside(text, found.source.path)) for text in listed]
+    directories = [paths.cwd / text for text in named]
+    for directory in directories:
+        if not directory.is_dir():
+            raise UsageError(
+                f"{directory} is no directory", hint="Mend --include-directories or the setting."
+            )
+    return directories
+
+
+def _mode(options: AgentOptions, settings: Settings) -> Mode:
+    text = options.mode or settings.first("tools.approvalMode", str) or Mode.DEFAULT
+    try:
+        return Mode(text.replace("_", "-"))
+    except ValueError as error:
+        raise ConfigError(
+            f"tools.approvalMode: there is no mode {text!r}",
+            hint=f"There are: {', '.join(Mode)}.",
+        ) from error
+
+
+def _rules(options: AgentOptions, settings: Settings) -> Rules:
+    """Rules that allow come from the user alone; those that ask or forbid, from the project too."""
+    lists: dict[str, list[Rule]] = {"allow": [], "ask": [], "deny": []}
+    for kind, rules in lists.items():
+        for found in settings.lookup(f"permissions.{kind}"):
+            if found.status != "usable":
+                continue
+            try:
+                texts = msgspec.convert(found.value, list[str])
+            except msgspec.ValidationError as error:
+                raise ConfigError(
+                    f"{found.source}: {error}", hint='Write a list: ["run_shell_command(git log)"]'
+                ) from error
+            rules += [parse_rule(text, str(found.source)) for text in texts]
+    lists["allow"] += [parse_rule(text, "--allowed-tools") for text in options.rules]
+    return Rules(tuple(lists["allow"]), tuple(lists["ask"]), tuple(lists["deny"]))
+
+
+def _sandbox(
+    options: AgentOptions, settings: Settings, workspace: Callable[[], Workspace]
+) -> Callable[[Sequence[str], Path], list[str]] | None:
+    if not (options.sandbox or settings.first("tools.sandbox", bool)):
+        return None
+    from qwen_code.tools.sandbox import find_sandbox
+
+    found = workspace()
+    return find_sandbox(found.roots, found.private)
+
+
+def _remember_secrets(gathered: Gathered) -> None:
+    """Let keys that are set and not in use be cut out too, wherever a tool comes across them."""
+    for name in env_names.SECRET_NAMES:
+        for candidate in gathered.environment.candidates(name):
+            Secret(candidate.value.text)

@@ -1,0 +1,73 @@
+"""What goes before a conversation: the instructions, the place, the user's notes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from qwen_code.agent.approvals import Judge, Mode
+from qwen_code.agent.context import NOTE_NAMES, describe_place, find_notes
+from qwen_code.agent.instructions import PLAN, SMALL, WORK
+from qwen_code.auth.sources import Gathered
+
+__all__ = ["Briefing"]
+
+
+class Briefing:
+    """Called for each prompt. Place and notes are those of the session's beginning, so that a
+    server can keep what it has read of them. A small model gets a short one, and no notes."""
+
+    def __init__(
+        self,
+        gathered: Gathered,
+        judge: Judge,
+        more: list[Path],
+        *,
+        instead: str | None,
+        append: str | None,
+        notice: Callable[[str], None],
+    ) -> None:
+        self.is_small = False
+        self.place = describe_place(gathered.paths.cwd, more)
+        self._gathered = gathered
+        self._judge = judge
+        self._instead = instead
+        self._append = append
+        self._notice = notice
+        self._surroundings: str | None = None
+
+    def __call__(self) -> str:
+        """The text of the system message."""
+        parts = [self._built_in() if self._instead is None else self._instead, self._append]
+        if self._judge.mode is Mode.PLAN:
+            parts.append(PLAN)
+        text = "\n\n".join(part for part in parts if part)
+        return text.encode("utf-8", "replace").decode()  # names of directories may be no text
+
+    def _built_in(self) -> str:
+        if self.is_small:
+            return SMALL
+        if self._surroundings is None:
+            self._surroundings = f"# Where you are\n{self.place}{self._notes()}"
+        return f"{WORK}\n\n{self._surroundings}"
+
+    def _notes(self) -> str:
+        paths = self._gathered.paths
+        notes = find_notes(paths.qwen_home, paths.cwd, self._names(), self._notice)
+        text = ""
+        for note in notes:
+            name = os.path.relpath(note.path, paths.cwd)
+            shown = str(note.path) if name.startswith("..") else name
+            text += f"\n\n# Notes from {shown}\n{note.text.strip()}"
+        return text
+
+    def _names(self) -> list[str]:
+        """``context.fileName``: one name or several, as Node Qwen Code has it."""
+        settings = self._gathered.settings
+        found = settings.usable("context.fileName")
+        if found is None:
+            return [*NOTE_NAMES]
+        if isinstance(found.value, str):
+            return [found.value]
+        return settings.first("context.fileName", list[str]) or [*NOTE_NAMES]

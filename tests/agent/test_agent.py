@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_model import FakeModel, calls, says
+
+from qwen_code.agent.agent import Agent
+from qwen_code.agent.approvals import Judge, Mode
+from qwen_code.agent.compaction import Compactor
+from qwen_code.agent.errors import TurnLimitReached
+from qwen_code.agent.events import AgentEvent, Compacted, HelperEvent, ToolFinished
+from qwen_code.agent.session import Session, SessionStore
+from qwen_code.agent.tally import Tally
+from qwen_code.agent.task import Task
+from qwen_code.agent.toolbox import Toolbox
+from qwen_code.agent.turn import Policy
+from qwen_code.base.blocking import run
+from qwen_code.base.clock import BlockingClock
+from qwen_code.base.errors import TransportError
+from qwen_code.models.errors import ContextLengthExceeded
+from qwen_code.models.events import Notice, TextDelta, Usage
+from qwen_code.tools.base import Definition, Reach
+from qwen_code.tools.files import ReadFile, WriteFile
+from qwen_code.tools.seen import Seen
+from qwen_code.tools.workspace import Workspace
+
+Make = Callable[..., Agent]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SessionStore:
+    return SessionStore(tmp_path / "sessions", tmp_path, BlockingClock())
+
+
+@pytest.fixture
+def make(tmp_path: Path, store: SessionStore) -> Iterator[Make]:
+    (tmp_path / "a.txt").write_text("alpha\n" * 50)
+    sessions: list[Session] = []
+
+    def agent(window: int = 100_000, resume: bool = False, **options: Any) -> Agent:
+        workspace, seen = Workspace(tmp_path), Seen()
+        policy = Policy(Judge(Mode.YOLO), lambda *_: "no")
+        tools: dict[str, Any] = {
+            "read_file": ReadFile(workspace, seen),
+            "write_file": WriteFile(workspace, seen),
+        }
+        definitions = [tool.definition for tool in tools.values()]
+        session = store.resume() if resume else store.begin()
+        sessions.append(session)
+
+        def tool(definition: Definition) -> Any:
+            if definition.name == "task":
+                reading = made.toolbox.only(lambda d: d.reach is Reach.READ and d.name != "task")
+                return Task(lambda: made.model, reading, policy, "Directory: /x")
+            return tools[definition.name]
+
+        made = Agent(
+            session,
+            Toolbox([*definitions, Task.definition], tool),
+            policy,
+            system=lambda: "Be good.",
+            compactor=Compactor(window),
+            **options,
+        )
+        return made
+
+    yield agent
+    for session in sessions:
+        session.close()
+
+
+def go(agent: Agent, prompt: str, model: FakeModel) -> list[AgentEvent]:
+    async def collect() -> list[AgentEvent]:
+        return [event async for batch in agent.ask(prompt, model) for event in batch]
+
+    return run(collect())
+
+
+def test_a_conversation_goes_on(make: Make) -> None:
+    agent, model = make(), FakeModel(says("one"), says("two"))
+    go(agent, "first", model)
+    go(agent, "second", model)
+    assert model.asked[1] == [
+        {"role": "system", "content": "Be good."},
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": "one"},
+        {"role": "user", "content": "second"},
+    ]
+    assert agent.api_duration_ms >= 0
+
+
+@pytest.mark.parametrize("failure", [TransportError("gone"), KeyboardInterrupt()])
+def test_what_came_before_a_failure_is_kept(
+    make: Make, store: SessionStore, failure: BaseException
+) -> None:
+    agent = make()
+    with pytest.raises(type(failure)):
+        go(agent, "one", FakeModel([TextDelta("half"), failure]))
+    assert agent.session.messages[-1] == {"role": "assistant", "content": "half"}
+    with pytest.raises(type(failure)):
+        go(agent, "two", FakeModel([failure]))
+    assert len(agent.session.messages) == 2, "a prompt without any answer is taken back"
+
+
+def test_it_is_on_disk_before_the_model_is_asked(make: Make, store: SessionStore) -> None:
+    agent = make()
+
+    class Looking(FakeModel):
+        async def complete(self, messages: Any, tools: Any = None) -> Any:
+            said.append([m["role"] for m in store.messages(agent.session.id)])
+            async for events in super().complete(messages, tools):
+                yield events
+
+    said: list[list[str]] = []
+    go(agent, "read it", Looking(calls("read_file", path="a.txt"), says("done")))
+    assert said == [["user"], ["user", "assistant", "tool"]]
+
+
+def test_a_session_goes_on_in_another_process(make: Make) -> None:
+    first = make()
+    go(first, "one", FakeModel(says("1")))
+    first.session.close()
+    second, model = make(resume=True), FakeModel(says("2"))
+    go(second, "two", model)
+    assert [m["content"] for m in model.asked[0][1:]] == ["one", "1", "two"]
+    assert second.progress.words == ["one", "two"]
+
+
+def test_a_disk_that_is_full_does_not_end_the_work(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    agent = make()
+    monkeypatch.setattr(type(agent.session), "save", full)
+    events = go(agent, "one", FakeModel(calls("read_file", path="a.txt"), says("1")))
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert notices == ["this conversation is not being kept: No space left on device"]
+    assert TextDelta("1") in events
+
+
+def test_it_is_made_shorter_in_the_middle_of_a_task(make: Make, store: SessionStore) -> None:
+    agent = make(window=10_000)
+    model = FakeModel(
+        calls("read_file", path="a.txt"),
+        [*calls("write_file", path="b.txt", content="x"), Usage(9000, 100, 9100)],
+        says("Read a.txt, wrote b.txt. Next: say done."),
+        says("done"),
+    )
+    events = go(agent, "do the whole thing", model)
+    (made,) = [event for event in events if isinstance(event, Compacted)]
+    assert made.tokens_before > 9000 > made.tokens_after
+    digest, *_ = agent.session.messages
+    assert "do the whole thing" in digest["content"]
+    assert "a.txt (read), b.txt (changed)" in digest["content"]
+    assert "Next: say done." in digest["content"]
+    assert model.asked[2][0]["content"].count("RESULT: alpha") == 1
+    agent.session.close()
+    again = make(resume=True)
+    assert again.session.messages == agent.session.messages
+    assert "alpha" in str(store.messages(agent.session.id)), "the whole of it stays on disk"
+
+
+def test_a_window_that_is_smaller_than_thought(make: Make) -> None:
+    agent = make()
+    too_long = ContextLengthExceeded("too long", hint=None)
+    model = FakeModel(calls("read_file", path="a.txt"), [too_long], says("short"), says("done"))
+    events = go(agent, "read it", model)
+    assert any(isinstance(event, Compacted) for event in events)
+    assert agent.session.messages[-1]["content"] == "done"
+
+
+def test_no_summary_to_be_had_loses_no_facts(make: Make) -> None:
+    agent = make(window=10_000)
+    gone = TransportError("gone")
+    used = [*calls("read_file", path="a.txt"), Usage(9000, 0, 9000)]
+    events = go(agent, "mind the gap", FakeModel(used, [gone], says("done")))
+    assert any("facts are kept" in e.text for e in events if isinstance(e, Notice))
+    assert "mind the gap" in agent.session.messages[0]["content"]
+
+
+def test_a_helper_has_a_conversation_of_its_own(make: Make) -> None:
+    agent = make()
+    model = FakeModel(
+        calls("task", prompt="What is in a.txt?"),
+        [*calls("read_file", path="a.txt"), Usage(10, 5, 15)],
+        says("alpha, fifty times", tokens=20),
+        says("It is alpha.", tokens=30),
+    )
+    tally = Tally()
+    events = go(agent, "find out", model)
+    tally.take(events)
+    assert [m["role"] for m in model.asked[1]] == ["system", "user"]
+    assert {t["function"]["name"] for t in model.tools[1]} == {"read_file"}
+    assert any(isinstance(event, HelperEvent) for event in events)
+    (result,) = [m for m in agent.session.messages if m["role"] == "tool"]
+    assert result["content"] == "alpha, fifty times"
+    assert tally.text == "It is alpha."
+    assert tally.usage == Usage(60, 5, 65)
+    assert agent.compactor.size([]) == 0
+
+
+def test_a_helper_that_cannot_is_told_to_the_model(make: Make) -> None:
+    agent = make()
+    model = FakeModel(calls("task", prompt="?"), [TextDelta("")], says("then not"))
+    events = go(agent, "find out", model)
+    (finished,) = [event for event in events if isinstance(event, ToolFinished)]
+    assert finished.is_error and "without an answer" in finished.text
+
+
+def test_rounds_are_counted_for_each_prompt(make: Make) -> None:
+    agent = make(most_rounds=2)
+    go(agent, "one", FakeModel(calls("read_file", path="a.txt"), says("1")))
+    with pytest.raises(TurnLimitReached):
+        read = [calls("read_file", path="a.txt", limit=n) for n in (1, 2, 3)]
+        go(agent, "two", FakeModel(*read))
+    assert agent.session.messages[-1]["role"] == "tool"

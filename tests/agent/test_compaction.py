@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import Any
+
+from fake_model import FakeModel, says
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_code.agent.compaction import Compactor, estimate_tokens
+from qwen_code.agent.progress import Progress
+from qwen_code.base.blocking import run
+from qwen_code.models.events import Usage
+
+Messages = list[dict[str, Any]]
+
+
+def shortened(messages: Messages, window: int = 2000) -> FakeModel:
+    model = FakeModel(says("what was done"))
+
+    async def go() -> None:
+        async for _ in Compactor(window).compact(messages, Progress(messages), model):
+            pass
+
+    run(go())
+    return model
+
+
+def exchange(number: int, size: int = 200) -> Messages:
+    call = {"id": f"c{number}", "type": "function", "function": {"name": "grep", "arguments": "{}"}}
+    return [
+        {"role": "user", "content": f"prompt {number}"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": f"c{number}", "content": "x" * size},
+        {"role": "assistant", "content": f"answer {number}"},
+    ]
+
+
+def is_acceptable(messages: Messages) -> bool:
+    waiting: list[str] = []
+    previous = ""
+    for message in messages:
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in waiting:
+                return False
+            waiting.remove(message["tool_call_id"])
+        elif waiting or (message["role"] == previous == "user"):
+            return False
+        waiting += [call["id"] for call in message.get("tool_calls", ())]
+        previous = message["role"]
+    return not waiting
+
+
+def test_the_users_words_stay_and_the_newest_part_too() -> None:
+    messages = [m for number in range(20) for m in exchange(number)]
+    shortened(messages)
+    assert all(f"- prompt {number}\n" in messages[0]["content"] + "\n" for number in range(20))
+    assert "what was done" in messages[0]["content"]
+    assert messages[-1]["content"] == "answer 19"
+
+
+def test_many_words_are_cut_in_the_middle() -> None:
+    messages: Messages = []
+    for number in range(30):
+        messages += exchange(number)
+        messages[-4]["content"] = f"prompt {number} " + "y" * 3900
+    shortened(messages)
+    digest = messages[0]["content"]
+    assert "- prompt 0 " in digest and "more)" in digest
+    assert len(digest) < 12_000
+
+
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=12), st.integers(500, 20_000))
+def test_it_is_always_a_conversation(sizes: list[int], window: int) -> None:
+    messages = [m for number, size in enumerate(sizes) for m in exchange(number, size)]
+    before = sum(map(estimate_tokens, messages))
+    shortened(messages, window)
+    assert is_acceptable(messages)
+    assert messages[0]["role"] == "user"
+    assert sum(map(estimate_tokens, messages)) <= before + 300
+
+
+def test_the_transcript_fits_the_window() -> None:
+    messages = [m for number in range(50) for m in exchange(number, 4000)]
+    model = shortened(messages, 4000)
+    assert estimate_tokens(model.asked[0][0]) < 4000 * 0.7
+
+
+def test_one_message_is_left_alone() -> None:
+    messages: Messages = [{"role": "user", "content": "x" * 100_000}]
+    shortened(messages)
+    assert len(messages) == 1
+
+
+def test_the_size_is_the_servers_as_far_as_it_counted() -> None:
+    compactor = Compactor(1000)
+    messages = exchange(1)
+    compactor.note(Usage(700, 10, 710), 4)
+    assert compactor.size(messages) == 710
+    assert not compactor.is_full(messages)
+    messages.append({"role": "user", "content": "z" * 400})
+    assert compactor.size(messages) > 800
+    assert compactor.is_full(messages)
+    assert compactor.size(messages[:2]) < 100, "another conversation than the one counted"
+
+
+def test_a_picture_counts_a_thousand() -> None:
+    url = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_000_000}}
+    assert 1000 <= estimate_tokens({"role": "user", "content": [url]}) < 1100

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from qwen_code.agent.context import describe_place, find_notes, git_branch, project_root
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "qwen home"
+    home.mkdir()
+    return home
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    (root / "src" / "deep").mkdir(parents=True)
+    (root / ".git").mkdir()
+    return root
+
+
+def texts(home: Path, cwd: Path) -> list[str]:
+    return [note.text for note in find_notes(home, cwd)]
+
+
+def test_notes_come_from_far_to_near(home: Path, root: Path) -> None:
+    for place, text in (
+        (home / "QWEN.md", "mine"),
+        (root / "QWEN.md", "ours"),
+        (root / "AGENTS.md", "for agents"),
+        (root / "src" / "deep" / "AGENTS.md", "deep"),
+        (root.parent / "QWEN.md", "outside"),
+    ):
+        place.write_text(text)
+    assert texts(home, root / "src" / "deep") == ["mine", "ours", "for agents", "deep"]
+    assert texts(home, root) == ["mine", "ours", "for agents"]
+
+
+def test_one_file_under_two_names_counts_once(home: Path, root: Path) -> None:
+    (root / "AGENTS.md").write_text("once")
+    (root / "QWEN.md").symlink_to("AGENTS.md")
+    assert texts(home, root) == ["once"]
+
+
+def test_without_a_repository_only_the_directory_itself_counts(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "QWEN.md").write_text("above")
+    below = tmp_path / "below"
+    below.mkdir()
+    assert texts(home, below) == []
+    assert project_root(below) == below
+
+
+def test_imports_are_put_in_their_place(home: Path, root: Path) -> None:
+    (root / "QWEN.md").write_text(
+        "See @docs/style.md, and me@docs/style.md.\n```\n@docs/style.md\n```\n`@docs/style.md`\n"
+        "@missing.md @docs\n"
+    )
+    (root / "docs").mkdir()
+    (root / "docs" / "style.md").write_text("be brief (@more.md)")
+    (root / "docs" / "more.md").write_text("briefer")
+    (text,) = texts(home, root)
+    assert text == (
+        "See be brief (briefer), and me@docs/style.md.\n```\n@docs/style.md\n```\n`@docs/style.md`\n"
+        "@missing.md @docs\n"
+    )
+
+
+def test_imports_stay_inside(home: Path, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.md").write_text("token")
+    (root / "link.md").symlink_to(tmp_path / "secret.md")
+    absolute = tmp_path / "secret.md"
+    (root / "QWEN.md").write_text(f"@../secret.md @link.md @{absolute} @~/secret.md")
+    (text,) = texts(home, root)
+    assert "token" not in text
+
+
+def test_a_link_out_of_the_project_is_no_note(home: Path, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.md").write_text("token")
+    (root / "QWEN.md").symlink_to(tmp_path / "secret.md")
+    said: list[str] = []
+    assert find_notes(home, root, notice=said.append) == []
+    assert "leads out of" in said[0]
+
+
+def test_a_circle_ends(home: Path, root: Path) -> None:
+    (root / "QWEN.md").write_text("a @b.md")
+    (root / "b.md").write_text("b @QWEN.md")
+    assert texts(home, root) == ["a b @QWEN.md"]
+
+
+def test_imports_end_at_five_levels(home: Path, root: Path) -> None:
+    (root / "QWEN.md").write_text("@1.md")
+    for number in range(1, 9):
+        (root / f"{number}.md").write_text(f"{number} @{number + 1}.md")
+    assert texts(home, root) == ["1 2 3 4 5 @6.md"]
+
+
+def test_what_is_too_long_is_cut_and_said(home: Path, root: Path) -> None:
+    (root / "QWEN.md").write_text("x" * 60_000)
+    (root / "AGENTS.md").write_text("y" * 60_000)
+    said: list[str] = []
+    notes = find_notes(home, root, notice=said.append)
+    assert sum(len(note.text) for note in notes) == 100_000
+    assert "too long" in said[0]
+
+
+def test_other_names(home: Path, root: Path) -> None:
+    (root / "CONTEXT.md").write_text("c")
+    assert [note.text for note in find_notes(home, root, ["CONTEXT.md"])] == ["c"]
+
+
+class TestGit:
+    def test_the_branch(self, root: Path) -> None:
+        (root / ".git" / "HEAD").write_text("ref: refs/heads/feature/x\n")
+        assert git_branch(root) == "feature/x"
+        (root / ".git" / "HEAD").write_text("0123456789abcdef0123456789abcdef01234567\n")
+        assert git_branch(root) == "0123456789ab"
+
+    def test_a_worktree_as_git_makes_it(self, tmp_path: Path) -> None:
+        main, tree = tmp_path / "main", tmp_path / "tree"
+        git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+        for command in (
+            ["init", "-q", "-b", "trunk", str(main)],
+            ["-C", str(main), "commit", "-q", "--allow-empty", "-m", "x"],
+            ["-C", str(main), "worktree", "add", "-q", "-b", "side", str(tree)],
+        ):
+            subprocess.run([*git, *command], check=True, timeout=20, env=dict(os.environ))
+        assert (git_branch(main), git_branch(tree)) == ("trunk", "side")
+
+    def test_no_repository(self, tmp_path: Path) -> None:
+        assert git_branch(tmp_path) is None
+        assert "Not a git repository" in describe_place(tmp_path, [Path("/more")])
+        assert "Also open to you: /more" in describe_place(tmp_path, [Path("/more")])
