@@ -20,7 +20,14 @@ from qwen_code.config import jsonc
 from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 from qwen_code.config.values import Source, SourceKind
 
-__all__ = ["Layer", "SettingCandidate", "Settings", "is_user_only", "save_user_value"]
+__all__ = [
+    "Layer",
+    "SettingCandidate",
+    "Settings",
+    "folders_of_project",
+    "is_user_only",
+    "save_user_value",
+]
 
 T = TypeVar("T")
 
@@ -136,6 +143,15 @@ def is_user_only(dotted: str) -> bool:
     return any(dotted == key or dotted.startswith(f"{key}.") for key in _USER_ONLY)
 
 
+def folders_of_project(cwd: Path) -> list[Path]:
+    """``cwd`` and its parents up to the one that holds ``.git``; ``cwd`` alone without one."""
+    folders = [cwd, *cwd.parents]
+    for index, folder in enumerate(folders):
+        if os.path.lexists(folder / ".git"):
+            return folders[: index + 1]
+    return [cwd]
+
+
 def save_user_value(paths: Paths, dotted: str, value: object) -> None:
     """Set one key in the user's file, and keep everything else in it; ``None`` takes it out.
 
@@ -202,20 +218,11 @@ def _project_layer(paths: Paths) -> Layer | None:
     own = {
         os.path.realpath(file) for file in (paths.settings_file, paths.home / CONFIG_DIR / _NAME)
     }
-    for folder in _within_repository(paths.cwd):
+    for folder in folders_of_project(paths.cwd):
         path = folder / CONFIG_DIR / _NAME
         if os.path.realpath(path) not in own and (layer := _read(path)):
             return msgspec.structs.replace(layer, project=owner_of(path))
     return None
-
-
-def _within_repository(cwd: Path) -> list[Path]:
-    """``cwd`` and its parents up to the one that holds ``.git``; ``cwd`` alone without one."""
-    folders = [cwd, *cwd.parents]
-    for index, folder in enumerate(folders):
-        if os.path.lexists(folder / ".git"):
-            return folders[: index + 1]
-    return [cwd]
 
 
 def _read(path: Path) -> Layer | None:

@@ -1,8 +1,10 @@
-"""Which endpoints the user trusts with credentials from outside a folder, kept across runs.
+"""What the user trusts a folder with, kept across runs: endpoints, and tools of other programs.
 
-``QWEN_HOME/trusted_folders.json`` holds one entry for each folder and origin that met::
+``QWEN_HOME/trusted_folders.json`` holds one entry for each folder and origin that met, and one
+for each definition of a tool server that the user agreed to::
 
-    {"endpoints": [{"folder": "/home/me/app", "origin": "https://host", "announced": true}]}
+    {"endpoints": [{"folder": "/home/me/app", "origin": "https://host", "announced": true}],
+     "servers": [{"folder": "/home/me/app", "digest": "9f86…", "trusted": true}]}
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES, Paths
 __all__ = ["TrustStore"]
 
 _LOCK_TIMEOUT_S = 5.0
+_ENDPOINTS = "endpoints"
+_SERVERS = "servers"
 
 
 class TrustStore:
-    """Pairs of folder and origin. A folder is meant by its real path.
+    """Pairs of a folder and what it may use. A folder is meant by its real path.
 
     The file is read when somebody asks, since most runs never do, and afresh each time, since
     another process may have written it.
@@ -44,7 +48,7 @@ class TrustStore:
         Raises:
             ConfigError: the file is broken: what it said is unknown, so nothing is trusted.
         """
-        return self._has("trusted", folder, origin)
+        return self._has("trusted", _ENDPOINTS, _endpoint(folder, origin))
 
     def trust(self, folder: Path, origin: Origin) -> None:
         """Remember that the user trusts this pairing.
@@ -52,35 +56,51 @@ class TrustStore:
         Raises:
             ConfigError: the file is broken or cannot be written.
         """
-        self._mark("trusted", folder, origin)
+        self._mark("trusted", _ENDPOINTS, _endpoint(folder, origin))
 
     def was_announced(self, folder: Path, origin: Origin) -> bool:
         """Whether the user has been told that ``folder`` sends prompts to ``origin``."""
         try:
-            return self._has("announced", folder, origin)
+            return self._has("announced", _ENDPOINTS, _endpoint(folder, origin))
         except ConfigError:
             return False
 
     def announce(self, folder: Path, origin: Origin) -> None:
         """Remember that the user was told; where that fails, they are told once more next time."""
         with suppress(ConfigError, OSError):
-            self._mark("announced", folder, origin)
+            self._mark("announced", _ENDPOINTS, _endpoint(folder, origin))
 
-    def _has(self, mark: str, folder: Path, origin: Origin) -> bool:
-        entries = self._entries(self._read())
-        return any(e.get(mark) is True for e in entries if _is_about(e, folder, origin))
+    def is_server_trusted(self, folder: Path, digest: str) -> bool:
+        """Whether the user agreed that ``folder`` starts the tool server of this definition.
 
-    def _mark(self, mark: str, folder: Path, origin: Origin) -> None:
+        Raises:
+            ConfigError: the file is broken: what it said is unknown, so nothing is trusted.
+        """
+        return self._has("trusted", _SERVERS, _server(folder, digest))
+
+    def trust_server(self, folder: Path, digest: str) -> None:
+        """Remember that the user agreed to it.
+
+        Raises:
+            ConfigError: the file is broken or cannot be written.
+        """
+        self._mark("trusted", _SERVERS, _server(folder, digest))
+
+    def _has(self, mark: str, table: str, about: dict[str, str]) -> bool:
+        entries = self._entries(self._read(), table)
+        return any(e.get(mark) is True for e in entries if _is_about(e, about))
+
+    def _mark(self, mark: str, table: str, about: dict[str, str]) -> None:
         lock = self._path.with_name(f"{self._path.name}.lock")
         with process_lock(lock, timeout_s=_LOCK_TIMEOUT_S):
             data = self._read()
-            entries = self._entries(data)
-            entry = next((e for e in entries if _is_about(e, folder, origin)), None)
+            entries = self._entries(data, table)
+            entry = next((e for e in entries if _is_about(e, about)), None)
             if entry is None:
-                entry = {"folder": _real(folder), "origin": str(origin)}
+                entry = {**about}
                 entries.append(entry)
             entry[mark] = True
-            write_atomic(self._path, jsonc.set_value(data, ["endpoints"], entries))
+            write_atomic(self._path, jsonc.set_value(data, [table], entries))
 
     def _read(self) -> bytes:
         try:
@@ -90,25 +110,29 @@ class TrustStore:
         except OSError as error:
             raise self._unusable(error.strerror or str(error)) from error
 
-    def _entries(self, data: bytes) -> list[dict[str, Any]]:
+    def _entries(self, data: bytes, table: str) -> list[dict[str, Any]]:
         try:
-            entries = jsonc.loads(data).get("endpoints", [])
+            entries = jsonc.loads(data).get(table, [])
         except jsonc.JsoncError as error:
             raise self._unusable(f"{error.message} (line {error.line})") from error
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-            raise self._unusable('"endpoints" is not a list of objects')
+            raise self._unusable(f'"{table}" is not a list of objects')
         return entries
 
     def _unusable(self, reason: str) -> ConfigError:
         return ConfigError(
-            f"{self._path} cannot be used: {reason}. Until it is mended, no endpoint is trusted.",
-            hint="Mend it, or move it away and answer again which endpoints you trust.",
+            f"{self._path} cannot be used: {reason}. Until it is mended, nothing is trusted.",
+            hint="Mend it, or move it away and answer again what you trust.",
         )
 
 
-def _is_about(entry: dict[str, Any], folder: Path, origin: Origin) -> bool:
-    return entry.get("folder") == _real(folder) and entry.get("origin") == str(origin)
+def _is_about(entry: dict[str, Any], about: dict[str, str]) -> bool:
+    return all(entry.get(name) == text for name, text in about.items())
 
 
-def _real(folder: Path) -> str:
-    return os.path.realpath(folder)
+def _endpoint(folder: Path, origin: Origin) -> dict[str, str]:
+    return {"folder": os.path.realpath(folder), "origin": str(origin)}
+
+
+def _server(folder: Path, digest: str) -> dict[str, str]:
+    return {"folder": os.path.realpath(folder), "digest": digest}

@@ -1,0 +1,266 @@
+"""All servers of a session: started together, called from anywhere, ended for certain.
+
+They live in one thread with one event loop; the rest of this program has neither. What is to be
+said of them is said in the thread that asks.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, wait
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.base.files import make_private_dir
+from qwen_code.base.http import Network
+from qwen_code.mcp.content import read_answer
+from qwen_code.mcp.servers import ServerSpec
+from qwen_code.mcp.tool import McpTool, Offer, make_tools
+from qwen_code.tools.base import Result
+from qwen_code.tools.errors import ToolFailed
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from qwen_code.mcp.connection import Connection
+    from qwen_code.mcp.remote import TokenFor
+
+__all__ = ["ServerState", "Servers", "is_installed"]
+
+START_TIMEOUT_S = 30.0
+_CLOSE_S = 1.7
+_POLL_S = 0.1
+_SLACK_S = 5.0
+_PATIENCE_S = 3.0
+_LOG_LIMIT_BYTES = 1 << 20
+
+
+class ServerState(msgspec.Struct, frozen=True):
+    """How a server does. ``reason`` is set where it cannot be used."""
+
+    name: str
+    tools: int
+    reason: str | None = None
+
+
+def is_installed() -> bool:
+    """Whether the package that speaks the protocol is there."""
+    from importlib.util import find_spec
+
+    return find_spec("mcp") is not None and find_spec("mcp_types") is not None
+
+
+class Servers:
+    """The servers of a session. Close it, or use it as a context manager.
+
+    ``environ`` is what processes get and what ``$NAMES`` are replaced from: without credentials
+    of ours. ``say`` is told, in the thread that asks for tools or calls one, what went wrong.
+
+    Raises:
+        ConfigError: the package ``mcp`` is not installed.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[ServerSpec],
+        environ: Mapping[str, str],
+        say: Callable[[str], None],
+        cwd: Path,
+        *,
+        logs_dir: Path,
+        version: str,
+        network: Network | None = None,
+        token_for: TokenFor = lambda _server, _refused: None,
+        start_timeout_s: float = START_TIMEOUT_S,
+    ) -> None:
+        if specs and not is_installed():
+            raise ConfigError(
+                "MCP servers need the package mcp, which is not installed",
+                hint='Install it: pip install "qwen-code[mcp]"',
+            )
+        self._say = say
+        self._logs_dir = logs_dir
+        self._start_timeout_s = start_timeout_s
+        self._hosts = [_Host(spec, self) for spec in specs]
+        self._settings = (environ, str(cwd), network or Network(), token_for, version)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mcp", daemon=True)
+        self._is_open = bool(specs)
+        if specs:
+            self._thread.start()
+
+    def tools(self) -> list[McpTool]:
+        """The tools of all servers that are there, once each has started or failed to."""
+        if not self._is_open:
+            return []
+        self._wait_for_starts()
+        self.tell()
+        return make_tools(
+            [(host, offer, host.spec.trust) for host in self._hosts for offer in host.offers()]
+        )
+
+    def states(self) -> list[ServerState]:
+        """How each of them does, as far as it is known."""
+        return [ServerState(h.name, len(h.offers()), h.failure) for h in self._hosts]
+
+    def tell(self) -> None:
+        """Say, once each, which servers have failed since."""
+        for host in self._hosts:
+            if host.failure is not None and not host.was_told and self._is_open:
+                host.was_told = True
+                log = self.log_file(host.spec)
+                more = f" (what it printed: {log})" if log.exists() and host.spec.command else ""
+                self._say(f"the MCP server {host.name} cannot be used: {host.failure}{more}")
+
+    def close(self) -> None:
+        """End all of them, with what they have started. Takes at most two seconds."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        deadline = time.monotonic() + _CLOSE_S
+        self._ready.wait(_CLOSE_S)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._cancel)
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        for host in self._hosts:
+            if host.connection and host.connection.process:
+                host.connection.process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def log_file(self, spec: ServerSpec) -> Path:
+        """Where the server's standard error goes."""
+        return self._logs_dir / f"mcp-{spec.name}.log"
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Where the servers live; ``None`` once they do no more."""
+        return self._loop if self._is_open and self._thread.is_alive() else None
+
+    def _wait_for_starts(self) -> None:
+        self._ready.wait(self._start_timeout_s)
+        starts = {h.connection.started: h.name for h in self._hosts if h.connection}
+        waiting = wait(starts, _PATIENCE_S).not_done
+        if waiting:
+            names = ", ".join(sorted(starts[start] for start in waiting))
+            self._say(f"waiting for the MCP servers: {names}")
+            wait(waiting, self._start_timeout_s + _SLACK_S)
+
+    def _run(self) -> None:
+        import asyncio  # here, and only where a session has servers
+
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._serve())
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        import asyncio
+
+        from qwen_code.mcp.connection import Connection, Surroundings  # half a second
+
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, _context: None)
+        environ, cwd, network, token_for, version = self._settings
+        around = Surroundings(environ, cwd, network, token_for, version, self._start_timeout_s)
+        for host in self._hosts:
+            host.connection = Connection(host.spec, around, host.open_log)
+        self._loop = loop
+        self._tasks = [loop.create_task(h.connection.serve()) for h in self._hosts if h.connection]
+        self._ready.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+class _Host:
+    """One server as the other threads see it."""
+
+    def __init__(self, spec: ServerSpec, servers: Servers) -> None:
+        self.spec = spec
+        self.connection: Connection | None = None
+        self.was_told = False
+        self._servers = servers
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def failure(self) -> str | None:
+        """Why it cannot be used; ``None`` while it can, or is about to."""
+        if self.connection is None:
+            return None
+        return self.connection.failure
+
+    def offers(self) -> list[Offer]:
+        """Its tools; none where it is not there."""
+        connection = self.connection
+        if connection is None or connection.failure or not connection.started.done():
+            return []
+        offers = connection.started.result()
+        return offers if isinstance(offers, list) else []
+
+    def call(self, tool: str, arguments: dict[str, Any], show: Callable[[str], None]) -> Result:
+        """Make a call, and wait for its answer; see :class:`qwen_code.mcp.tool.Caller`."""
+        import asyncio
+
+        self._servers.tell()
+        loop, connection = self._servers.loop, self.connection
+        if loop is None or connection is None:
+            raise ToolFailed(f"the MCP server {self.name} has been stopped")
+        progress: SimpleQueue[str] = SimpleQueue()
+        answer = asyncio.run_coroutine_threadsafe(
+            connection.call(tool, arguments, progress.put), loop
+        )
+        deadline = time.monotonic() + self.spec.timeout_ms / 1000 + _SLACK_S
+        try:
+            while not wait([answer], _POLL_S).done:
+                show(_next(progress))
+                if time.monotonic() > deadline:
+                    raise ToolFailed(f"{self.name} did not answer")
+            return read_answer(answer.result())
+        except CancelledError:
+            raise ToolFailed(f"the MCP server {self.name} has been stopped") from None
+        finally:
+            answer.cancel()  # where it has not ended: the server is told so
+            self._servers.tell()
+
+    def open_log(self) -> IO[bytes]:
+        """Where its standard error goes.
+
+        Raises:
+            OSError, ConfigError: there is no place for it.
+        """
+        path = self._servers.log_file(self.spec)
+        make_private_dir(path.parent)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
+        if os.fstat(file.fileno()).st_size > _LOG_LIMIT_BYTES:
+            file.truncate(0)
+        return file
+
+
+def _next(progress: SimpleQueue[str]) -> str:
+    try:
+        return progress.get_nowait()
+    except Empty:
+        return ""

@@ -1,0 +1,181 @@
+"""One server from its start to its end, in the event loop. Nothing that it does is an exception."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import AsyncExitStack
+from typing import IO, Any
+
+import msgspec
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import Implementation
+
+from mcp import Client
+from qwen_code.base.errors import QwenError
+from qwen_code.base.http import Network
+from qwen_code.base.log import debug
+from qwen_code.mcp.remote import RemoteAuth, TokenFor, make_http_client
+from qwen_code.mcp.servers import ServerSpec, expand
+from qwen_code.mcp.stdio import Process
+from qwen_code.mcp.tool import Offer
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["Connection", "Surroundings"]
+
+_MOST_PAGES = 50
+_MOST_TOOLS = 500
+
+# What the package has to say of a broken server, it would print into the terminal.
+for _name in ("mcp", "client", "asyncio"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What every server gets from us."""
+
+    environ: Mapping[str, str]
+    cwd: str
+    network: Network
+    token_for: TokenFor
+    version: str
+    start_timeout_s: float
+
+
+class Connection:
+    """One server. ``started`` gives its tools, or the reason why there are none."""
+
+    def __init__(
+        self, spec: ServerSpec, around: Surroundings, log: Callable[[], IO[bytes]]
+    ) -> None:
+        self.spec = spec
+        self.started: Future[list[Offer] | str] = Future()
+        self.failure: str | None = None
+        self.process: Process | None = None
+        self._around = around
+        self._open_log = log
+        self._auth: RemoteAuth | None = None
+        self._client: Client | None = None
+
+    async def serve(self) -> None:
+        """Start it, and stay until it ends or the task is cancelled."""
+        try:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(self._around.start_timeout_s):
+                    transport = await self._transport(stack)
+                    client = await stack.enter_async_context(
+                        Client(
+                            transport,
+                            client_info=Implementation(name="qwen", version=self._around.version),
+                            cache=None,
+                        )
+                    )
+                    offers = await _list_tools(client)
+                self._client = client
+                self.started.set_result([o for o in offers if self.spec.offers(o.name)])
+                await self._until_it_ends()
+        except asyncio.CancelledError:
+            self.failure = self.failure or "it was stopped"
+            raise
+        except Exception as error:  # noqa: BLE001 whatever a server does, it is only that server
+            debug("mcp server failed", server=self.spec.name, error=repr(error))
+            self.failure = self._reason(error)
+        finally:
+            self._client = None
+            if not self.started.done():
+                self.started.set_result(self.failure or "it ended")
+
+    async def call(
+        self, tool: str, arguments: dict[str, Any], said: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """The answer to a call by its names on the wire; ``said`` is told of progress.
+
+        Raises:
+            ToolFailed: there is no answer.
+        """
+        client, limit_s = self._client, self.spec.timeout_ms / 1000
+
+        async def tell(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 the package's names
+            if message:
+                said(f"{message}\n")
+
+        if client is None:
+            raise ToolFailed(self.gone)
+        try:
+            async with asyncio.timeout(limit_s):
+                answer = await client.call_tool(tool, arguments, progress_callback=tell)
+        except TimeoutError as error:
+            raise ToolFailed(f"{self.spec.name} did not answer within {limit_s:g} s") from error
+        except Exception as error:
+            if self.process is not None and self.process.ended.is_set():
+                raise ToolFailed(self.gone) from error
+            raise ToolFailed(f"{self.spec.name}: {self._reason(error)}") from error
+        return answer.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @property
+    def gone(self) -> str:
+        """What is said of a server that is there no more."""
+        reason = self.failure or (self.process.reason if self.process else "it ended")
+        return f"the MCP server {self.spec.name} cannot be used any more: {reason}"
+
+    async def _transport(self, stack: AsyncExitStack) -> Any:
+        spec, around = expand(self.spec, self._around.environ), self._around
+        if spec.url is None:
+            log = stack.enter_context(self._open_log())
+            self.process = Process(spec, around.environ, around.cwd, log)
+            return self.process.connect()
+        self._auth = RemoteAuth(spec, around.token_for)
+        http = make_http_client(spec, around.network, self._auth, f"qwen-code/{around.version}")
+        await stack.enter_async_context(http)
+        return streamable_http_client(spec.url, http_client=http)
+
+    async def _until_it_ends(self) -> None:
+        if self.process is None:
+            await asyncio.Event().wait()  # what is remote can only fail call by call
+        else:
+            await self.process.ended.wait()
+            self.failure = self.process.reason
+
+    def _reason(self, error: BaseException) -> str:
+        if self._auth is not None and self._auth.challenge is not None:
+            return f"it wants a sign-in; run: qwen mcp login {self.spec.name}"
+        if self.process is not None and self.process.ended.is_set():
+            return self.process.reason
+        return _in_words(error, self._around.start_timeout_s)
+
+
+async def _list_tools(client: Client) -> list[Offer]:
+    offers: list[Offer] = []
+    cursor: str | None = None
+    for _ in range(_MOST_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        offers += [
+            Offer(
+                tool.name,
+                tool.description or "",
+                tool.input_schema,
+                bool(tool.annotations and tool.annotations.read_only_hint),
+            )
+            for tool in page.tools
+        ]
+        cursor = page.next_cursor
+        if cursor is None or len(offers) >= _MOST_TOOLS:
+            break
+    return offers[:_MOST_TOOLS]
+
+
+def _in_words(error: BaseException, limit_s: float) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, QwenError):
+        return error.message
+    if isinstance(error, TimeoutError):
+        return f"it did not answer within {limit_s:g} s"
+    if isinstance(error, FileNotFoundError):
+        return f"there is no {error.filename}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+    text = " ".join(str(error).split())
+    return (text or type(error).__name__)[:300]

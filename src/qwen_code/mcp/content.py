@@ -1,0 +1,73 @@
+"""What a server answered, as a model is told it. Pure: decoded JSON in, a result out."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from qwen_code.tools.base import Image, Result
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["read_answer"]
+
+_KEPT_CHARACTERS = 30_000
+_LARGEST_IMAGE_BYTES = 8 << 20
+_IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+
+
+def read_answer(answer: Mapping[str, Any]) -> Result:
+    """The result of a call (``CallToolResult`` of the protocol, by its names on the wire).
+
+    Raises:
+        ToolFailed: the tool says that it failed.
+    """
+    blocks: Sequence[Mapping[str, Any]] = answer.get("content") or ()
+    image = next((found for block in blocks if (found := _image(block)) is not None), None)
+    parts = [_text(block, seen=image) for block in blocks]
+    text = "\n".join(part for part in parts if part)
+    if not text and (structured := answer.get("structuredContent")) is not None:
+        text = msgspec.json.encode(structured).decode()
+    text = _cut(text)
+    if answer.get("isError"):
+        raise ToolFailed(text or "the tool failed, and did not say why")
+    summary = f"{len(text.splitlines()):,} lines" if "\n" in text else text[:100]
+    return Result(text or "(it answered nothing)", summary or "(nothing)", image)
+
+
+def _image(block: Mapping[str, Any]) -> Image | None:
+    if block.get("type") != "image" or block.get("mimeType") not in _IMAGE_TYPES:
+        return None
+    try:
+        data = binascii.a2b_base64(str(block.get("data", "")))
+    except binascii.Error:
+        return None
+    return Image(block["mimeType"], data) if 0 < len(data) <= _LARGEST_IMAGE_BYTES else None
+
+
+def _text(block: Mapping[str, Any], *, seen: Image | None) -> str:
+    kind = block.get("type")
+    if kind == "text":
+        return str(block.get("text", ""))
+    if kind == "image":
+        if seen is not None and _image(block) == seen:
+            return ""
+        return f"[an image that is not shown: {block.get('mimeType')}]"
+    if kind == "resource_link":
+        described = block.get("description") or block.get("title") or block.get("name") or ""
+        return f"[resource {block.get('uri')}: {described}]"
+    if kind == "resource":
+        resource: Mapping[str, Any] = block.get("resource") or {}
+        if "text" in resource:
+            return f"[resource {resource.get('uri')}]\n{resource['text']}"
+        return f"[resource {resource.get('uri')}: {resource.get('mimeType') or 'binary'}]"
+    return f"[{kind}: {block.get('mimeType') or 'not shown'}]"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _KEPT_CHARACTERS:
+        return text
+    left_out = len(text) - _KEPT_CHARACTERS
+    return f"{text[:_KEPT_CHARACTERS]}\n[{left_out:,} more characters left out]"

@@ -1,0 +1,109 @@
+"""Where servers are defined, and whether the user has agreed to each of them.
+
+The user's own settings are the user's word. A project may define servers too, in ``.mcp.json`` or
+in its ``.qwen/settings.json``: those start commands of somebody else's choice, so each is used only
+after the user has trusted exactly that definition in that folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.base.files import read_bounded
+from qwen_code.config import jsonc
+from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
+from qwen_code.config.settings import Settings, folders_of_project
+from qwen_code.config.trust import TrustStore
+from qwen_code.mcp.servers import ServerSpec, digest_of, parse_server, parse_servers
+
+__all__ = ["PROJECT_FILE", "SERVERS_KEY", "Definition", "find_definitions"]
+
+PROJECT_FILE = ".mcp.json"
+SERVERS_KEY = "mcpServers"
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """A server and who defined it. ``folder`` is the project's, ``None`` for the user's own."""
+
+    spec: ServerSpec
+    file: Path
+    folder: Path | None = None
+    digest: str = ""
+    is_trusted: bool = True
+
+    @property
+    def scope(self) -> str:
+        """``user`` or ``project``."""
+        return "user" if self.folder is None else "project"
+
+
+def find_definitions(
+    paths: Paths, settings: Settings, notice: Callable[[str], None]
+) -> list[Definition]:
+    """All servers that are defined for the current directory. A name of the user's own wins.
+
+    ``notice`` is told which of the project's definitions cannot be used.
+
+    Raises:
+        ConfigError: one of the user's own cannot be used.
+    """
+    found: dict[str, Definition] = {}
+    for layer in settings.layers:
+        table = layer.tree.get(SERVERS_KEY)
+        if layer.project is None and table is not None:
+            for spec in parse_servers(table, str(layer.path)):
+                found[spec.name] = Definition(spec, layer.path)
+    trust = TrustStore.load(paths)
+    for name, entry, file in _of_the_project(paths, settings, notice):
+        if name in found:
+            continue
+        try:
+            spec = parse_server(name, entry, str(file))
+        except ConfigError as error:
+            notice(error.message)
+            continue
+        # Only the user can say that a server's word is to be taken.
+        spec = msgspec.structs.replace(spec, trust=False)
+        folder, digest = owner_of(file), digest_of(name, entry)
+        is_trusted = _is_trusted(trust, folder, digest, notice)
+        found[name] = Definition(spec, file, folder, digest, is_trusted)
+    return list(found.values())
+
+
+def _of_the_project(
+    paths: Paths, settings: Settings, notice: Callable[[str], None]
+) -> Iterator[tuple[str, Any, Path]]:
+    tables = [
+        (layer.path, layer.tree.get(SERVERS_KEY)) for layer in settings.layers if layer.project
+    ]
+    file = next(
+        (path for f in folders_of_project(paths.cwd) if (path := f / PROJECT_FILE).exists()), None
+    )
+    if file is not None:
+        try:
+            tree = jsonc.loads(read_bounded(file, CONFIG_FILE_LIMIT_BYTES))
+        except (OSError, jsonc.JsoncError) as error:
+            notice(f"{file} cannot be used: {error}")
+        else:
+            tables.append((file, tree.get(SERVERS_KEY)))
+    for path, table in tables:
+        if isinstance(table, dict):
+            for name, entry in table.items():
+                yield name, entry, path
+        elif table is not None:
+            notice(f"{SERVERS_KEY} in {path} is not a table of servers")
+
+
+def _is_trusted(
+    trust: TrustStore, folder: Path, digest: str, notice: Callable[[str], None]
+) -> bool:
+    try:
+        return trust.is_server_trusted(folder, digest)
+    except ConfigError as error:
+        notice(error.message)
+        return False

@@ -1,0 +1,89 @@
+"""A server that is reached over the network: how, and with which credential."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Callable
+
+import httpx2
+
+from qwen_code.base.http import Network
+from qwen_code.base.url import Origin
+from qwen_code.mcp.servers import ServerSpec
+
+__all__ = ["RemoteAuth", "TokenFor", "make_http_client"]
+
+TokenFor = Callable[[ServerSpec, str | None], str | None]
+"""An access token for a server, or ``None``. The second argument is one that it has just refused.
+It may block, and may raise a ``QwenError``."""
+
+_CONNECT_S = 10.0
+_READ_S = 300.0
+
+
+class RemoteAuth(httpx2.Auth):
+    """Signs requests with the stored sign-in's token; a refused one is replaced once.
+
+    ``challenge`` is what the last 401 said of where to sign in, ``None`` before there was one.
+    """
+
+    def __init__(self, spec: ServerSpec, token_for: TokenFor) -> None:
+        self._spec = spec
+        self._token_for = token_for
+        self.challenge: str | None = None
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        own = "authorization" in request.headers  # the user's settings say what to send
+        token = None if own else await asyncio.to_thread(self._token_for, self._spec, None)
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == 401 and token:
+            fresh = await asyncio.to_thread(self._token_for, self._spec, token)
+            if fresh and fresh != token:
+                request.headers["Authorization"] = f"Bearer {fresh}"
+                response = yield request
+        if response.status_code == 401:
+            self.challenge = response.headers.get("www-authenticate", "")
+
+
+def make_http_client(
+    spec: ServerSpec, network: Network, auth: RemoteAuth, user_agent: str
+) -> httpx2.AsyncClient:
+    """A client that goes through the user's proxies and trusts the user's certificates.
+
+    Raises:
+        OSError: a certificate file cannot be read.
+    """
+    assert spec.url is not None
+    proxy = network.proxy_for(Origin.of(spec.url))
+    return httpx2.AsyncClient(
+        headers={"User-Agent": user_agent, **spec.headers},
+        auth=auth,
+        timeout=httpx2.Timeout(_CONNECT_S, read=_READ_S),
+        proxy=None if proxy is None or _is_excepted(spec.url, network) else proxy.url,
+        verify=_certificates(network),
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+def _certificates(network: Network) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=network.ca_file.value if network.ca_file else None)
+    if network.extra_ca_file:
+        context.load_verify_locations(network.extra_ca_file.value)
+    if network.client_cert:
+        key = network.client_key.value if network.client_key else None
+        context.load_cert_chain(network.client_cert.value, key)
+    return context
+
+
+def _is_excepted(url: str, network: Network) -> bool:
+    host = Origin.of(url).host
+    names = [name.strip().lower().lstrip("*").lstrip(".") for name in network.no_proxy.split(",")]
+    return any(name and (host == name or host.endswith(f".{name}")) for name in names) or (
+        "*" in network.no_proxy.split(",")
+    )

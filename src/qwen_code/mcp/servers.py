@@ -1,0 +1,194 @@
+"""What a server is: a command to start, or an address to reach. Pure; nothing runs here.
+
+The keys are Node Qwen Code's (``mcpServers`` in settings), and those of ``.mcp.json``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.base.url import Origin
+
+__all__ = ["ServerSpec", "digest_of", "expand", "parse_server", "parse_servers"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
+_VARIABLE = re.compile(
+    r"\$(?:\{(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_]\w*))", re.ASCII
+)
+_CALL_TIMEOUT_MS = 60_000
+_LONGEST_TIMEOUT_MS = 24 * 3600 * 1000
+_TYPES = {"stdio": "command", "http": "url", "streamable-http": "url"}
+
+
+class _Oauth(msgspec.Struct, frozen=True, rename="camel"):
+    client_id: str | None = None
+    scopes: list[str] = []
+
+
+class _Written(msgspec.Struct, frozen=True, rename="camel"):
+    """One entry as it stands in a file; keys that are not here are other programs' own."""
+
+    command: str | None = None
+    args: list[str] = []
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    http_url: str | None = None
+    url: str | None = None
+    type: str | None = None
+    headers: dict[str, str] = {}
+    timeout: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_TIMEOUT_MS)] = _CALL_TIMEOUT_MS
+    trust: bool = False
+    include_tools: list[str] | None = None
+    exclude_tools: list[str] = []
+    description: str = ""
+    oauth: _Oauth = _Oauth()
+
+
+class ServerSpec(msgspec.Struct, frozen=True):
+    """One server. Either ``command`` or ``url`` is set.
+
+    ``timeout_ms`` is how long one call may take. ``trust``: the user takes its word for which of
+    its tools only read. ``env``, ``args`` and ``headers`` are as written, with their ``$NAMES``.
+    """
+
+    name: str
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
+    cwd: str | None = None
+    url: str | None = None
+    headers: Mapping[str, str] = {}
+    timeout_ms: int = _CALL_TIMEOUT_MS
+    trust: bool = False
+    include_tools: tuple[str, ...] | None = None
+    exclude_tools: tuple[str, ...] = ()
+    description: str = ""
+    client_id: str | None = None
+    scopes: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The command or the address, on one line, as it is written."""
+        return self.url or " ".join([self.command or "", *self.args])
+
+    def offers(self, tool: str) -> bool:
+        """Whether the user lets this tool of it be used."""
+        # Node Qwen Code writes an include as "name" or "name(arguments)".
+        wanted = (
+            None if self.include_tools is None else [t.split("(")[0] for t in self.include_tools]
+        )
+        return tool not in self.exclude_tools and (wanted is None or tool in wanted)
+
+    def __repr__(self) -> str:
+        return f"ServerSpec({self.name})"  # variables and headers may be secrets
+
+
+def parse_servers(table: Any, where: str) -> list[ServerSpec]:
+    """The servers of an ``mcpServers`` table; ``where`` is the file, for errors.
+
+    Raises:
+        ConfigError: one of them cannot be used; ``message`` names the key.
+    """
+    if not isinstance(table, dict):
+        raise _unusable(f"mcpServers in {where}", "it is not a table of servers")
+    return [parse_server(name, entry, where) for name, entry in table.items()]
+
+
+def parse_server(name: str, entry: Any, where: str) -> ServerSpec:
+    """One entry of the table.
+
+    Raises:
+        ConfigError: it cannot be used; ``message`` names the key.
+    """
+    key = f"mcpServers.{name} in {where}"
+    if not _NAME.fullmatch(name):
+        raise _unusable(key, "a name has up to 48 letters, digits, dots, dashes and underscores")
+    try:
+        written = msgspec.convert(entry, _Written)
+    except msgspec.ValidationError as error:
+        raise _unusable(key, str(error)) from error
+    url = written.http_url or written.url
+    _check(key, written, url)
+    return ServerSpec(
+        name,
+        written.command,
+        tuple(written.args),
+        written.env,
+        written.cwd,
+        url,
+        written.headers,
+        written.timeout,
+        written.trust,
+        None if written.include_tools is None else tuple(written.include_tools),
+        tuple(written.exclude_tools),
+        written.description,
+        written.oauth.client_id,
+        tuple(written.oauth.scopes),
+    )
+
+
+def expand(spec: ServerSpec, environ: Mapping[str, str]) -> ServerSpec:
+    """``spec`` with each ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` replaced from ``environ``.
+
+    Raises:
+        ConfigError: a variable is not set, and has no default.
+    """
+
+    def one(text: str) -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match["braced"] or match["bare"]
+            found = environ.get(name, match["default"])
+            if found is None:
+                raise ConfigError(
+                    f"the MCP server {spec.name} needs the variable {name}, which is not set",
+                    hint=f"Set it, or write ${{{name}:-default}} where it is used.",
+                )
+            return found
+
+        return _VARIABLE.sub(value, text)
+
+    return msgspec.structs.replace(
+        spec,
+        args=tuple(one(text) for text in spec.args),
+        env={name: one(text) for name, text in spec.env.items()},
+        headers={name: one(text) for name, text in spec.headers.items()},
+    )
+
+
+def digest_of(name: str, entry: Any) -> str:
+    """What trust in a definition is bound to: any change of it gives another digest."""
+    import hashlib  # only where a project defines servers
+
+    canonical = msgspec.json.encode([name, entry], order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()
+
+
+def _check(key: str, written: _Written, url: str | None) -> None:
+    if written.type is not None and written.type not in _TYPES:
+        raise _unusable(key, f"there is no transport {written.type!r}; there are stdio and http")
+    if bool(written.command) == bool(url):
+        raise _unusable(key, "it needs either a command or a url (httpUrl)")
+    texts = [written.command or "", *written.args, *written.env, *written.env.values()]
+    if any("\0" in text for text in texts):
+        raise _unusable(key, "a zero character can be in no command")
+    if url:
+        try:
+            Origin.of(url)
+        except ConfigError as error:
+            raise _unusable(key, error.message) from error
+    for name, text in written.headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not _is_header_value(text):
+            raise _unusable(key, f"{name!r} is no header, or its value has a control character")
+
+
+def _is_header_value(text: str) -> bool:
+    return text.isascii() and all(character >= " " for character in text) and "\x7f" not in text
+
+
+def _unusable(key: str, reason: str) -> ConfigError:
+    return ConfigError(f"{key}: {reason}", hint="Mend that entry, or take it out.")

@@ -1,0 +1,153 @@
+"""A server that is a process: JSON lines over its standard streams, and its certain end.
+
+The package ``mcp`` has such a transport, too. It waits longer for a process to end than anybody
+waits at a prompt, it does not say which process it started, and it reads lines of any length.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import IO, Any
+
+import anyio
+from mcp.shared.message import SessionMessage
+from mcp_types import jsonrpc_message_adapter
+
+from qwen_code.mcp.servers import ServerSpec
+
+__all__ = ["Process"]
+
+_LONGEST_LINE_BYTES = 32 << 20
+_MOST_RUBBISH_LINES = 200
+_GRACE_S = 0.4
+_POLL_S = 0.02
+
+
+class Process:
+    """The process of one server, in a group of its own. ``ended`` is set when it talks no more."""
+
+    def __init__(
+        self, spec: ServerSpec, environ: Mapping[str, str], cwd: str, log: IO[bytes]
+    ) -> None:
+        self._spec = spec
+        self._environ = {**environ, **spec.env}
+        self._cwd = os.path.join(cwd, spec.cwd or "")  # noqa: PTH118 an absolute one replaces it
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self.ended = asyncio.Event()
+        self.reason = "it ended"
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[tuple[Any, Any]]:
+        """The streams of messages from it and to it, as ``mcp.client`` takes them.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        self._process = process = await asyncio.create_subprocess_exec(
+            *(self._spec.command or "", *self._spec.args),
+            env=self._environ,
+            cwd=self._cwd,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
+            limit=_LONGEST_LINE_BYTES,
+        )
+        try:
+            to_session, from_server = anyio.create_memory_object_stream[Any](16)
+            to_server, from_session = anyio.create_memory_object_stream[Any](16)
+            tasks = [
+                asyncio.create_task(self._read(process, to_session)),
+                asyncio.create_task(self._write(process, from_session, to_session)),
+            ]
+            try:
+                yield from_server, to_server
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                for stream in (to_session, from_server, to_server, from_session):
+                    stream.close()
+        finally:
+            await asyncio.shield(self._end(process))
+
+    def kill(self) -> None:
+        """End its whole group at once, from any thread."""
+        if self._process is not None:
+            _signal_group(self._process, signal.SIGKILL)
+
+    async def _read(self, process: asyncio.subprocess.Process, to_session: Any) -> None:
+        assert process.stdout is not None
+        rubbish = 0
+        try:
+            while line := await process.stdout.readline():
+                try:
+                    message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+                except ValueError:
+                    # Some print a greeting first; one that prints nothing else is no server.
+                    rubbish += bool(line.strip())
+                    if rubbish > _MOST_RUBBISH_LINES:
+                        self.reason = "what it prints is no protocol"
+                        break
+                    continue
+                rubbish = 0
+                await to_session.send(SessionMessage(message))
+        except ValueError:
+            self.reason = f"it printed a line of more than {_LONGEST_LINE_BYTES >> 20} MB"
+        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass
+        finally:
+            to_session.close()
+            self.ended.set()
+
+    async def _write(
+        self, process: asyncio.subprocess.Process, from_session: Any, to_session: Any
+    ) -> None:
+        assert process.stdin is not None
+        try:
+            async for item in from_session:
+                text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+                process.stdin.write(text.encode() + b"\n")
+                await process.stdin.drain()
+        except OSError:
+            to_session.close()  # whoever waits for an answer learns that none will come
+            self.ended.set()
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Close its input; then ask its group to end; then do not ask."""
+        assert process.stdin is not None
+        with suppress(OSError):
+            process.stdin.close()
+        for number in (None, signal.SIGTERM):
+            if number is not None:
+                _signal_group(process, number)
+            if await _is_gone(process):
+                break
+        # Also where it ended by itself: its children may not have.
+        _signal_group(process, signal.SIGKILL)
+        await _is_gone(process)
+        # A survivor elsewhere may hold the pipes open: nobody waits for their end.
+        transport = getattr(process, "_transport", None)
+        if transport is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                transport.close()
+
+
+async def _is_gone(process: asyncio.subprocess.Process) -> bool:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _GRACE_S
+    while process.returncode is None:
+        if loop.time() >= deadline:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
+
+
+def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

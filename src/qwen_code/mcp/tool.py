@@ -1,0 +1,131 @@
+"""A server's tool as one of ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from qwen_code.tools.base import Reach, Result
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["Caller", "McpTool", "Offer", "make_tools"]
+
+_LONGEST_NAME = 64
+_KEPT_DESCRIPTION = 400
+_KEPT_TITLE = 200
+_SUBSCHEMAS = ("properties", "$defs", "definitions", "patternProperties")
+_SUBSCHEMA = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
+_SUBSCHEMA_LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A tool as its server describes it. ``only_reads`` counts where the user trusts the server."""
+
+    name: str
+    description: str = ""
+    schema: Mapping[str, Any] = {}
+    only_reads: bool = False
+
+
+class Caller(Protocol):
+    """One server, to which calls go."""
+
+    @property
+    def name(self) -> str: ...
+
+    def call(self, tool: str, arguments: dict[str, Any], show: Callable[[str], None]) -> Result:
+        """Make a call.
+
+        Raises:
+            ToolFailed: it was not answered, or with an error.
+        """
+
+
+class McpTool:
+    """A tool of a server; its name, description and schema are the server's words."""
+
+    def __init__(self, name: str, offer: Offer, caller: Caller, *, is_trusted: bool) -> None:
+        self.name = name
+        self.description = _cut(" ".join(offer.description.split()), _KEPT_DESCRIPTION)
+        self.parameters = _acceptable(offer.schema)
+        self.reach = Reach.READ if is_trusted and offer.only_reads else Reach.RUN
+        self._tool = offer.name
+        self._caller = caller
+
+    def parse(self, text: str) -> dict[str, Any]:
+        """The arguments that the model wrote; the server checks them.
+
+        Raises:
+            ToolFailed: they are no JSON object.
+        """
+        try:
+            return msgspec.json.decode(text or "{}", type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ToolFailed(f"the arguments of {self.name} are no JSON object: {error}") from error
+
+    def title(self, arguments: dict[str, Any]) -> str:
+        shown = self.subject(arguments) if arguments else ""
+        return _cut(f"{self._caller.name}: {self._tool} {shown}".rstrip(), _KEPT_TITLE)
+
+    def subject(self, arguments: dict[str, Any]) -> str:
+        """All arguments: which of them is the path or command, only the server knows."""
+        return msgspec.json.encode(arguments).decode()
+
+    def run(self, arguments: dict[str, Any], show: Callable[[str], None]) -> Result:
+        return self._caller.call(self._tool, arguments, show)
+
+
+def make_tools(offers: Sequence[tuple[Caller, Offer, bool]]) -> list[McpTool]:
+    """The tools of all servers under names that are safe and differ: ``mcp__SERVER__TOOL``.
+
+    Each offer comes with its server, and whether the user trusts that.
+    """
+    made: dict[str, McpTool] = {}
+    for caller, offer, is_trusted in offers:
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", f"mcp__{caller.name}__{offer.name}")
+        if len(name) > _LONGEST_NAME or name in made:
+            name = _distinct(name, caller.name, offer.name)
+        made[name] = McpTool(name, offer, caller, is_trusted=is_trusted)
+    return list(made.values())
+
+
+def _distinct(name: str, server: str, tool: str) -> str:
+    import hashlib  # hardly any tool needs it
+
+    digest = hashlib.sha256(msgspec.json.encode([server, tool])).hexdigest()[:6]
+    return f"{name[: _LONGEST_NAME - 7]}_{digest}"
+
+
+def _acceptable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """``schema`` as model APIs take it: of an object, without what names the schema itself."""
+    kept: dict[str, Any] = _without_titles(schema)
+    for name in ("$schema", "$id", "$comment"):
+        kept.pop(name, None)
+    kept["type"] = "object"
+    if not isinstance(kept.get("properties"), dict):
+        kept["properties"] = {}
+    return kept
+
+
+def _without_titles(schema: Any) -> Any:
+    """Titles that generators write repeat the names, and cost tokens."""
+    if not isinstance(schema, Mapping):
+        return schema
+    kept = {key: value for key, value in schema.items() if key != "title"}
+    for key in _SUBSCHEMAS:
+        if isinstance(table := kept.get(key), Mapping):
+            kept[key] = {name: _without_titles(value) for name, value in table.items()}
+    for key in _SUBSCHEMA:
+        if isinstance(kept.get(key), Mapping):
+            kept[key] = _without_titles(kept[key])
+    for key in _SUBSCHEMA_LISTS:
+        if isinstance(several := kept.get(key), list):
+            kept[key] = [_without_titles(value) for value in several]
+    return kept
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
