@@ -95,3 +95,14 @@ def test_announcing_never_fails_the_run(machine: Any) -> None:
     TrustStore.load(machine.paths()).announce(machine.project, HOST)
     machine.shell["QWEN_HOME"] = str(machine.write("a-file", ""))
     TrustStore.load(machine.paths()).announce(machine.project, HOST)
+
+
+def test_a_server_is_trusted_by_folder_and_digest(machine: Any) -> None:
+    store = TrustStore.load(machine.paths())
+    store.trust(machine.project, HOST)
+    assert not store.is_server_trusted(machine.project, "d1")
+    store.trust_server(machine.project, "d1")
+    assert store.is_server_trusted(machine.project, "d1")
+    assert not store.is_server_trusted(machine.project, "d2")
+    assert not store.is_server_trusted(machine.home, "d1")
+    assert store.is_trusted(machine.project, HOST)

@@ -6,7 +6,6 @@ said of them is said in the thread that asks.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +13,11 @@ from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from qwen_code.base.errors import ConfigError
-from qwen_code.base.files import make_private_dir
 from qwen_code.base.http import Network
 from qwen_code.mcp.content import read_answer
 from qwen_code.mcp.servers import ServerSpec
@@ -40,7 +38,6 @@ _CLOSE_S = 1.7
 _POLL_S = 0.1
 _SLACK_S = 5.0
 _PATIENCE_S = 3.0
-_LOG_LIMIT_BYTES = 1 << 20
 
 
 class ServerState(msgspec.Struct, frozen=True):
@@ -55,7 +52,7 @@ def is_installed() -> bool:
     """Whether the package that speaks the protocol is there."""
     from importlib.util import find_spec
 
-    return find_spec("mcp") is not None and find_spec("mcp_types") is not None
+    return find_spec("mcp") is not None
 
 
 class Servers:
@@ -87,10 +84,9 @@ class Servers:
                 hint='Install it: pip install "qwen-code[mcp]"',
             )
         self._say = say
-        self._logs_dir = logs_dir
         self._start_timeout_s = start_timeout_s
         self._hosts = [_Host(spec, self) for spec in specs]
-        self._settings = (environ, str(cwd), network or Network(), token_for, version)
+        self._given = (environ, cwd, logs_dir, network or Network(), token_for, version)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = threading.Event()
@@ -118,9 +114,7 @@ class Servers:
         for host in self._hosts:
             if host.failure is not None and not host.was_told and self._is_open:
                 host.was_told = True
-                log = self.log_file(host.spec)
-                more = f" (what it printed: {log})" if log.exists() and host.spec.command else ""
-                self._say(f"the MCP server {host.name} cannot be used: {host.failure}{more}")
+                self._say(f"the MCP server {host.name} cannot be used: {host.failure}")
 
     def close(self) -> None:
         """End all of them, with what they have started. Takes at most two seconds."""
@@ -142,10 +136,6 @@ class Servers:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def log_file(self, spec: ServerSpec) -> Path:
-        """Where the server's standard error goes."""
-        return self._logs_dir / f"mcp-{spec.name}.log"
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -177,10 +167,9 @@ class Servers:
 
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, _context: None)
-        environ, cwd, network, token_for, version = self._settings
-        around = Surroundings(environ, cwd, network, token_for, version, self._start_timeout_s)
+        around = Surroundings(*self._given, self._start_timeout_s)
         for host in self._hosts:
-            host.connection = Connection(host.spec, around, host.open_log)
+            host.connection = Connection(host.spec, around)
         self._loop = loop
         self._tasks = [loop.create_task(h.connection.serve()) for h in self._hosts if h.connection]
         self._ready.set()
@@ -243,20 +232,6 @@ class _Host:
         finally:
             answer.cancel()  # where it has not ended: the server is told so
             self._servers.tell()
-
-    def open_log(self) -> IO[bytes]:
-        """Where its standard error goes.
-
-        Raises:
-            OSError, ConfigError: there is no place for it.
-        """
-        path = self._servers.log_file(self.spec)
-        make_private_dir(path.parent)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
-        if os.fstat(file.fileno()).st_size > _LOG_LIMIT_BYTES:
-            file.truncate(0)
-        return file
 
 
 def _next(progress: SimpleQueue[str]) -> str:

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Implementation
+from mcp.types import Implementation
 
 from mcp import Client
 from qwen_code.base.errors import QwenError
@@ -19,7 +20,7 @@ from qwen_code.base.http import Network
 from qwen_code.base.log import debug
 from qwen_code.mcp.remote import RemoteAuth, TokenFor, make_http_client
 from qwen_code.mcp.servers import ServerSpec, expand
-from qwen_code.mcp.stdio import Process
+from qwen_code.mcp.stdio import Process, open_log
 from qwen_code.mcp.tool import Offer
 from qwen_code.tools.errors import ToolFailed
 
@@ -37,7 +38,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """What every server gets from us."""
 
     environ: Mapping[str, str]
-    cwd: str
+    cwd: Path
+    logs_dir: Path
     network: Network
     token_for: TokenFor
     version: str
@@ -47,15 +49,12 @@ class Surroundings(msgspec.Struct, frozen=True):
 class Connection:
     """One server. ``started`` gives its tools, or the reason why there are none."""
 
-    def __init__(
-        self, spec: ServerSpec, around: Surroundings, log: Callable[[], IO[bytes]]
-    ) -> None:
+    def __init__(self, spec: ServerSpec, around: Surroundings) -> None:
         self.spec = spec
         self.started: Future[list[Offer] | str] = Future()
         self.failure: str | None = None
         self.process: Process | None = None
         self._around = around
-        self._open_log = log
         self._auth: RemoteAuth | None = None
         self._client: Client | None = None
 
@@ -120,10 +119,14 @@ class Connection:
         reason = self.failure or (self.process.reason if self.process else "it ended")
         return f"the MCP server {self.spec.name} cannot be used any more: {reason}"
 
+    @property
+    def _log_file(self) -> Path:
+        return self._around.logs_dir / f"mcp-{self.spec.name}.log"
+
     async def _transport(self, stack: AsyncExitStack) -> Any:
         spec, around = expand(self.spec, self._around.environ), self._around
         if spec.url is None:
-            log = stack.enter_context(self._open_log())
+            log = stack.enter_context(open_log(self._log_file))
             self.process = Process(spec, around.environ, around.cwd, log)
             return self.process.connect()
         self._auth = RemoteAuth(spec, around.token_for)
@@ -142,7 +145,7 @@ class Connection:
         if self._auth is not None and self._auth.challenge is not None:
             return f"it wants a sign-in; run: qwen mcp login {self.spec.name}"
         if self.process is not None and self.process.ended.is_set():
-            return self.process.reason
+            return f"{self.process.reason}; what it complained of is in {self._log_file}"
         return _in_words(error, self._around.start_timeout_s)
 
 

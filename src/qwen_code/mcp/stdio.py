@@ -11,18 +11,21 @@ import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import IO, Any
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp.types import jsonrpc_message_adapter
 
+from qwen_code.base.files import make_private_dir
 from qwen_code.mcp.servers import ServerSpec
 
-__all__ = ["Process"]
+__all__ = ["Process", "open_log"]
 
 _LONGEST_LINE_BYTES = 32 << 20
 _MOST_RUBBISH_LINES = 200
+_LOG_LIMIT_BYTES = 1 << 20
 _GRACE_S = 0.4
 _POLL_S = 0.02
 
@@ -31,11 +34,11 @@ class Process:
     """The process of one server, in a group of its own. ``ended`` is set when it talks no more."""
 
     def __init__(
-        self, spec: ServerSpec, environ: Mapping[str, str], cwd: str, log: IO[bytes]
+        self, spec: ServerSpec, environ: Mapping[str, str], cwd: Path, log: IO[bytes]
     ) -> None:
         self._spec = spec
         self._environ = {**environ, **spec.env}
-        self._cwd = os.path.join(cwd, spec.cwd or "")  # noqa: PTH118 an absolute one replaces it
+        self._cwd = cwd / (spec.cwd or "")
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self.ended = asyncio.Event()
@@ -83,27 +86,37 @@ class Process:
 
     async def _read(self, process: asyncio.subprocess.Process, to_session: Any) -> None:
         assert process.stdout is not None
-        rubbish = 0
         try:
-            while line := await process.stdout.readline():
-                try:
-                    message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-                except ValueError:
-                    # Some print a greeting first; one that prints nothing else is no server.
-                    rubbish += bool(line.strip())
-                    if rubbish > _MOST_RUBBISH_LINES:
-                        self.reason = "what it prints is no protocol"
-                        break
-                    continue
-                rubbish = 0
-                await to_session.send(SessionMessage(message))
-        except ValueError:
-            self.reason = f"it printed a line of more than {_LONGEST_LINE_BYTES >> 20} MB"
-        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self.reason = await self._take_lines(process.stdout, to_session)
+            if await _is_gone(process) and process.returncode:
+                self.reason += f" (exit code {process.returncode})"
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass
-        finally:
-            to_session.close()
-            self.ended.set()
+        to_session.close()
+        self.ended.set()
+
+    async def _take_lines(self, stdout: asyncio.StreamReader, to_session: Any) -> str:
+        """Hand over its messages until there are no more; why there are none."""
+        rubbish = 0
+        while True:
+            try:
+                line = await stdout.readline()
+            except ValueError:
+                return f"it printed a line of more than {_LONGEST_LINE_BYTES >> 20} MB"
+            except OSError as error:
+                return str(error)
+            if not line:
+                return "it ended"
+            try:
+                message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+            except ValueError:
+                # Some print a greeting first; one that prints nothing else is no server.
+                rubbish += bool(line.strip())
+                if rubbish > _MOST_RUBBISH_LINES:
+                    return "what it prints is no protocol"
+                continue
+            rubbish = 0
+            await to_session.send(SessionMessage(message))
 
     async def _write(
         self, process: asyncio.subprocess.Process, from_session: Any, to_session: Any
@@ -136,6 +149,20 @@ class Process:
         if transport is not None:
             with suppress(ProcessLookupError, PermissionError):
                 transport.close()
+
+
+def open_log(path: Path) -> IO[bytes]:
+    """Where a server's standard error goes, private; what is too long is begun anew.
+
+    Raises:
+        OSError, ConfigError: there is no place for it.
+    """
+    make_private_dir(path.parent)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
+    if os.fstat(file.fileno()).st_size > _LOG_LIMIT_BYTES:
+        file.truncate(0)
+    return file
 
 
 async def _is_gone(process: asyncio.subprocess.Process) -> bool:

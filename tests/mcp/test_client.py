@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwen_code.tools.base import Reach
+from qwen_code.tools.errors import ToolFailed
+
+
+def test_tools_are_listed_and_called(open_servers: Any, stdio: Any) -> None:
+    session = open_servers({"ours": stdio()})
+    tools = {tool.name: tool for tool in session.servers.tools()}
+    add = tools["mcp__ours__add"]
+    assert (add.description, add.reach) == ("Add two numbers.", Reach.RUN)
+    assert add.parameters["properties"]["a"] == {"type": "integer"}
+    assert add.title(add.parse('{"a": 1, "b": 2}')) == 'ours: add {"a":1,"b":2}'
+    assert session.call("mcp__ours__add", '{"a": 1, "b": 2}').text == "3"
+    assert session.call("mcp__ours__structured").text == '{"answer":42}'
+    assert "file:///notes.txt" in session.call("mcp__ours__link").text
+    picture = session.call("mcp__ours__picture")
+    assert picture.text == "a dot" and picture.image.media_type == "image/png"
+    long = session.call("mcp__ours__long", '{"characters": 100000}').text
+    assert len(long) < 30_100 and long.endswith("[70,000 more characters left out]")
+    with pytest.raises(ToolFailed, match="it is Sunday"):
+        session.call("mcp__ours__refuse")
+    with pytest.raises(ToolFailed):
+        session.call("mcp__ours__add", '{"a": "no number"}')
+    assert session.said == []
+    log = session.logs / "mcp-ours.log"
+    assert "the server starts" in log.read_text() and log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_trusted_server_is_believed_about_reading(open_servers: Any, stdio: Any) -> None:
+    session = open_servers({"ours": stdio(trust=True, includeTools=["add", "die"])})
+    reach = {tool.name: tool.reach for tool in session.servers.tools()}
+    assert reach == {"mcp__ours__add": Reach.READ, "mcp__ours__die": Reach.RUN}
+
+
+def test_its_environment_is_what_was_given(
+    open_servers: Any, stdio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_API_KEY", "secret")
+    entry = stdio(env={"OURS": "at ${HOME} ${ELSE:-or not}"})
+    session = open_servers({"ours": entry})
+    home = session.call("mcp__ours__variable", '{"name": "HOME"}').text
+    assert session.call("mcp__ours__variable", '{"name": "OURS"}').text == f"at {home} or not"
+    key = session.call("mcp__ours__variable", '{"name": "LLAMA_API_KEY"}')
+    assert key.text == "(not set)"
+
+
+def test_broken_servers_cost_a_notice_each(open_servers: Any, stdio: Any) -> None:
+    table = {
+        "absent": {"command": "no-such-command"},
+        "dies": {"command": "false"},
+        "rubbish": stdio("rubbish"),
+        "unset": stdio(env={"A": "$NOT_THERE"}),
+        "nobody": {"httpUrl": "http://127.0.0.1:9/mcp"},
+        "good": stdio("greeting", includeTools=["add"]),
+    }
+    session = open_servers(table)
+    assert [tool.name for tool in session.servers.tools()] == ["mcp__good__add"]
+    session.servers.tools()
+    said = {line.split()[3]: line for line in session.said}
+    assert len(session.said) == len(said) == 5
+    assert "there is no no-such-command" in said["absent"]
+    assert "it ended (exit code 1)" in said["dies"]
+    assert "no protocol" in said["rubbish"]
+    assert "NOT_THERE" in said["unset"]
+    assert session.call("mcp__good__add", '{"a": 1, "b": 2}').text == "3"
+
+
+def test_a_silent_server_is_given_up_and_ended(open_servers: Any, stdio: Any) -> None:
+    session = open_servers({"silent": stdio("silent")}, start_timeout_s=1.0)
+    assert session.servers.tools() == []
+    assert session.said == ["the MCP server silent cannot be used: it did not answer within 1 s"]
+
+
+def test_a_server_that_dies_takes_its_tools_along(open_servers: Any, stdio: Any) -> None:
+    session = open_servers({"ours": stdio(), "other": stdio(includeTools=["add"])})
+    tools = {tool.name: tool for tool in session.servers.tools()}
+    with pytest.raises(ToolFailed, match="exit code 3"):
+        tools["mcp__ours__die"].run({}, lambda _: None)
+    with pytest.raises(ToolFailed, match="cannot be used any more"):
+        tools["mcp__ours__add"].run({"a": 1, "b": 2}, lambda _: None)
+    assert [tool.name for tool in session.servers.tools()] == ["mcp__other__add"]
+    assert len(session.said) == 1 and "exit code 3" in session.said[0]
+    assert tools["mcp__other__add"].run({"a": 1, "b": 2}, lambda _: None).text == "3"
+
+
+def test_a_call_that_takes_too_long_is_given_up(
+    open_servers: Any, stdio: Any, tmp_path: Path
+) -> None:
+    session = open_servers({"ours": stdio(timeout=400)})
+    started = time.monotonic()
+    with pytest.raises(ToolFailed, match=r"did not answer within 0\.4 s"):
+        session.call("mcp__ours__wait", f'{{"seconds": 60, "note": "{tmp_path / "note"}"}}')
+    assert time.monotonic() - started < 6
+    assert session.call("mcp__ours__add", '{"a": 1, "b": 2}').text == "3"
+
+
+def test_a_cancelled_call_is_cancelled_at_the_server(
+    open_servers: Any, stdio: Any, tmp_path: Path
+) -> None:
+    session = open_servers({"ours": stdio()})
+    note = tmp_path / "note"
+    shown: list[str] = []
+
+    def show(text: str) -> None:
+        shown.append(text)
+        if "waiting\n" in shown:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.call("mcp__ours__wait", f'{{"seconds": 60, "note": "{note}"}}', show)
+    _until(note.exists)
+    assert session.call("mcp__ours__add", '{"a": 1, "b": 2}').text == "3"
+
+
+@pytest.mark.parametrize("fault", ["silent", "stubborn", "rubbish"])
+def test_closing_while_it_starts_is_quick(open_servers: Any, stdio: Any, fault: str) -> None:
+    session = open_servers({"slow": stdio(fault)})
+    _until(lambda: session.servers._loop is not None and _process(session) is not None)
+    process = _process(session)
+    started = time.monotonic()
+    session.servers.close()
+    assert time.monotonic() - started < 2.5
+    _until(lambda: not _is_alive(process.pid))
+    assert session.servers.tools() == []
+
+
+def test_what_a_server_started_ends_with_it(open_servers: Any, stdio: Any) -> None:
+    session = open_servers({"ours": stdio()})
+    child = int(session.call("mcp__ours__spawn").text)
+    tool = session.servers.tools()[0]
+    assert _is_alive(child)
+    started = time.monotonic()
+    session.servers.close()
+    assert time.monotonic() - started < 2.5
+    _until(lambda: not _is_alive(child))
+    with pytest.raises(ToolFailed, match="has been stopped"):
+        tool.run({"a": 1, "b": 2}, lambda _: None)
+
+
+def test_over_the_network(open_servers: Any, start_http: Callable[..., str]) -> None:
+    url = start_http(TOKEN="t0ken")
+    header = {"Authorization": "Bearer t0ken"}
+    table = {
+        "header": {"httpUrl": url, "headers": header, "includeTools": ["add"]},
+        "nothing": {"url": url},
+    }
+    session = open_servers(table)
+    assert [tool.name for tool in session.servers.tools()] == ["mcp__header__add"]
+    assert session.call("mcp__header__add", '{"a": 1, "b": 2}').text == "3"
+    assert session.said == [
+        "the MCP server nothing cannot be used: it wants a sign-in; run: qwen mcp login nothing"
+    ]
+
+
+def test_a_token_is_renewed_once_when_it_is_refused(
+    open_servers: Any, start_http: Callable[..., str]
+) -> None:
+    asked: list[str | None] = []
+
+    def token_for(spec: Any, refused: str | None) -> str:
+        asked.append(refused)
+        return "new" if refused == "old" else "old"
+
+    url = start_http(TOKEN="new")
+    session = open_servers({"remote": {"type": "http", "url": url}}, token_for=token_for)
+    assert session.call("mcp__remote__add", '{"a": 1, "b": 2}').text == "3"
+    assert asked[:2] == [None, "old"]
+
+
+def _process(session: Any) -> Any:
+    process = session.servers._hosts[0].connection.process
+    return process and process._process
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie of another parent counts as ended.
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 8
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from qwen_code.mcp.content import read_answer
+from qwen_code.tools.errors import ToolFailed
+
+
+def _image(data: bytes, kind: str = "image/png") -> dict[str, Any]:
+    return {"type": "image", "data": base64.b64encode(data).decode(), "mimeType": kind}
+
+
+def test_texts_are_joined() -> None:
+    result = read_answer({"content": [{"type": "text", "text": t} for t in ("a", "", "b")]})
+    assert (result.text, result.summary, result.image) == ("a\nb", "2 lines", None)
+    assert read_answer({"content": [{"type": "text", "text": "one"}]}).summary == "one"
+    assert read_answer({}).text == "(it answered nothing)"
+
+
+def test_structured_content_stands_in_for_text() -> None:
+    both = {"content": [{"type": "text", "text": "t"}], "structuredContent": {"a": 1}}
+    assert read_answer(both).text == "t"
+    assert read_answer({"content": [], "structuredContent": {"a": 1}}).text == '{"a":1}'
+
+
+def test_the_first_image_is_shown_and_others_are_named() -> None:
+    blocks = [{"type": "text", "text": "look"}, _image(b"1"), _image(b"2"), _image(b"3", "image/x")]
+    result = read_answer({"content": blocks})
+    assert result.image is not None and result.image.data == b"1"
+    assert result.text.splitlines() == [
+        "look",
+        "[an image that is not shown: image/png]",
+        "[an image that is not shown: image/x]",
+    ]
+    broken = {"type": "image", "data": "a", "mimeType": "image/png"}
+    assert read_answer({"content": [broken]}).image is None
+
+
+def test_resources_and_sounds_become_text() -> None:
+    blocks = [
+        {"type": "resource_link", "uri": "file:///a", "name": "a", "description": "notes"},
+        {"type": "resource", "resource": {"uri": "file:///b", "text": "inside"}},
+        {"type": "resource", "resource": {"uri": "file:///c", "blob": "AA==", "mimeType": "x/y"}},
+        {"type": "audio", "data": "AA==", "mimeType": "audio/wav"},
+        {"type": "hologram"},
+    ]
+    assert read_answer({"content": blocks}).text.splitlines() == [
+        "[resource file:///a: notes]",
+        "[resource file:///b]",
+        "inside",
+        "[resource file:///c: x/y]",
+        "[audio: audio/wav]",
+        "[hologram: not shown]",
+    ]
+
+
+def test_a_failure_is_one() -> None:
+    with pytest.raises(ToolFailed, match="no such file"):
+        read_answer({"content": [{"type": "text", "text": "no such file"}], "isError": True})
+    with pytest.raises(ToolFailed, match="did not say why"):
+        read_answer({"content": [], "isError": True})
+
+
+def test_long_answers_are_cut() -> None:
+    text = read_answer({"content": [{"type": "text", "text": "x" * 30_001}]}).text
+    assert text == "x" * 30_000 + "\n[1 more characters left out]"

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_code.mcp.tool import Offer, make_tools
+from qwen_code.tools.base import Reach, Result
+from qwen_code.tools.errors import ToolFailed
+
+
+class FakeCaller:
+    def __init__(self, name: str = "srv") -> None:
+        self.name = name
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def call(self, tool: str, arguments: dict[str, Any], show: Callable[[str], None]) -> Result:
+        self.calls.append((tool, arguments))
+        return Result("ok", "ok")
+
+
+def test_names_are_safe_and_differ() -> None:
+    long = "t" * 80
+    offers = [
+        (FakeCaller("a.b"), Offer("read file"), False),
+        (FakeCaller("a_b"), Offer("read_file"), False),
+        (FakeCaller("a__b"), Offer("c"), False),
+        (FakeCaller("a"), Offer("b__c"), False),
+        (FakeCaller("a"), Offer(long), False),
+        (FakeCaller("a"), Offer(long + "x"), False),
+    ]
+    names = [tool.name for tool in make_tools(offers)]
+    assert names[0] == "mcp__a_b__read_file" and names[2] == "mcp__a__b__c"
+    assert len(set(names)) == 6 and max(map(len, names)) == 64
+    assert names == [tool.name for tool in make_tools(offers)]
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.text()), unique=True, max_size=5))
+def test_no_tool_is_lost(pairs: list[tuple[str, str]]) -> None:
+    tools = make_tools([(FakeCaller(server), Offer(name), False) for server, name in pairs])
+    assert len(tools) == len(pairs)
+    for tool in tools:
+        assert len(tool.name) <= 64 and tool.name.isascii() and tool.name.startswith("mcp__")
+
+
+def test_only_a_trusted_server_is_believed() -> None:
+    reads = Offer("read", only_reads=True)
+    offers = [(FakeCaller(), reads, True), (FakeCaller("x"), reads, False)]
+    offers.append((FakeCaller("y"), Offer("write"), True))
+    assert [t.reach for t in make_tools(offers)] == [Reach.READ, Reach.RUN, Reach.RUN]
+
+
+def test_arguments_are_an_object() -> None:
+    caller = FakeCaller()
+    (tool,) = make_tools([(caller, Offer("go"), False)])
+    assert tool.parse("") == {} and tool.parse('{"a": [1]}') == {"a": [1]}
+    for text in ("[1]", "nonsense", '"a"', "{", "[" * 100_000):
+        with pytest.raises(ToolFailed):
+            tool.parse(text)
+    tool.run({"a": 1}, lambda _: None)
+    assert caller.calls == [("go", {"a": 1})]
+    assert tool.title({}) == "srv: go"
+    assert len(tool.title({"a": "x" * 1000})) == 200
+
+
+def test_schemas_are_made_acceptable() -> None:
+    written = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": "x",
+        "title": "GoArguments",
+        "properties": {
+            "title": {"title": "Title", "type": "string", "default": {"title": "kept"}},
+            "many": {"type": "array", "items": {"title": "Item", "anyOf": [{"title": "A"}]}},
+        },
+        "required": ["title"],
+    }
+    (tool,) = make_tools([(FakeCaller(), Offer("go", "a\n b " * 200, written), False)])
+    assert tool.parameters == {
+        "type": "object",
+        "properties": {
+            "title": {"type": "string", "default": {"title": "kept"}},
+            "many": {"type": "array", "items": {"anyOf": [{}]}},
+        },
+        "required": ["title"],
+    }
+    assert len(tool.description) == 400 and tool.description.startswith("a b a b")
+    (bare,) = make_tools([(FakeCaller(), Offer("go", schema={"type": "string"}), False)])
+    assert bare.parameters == {"type": "object", "properties": {}}
