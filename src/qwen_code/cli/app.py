@@ -106,6 +106,7 @@ def _is_option(rest: list[str]) -> bool:
             "What files were before each turn; qwen --undo puts them back.",
         ),
         "local": ("qwen_code.cli.local:local", "The embedded model: get it, serve it, remove it."),
+        "mcp": ("qwen_code.cli.mcp:mcp", "Tools of other programs: add, list, trust, remove."),
         "emulator": (
             "qwen_code.cli.emulator:emulator",
             "A sign-in and model service on this machine, to try and to test with.",

@@ -7,24 +7,25 @@ after the user has trusted exactly that definition in that folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from qwen_code.base.errors import ConfigError
-from qwen_code.base.files import read_bounded
+from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.config import jsonc
 from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 from qwen_code.config.settings import Settings, folders_of_project
 from qwen_code.config.trust import TrustStore
+from qwen_code.mcp import PROJECT_FILE, SERVERS_KEY
 from qwen_code.mcp.servers import ServerSpec, digest_of, parse_server, parse_servers
 
-__all__ = ["PROJECT_FILE", "SERVERS_KEY", "Definition", "find_definitions"]
+__all__ = ["Definition", "find_definitions", "project_file", "save_entry"]
 
-PROJECT_FILE = ".mcp.json"
-SERVERS_KEY = "mcpServers"
+_LOCK_TIMEOUT_S = 10.0
 
 
 class Definition(msgspec.Struct, frozen=True):
@@ -75,16 +76,56 @@ def find_definitions(
     return list(found.values())
 
 
+def project_file(paths: Paths) -> Path:
+    """The ``.mcp.json`` of the current directory's project; a new one is at the project's root."""
+    folders = folders_of_project(paths.cwd)
+    there = (path for folder in folders if (path := folder / PROJECT_FILE).exists())
+    return next(there, folders[-1] / PROJECT_FILE)
+
+
+def save_entry(file: Path, name: str, entry: Mapping[str, Any] | None) -> bool:
+    """Set one server's entry in a file, and keep everything else in it; ``None`` takes it out.
+    Whether there was one before.
+
+    Raises:
+        ConfigError: the file is broken (it is left as it is) or cannot be written.
+    """
+    is_projects = file.name == PROJECT_FILE
+    with ExitStack() as stack:
+        if not is_projects:  # no litter in a project
+            lock = file.with_name(f"{file.name}.lock")
+            stack.enter_context(process_lock(lock, timeout_s=_LOCK_TIMEOUT_S))
+        try:
+            data = read_bounded(file, CONFIG_FILE_LIMIT_BYTES)
+        except FileNotFoundError:
+            data = b""
+        except OSError as error:
+            raise ConfigError(f"cannot read {file}: {error.strerror or error}") from error
+        try:
+            table = jsonc.loads(data).get(SERVERS_KEY)
+            was_there = isinstance(table, dict) and name in table
+            path = [SERVERS_KEY, name]
+            if entry is not None:
+                data = jsonc.set_value(data, path, entry)
+            elif was_there:
+                data = jsonc.remove_value(data, path)
+        except jsonc.JsoncError as error:
+            raise ConfigError(
+                f"{file}:{error.line}: {error.message}", hint="Mend that place first."
+            ) from error
+        if entry is not None or was_there:
+            write_atomic(file, data, mode=0o644 if is_projects else 0o600)
+    return was_there
+
+
 def _of_the_project(
     paths: Paths, settings: Settings, notice: Callable[[str], None]
 ) -> Iterator[tuple[str, Any, Path]]:
     tables = [
         (layer.path, layer.tree.get(SERVERS_KEY)) for layer in settings.layers if layer.project
     ]
-    file = next(
-        (path for f in folders_of_project(paths.cwd) if (path := f / PROJECT_FILE).exists()), None
-    )
-    if file is not None:
+    file = project_file(paths)
+    if file.exists():
         try:
             tree = jsonc.loads(read_bounded(file, CONFIG_FILE_LIMIT_BYTES))
         except (OSError, jsonc.JsoncError) as error:

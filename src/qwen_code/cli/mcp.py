@@ -1,0 +1,212 @@
+"""``qwen mcp``: servers of tools that other programs offer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from qwen_code import wiring
+from qwen_code.auth.sources import Gathered
+from qwen_code.base.errors import ConfigError, UsageError
+from qwen_code.base.secret import redact
+from qwen_code.cli.console import notice
+from qwen_code.cli.options import Common, common_options
+from qwen_code.config.paths import Paths, owner_of
+from qwen_code.config.settings import Settings
+from qwen_code.config.trust import TrustStore
+from qwen_code.headless.terminal import safe_text
+from qwen_code.mcp.definitions import Definition, find_definitions, project_file, save_entry
+from qwen_code.mcp.servers import digest_of, parse_server
+
+__all__ = ["mcp"]
+
+
+@click.group()
+def mcp() -> None:
+    """Tools of other programs, by the Model Context Protocol.
+
+    A project's servers (.mcp.json) are used once you have trusted them.
+    """
+
+
+class _Add(click.Command):
+    """``NAME [OPTIONS] COMMAND ARGS…``: what follows the command is the server's own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        name = [args[0]] if args and not args[0].startswith("-") else []
+        rest = super().parse_args(ctx, args[len(name) :])
+        words = (*name, *ctx.params.get("words", ()))
+        ctx.params["words"] = words[:1] + words[2:] if words[1:2] == ("--",) else words
+        return rest
+
+
+@mcp.command(
+    "add",
+    cls=_Add,
+    context_settings={"allow_interspersed_args": False},
+    options_metavar="NAME [OPTIONS]",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND [ARGS]… | URL")
+@click.option(
+    "-t", "--transport", type=click.Choice(["stdio", "http"]), help="Default: by what is given."
+)
+@click.option("-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="For a command.")
+@click.option(
+    "-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="For a URL."
+)
+@click.option(
+    "-s",
+    "--scope",
+    type=click.Choice(["user", "project"]),
+    default="user",
+    help="project: in .mcp.json, for everybody who has it.",
+)
+@click.option("--timeout", type=click.IntRange(1), metavar="MS", help="Of one call.")
+@click.option("--trust", is_flag=True, help="Believe it about which of its tools only read.")
+def add_command(
+    words: tuple[str, ...],
+    transport: str | None,
+    variables: tuple[str, ...],
+    headers: tuple[str, ...],
+    scope: str,
+    timeout: int | None,
+    trust: bool,
+) -> None:
+    """Add a server, or replace the one of that name.
+
+    \b
+    qwen mcp add time uvx mcp-server-time
+    qwen mcp add tracker -H 'X-Key: $TRACKER_KEY' https://tracker.example/mcp
+    """
+    if len(words) < 2:
+        raise UsageError(
+            "a name and a command or URL are needed",
+            hint="For example: qwen mcp add time uvx mcp-server-time",
+        )
+    name, target, *arguments = words
+    is_remote = transport == "http" or (transport is None and "://" in target)
+    entry: dict[str, Any] = {"httpUrl": target} if is_remote else {"command": target}
+    more = {
+        "args": arguments,
+        "env": _pairs(variables, "=", "-e KEY=VALUE"),
+        "headers": _pairs(headers, ":", "-H 'Name: value'"),
+        "timeout": timeout,
+        "trust": trust,
+    }
+    entry |= {key: value for key, value in more.items() if value}
+    if is_remote and (arguments or variables):
+        raise UsageError("a URL takes neither arguments nor variables", hint="Use -H for headers.")
+    paths = _paths()
+    file = project_file(paths) if scope == "project" else paths.settings_file
+    parse_server(name, entry, str(file))
+    was_there = save_entry(file, name, entry)
+    if scope == "project":
+        TrustStore.load(paths).trust_server(owner_of(file), digest_of(name, entry))
+    click.echo(f"{'Replaced' if was_there else 'Added'} {name} in {file}. See: qwen mcp list")
+
+
+@mcp.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@common_options
+def list_command(common: Common, as_json: bool) -> None:
+    """Start each server, and say how it does."""
+    gathered = common.gather()
+    found = find_definitions(gathered.paths, gathered.settings, notice)
+    lines = _states(gathered, found)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(lines), indent=2).decode())
+        return
+    if not lines:
+        click.echo("No server is defined. To add one: qwen mcp add NAME COMMAND | URL")
+    for line in lines:
+        state = line["state"]
+        if state == "connected":
+            state += f", {line['tools']} tools{', trusted' if line['trust'] else ''}"
+        click.echo(f"{line['name']}: {state}")
+        click.echo(f"    {safe_text(redact(line['target']))}")
+        click.echo(f"    {line['scope']}: {line['file']}")
+        if line["reason"]:
+            click.echo(f"    {safe_text(redact(line['reason']))}")
+
+
+@mcp.command("trust")
+@click.argument("name")
+def trust_command(name: str) -> None:
+    """Let this project start the server that it defines under NAME, as it is defined now."""
+    paths = _paths()
+    definition = _find(paths, name)
+    if definition.folder is None:
+        click.echo(f"{name} is your own ({definition.file}); there is nothing to ask.")
+        return
+    TrustStore.load(paths).trust_server(definition.folder, definition.digest)
+    spec = definition.spec
+    click.echo(f"Trusted in {definition.folder}: {safe_text(redact(spec.target))}")
+    for names, what in ((spec.env, "variables"), (spec.headers, "headers")):
+        if names:
+            click.echo(f"    {what}: {', '.join(safe_text(name) for name in names)}")
+
+
+@mcp.command("remove")
+@click.argument("name")
+@click.option("-s", "--scope", type=click.Choice(["user", "project"]), help="Default: where it is.")
+def remove_command(name: str, scope: str | None) -> None:
+    """Take a server out of your settings, or out of the project's .mcp.json."""
+    paths = _paths()
+    files = {"user": paths.settings_file, "project": project_file(paths)}
+    for file in [files[scope]] if scope else files.values():
+        if file.exists() and save_entry(file, name, None):
+            click.echo(f"Removed {name} from {file}.")
+            return
+    raise ConfigError(
+        f"there is no MCP server {name} in {' or '.join(map(str, files.values()))}",
+        hint="See them all with: qwen mcp list",
+    )
+
+
+def _states(gathered: Gathered, found: Sequence[Definition]) -> list[dict[str, Any]]:
+    with wiring.start_servers(gathered, [d.spec for d in found if d.is_trusted]) as servers:
+        servers.tools()
+        states = {state.name: state for state in servers.states()}
+    lines = []
+    for definition in found:
+        spec = definition.spec
+        state = states.get(spec.name)
+        reason = state.reason if state else f"to allow it: qwen mcp trust {spec.name}"
+        lines.append(
+            {
+                "name": spec.name,
+                "state": "not trusted" if state is None else "failed" if reason else "connected",
+                "tools": state.tools if state else 0,
+                "trust": spec.trust,
+                "scope": definition.scope,
+                "file": str(definition.file),
+                "target": spec.target,
+                "reason": reason,
+            }
+        )
+    return lines
+
+
+def _find(paths: Paths, name: str) -> Definition:
+    found = find_definitions(paths, Settings.load(paths), notice)
+    for definition in found:
+        if definition.spec.name == name:
+            return definition
+    names = ", ".join(definition.spec.name for definition in found) or "none"
+    raise ConfigError(f"there is no MCP server {name}", hint=f"There are: {names}")
+
+
+def _pairs(texts: Sequence[str], mark: str, form: str) -> dict[str, str]:
+    pairs = [text.partition(mark) for text in texts]
+    if any(not (name and found) for name, found, _ in pairs):
+        raise UsageError(f"write it as {form}")
+    return {name.strip(): value.strip() if mark == ":" else value for name, _, value in pairs}
+
+
+def _paths() -> Paths:
+    return Paths.of(os.environ, Path.cwd())

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SERVER = Path(__file__).parent.parent / "support" / "mcp_server.py"
+
+
+class Machine:
+    """The real command in a project of a home that is empty."""
+
+    def __init__(self, root: Path) -> None:
+        self.home, self.project = root / "home", root / "project"
+        (self.project / ".git").mkdir(parents=True)
+        self.settings = self.home / ".qwen" / "settings.json"
+        self.project_file = self.project / ".mcp.json"
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        }
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "qwen_code.cli.main", "mcp", *arguments],
+            cwd=self.project,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    def listed(self) -> dict[str, dict[str, Any]]:
+        ended = self("list", "--json")
+        assert ended.returncode == 0, ended.stderr
+        return {line["name"]: line for line in json.loads(ended.stdout)}
+
+
+@pytest.fixture
+def qwen_mcp(tmp_path: Path, require: Callable[[str, bool], None]) -> Machine:
+    require("mcp", find_spec("mcp") is not None)
+    return Machine(tmp_path)
+
+
+def test_a_server_is_added_listed_and_removed(qwen_mcp: Machine) -> None:
+    added = qwen_mcp("add", "ours", "--trust", "-e", "A=b=c", sys.executable, str(SERVER), "")
+    assert added.returncode == 0 and "Added ours" in added.stdout, added.stderr
+    assert json.loads(qwen_mcp.settings.read_text())["mcpServers"] == {
+        "ours": {
+            "command": sys.executable,
+            "args": [str(SERVER), ""],
+            "env": {"A": "b=c"},
+            "trust": True,
+        }
+    }
+    qwen_mcp("add", "--timeout", "500", "gone", "--", "no-such", "--trust")
+    listed = qwen_mcp.listed()
+    assert (listed["ours"]["state"], listed["ours"]["trust"]) == ("connected", True)
+    assert listed["ours"]["tools"] > 5
+    assert (listed["gone"]["state"], listed["gone"]["tools"]) == ("failed", 0)
+    assert listed["gone"]["target"] == "no-such --trust"
+    text = qwen_mcp("list").stdout
+    assert "ours: connected" in text and "there is no no-such" in text
+    assert qwen_mcp("remove", "gone").returncode == 0
+    assert qwen_mcp("remove", "gone").returncode == 52
+    assert list(qwen_mcp.listed()) == ["ours"]
+
+
+def test_what_is_written_elsewhere_in_the_file_stays(qwen_mcp: Machine) -> None:
+    qwen_mcp.settings.parent.mkdir(parents=True)
+    qwen_mcp.settings.write_text('{\n  // mine\n  "model": {"name": "m"}\n}\n')
+    qwen_mcp("add", "a.b", "-H", "X-Key: $KEY", "https://host.example/mcp")
+    text = qwen_mcp.settings.read_text()
+    assert "// mine" in text and '"X-Key": "$KEY"' in text and '"a.b"' in text
+    assert "Replaced" in qwen_mcp("add", "a.b", "--transport", "http", "https://host/mcp").stdout
+    qwen_mcp("remove", "a.b")
+    assert "// mine" in qwen_mcp.settings.read_text()
+    assert "a.b" not in qwen_mcp.settings.read_text()
+
+
+def test_a_projects_server_is_asked_for(qwen_mcp: Machine) -> None:
+    touched = qwen_mcp.project / "touched"
+    table = {"theirs": {"command": "touch", "args": [str(touched)], "trust": True}}
+    qwen_mcp.project_file.write_text(json.dumps({"mcpServers": table}))
+    line = qwen_mcp.listed()["theirs"]
+    assert (line["state"], line["scope"], line["trust"]) == ("not trusted", "project", False)
+    assert line["reason"] == "to allow it: qwen mcp trust theirs" and not touched.exists()
+    trusted = qwen_mcp("trust", "theirs")
+    assert trusted.returncode == 0 and f"touch {touched}" in trusted.stdout
+    assert qwen_mcp.listed()["theirs"]["state"] == "failed" and touched.exists()
+    table["theirs"]["args"] = [str(qwen_mcp.project / "other")]
+    qwen_mcp.project_file.write_text(json.dumps({"mcpServers": table}))
+    assert qwen_mcp.listed()["theirs"]["state"] == "not trusted"
+    assert qwen_mcp("trust", "nobody").returncode == 52
+
+
+def test_what_one_adds_to_a_project_one_trusts(qwen_mcp: Machine) -> None:
+    added = qwen_mcp("add", "ours", "-s", "project", sys.executable, str(SERVER))
+    assert added.returncode == 0, added.stderr
+    assert qwen_mcp.project_file.stat().st_mode & 0o777 == 0o644
+    assert qwen_mcp.listed()["ours"]["state"] == "connected"
+    assert sorted(p.name for p in qwen_mcp.project.iterdir()) == [".git", ".mcp.json"]
+    assert "Removed ours" in qwen_mcp("remove", "ours").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["add"], 2),
+        (["add", "name"], 2),
+        (["add", "a/b", "command"], 52),
+        (["add", "a", "-e", "novalue", "command"], 2),
+        (["add", "a", "-H", "novalue", "https://host"], 2),
+        (["add", "a", "-e", "A=1", "https://host"], 2),
+        (["add", "a", "-t", "http", "not-a-url"], 52),
+    ],
+)
+def test_what_cannot_be_added_is_not(qwen_mcp: Machine, arguments: list[str], code: int) -> None:
+    ended = qwen_mcp(*arguments)
+    assert ended.returncode == code and ended.stderr.startswith("qwen: "), ended
+    assert not qwen_mcp.settings.exists()
+
+
+def test_nothing_is_defined(qwen_mcp: Machine) -> None:
+    assert "No server is defined" in qwen_mcp("list").stdout
+    assert qwen_mcp.listed() == {}
