@@ -45,6 +45,10 @@ class FakeAuthorizationServer:
         """Answers that come before any other, in order, to requests of the token endpoint."""
         self.device_answers: list[tuple[int, dict[str, str], bytes]] = []
         self.on_refresh: Callable[[], None] = lambda: None
+        self.resource: str | None = None
+        """The resource that its metadata document is about (RFC 9728)."""
+        self.registers = True
+        self.has_device_grant = True
         self.drops_answers = 0
         """How many refreshes are done and then not answered."""
         self.approved: set[str] = set()
@@ -195,7 +199,14 @@ def _handler(server: FakeAuthorizationServer) -> type[BaseHTTPRequestHandler]:
                     "token_endpoint": f"{base}/api/v1/oauth2/token",
                     "revocation_endpoint": f"{base}/api/v1/oauth2/revoke",
                 }
+                if server.registers:
+                    metadata["registration_endpoint"] = f"{base}/register"
+                if not server.has_device_grant:
+                    del metadata["device_authorization_endpoint"]
                 self._send("metadata", 200, metadata, {})
+            elif path == "/.well-known/oauth-protected-resource" and server.resource:
+                about = {"resource": server.resource, "authorization_servers": [server.base_url]}
+                self._send("resource", 200, about, {})
             else:
                 self._send("unknown", 404, {}, {})
 
@@ -207,6 +218,9 @@ def _handler(server: FakeAuthorizationServer) -> type[BaseHTTPRequestHandler]:
             if path.endswith("/chat/completions"):
                 server.chats.append(json.loads(body))
                 self._send(*server.chat(self.headers.get("authorization", "")), {})
+            elif path.endswith("/register"):
+                client = {"client_id": "registered", **json.loads(body)}
+                self._send("register", 201 if server.registers else 403, client, {"body": body})
             elif path.endswith("/device/code"):
                 if server.device_answers:
                     self._scripted("device: scripted", server.device_answers.pop(0), form)

@@ -11,9 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, ResourceLink, TextContent, ToolAnnotations
@@ -95,7 +98,8 @@ def die() -> str:
 
 
 def _serve_http() -> None:
-    """On a free port, whose address is the first line of output; ``TOKEN`` is what it wants."""
+    """On a free port, whose address is the first line of output; ``TOKEN`` is what it wants, or
+    one that the authorization server ``ISSUER`` has given out."""
     import uvicorn
     from starlette.requests import Request
     from starlette.responses import Response
@@ -104,12 +108,24 @@ def _serve_http() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     app: ASGIApp = server.streamable_http_app()
     token = os.environ.get("TOKEN")
-    metadata = os.environ.get("METADATA", "")
+    issuer = os.environ.get("ISSUER")
+    metadata = f"{issuer}/.well-known/oauth-protected-resource"
+
+    def is_welcome(given: str) -> bool:
+        if issuer is None:
+            return token in (None, given.removeprefix("Bearer "))
+        asked = urllib.request.Request(
+            f"{issuer}/v1/chat/completions", b"{}", {"authorization": given}
+        )
+        try:
+            return bool(urllib.request.urlopen(asked, timeout=5).status == 200)
+        except urllib.error.HTTPError:
+            return False
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and token:
-            given = Request(scope).headers.get("authorization")
-            if given != f"Bearer {token}":
+        if scope["type"] == "http":
+            given = Request(scope).headers.get("authorization", "")
+            if not await anyio.to_thread.run_sync(is_welcome, given):
                 challenge = {"www-authenticate": f'Bearer resource_metadata="{metadata}"'}
                 await Response("who are you?", 401, challenge)(scope, receive, send)
                 return

@@ -168,6 +168,28 @@ def remove_command(name: str, scope: str | None) -> None:
     )
 
 
+@mcp.command("login")
+@click.argument("name")
+@click.option("--no-browser", is_flag=True, help="Only print the address and the code.")
+@common_options
+def login_command(common: Common, name: str, no_browser: bool) -> None:
+    """Sign in at a remote server that asks for it."""
+    from qwen_code.cli.mcp_login import login
+
+    gathered = common.gather()
+    login(gathered, _find(gathered.paths, name), browser=not no_browser)
+
+
+@mcp.command("logout")
+@click.argument("name")
+@common_options
+def logout_command(common: Common, name: str) -> None:
+    """Revoke and forget the sign-in at a server."""
+    from qwen_code.cli.mcp_login import logout
+
+    logout(common.gather(), name)
+
+
 def _states(gathered: Gathered, found: Sequence[Definition]) -> list[dict[str, Any]]:
     with wiring.start_servers(gathered, [d.spec for d in found if d.is_trusted]) as servers:
         servers.tools()

@@ -71,6 +71,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.qwen_home / "logs"
 
     @property
+    def mcp_dir(self) -> Path:
+        """Sign-ins at MCP servers."""
+        return self.qwen_home / "mcp"
+
+    @property
     def models_dir(self) -> Path:
         """Weights of the embedded model."""
         return self.qwen_home / "models"

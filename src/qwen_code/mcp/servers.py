@@ -14,7 +14,7 @@ import msgspec
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.url import Origin
 
-__all__ = ["ServerSpec", "digest_of", "expand", "parse_server", "parse_servers"]
+__all__ = ["ServerSpec", "digest_of", "expand", "is_name", "parse_server", "parse_servers"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
 _VARIABLE = re.compile(
@@ -88,6 +88,11 @@ class ServerSpec(msgspec.Struct, frozen=True):
         return f"ServerSpec({self.name})"  # variables and headers may be secrets
 
 
+def is_name(text: str) -> bool:
+    """Whether a server can be called that; names become parts of paths."""
+    return bool(_NAME.fullmatch(text))
+
+
 def parse_servers(table: Any, where: str) -> list[ServerSpec]:
     """The servers of an ``mcpServers`` table; ``where`` is the file, for errors.
 
@@ -106,7 +111,7 @@ def parse_server(name: str, entry: Any, where: str) -> ServerSpec:
         ConfigError: it cannot be used; ``message`` names the key.
     """
     key = f"mcpServers.{name} in {where}"
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise _unusable(key, "a name has up to 48 letters, digits, dots, dashes and underscores")
     try:
         written = msgspec.convert(entry, _Written)

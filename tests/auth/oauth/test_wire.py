@@ -4,6 +4,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,9 +55,21 @@ def test_a_verifier_is_43_characters_and_new_each_time() -> None:
     assert Pkce.new(bytes).verifier.reveal() == "A" * 43
 
 
+def test_a_resource_is_named_in_every_request_for_its_tokens() -> None:
+    issuer = msgspec.structs.replace(ISSUER, resource="https://host/mcp")
+    requests = (
+        device_authorization_request("https://x/d", issuer, "", Pkce.new(), "id-1"),
+        device_token_request(issuer, Secret("d"), Secret("v")),
+        refresh_request(issuer, Secret("r")),
+    )
+    for request in requests:
+        assert form(request.body)["resource"] == "https://host/mcp"
+        assert "scope" not in form(request.body)
+
+
 def test_the_requests_say_what_the_rfcs_ask_for() -> None:
     pkce = Pkce.new()
-    request = device_authorization_request("https://x/d", "client", "a b", pkce, "id-1")
+    request = device_authorization_request("https://x/d", ISSUER, "a b", pkce, "id-1")
     assert request.headers["x-request-id"] == "id-1"
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
     assert b"scope=a%20b" in request.body

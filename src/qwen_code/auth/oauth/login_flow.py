@@ -72,7 +72,7 @@ async def begin(
     pkce = pkce or Pkce.new()
     request = device_authorization_request(
         server.device_authorization_endpoint,
-        server.issuer.client_id,
+        server.issuer,
         server.scope,
         pkce,
         request_id,

@@ -69,6 +69,7 @@ class Server(msgspec.Struct, frozen=True):
     issuer: Issuer
     device_authorization_endpoint: str
     scope: str
+    registration_endpoint: str | None = None
 
 
 def choose_server(
@@ -169,7 +170,8 @@ def parse_metadata(body: bytes, choice: ServerChoice) -> Server:
         )
     revocation = _endpoint(raw, "revocation_endpoint", wanted)
     issuer = Issuer(wanted, choice.client_id.text, token, revocation)
-    return Server(issuer, device, choice.scope.text)
+    registration = _endpoint(raw, "registration_endpoint", wanted)
+    return Server(issuer, device, choice.scope.text, registration)
 
 
 def _endpoint(raw: Mapping[str, Any], name: str, issuer: str) -> str | None:

@@ -35,12 +35,14 @@ class Issuer(msgspec.Struct, frozen=True):
     """The authorization server that a token belongs to; endpoints are absolute URLs.
 
     ``name`` is its issuer identifier (RFC 8414 §2), or the base address where it has none.
+    ``resource`` is what the tokens are asked for, where that is said (RFC 8707 §2).
     """
 
     name: str
     client_id: str
     token_endpoint: str
     revocation_endpoint: str | None = None
+    resource: str | None = None
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -131,6 +133,7 @@ def encode_token(token: Token) -> bytes:
         "client_id": issuer and issuer.client_id,
         "token_endpoint": issuer and issuer.token_endpoint,
         "revocation_endpoint": issuer and issuer.revocation_endpoint,
+        "resource": issuer and issuer.resource,
     }
     raw = {
         "access_token": token.access_token.reveal(),
@@ -153,7 +156,8 @@ def _issuer(ours: Mapping[str, Any]) -> Issuer | None:
     )
     if not (name and client and endpoint):
         return None
-    return Issuer(name, client, endpoint, _text(ours.get("revocation_endpoint")))
+    more = (_text(ours.get(key)) for key in ("revocation_endpoint", "resource"))
+    return Issuer(name, client, endpoint, *more)
 
 
 def _secret(value: Any) -> Secret | None:

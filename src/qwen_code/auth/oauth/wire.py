@@ -92,12 +92,13 @@ class Trouble(msgspec.Struct, frozen=True):
 
 
 def device_authorization_request(
-    endpoint: str, client_id: str, scope: str, pkce: Pkce, request_id: str
+    endpoint: str, issuer: Issuer, scope: str, pkce: Pkce, request_id: str
 ) -> Request:
     """Ask for a device code (RFC 8628 §3.1), with a code challenge (RFC 7636 §4.3)."""
     form = {
-        "client_id": client_id,
-        "scope": scope,
+        "client_id": issuer.client_id,
+        **({"scope": scope} if scope else {}),
+        **_resource(issuer),
         "code_challenge": pkce.challenge,
         "code_challenge_method": "S256",
     }
@@ -111,6 +112,7 @@ def device_token_request(issuer: Issuer, device_code: Secret, verifier: Secret) 
         "client_id": issuer.client_id,
         "device_code": device_code.reveal(),
         "code_verifier": verifier.reveal(),
+        **_resource(issuer),
     }
     return _form(issuer.token_endpoint, form)
 
@@ -121,6 +123,7 @@ def refresh_request(issuer: Issuer, refresh_token: Secret) -> Request:
         "grant_type": "refresh_token",
         "refresh_token": refresh_token.reveal(),
         "client_id": issuer.client_id,
+        **_resource(issuer),
     }
     return _form(issuer.token_endpoint, form)
 
@@ -183,6 +186,10 @@ def parse_grant(
         _text(raw.get("resource_url")),
         _secret(raw.get("id_token")),
     )
+
+
+def _resource(issuer: Issuer) -> dict[str, str]:
+    return {"resource": issuer.resource} if issuer.resource else {}
 
 
 def _unsuccessful(

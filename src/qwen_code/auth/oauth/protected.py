@@ -1,0 +1,218 @@
+"""Sign in for a resource that says itself who may let one in (RFC 9728), as MCP servers do.
+
+A request without a token is answered 401, and names a document; that names the authorization
+server, which gives this program a client id of its own (RFC 7591). From there on it is the device
+flow like any other, with tokens that are good for that resource alone (RFC 8707).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from qwen_code.auth.oauth.server import Server, ServerChoice, discover
+from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, ANSWER_LIMIT_S
+from qwen_code.base.errors import ConfigError
+from qwen_code.base.http import Request, Sender
+from qwen_code.base.url import Origin
+from qwen_code.config.values import Source, SourceKind, Value
+
+__all__ = ["covers", "find_server", "parse_challenge"]
+
+_WELL_KNOWN = "/.well-known/oauth-protected-resource"
+_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_GRANTS = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
+_PROBE = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "qwen", "version": "0"},
+    },
+}
+
+
+async def find_server(
+    url: str,
+    http: Sender,
+    *,
+    headers: Mapping[str, str],
+    client_id: str | None,
+    scopes: tuple[str, ...],
+) -> Server:
+    """The authorization server of the resource at ``url``, ready for a device flow.
+
+    ``headers`` go with the request to the resource. Without a ``client_id`` one is registered.
+    The server's ``issuer.resource`` is what the tokens will be good for.
+
+    Raises:
+        ConfigError: it wants no sign-in, or one that cannot be done from here.
+        TransportError: one of them cannot be reached.
+    """
+    _refuse_plain_http(url)
+    challenge = await _challenge(url, http, headers)
+    metadata = await _metadata(url, challenge, http)
+    resource, issuers = metadata["resource"], metadata.get("authorization_servers")
+    if not isinstance(issuers, list) or not issuers or not isinstance(issuers[0], str):
+        raise ConfigError(f"{url} does not say which authorization server it believes")
+    offered = metadata.get("scopes_supported")
+    wanted = " ".join(scopes) or challenge.get("scope") or _joined(offered)
+    server = await _discover(issuers[0], wanted, http)
+    name = client_id or await _register(server, http)
+    issuer = msgspec.structs.replace(server.issuer, client_id=name, resource=resource)
+    return msgspec.structs.replace(server, issuer=issuer)
+
+
+def parse_challenge(header: str) -> dict[str, str]:
+    """The parameters of the first Bearer challenge in ``WWW-Authenticate`` (RFC 9110 §11.6.1)."""
+    _, found, rest = (" " + header).partition(" Bearer")
+    if not found:
+        return {}
+    parameters: dict[str, str] = {}
+    for match in _PARAMETER.finditer(rest):
+        name, quoted, bare = match.groups()
+        text = bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        parameters.setdefault(name.lower(), text)
+    return parameters
+
+
+def covers(resource: str | None, url: str) -> bool:
+    """Whether a token for ``resource`` may go to ``url``: same origin, and at or below its path."""
+    if resource is None:
+        return False
+    try:
+        if Origin.of(resource) != Origin.of(url):
+            return False
+    except ConfigError:
+        return False
+    above, path = urlsplit(resource).path.rstrip("/"), urlsplit(url).path
+    return path == above or path.startswith(f"{above}/")
+
+
+async def _challenge(url: str, http: Sender, headers: Mapping[str, str]) -> dict[str, str]:
+    request = Request(
+        "POST",
+        url,
+        {
+            **{name.lower(): value for name, value in headers.items()},
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+        },
+        msgspec.json.encode(_PROBE),
+    )
+    response = await http.send(request)
+    status, header = response.status, response.headers.get("www-authenticate", "")
+    response.close()
+    if status != 401:
+        raise ConfigError(
+            f"{url} answered {status} without a sign-in, so there is nothing to sign in to"
+        )
+    return parse_challenge(header)
+
+
+async def _metadata(url: str, challenge: Mapping[str, str], http: Sender) -> dict[str, Any]:
+    for place in _places(url, challenge):
+        _refuse_plain_http(place)
+        raw = await _get_object(place, http)
+        if raw is None:
+            continue
+        resource = raw.get("resource")
+        if not isinstance(resource, str) or not covers(resource, url):
+            raise ConfigError(  # RFC 9728 §3.3: it must not be used then
+                f"{place} is about another resource: {str(resource)[:200]!r}"
+            )
+        return raw
+    raise ConfigError(f"{url} wants a sign-in, and does not say where (RFC 9728)")
+
+
+def _places(url: str, challenge: Mapping[str, str]) -> Iterator[str]:
+    """Where the document is: as the resource says, or at its well-known places (§3.1)."""
+    if named := challenge.get("resource_metadata"):
+        yield named
+        return
+    origin, path = Origin.of(url), urlsplit(url).path.rstrip("/")
+    if path:
+        yield f"{origin}{_WELL_KNOWN}{path}"
+    yield f"{origin}{_WELL_KNOWN}"
+
+
+async def _discover(issuer: str, scope: str, http: Sender) -> Server:
+    """The server's endpoints. Some write their name with a slash at its end here, and not there."""
+    _refuse_plain_http(issuer)
+    source = Source(SourceKind.IMPLIED, "as the resource says")
+    other = issuer.rstrip("/") if issuer.endswith("/") else f"{issuer}/"
+    first: ConfigError | None = None
+    for name in (issuer, other):
+        value = Value(name, source)
+        choice = ServerChoice(value, value, Value("", source), Value(scope, source), None)
+        try:
+            return await discover(choice, http)
+        except ConfigError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+async def _register(server: Server, http: Sender) -> str:
+    """A client id from the server itself (RFC 7591 §3.1)."""
+    if server.registration_endpoint is None:
+        raise ConfigError(
+            f"{server.issuer.name} lets no program register itself",
+            hint='Give the id that its operator gave you as "oauth": {"clientId": "…"} of the '
+            "server's entry.",
+        )
+    wish = {
+        "client_name": "qwen",
+        "grant_types": _GRANTS,
+        "response_types": [],
+        "redirect_uris": [],
+        "token_endpoint_auth_method": "none",
+        **({"scope": server.scope} if server.scope else {}),
+    }
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    request = Request("POST", server.registration_endpoint, headers, msgspec.json.encode(wish))
+    response = await http.send(request)
+    body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+    raw = _object(body)
+    name = raw.get("client_id") if raw else None
+    if response.status not in (200, 201) or not isinstance(name, str) or not name:
+        reason = raw.get("error_description") or raw.get("error") if raw else None
+        raise ConfigError(
+            f"{server.issuer.name} did not register this program: it answered {response.status}"
+            + (f" ({str(reason)[:200]})" if reason else ""),
+            hint='Give a client id as "oauth": {"clientId": "…"} of the server\'s entry.',
+        )
+    return name
+
+
+async def _get_object(url: str, http: Sender) -> dict[str, Any] | None:
+    response = await http.send(Request("GET", url, {"accept": "application/json"}))
+    body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+    return _object(body) if response.status == 200 else None
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return raw if isinstance(raw, dict) else None
+
+
+def _joined(scopes: Any) -> str:
+    texts = scopes if isinstance(scopes, list) else []
+    return " ".join(text for text in texts if isinstance(text, str))
+
+
+def _refuse_plain_http(url: str) -> None:
+    origin = Origin.of(url)
+    if origin.scheme != "https" and not origin.is_loopback:
+        raise ConfigError(
+            f"{origin} is plain http", hint="A token goes over https only, except to this machine."
+        )
