@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from qwen_code.base.errors import ConfigError
+from qwen_code.mcp.client import Servers
+from qwen_code.mcp.servers import ServerSpec
 from qwen_code.tools.base import Reach
 from qwen_code.tools.errors import ToolFailed
 
@@ -72,6 +76,25 @@ def test_broken_servers_cost_a_notice_each(open_servers: Any, stdio: Any) -> Non
     assert "no protocol" in said["rubbish"]
     assert "NOT_THERE" in said["unset"]
     assert session.call("mcp__good__add", '{"a": 1, "b": 2}').text == "3"
+
+
+def test_a_package_that_is_broken_costs_a_notice(
+    open_servers: Any, stdio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "qwen_code.mcp.connection", None)
+    session = open_servers({"ours": stdio()})
+    assert session.servers.tools() == []
+    assert len(session.said) == 1 and "cannot be used" in session.said[0]
+
+
+def test_without_the_package_the_way_to_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwen_code.mcp.client.is_installed", lambda: False)
+    with pytest.raises(ConfigError) as caught:
+        Servers([ServerSpec("a", "b")], {}, print, tmp_path, logs_dir=tmp_path, version="0")
+    assert "pip install" in (caught.value.hint or "")
+    Servers([], {}, print, tmp_path, logs_dir=tmp_path, version="0").close()
 
 
 def test_a_silent_server_is_given_up_and_ended(open_servers: Any, stdio: Any) -> None:
@@ -142,7 +165,7 @@ def test_what_a_server_started_ends_with_it(open_servers: Any, stdio: Any) -> No
     session.servers.close()
     assert time.monotonic() - started < 2.5
     _until(lambda: not _is_alive(child))
-    with pytest.raises(ToolFailed, match="has been stopped"):
+    with pytest.raises(ToolFailed, match="it was stopped|has been stopped"):
         tool.run({"a": 1, "b": 2}, lambda _: None)
 
 

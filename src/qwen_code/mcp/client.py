@@ -49,10 +49,10 @@ class ServerState(msgspec.Struct, frozen=True):
 
 
 def is_installed() -> bool:
-    """Whether the package that speaks the protocol is there."""
+    """Whether the package that speaks the protocol is there, in its second version."""
     from importlib.util import find_spec
 
-    return find_spec("mcp") is not None
+    return find_spec("mcp") is not None and find_spec("mcp_types") is not None
 
 
 class Servers:
@@ -80,7 +80,7 @@ class Servers:
     ) -> None:
         if specs and not is_installed():
             raise ConfigError(
-                "MCP servers need the package mcp, which is not installed",
+                "MCP servers need the package mcp, version 2, which is not installed",
                 hint='Install it: pip install "qwen-code[mcp]"',
             )
         self._say = say
@@ -92,6 +92,8 @@ class Servers:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mcp", daemon=True)
         self._is_open = bool(specs)
+        self.broken: str | None = None
+        """Why there can be no servers at all."""
         if specs:
             self._thread.start()
 
@@ -157,6 +159,8 @@ class Servers:
         try:
             with asyncio.Runner() as runner:
                 runner.run(self._serve())
+        except Exception as error:  # noqa: BLE001 a package that is broken is no end of a session
+            self.broken = f"{type(error).__name__}: {error}"
         finally:
             self._ready.set()
 
@@ -197,8 +201,8 @@ class _Host:
     def failure(self) -> str | None:
         """Why it cannot be used; ``None`` while it can, or is about to."""
         if self.connection is None:
-            return None
-        return self.connection.failure
+            return self._servers.broken
+        return self.connection.failure or self._servers.broken
 
     def offers(self) -> list[Offer]:
         """Its tools; none where it is not there."""
@@ -215,7 +219,8 @@ class _Host:
         self._servers.tell()
         loop, connection = self._servers.loop, self.connection
         if loop is None or connection is None:
-            raise ToolFailed(f"the MCP server {self.name} has been stopped")
+            reason = self.failure or "it has been stopped"
+            raise ToolFailed(f"the MCP server {self.name} cannot be used any more: {reason}")
         progress: SimpleQueue[str] = SimpleQueue()
         answer = asyncio.run_coroutine_threadsafe(
             connection.call(tool, arguments, progress.put), loop

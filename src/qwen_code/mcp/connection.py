@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
-from mcp import Client
 from qwen_code.base.errors import QwenError
 from qwen_code.base.http import Network
 from qwen_code.base.log import debug

@@ -25,7 +25,7 @@ _READ_S = 300.0
 class RemoteAuth(httpx2.Auth):
     """Signs requests with the stored sign-in's token; a refused one is replaced once.
 
-    ``challenge`` is what the last 401 said of where to sign in, ``None`` before there was one.
+    ``challenge`` is what the last answer said of where to sign in, ``None`` where it was no 401.
     """
 
     def __init__(self, spec: ServerSpec, token_for: TokenFor) -> None:
@@ -46,8 +46,8 @@ class RemoteAuth(httpx2.Auth):
             if fresh and fresh != token:
                 request.headers["Authorization"] = f"Bearer {fresh}"
                 response = yield request
-        if response.status_code == 401:
-            self.challenge = response.headers.get("www-authenticate", "")
+        is_refused = response.status_code == 401
+        self.challenge = response.headers.get("www-authenticate", "") if is_refused else None
 
 
 def make_http_client(

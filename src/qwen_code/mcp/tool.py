@@ -74,6 +74,10 @@ class McpTool:
         """All arguments: which of them is the path or command, only the server knows."""
         return msgspec.json.encode(arguments).decode()
 
+    def preview(self, arguments: dict[str, Any]) -> str:
+        """All arguments, line by line: the title may be too short for them."""
+        return msgspec.json.format(msgspec.json.encode(arguments), indent=2).decode()
+
     def run(self, arguments: dict[str, Any], show: Callable[[str], None]) -> Result:
         return self._caller.call(self._tool, arguments, show)
 
