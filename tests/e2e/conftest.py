@@ -45,6 +45,10 @@ class FakeModelServer:
         self.error_body: bytes = b""
         self.extra_headers: dict[str, str] = {}
         self.after_first_word: Callable[[], None] = lambda: None
+        self.script: list[list[dict[str, Any]]] = []
+        """Answers for the next chat requests, each as deltas; afterwards, the words."""
+        self.tokens = 0
+        """What the server says that it counted, where it says anything."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -100,14 +104,21 @@ class FakeModelServer:
             return
         head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode())
-        for number, word in enumerate(self.words):
-            self._event(connection, {"content": word}, None)
+        deltas = self.script.pop(0) if self.script else [{"content": w} for w in self.words]
+        for number, delta in enumerate(deltas):
+            self._event(connection, delta, None)
             if number == 0:
                 self.after_first_word()
-        self._event(connection, {}, "stop")
+        is_call = any("tool_calls" in delta for delta in deltas)
+        self._event(connection, {}, "tool_calls" if is_call else "stop")
+        if self.tokens:
+            usage = {"prompt_tokens": self.tokens, "completion_tokens": 1}
+            usage["total_tokens"] = self.tokens + 1
+            chunk = {"id": "r1", "object": "chat.completion.chunk", "choices": [], "usage": usage}
+            connection.sendall(b"data: " + json.dumps(chunk).encode() + b"\n\n")
         connection.sendall(b"data: [DONE]\n\n")
 
-    def _event(self, connection: socket.socket, delta: dict[str, str], reason: str | None) -> None:
+    def _event(self, connection: socket.socket, delta: dict[str, Any], reason: str | None) -> None:
         choice = {"index": 0, "delta": delta, "finish_reason": reason}
         chunk = {"id": "r1", "object": "chat.completion.chunk", "choices": [choice]}
         chunk["model"] = self.requests[-1].body["model"]
@@ -117,6 +128,27 @@ class FakeModelServer:
         extra = "".join(f"{name}: {value}\r\n" for name, value in self.extra_headers.items())
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{extra}\r\n"
         connection.sendall(head.encode() + body)
+
+
+def call(name: str, index: int = 0, **arguments: Any) -> list[dict[str, Any]]:
+    """Deltas of an answer that calls a tool, its arguments in two pieces."""
+    text = json.dumps(arguments)
+    half = len(text) // 2
+    function = {"name": name, "arguments": text[:half]}
+    return [
+        {
+            "tool_calls": [
+                {"index": index, "id": f"call_{os.urandom(4).hex()}", "function": function}
+            ]
+        },
+        {"tool_calls": [{"index": index, "function": {"arguments": text[half:]}}]},
+    ]
+
+
+@pytest.fixture
+def calls() -> Callable[..., list[dict[str, Any]]]:
+    """Writes an answer that calls a tool."""
+    return call
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Session:
         )
 
     def call(self, name: str, arguments: str = "{}", show: Any = lambda _: None) -> Any:
-        tool = {tool.name: tool for tool in self.servers.tools()}[name]
+        tool = {tool.definition.name: tool for tool in self.servers.tools()}[name]
         return tool.run(tool.parse(arguments), show)
 
 

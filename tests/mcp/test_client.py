@@ -18,10 +18,10 @@ from qwen_code.tools.errors import ToolFailed
 
 def test_tools_are_listed_and_called(open_servers: Any, stdio: Any) -> None:
     session = open_servers({"ours": stdio()})
-    tools = {tool.name: tool for tool in session.servers.tools()}
+    tools = {tool.definition.name: tool for tool in session.servers.tools()}
     add = tools["mcp__ours__add"]
-    assert (add.description, add.reach) == ("Add two numbers.", Reach.RUN)
-    assert add.parameters["properties"]["a"] == {"type": "integer"}
+    assert (add.definition.description, add.definition.reach) == ("Add two numbers.", Reach.RUN)
+    assert add.definition.parameters["properties"]["a"] == {"type": "integer"}
     assert add.title(add.parse('{"a": 1, "b": 2}')) == 'ours: add {"a":1,"b":2}'
     assert session.call("mcp__ours__add", '{"a": 1, "b": 2}').text == "3"
     assert session.call("mcp__ours__structured").text == '{"answer":42}'
@@ -41,7 +41,7 @@ def test_tools_are_listed_and_called(open_servers: Any, stdio: Any) -> None:
 
 def test_a_trusted_server_is_believed_about_reading(open_servers: Any, stdio: Any) -> None:
     session = open_servers({"ours": stdio(trust=True, includeTools=["add", "die"])})
-    reach = {tool.name: tool.reach for tool in session.servers.tools()}
+    reach = {tool.definition.name: tool.definition.reach for tool in session.servers.tools()}
     assert reach == {"mcp__ours__add": Reach.READ, "mcp__ours__die": Reach.RUN}
 
 
@@ -67,7 +67,7 @@ def test_broken_servers_cost_a_notice_each(open_servers: Any, stdio: Any) -> Non
         "good": stdio("greeting", includeTools=["add"]),
     }
     session = open_servers(table)
-    assert [tool.name for tool in session.servers.tools()] == ["mcp__good__add"]
+    assert [tool.definition.name for tool in session.servers.tools()] == ["mcp__good__add"]
     session.servers.tools()
     said = {line.split()[3]: line for line in session.said}
     assert len(session.said) == len(said) == 5
@@ -105,12 +105,12 @@ def test_a_silent_server_is_given_up_and_ended(open_servers: Any, stdio: Any) ->
 
 def test_a_server_that_dies_takes_its_tools_along(open_servers: Any, stdio: Any) -> None:
     session = open_servers({"ours": stdio(), "other": stdio(includeTools=["add"])})
-    tools = {tool.name: tool for tool in session.servers.tools()}
+    tools = {tool.definition.name: tool for tool in session.servers.tools()}
     with pytest.raises(ToolFailed, match="exit code 3"):
         tools["mcp__ours__die"].run({}, lambda _: None)
     with pytest.raises(ToolFailed, match="cannot be used any more"):
         tools["mcp__ours__add"].run({"a": 1, "b": 2}, lambda _: None)
-    assert [tool.name for tool in session.servers.tools()] == ["mcp__other__add"]
+    assert [tool.definition.name for tool in session.servers.tools()] == ["mcp__other__add"]
     assert len(session.said) == 1 and "exit code 3" in session.said[0]
     assert tools["mcp__other__add"].run({"a": 1, "b": 2}, lambda _: None).text == "3"
 
@@ -177,7 +177,7 @@ def test_over_the_network(open_servers: Any, start_http: Callable[..., str]) -> 
         "nothing": {"url": url},
     }
     session = open_servers(table)
-    assert [tool.name for tool in session.servers.tools()] == ["mcp__header__add"]
+    assert [tool.definition.name for tool in session.servers.tools()] == ["mcp__header__add"]
     assert session.call("mcp__header__add", '{"a": 1, "b": 2}').text == "3"
     assert session.said == [
         "the MCP server nothing cannot be used: it wants a sign-in; run: qwen mcp login nothing"

@@ -20,9 +20,9 @@ def test_the_reference_server_tells_the_time(
     require("mcp-server-time", find_spec("mcp_server_time") is not None)
     arguments = ["-m", "mcp_server_time", "--local-timezone", "UTC"]
     session = open_servers({"time": {"command": sys.executable, "args": arguments}})
-    tools = {tool.name: tool for tool in session.servers.tools()}
+    tools = {tool.definition.name: tool for tool in session.servers.tools()}
     assert list(tools) == ["mcp__time__get_current_time", "mcp__time__convert_time"]
-    assert all(tool.reach is Reach.RUN for tool in tools.values())
+    assert all(tool.definition.reach is Reach.RUN for tool in tools.values())
     asked = '{"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Kolkata"}'
     answer = json.loads(session.call("mcp__time__convert_time", asked).text)
     assert answer["time_difference"] == "+5.5h"

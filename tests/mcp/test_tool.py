@@ -32,10 +32,10 @@ def test_names_are_safe_and_differ() -> None:
         (FakeCaller("a"), Offer(long), False),
         (FakeCaller("a"), Offer(long + "x"), False),
     ]
-    names = [tool.name for tool in make_tools(offers)]
+    names = [tool.definition.name for tool in make_tools(offers)]
     assert names[0] == "mcp__a_b__read_file" and names[2] == "mcp__a__b__c"
     assert len(set(names)) == 6 and max(map(len, names)) == 64
-    assert names == [tool.name for tool in make_tools(offers)]
+    assert names == [tool.definition.name for tool in make_tools(offers)]
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text()), unique=True, max_size=5))
@@ -43,14 +43,18 @@ def test_no_tool_is_lost(pairs: list[tuple[str, str]]) -> None:
     tools = make_tools([(FakeCaller(server), Offer(name), False) for server, name in pairs])
     assert len(tools) == len(pairs)
     for tool in tools:
-        assert len(tool.name) <= 64 and tool.name.isascii() and tool.name.startswith("mcp__")
+        assert (
+            len(tool.definition.name) <= 64
+            and tool.definition.name.isascii()
+            and tool.definition.name.startswith("mcp__")
+        )
 
 
 def test_only_a_trusted_server_is_believed() -> None:
     reads = Offer("read", only_reads=True)
     offers = [(FakeCaller(), reads, True), (FakeCaller("x"), reads, False)]
     offers.append((FakeCaller("y"), Offer("write"), True))
-    assert [t.reach for t in make_tools(offers)] == [Reach.READ, Reach.RUN, Reach.RUN]
+    assert [t.definition.reach for t in make_tools(offers)] == [Reach.READ, Reach.RUN, Reach.RUN]
 
 
 def test_arguments_are_an_object() -> None:
@@ -78,7 +82,7 @@ def test_schemas_are_made_acceptable() -> None:
         "required": ["title"],
     }
     (tool,) = make_tools([(FakeCaller(), Offer("go", "a\n b " * 200, written), False)])
-    assert tool.parameters == {
+    assert tool.definition.parameters == {
         "type": "object",
         "properties": {
             "title": {"type": "string", "default": {"title": "kept"}},
@@ -86,6 +90,8 @@ def test_schemas_are_made_acceptable() -> None:
         },
         "required": ["title"],
     }
-    assert len(tool.description) == 400 and tool.description.startswith("a b a b")
+    assert len(tool.definition.description) == 400 and tool.definition.description.startswith(
+        "a b a b"
+    )
     (bare,) = make_tools([(FakeCaller(), Offer("go", schema={"type": "string"}), False)])
-    assert bare.parameters == {"type": "object", "properties": {}}
+    assert bare.definition.parameters == {"type": "object", "properties": {}}

@@ -195,4 +195,8 @@ def _info(connection: Connection | None, assembled: Assembled | None) -> RunInfo
         connection.method,
         assembled.judge.mode,
         assembled.agent.toolbox.names,
+        mcp_servers=[
+            {"name": each.name, "status": "failed" if each.reason else "connected"}
+            for each in (assembled.servers.states() if assembled.servers else ())
+        ],
     )

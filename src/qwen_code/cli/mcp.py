@@ -10,7 +10,6 @@ from typing import Any
 import click
 import msgspec
 
-from qwen_code import wiring
 from qwen_code.auth.sources import Gathered
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import redact
@@ -22,6 +21,7 @@ from qwen_code.config.trust import TrustStore
 from qwen_code.headless.terminal import safe_text
 from qwen_code.mcp.definitions import Definition, find_definitions, project_file, save_entry
 from qwen_code.mcp.servers import digest_of, parse_server
+from qwen_code.wiring.servers import start_servers
 
 __all__ = ["mcp"]
 
@@ -191,7 +191,7 @@ def logout_command(common: Common, name: str) -> None:
 
 
 def _states(gathered: Gathered, found: Sequence[Definition]) -> list[dict[str, Any]]:
-    with wiring.start_servers(gathered, [d.spec for d in found if d.is_trusted]) as servers:
+    with start_servers(gathered, [d.spec for d in found if d.is_trusted]) as servers:
         servers.tools()
         states = {state.name: state for state in servers.states()}
     lines = []

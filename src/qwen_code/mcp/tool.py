@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from qwen_code.tools.base import Reach, Result
+from qwen_code.tools.base import Definition, Reach, Result
 from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["Caller", "McpTool", "Offer", "make_tools"]
@@ -48,10 +48,12 @@ class McpTool:
     """A tool of a server; its name, description and schema are the server's words."""
 
     def __init__(self, name: str, offer: Offer, caller: Caller, *, is_trusted: bool) -> None:
-        self.name = name
-        self.description = _cut(" ".join(offer.description.split()), _KEPT_DESCRIPTION)
-        self.parameters = _acceptable(offer.schema)
-        self.reach = Reach.READ if is_trusted and offer.only_reads else Reach.RUN
+        self.definition = Definition(
+            name,
+            _cut(" ".join(offer.description.split()), _KEPT_DESCRIPTION),
+            _acceptable(offer.schema),
+            Reach.READ if is_trusted and offer.only_reads else Reach.RUN,
+        )
         self._tool = offer.name
         self._caller = caller
 
@@ -64,7 +66,8 @@ class McpTool:
         try:
             return msgspec.json.decode(text or "{}", type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ToolFailed(f"the arguments of {self.name} are no JSON object: {error}") from error
+            name = self.definition.name
+            raise ToolFailed(f"the arguments of {name} are no JSON object: {error}") from error
 
     def title(self, arguments: dict[str, Any]) -> str:
         shown = self.subject(arguments) if arguments else ""

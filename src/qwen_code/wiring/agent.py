@@ -26,9 +26,11 @@ from qwen_code.config.settings import Settings
 from qwen_code.models.windows import sees_pictures, window_tokens
 from qwen_code.tools.base import Definition, Reach, Tool
 from qwen_code.wiring.briefing import Briefing
+from qwen_code.wiring.servers import open_servers
 from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
+    from qwen_code.mcp.client import Servers
     from qwen_code.tools.workspace import Workspace
 
 __all__ = ["AgentOptions", "Assembled", "assemble", "session_store"]
@@ -57,11 +59,17 @@ class Assembled:
     """An agent with what belongs to it. Close it, or background commands live on."""
 
     def __init__(
-        self, agent: Agent, judge: Judge, briefing: Briefing, workbench: Workbench
+        self,
+        agent: Agent,
+        judge: Judge,
+        briefing: Briefing,
+        workbench: Workbench,
+        servers: Servers | None,
     ) -> None:
         self.agent = agent
         self.judge = judge
         self.workbench = workbench
+        self.servers = servers
         self._briefing = briefing
         self._tools = agent.toolbox
 
@@ -82,6 +90,8 @@ class Assembled:
 
     def close(self) -> None:
         """End what was left running, and let go of the session."""
+        if self.servers is not None:
+            self.servers.close()
         self.workbench.close()
         self.agent.session.close()
 
@@ -129,16 +139,25 @@ def assemble(
         sandbox=_sandbox(options, settings, find_workspace),
         task=lambda: _task(agent, policy, briefing.place),
     )
+    session = _session(options, paths, root)
+    servers = open_servers(gathered, notice)
     agent = Agent(
-        _session(options, paths, root),
-        Toolbox(workbench.definitions, workbench.make),
+        session,
+        _toolbox(workbench, servers),
         policy,
         system=briefing,
         compactor=Compactor(window_tokens("")),
         begin_turn=workbench.begin_turn,
         most_rounds=options.most_rounds or settings.first("model.maxSessionTurns", int),
     )
-    return Assembled(agent, judge, briefing, workbench)
+    return Assembled(agent, judge, briefing, workbench, servers)
+
+
+def _toolbox(workbench: Workbench, servers: Servers | None) -> Toolbox:
+    """The built-in tools, and those of other programs."""
+    more = {tool.definition.name: tool for tool in servers.tools()} if servers else {}
+    definitions = [*workbench.definitions, *(tool.definition for tool in more.values())]
+    return Toolbox(definitions, lambda each: more.get(each.name) or workbench.make(each))
 
 
 def _workspace_finder(gathered: Gathered, more: Sequence[Path]) -> Callable[[], Workspace]:

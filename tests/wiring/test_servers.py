@@ -1,0 +1,52 @@
+"""Which MCP servers a session starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from qwen_code.auth.sources import Gathered, gather
+from qwen_code.wiring.servers import open_servers
+
+
+def gathered(cwd: Path) -> Gathered:
+    return gather(os.environ, cwd, version="1")
+
+
+def test_without_servers_nothing_of_them_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from qwen_code.wiring.servers import open_servers;"
+        "from qwen_code.auth.sources import gather;"
+        "found = gather({'HOME': sys.argv[1]}, pathlib.Path(sys.argv[1]), version='1');"
+        "assert open_servers(found, print) is None;"
+        "print([m for m in sys.modules if m == 'mcp' or m.startswith(('qwen_code.mcp.', 'asyncio'))])"
+    )
+    environ = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30)
+    assert ended.stdout == "[]\n", ended.stderr
+
+
+def test_a_projects_server_costs_a_notice_and_is_not_started(
+    tmp_path: Path, require: Callable[[str, bool], None]
+) -> None:
+    require("mcp", find_spec("mcp") is not None)
+    touched = tmp_path / "touched"
+    (tmp_path / ".mcp.json").write_text(
+        json.dumps({"mcpServers": {"theirs": {"command": "touch", "args": [str(touched)]}}})
+    )
+    settings = tmp_path / "home" / ".qwen" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text('{"mcpServers": {"mine": {"command": "no-such-command"}}}')
+    said: list[str] = []
+    servers = open_servers(gathered(tmp_path), said.append)
+    assert servers is not None
+    with servers:
+        assert servers.tools() == []
+    assert not touched.exists() and len(said) == 2
+    assert "qwen mcp trust theirs" in said[0] and "no-such-command" in said[1]
