@@ -398,3 +398,216 @@ def wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come"
         tick.wait(0.02)
+
+
+SCHEMA = '{"type": "object", "properties": {"lines": {"type": "integer"}}, "required": ["lines"]}'
+
+
+class TestAnswersOfAShape:
+    def test_only_the_answer_is_on_standard_output(
+        self, qwen: Any, server: Any, calls: Calls
+    ) -> None:
+        server.script = [
+            [{"content": "Counting."}, *calls("glob", pattern="*")],
+            calls("structured_output", lines="many"),
+            calls("structured_output", lines=3),
+        ]
+        done = qwen("-p", "count", "--json-schema", SCHEMA)
+        assert (done.returncode, done.stdout) == (0, '{"lines":3}\n'), done.stderr
+        assert "Counting." in done.stderr
+        assert "lines:" in results(server)[1] and "integer" in results(server)[1]
+
+    def test_a_model_that_forgets_is_reminded_once(
+        self, qwen: Any, server: Any, calls: Calls
+    ) -> None:
+        qwen.write("s.json", '{"type": "array", "items": {"type": "string"}}')
+        server.script = [[{"content": "Two."}], calls("structured_output", value=["a", "b"])]
+        done = qwen("-p", "list", "--json-schema", "@s.json", "-o", "json")
+        assert json.loads(done.stdout)[-1]["result"] == '["a","b"]'
+        server.script = [[{"content": "No."}], [{"content": "Never."}]]
+        done = qwen("-p", "list", "--json-schema", "@s.json")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "no answer of the wanted shape" in done.stderr
+
+    @pytest.mark.parametrize("schema", ["{", "[]", '{"type": "x"}', "@missing", '{"$ref": "a:b"}'])
+    def test_what_is_no_schema(self, qwen: Any, schema: str) -> None:
+        done = qwen("-p", "x", "--json-schema", schema)
+        assert done.returncode == 2 and "--json-schema" in done.stderr
+
+
+class TestOwnCommands:
+    def test_from_a_file_with_arguments_files_and_commands(self, qwen: Any, server: Any) -> None:
+        qwen.write(
+            "~/.qwen/settings.json", '{"permissions": {"allow": ["run_shell_command(echo)"]}}'
+        )
+        qwen.write("notes.txt", "remember {{args}}\n")
+        qwen.write(
+            "~/.qwen/commands/git/review.md",
+            "---\ndescription: Look at it\n---\nReview {{args}}: @{notes.txt}!{echo {{args}}}",
+        )
+        done = qwen("-p", "/git:review a; rm -rf b")
+        assert done.returncode == 0, done.stderr
+        assert server.prompts == ["Review a; rm -rf b: remember {{args}}\na; rm -rf b"]
+
+    def test_a_projects_command_runs_nothing_unasked(self, qwen: Any, server: Any) -> None:
+        qwen.write(".qwen/commands/go.md", "!{touch made}")
+        done = qwen("/go")
+        assert done.returncode == 42 and "Not allowed" in done.stderr
+        assert not (qwen.project / "made").exists()
+        assert server.requests == []
+
+    def test_a_path_is_no_command(self, qwen: Any, server: Any) -> None:
+        assert qwen("/etc/hosts is what?").returncode == 0
+        assert server.prompts == ["/etc/hosts is what?"]
+
+
+class TestHooks:
+    def hooks(self, **events: str) -> str:
+        return json.dumps(
+            {
+                "hooks": {
+                    event: [{"matcher": "write_file|edit", "hooks": [{"command": command}]}]
+                    for event, command in events.items()
+                }
+            }
+        )
+
+    def test_before_and_after(self, qwen: Any, server: Any, calls: Calls) -> None:
+        check = "grep -q secret && { echo 'no secrets in files' >&2; exit 2; }; true"
+        told = 'cat > seen.json; echo \'{"additionalContext": "formatted"}\''
+        qwen.write("~/.qwen/settings.json", self.hooks(PreToolUse=check, PostToolUse=told))
+        server.script = [
+            [
+                *calls("write_file", 0, path="a.txt", content="a secret"),
+                *calls("write_file", 1, path="b.txt", content="open"),
+                *calls("read_file", 2, path="b.txt"),
+            ]
+        ]
+        done = qwen("--yolo", "-p", "go")
+        assert done.returncode == 0, done.stderr
+        assert results(server)[0] == "Not allowed by a hook: no secrets in files"
+        assert results(server)[1].endswith("[a hook of the user's says:]\nformatted")
+        assert results(server)[2] == "open"
+        assert not (qwen.project / "a.txt").exists()
+        seen = json.loads((qwen.project / "seen.json").read_text())
+        assert (seen["hook_event_name"], seen["tool_name"]) == ("PostToolUse", "write_file")
+        assert seen["tool_input"] == {"path": "b.txt", "content": "open"}
+
+    def test_a_projects_hooks_wait_for_trust(self, qwen: Any, server: Any, calls: Calls) -> None:
+        qwen.write(".qwen/settings.json", self.hooks(PreToolUse="touch hooked"))
+        write = calls("write_file", path="a.txt", content="a")
+        server.script = [write, [{"content": "ok"}]]
+        done = qwen("--yolo", "-p", "go")
+        assert "qwen hooks trust" in done.stderr
+        assert not (qwen.project / "hooked").exists()
+        assert "touch hooked" in qwen("hooks", "trust").stdout
+        server.script = [calls("write_file", path="c.txt", content="a"), [{"content": "ok"}]]
+        qwen("--yolo", "-p", "go")
+        assert (qwen.project / "hooked").exists()
+        (qwen.project / "hooked").unlink()
+        qwen.write(".qwen/settings.json", self.hooks(PreToolUse="touch hooked; touch more"))
+        server.script = [calls("write_file", path="d.txt", content="a"), [{"content": "ok"}]]
+        assert "qwen hooks trust" in qwen("--yolo", "-p", "go").stderr
+        assert not (qwen.project / "hooked").exists()
+        assert "not trusted" in qwen("hooks", "list").stdout
+
+    def test_one_that_hangs_is_no_yes(self, qwen: Any, server: Any, calls: Calls) -> None:
+        hook = {"matcher": "", "hooks": [{"command": "sleep 60", "timeout": 0.3}]}
+        qwen.write("~/.qwen/settings.json", json.dumps({"hooks": {"PreToolUse": [hook]}}))
+        server.script = [calls("write_file", path="a.txt", content="a")]
+        qwen("--yolo", "-p", "go")
+        assert "did not answer within 0.3 s" in results(server)[0]
+
+    def test_a_setting_that_is_none(self, qwen: Any) -> None:
+        qwen.write("~/.qwen/settings.json", '{"hooks": {"PreToolUse": [{"matcher": "("}]}}')
+        done = qwen("-p", "go")
+        assert done.returncode == 52 and "hooks" in done.stderr
+
+
+class Driver:
+    """A program that drives ``qwen`` by lines."""
+
+    def __init__(self, qwen: Any, *arguments: str) -> None:
+        formats = ["--input-format", "stream-json", "--output-format", "stream-json"]
+        self._process = subprocess.Popen(
+            [*qwen.command, *formats, *arguments],
+            cwd=qwen.project,
+            env=qwen.environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def send(self, **message: Any) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def ask(self, text: str) -> None:
+        self.send(type="user", message={"role": "user", "content": text})
+
+    def until(self, kind: str) -> dict[str, Any]:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            message: dict[str, Any] = json.loads(line)
+            if message["type"] == kind:
+                return message
+        raise AssertionError(f"no {kind}: {self._process.stderr.read()!r}")  # type: ignore[union-attr]
+
+    def end(self) -> int:
+        self._process.communicate(timeout=15)
+        return self._process.returncode
+
+
+class TestAProgramAtTheOtherEnd:
+    def test_prompts_questions_and_settings(self, qwen: Any, server: Any, calls: Calls) -> None:
+        driver = Driver(qwen)
+        driver.send(type="control_request", request_id="1", request={"subtype": "initialize"})
+        assert driver.until("control_response")["response"]["subtype"] == "success"
+        server.script = [
+            [
+                *calls("write_file", 0, path="a.txt", content="a"),
+                *calls("write_file", 1, path="b.txt", content="b"),
+            ],
+            [{"content": "One of two."}],
+        ]
+        driver.ask("write them")
+        for answer in ({"behavior": "allow"}, {"behavior": "deny", "message": "not that one"}):
+            asked = driver.until("control_request")
+            assert asked["request"]["tool_name"] == "write_file"
+            response = {"request_id": asked["request_id"], "response": answer}
+            driver.send(type="control_response", response=response)
+        result = driver.until("result")
+        assert result["result"] == "One of two." and len(result["permission_denials"]) == 1
+        assert (qwen.project / "a.txt").exists() and not (qwen.project / "b.txt").exists()
+        assert "not that one" in results(server)[1]
+        request = {"subtype": "set_permission_mode", "mode": "auto-edit"}
+        driver.send(type="control_request", request_id="2", request=request)
+        driver.send(type="control_request", request_id="3", request={"subtype": "fly"})
+        assert driver.until("control_response")["response"]["subtype"] == "success"
+        assert driver.until("control_response")["response"]["subtype"] == "error"
+        server.script = [calls("write_file", path="c.txt", content="c")]
+        driver.ask("and that")
+        assert driver.until("result")["is_error"] is False
+        assert (qwen.project / "c.txt").exists()
+        assert driver.end() == 0
+
+    def test_an_interrupt_ends_the_answer_and_not_the_session(
+        self, qwen: Any, server: Any, calls: Calls
+    ) -> None:
+        driver = Driver(qwen, "--yolo")
+        server.script = [calls("run_shell_command", command="touch begun; sleep 60")]
+        driver.ask("wait")
+        wait_for((qwen.project / "begun").exists)
+        driver.send(type="control_request", request_id="1", request={"subtype": "interrupt"})
+        assert driver.until("result")["error"]["type"] == "Interrupted"
+        driver.ask("still there?")
+        assert driver.until("result")["result"] == "Hello from the model"
+        assert driver.end() == 0
+
+    def test_what_is_no_message(self, qwen: Any, server: Any) -> None:
+        done = qwen(
+            *("--input-format", "stream-json", "--output-format", "stream-json"), stdin=b"hello\n"
+        )
+        assert done.returncode == 42 and "no message" in done.stderr
+        assert qwen("--input-format", "stream-json", stdin=b"").returncode == 2

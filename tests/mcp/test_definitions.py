@@ -63,7 +63,7 @@ def test_trust_is_in_exactly_one_definition_and_folder(folder: Folder) -> None:
     folder.write("project/.mcp.json", _table(file="c"))
     found = folder.find()["file"]
     assert found.folder == folder.project
-    TrustStore.load(folder.paths()).trust_server(folder.project, found.digest)
+    TrustStore.load(folder.paths()).trust_definition(folder.project, found.digest)
     assert folder.find()["file"].is_trusted
     folder.write("project/.mcp.json", _table(file="d"))
     assert not folder.find()["file"].is_trusted

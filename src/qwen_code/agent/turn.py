@@ -71,9 +71,9 @@ class Policy:
         ruling = self.judge(prepared.call)
         if ruling.decision is Decision.DENY:
             return f"Not allowed: {ruling.reason}."
-        if ruling.decision is Decision.ASK and (no := self.ask(prepared, ruling)) is not None:
+        if (no := self.before(prepared)) is not None:  # or somebody would be asked for nothing
             return no
-        return self.before(prepared)
+        return self.ask(prepared, ruling) if ruling.decision is Decision.ASK else None
 
 
 class Turn:

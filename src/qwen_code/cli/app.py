@@ -105,6 +105,10 @@ def _is_option(rest: list[str]) -> bool:
             "qwen_code.cli.checkpoints:checkpoints",
             "What files were before each turn; qwen --undo puts them back.",
         ),
+        "hooks": (
+            "qwen_code.cli.hooks:hooks",
+            "Commands that run before and after a tool is called.",
+        ),
         "local": ("qwen_code.cli.local:local", "The embedded model: get it, serve it, remove it."),
         "mcp": ("qwen_code.cli.mcp:mcp", "Tools of other programs: add, list, trust, remove."),
         "emulator": (

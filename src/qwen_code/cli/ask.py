@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qwen_code.models.client import ModelClient
     from qwen_code.wiring.agent import AgentOptions, Assembled
 
-__all__ = ["ask", "show", "text_renderer"]
+__all__ = ["ask", "expanded", "run_info", "show", "text_renderer"]
 
 
 @click.command(hidden=True)
@@ -45,12 +45,20 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
     argument = values["prompt_option"]
     if argument is None and prompt:
         argument = " ".join(prompt)
-    if argument is None and is_interactive():
+    if argument is None and is_interactive() and options.schema is None:
         from qwen_code.cli.loop import run_loop
 
         return run_loop(common, options)
     if options.resume == CHOOSE:
         raise UsageError("--resume needs the id of a session here", hint="See them: qwen sessions")
+    if values["input_format"] == "stream-json":
+        from qwen_code.cli.stream import run_stream
+
+        if values["output_format"] != "stream-json" or argument is not None:
+            raise UsageError(
+                "--input-format stream-json goes with --output-format stream-json, and no prompt"
+            )
+        return run_stream(common, options, partial=values["include_partial_messages"])
     json_format = values["output_format"] if values["output_format"] != "text" else None
     run = _Run(common, options, json_format, values["include_partial_messages"])
     # Without a way to reach a model, standard input is left unread.
@@ -71,6 +79,7 @@ class _Run:
         self._client: ModelClient | None = None
         self._api_duration_ms = 0
         self._tally = Tally()
+        self._structured: str | None = None
 
     def answer(self, read_prompt: Callable[[], str]) -> int:
         started = time.monotonic()
@@ -85,7 +94,7 @@ class _Run:
         tally, client = self._tally, self._client
         self._finish(
             Outcome(
-                tally.text,
+                self._structured or tally.text,
                 round((time.monotonic() - started) * 1000),
                 self._api_duration_ms,
                 tally.usage,
@@ -124,24 +133,45 @@ class _Run:
             try:
                 assembled.fit(link.connection, gathered.settings)
                 self._renderer = self._make_renderer()
-                self._renderer.start(_info(link.connection, assembled))
+                if self._json_format:
+                    self._renderer.start(run_info(link.connection, assembled))
                 self._client = link.client
-                answer = assembled.agent.ask(prompt, link.client)
-                blocking.run(show(answer, self._renderer, self._tally))
+                self._ask(assembled, expanded(assembled, prompt))
             finally:
                 self._api_duration_ms = assembled.agent.api_duration_ms
                 assembled.close()
 
+    def _ask(self, assembled: Assembled, prompt: str) -> None:
+        assert self._renderer is not None
+        assert self._client is not None
+        events = assembled.agent.ask(prompt, self._client)
+        blocking.run(show(events, self._renderer, self._tally))
+        structured = assembled.structured
+        if structured is None:
+            return
+        from qwen_code.agent.structured import REMINDER, NotGiven
+
+        if not structured.is_given and self._tally.ended == "done":
+            events = assembled.agent.ask(REMINDER, self._client)
+            blocking.run(show(events, self._renderer, self._tally))
+        if structured.value is None:
+            raise NotGiven
+        self._structured = structured.value
+
     def _finish(self, outcome: Outcome) -> None:
         if self._renderer is None and self._json_format:
             self._renderer = self._make_renderer()
-            self._renderer.start(_info(None, None))
+            self._renderer.start(run_info(None, None))
         if self._renderer is not None:
             self._renderer.finish(outcome)
+        if self._structured is not None and self._json_format is None:
+            sys.stdout.write(f"{self._structured}\n")
+            sys.stdout.flush()
 
     def _make_renderer(self) -> Renderer:
         if self._json_format is None:
-            return text_renderer()
+            # With a schema, standard output is for the answer alone.
+            return text_renderer(sys.stdout if self._options.schema is None else sys.stderr)
         from qwen_code.headless.json_output import JsonRenderer
 
         is_stream = self._json_format == "stream-json"
@@ -160,11 +190,29 @@ async def show(
             renderer.events(batch)
 
 
-def text_renderer() -> TextRenderer:
-    """Text on stdout, styled where a person looks at it in colour."""
-    is_terminal = sys.stdout.isatty()
+def expanded(assembled: Assembled, prompt: str) -> str:
+    """``prompt``, or what the user's own slash command of that name stands for.
+
+    Raises:
+        InputError: what it needs cannot be had.
+    """
+    if not prompt.startswith("/"):
+        return prompt
+    from qwen_code.agent.commands import expand, read_commands
+
+    name, _, arguments = prompt.partition(" ")
+    found = {command.name: command for command in read_commands(assembled.command_dirs)}
+    if name not in found:
+        return prompt
+    agent = assembled.agent
+    return expand(found[name], arguments.strip(), agent.toolbox, agent.policy)
+
+
+def text_renderer(out: TextIO) -> TextRenderer:
+    """Text on ``out``, styled where a person looks at it in colour."""
+    is_terminal = out.isatty()
     return TextRenderer(
-        sys.stdout,
+        out,
         sys.stderr,
         is_terminal=is_terminal,
         is_styled=is_terminal and not is_plain(),
@@ -182,11 +230,14 @@ def _say_what_was_denied(tally: Tally) -> None:
     )
 
 
-def _info(connection: Connection | None, assembled: Assembled | None) -> RunInfo:
+def run_info(connection: Connection | None, assembled: Assembled | None) -> RunInfo:
+    """What a program is told before the first answer."""
     if connection is None or assembled is None:
         from qwen_code.headless.json_output import new_id
 
         return RunInfo(new_id(), "", str(Path.cwd()), __version__, "")
+    from qwen_code.agent.commands import find_commands
+
     return RunInfo(
         assembled.agent.session.id,
         connection.model or "",
@@ -195,6 +246,7 @@ def _info(connection: Connection | None, assembled: Assembled | None) -> RunInfo
         connection.method,
         assembled.judge.mode,
         assembled.agent.toolbox.names,
+        [command.removeprefix("/") for command in find_commands(assembled.command_dirs)],
         mcp_servers=[
             {"name": each.name, "status": "failed" if each.reason else "connected"}
             for each in (assembled.servers.states() if assembled.servers else ())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import msgspec
 
 from qwen_code import __version__
 from qwen_code.agent.approvals import Mode
+from qwen_code.agent.commands import CommandFile, expand, read_commands
 from qwen_code.agent.context import project_root
 from qwen_code.agent.events import AgentEvent
 from qwen_code.agent.tally import Tally
@@ -26,6 +28,7 @@ from qwen_code.cli.console import notice, paint, report
 from qwen_code.cli.dialog import Dialog
 from qwen_code.cli.options import CHOOSE, Common
 from qwen_code.cli.permission import Permission
+from qwen_code.cli.project_trust import ask_for_trust
 from qwen_code.config.trust import TrustStore
 from qwen_code.headless.loop import Command, LineReader, PromptLoop, choose, write_stdout
 from qwen_code.headless.render import Outcome
@@ -47,6 +50,7 @@ def run_loop(common: Common, options: AgentOptions) -> int:
     reader = LineReader(gathered.paths.history_file, _COMMANDS)
     if options.resume == CHOOSE:
         options = msgspec.structs.replace(options, resume=_chosen_session(gathered, reader))
+    ask_for_trust(gathered, reader.plain, write_stdout)
     talk = _Talk(common, options, reader, gathered)
     try:
         write_stdout(f"{paint(f'qwen {__version__}', '1', stream=sys.stdout)}\n")
@@ -115,7 +119,11 @@ class _Talk:
             "/help": Command("this list", self._help),
             "/quit": Command("end (also Ctrl-D)", self._help),
         }
+        for each in read_commands(self._assembled.command_dirs):
+            own = partial(self._own_command, each)
+            commands.setdefault(each.name, Command(each.description, own))
         self._commands = commands
+        self._reader.words = tuple(commands)
         return PromptLoop(
             read_line=self._reader,
             write=write_stdout,
@@ -201,8 +209,12 @@ class _Talk:
         assert self._link is not None
         await self._show(self._assembled.agent.ask(prompt, self._link.client))
 
+    async def _own_command(self, command: CommandFile, argument: str) -> None:
+        agent = self._assembled.agent
+        await self._answer(expand(command, argument, agent.toolbox, agent.policy))
+
     async def _show(self, events: AsyncGenerator[list[AgentEvent], None]) -> None:
-        renderer, tally = text_renderer(), Tally()
+        renderer, tally = text_renderer(sys.stdout), Tally()
         try:
             await show(events, renderer, tally)
         finally:

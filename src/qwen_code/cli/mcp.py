@@ -106,7 +106,7 @@ def add_command(
     parse_server(name, entry, str(file))
     was_there = save_entry(file, name, entry)
     if scope == "project":
-        TrustStore.load(paths).trust_server(owner_of(file), digest_of(name, entry))
+        TrustStore.load(paths).trust_definition(owner_of(file), digest_of(name, entry))
     click.echo(f"{'Replaced' if was_there else 'Added'} {name} in {file}. See: qwen mcp list")
 
 
@@ -143,7 +143,7 @@ def trust_command(name: str) -> None:
     if definition.folder is None:
         click.echo(f"{name} is your own ({definition.file}); there is nothing to ask.")
         return
-    TrustStore.load(paths).trust_server(definition.folder, definition.digest)
+    TrustStore.load(paths).trust_definition(definition.folder, definition.digest)
     spec = definition.spec
     click.echo(f"Trusted in {definition.folder}: {safe_text(redact(spec.target))}")
     for names, what in ((spec.env, "variables"), (spec.headers, "headers")):

@@ -257,8 +257,17 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         sandbox=values["sandbox"],
         system_prompt=values["system_prompt"],
         append=values["append_system_prompt"],
-        schema=values["json_schema"],
+        schema=_schema(values["json_schema"]),
     )
+
+
+def _schema(text: str | None) -> str | None:
+    if text is None or not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--json-schema: {text[1:]} cannot be read: {error}") from error
 
 
 def _start_debug_log() -> None:

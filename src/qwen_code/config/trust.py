@@ -1,10 +1,10 @@
-"""What the user trusts a folder with, kept across runs: endpoints, and tools of other programs.
+"""What the user trusts a folder with, kept across runs: endpoints, and what it may start.
 
 ``QWEN_HOME/trusted_folders.json`` holds one entry for each folder and origin that met, and one
-for each definition of a tool server that the user agreed to::
+for each definition of a tool server or of hooks that the user agreed to::
 
     {"endpoints": [{"folder": "/home/me/app", "origin": "https://host", "announced": true}],
-     "servers": [{"folder": "/home/me/app", "digest": "9f86…", "trusted": true}]}
+     "definitions": [{"folder": "/home/me/app", "digest": "9f86…", "trusted": true}]}
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["TrustStore"]
 
 _LOCK_TIMEOUT_S = 5.0
 _ENDPOINTS = "endpoints"
-_SERVERS = "servers"
+_DEFINITIONS = "definitions"
 
 
 class TrustStore:
@@ -70,21 +70,22 @@ class TrustStore:
         with suppress(ConfigError, OSError):
             self._mark("announced", _ENDPOINTS, _endpoint(folder, origin))
 
-    def is_server_trusted(self, folder: Path, digest: str) -> bool:
-        """Whether the user agreed that ``folder`` starts the tool server of this definition.
+    def is_definition_trusted(self, folder: Path, digest: str) -> bool:
+        """Whether the user agreed that ``folder`` starts what this definition says: a server of
+        tools, or hooks.
 
         Raises:
             ConfigError: the file is broken: what it said is unknown, so nothing is trusted.
         """
-        return self._has("trusted", _SERVERS, _server(folder, digest))
+        return self._has("trusted", _DEFINITIONS, _definition(folder, digest))
 
-    def trust_server(self, folder: Path, digest: str) -> None:
+    def trust_definition(self, folder: Path, digest: str) -> None:
         """Remember that the user agreed to it.
 
         Raises:
             ConfigError: the file is broken or cannot be written.
         """
-        self._mark("trusted", _SERVERS, _server(folder, digest))
+        self._mark("trusted", _DEFINITIONS, _definition(folder, digest))
 
     def _has(self, mark: str, table: str, about: dict[str, str]) -> bool:
         entries = self._entries(self._read(), table)
@@ -134,5 +135,5 @@ def _endpoint(folder: Path, origin: Origin) -> dict[str, str]:
     return {"folder": os.path.realpath(folder), "origin": str(origin)}
 
 
-def _server(folder: Path, digest: str) -> dict[str, str]:
+def _definition(folder: Path, digest: str) -> dict[str, str]:
     return {"folder": os.path.realpath(folder), "digest": digest}

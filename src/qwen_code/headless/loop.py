@@ -141,7 +141,7 @@ class LineReader:
 
     def __init__(self, history_file: Path, words: Sequence[str]) -> None:
         self._history_file = history_file
-        self._words = words
+        self.words = words
         self._new: list[str] = []
         try:
             import readline
@@ -206,7 +206,7 @@ class LineReader:
             return []
 
     def _complete(self, text: str, state: int) -> str | None:
-        found = [word for word in self._words if text.startswith("/") and word.startswith(text)]
+        found = [word for word in self.words if text.startswith("/") and word.startswith(text)]
         return found[state] if state < len(found) else None
 
 

@@ -75,7 +75,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Renderer(Protocol):
-    """Shows one run. Called in this order: start, events as they come, finish."""
+    """Shows one run. Called in this order: start, events as they come, finish. Text needs no
+    start: what it would say is not worth gathering."""
 
     def start(self, info: RunInfo) -> None: ...
 

@@ -144,7 +144,7 @@ def _is_trusted(
     trust: TrustStore, folder: Path, digest: str, notice: Callable[[str], None]
 ) -> bool:
     try:
-        return trust.is_server_trusted(folder, digest)
+        return trust.is_definition_trusted(folder, digest)
     except ConfigError as error:
         notice(error.message)
         return False

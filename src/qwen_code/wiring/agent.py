@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,15 +21,17 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.config import env_names
-from qwen_code.config.paths import Paths
+from qwen_code.config.paths import CONFIG_DIR, Paths
 from qwen_code.config.settings import Settings
 from qwen_code.models.windows import sees_pictures, window_tokens
 from qwen_code.tools.base import Definition, Reach, Tool
 from qwen_code.wiring.briefing import Briefing
+from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.servers import open_servers
 from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
+    from qwen_code.agent.structured import StructuredOutput
     from qwen_code.mcp.client import Servers
     from qwen_code.tools.workspace import Workspace
 
@@ -65,11 +67,15 @@ class Assembled:
         briefing: Briefing,
         workbench: Workbench,
         servers: Servers | None,
+        structured: StructuredOutput | None,
+        command_dirs: Sequence[Path],
     ) -> None:
         self.agent = agent
         self.judge = judge
         self.workbench = workbench
         self.servers = servers
+        self.structured = structured
+        self.command_dirs = command_dirs
         self._briefing = briefing
         self._tools = agent.toolbox
 
@@ -140,24 +146,63 @@ def assemble(
         task=lambda: _task(agent, policy, briefing.place),
     )
     session = _session(options, paths, root)
+    if has_hooks(gathered):
+        _add_hooks(policy, gathered, session, notice)
+    structured = _structured(options)
     servers = open_servers(gathered, notice)
     agent = Agent(
         session,
-        _toolbox(workbench, servers),
+        _toolbox(workbench, servers, structured),
         policy,
         system=briefing,
         compactor=Compactor(window_tokens("")),
         begin_turn=workbench.begin_turn,
         most_rounds=options.most_rounds or settings.first("model.maxSessionTurns", int),
+        is_done=lambda: structured is not None and structured.is_given,
     )
-    return Assembled(agent, judge, briefing, workbench, servers)
+    command_dirs = [paths.qwen_home / "commands", root / CONFIG_DIR / "commands"]
+    return Assembled(agent, judge, briefing, workbench, servers, structured, command_dirs)
 
 
-def _toolbox(workbench: Workbench, servers: Servers | None) -> Toolbox:
-    """The built-in tools, and those of other programs."""
-    more = {tool.definition.name: tool for tool in servers.tools()} if servers else {}
+def _toolbox(
+    workbench: Workbench, servers: Servers | None, structured: StructuredOutput | None
+) -> Toolbox:
+    """The built-in tools, those of other programs, and the one that takes the final answer."""
+    more: dict[str, Any] = (
+        {tool.definition.name: tool for tool in servers.tools()} if servers else {}
+    )
+    if structured is not None:
+        more[structured.definition.name] = structured
     definitions = [*workbench.definitions, *(tool.definition for tool in more.values())]
     return Toolbox(definitions, lambda each: more.get(each.name) or workbench.make(each))
+
+
+def _structured(options: AgentOptions) -> StructuredOutput | None:
+    if options.schema is None:
+        return None
+    from qwen_code.agent.structured import StructuredOutput
+
+    return StructuredOutput(options.schema)
+
+
+def _add_hooks(
+    policy: Policy, gathered: Gathered, session: Session, notice: Callable[[str], None]
+) -> None:
+    """Let the user's hooks have their say, and a project's that were agreed to."""
+    from qwen_code.agent.hooks import Hooks
+
+    found = find_hooks(gathered, notice)
+    for source in found:
+        if not source.is_trusted:
+            notice(f"{source.file} defines hooks; to let them run: qwen hooks trust")
+    hooks = Hooks(
+        [hook for source in found if source.is_trusted for hook in source.hooks],
+        cwd=gathered.paths.cwd,
+        environ=gathered.environment.child_environment(),
+        session_id=lambda: session.id,
+        notice=notice,
+    )
+    policy.before, policy.after = hooks.before, hooks.after
 
 
 def _workspace_finder(gathered: Gathered, more: Sequence[Path]) -> Callable[[], Workspace]:

@@ -1,0 +1,142 @@
+"""Prompts of the user's own, kept as Markdown files: ``/name arguments``.
+
+A file ``.qwen/commands/git/commit.md`` is the command ``/git:commit``. In its text, ``{{args}}``
+and ``$ARGUMENTS`` are what was typed after the name, ``@{path}`` is a file of the workspace, and
+``!{command}`` is what a command prints, if it is allowed. A head between lines of ``---`` may hold
+a ``description:``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from qwen_code.agent.toolbox import Toolbox
+from qwen_code.agent.turn import Policy
+from qwen_code.base.errors import InputError
+from qwen_code.base.secret import redact
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["CommandFile", "expand", "find_commands", "read_commands"]
+
+_MOST_BYTES = 64 << 10
+_MOST_FILES = 200
+_NAME = r"[A-Za-z0-9][\w.-]*"
+_PART = r"\{\{args\}\}|\$ARGUMENTS\b|([!@])\{"
+
+
+class CommandFile(msgspec.Struct, frozen=True):
+    """A command: its name with the slash, what it is for, and the prompt."""
+
+    name: str
+    description: str
+    text: str
+    path: Path
+
+
+def find_commands(directories: Sequence[Path]) -> dict[str, Path]:
+    """The files by name; a later directory wins. Links out of a directory are left out."""
+    found: dict[str, Path] = {}
+    for directory in directories:
+        for path in sorted(directory.rglob("*.md"))[:_MOST_FILES] if directory.is_dir() else ():
+            parts = path.relative_to(directory).with_suffix("").parts
+            is_inside = path.resolve().is_relative_to(directory.resolve())
+            if is_inside and all(re.fullmatch(_NAME, part) for part in parts):
+                found[f"/{':'.join(parts)}"] = path
+    return found
+
+
+def read_commands(directories: Sequence[Path]) -> list[CommandFile]:
+    """The commands, by name; a file that is no text is left out."""
+    return [
+        command
+        for name, path in sorted(find_commands(directories).items())
+        if (command := _read(name, path))
+    ]
+
+
+def expand(command: CommandFile, arguments: str, toolbox: Toolbox, policy: Policy) -> str:
+    """The prompt that a command stands for.
+
+    Raises:
+        InputError: a file cannot be read, or a command may not be run.
+    """
+    pieces, has_arguments = [], False
+    for kind, text in _parts(command.text):
+        if kind == "args":
+            has_arguments = True
+            pieces.append(arguments)
+        elif kind == "@":
+            pieces.append(_call(toolbox, policy, "read_file", {"path": text.strip()}))
+        elif kind == "!":
+            line = re.sub(r"\{\{args\}\}", lambda _: _quoted(arguments), text)
+            has_arguments = has_arguments or line != text
+            pieces.append(_call(toolbox, policy, "run_shell_command", {"command": line}))
+        else:
+            pieces.append(text)
+    if arguments and not has_arguments:
+        pieces.append(f"\n\n{arguments}")
+    return "".join(pieces).strip()
+
+
+def _read(name: str, path: Path) -> CommandFile | None:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+    text = text.replace("\r\n", "\n")
+    head = re.match(r"---\n(.*?\n)?---\n", text, re.DOTALL)
+    body = text[head.end() :] if head else text
+    said = re.search(r"^description:\s*(.+)$", head[0], re.MULTILINE) if head else None
+    first = next((line.strip() for line in body.splitlines() if line.strip()), "")
+    description = said[1].strip().strip("\"'") if said else first
+    return CommandFile(name, description[:80], body.strip("\n"), path)
+
+
+def _parts(text: str) -> Iterator[tuple[str, str]]:
+    """The text in pieces: ``args``, ``@`` and ``!`` with what stands in their braces, and plain."""
+    at = 0
+    while match := re.compile(_PART).search(text, at):
+        end = match.end()
+        yield "", text[at : match.start()]
+        if match[1] is None:
+            yield "args", match[0]
+            at = end
+            continue
+        close = _closing(text, end)
+        if close is None:
+            yield "", text[match.start() :]
+            return
+        yield match[1], text[end:close]
+        at = close + 1
+    yield "", text[at:]
+
+
+def _closing(text: str, at: int) -> int | None:
+    depth = 1
+    for index in range(at, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[index], 0)
+        if depth == 0:
+            return index
+    return None
+
+
+def _call(toolbox: Toolbox, policy: Policy, name: str, arguments: dict[str, str]) -> str:
+    try:
+        prepared = toolbox.prepare(name, msgspec.json.encode(arguments).decode())
+        if (no := policy.refusal(prepared)) is not None:
+            raise ToolFailed(no)
+        return redact(prepared.run(lambda _: None).text)
+    except ToolFailed as error:
+        what = next(iter(arguments.values()))
+        raise InputError(f"{what}: {error.message}", hint="Mend the command's file.") from error
+
+
+def _quoted(text: str) -> str:
+    from shlex import quote
+
+    return quote(text)

@@ -1,0 +1,190 @@
+"""Commands of the user's that run before and after a tool is called.
+
+They are told of the call as JSON on standard input. Before a call, exit code 2 or
+``{"decision": "block"}`` on standard output forbids it, and standard error or ``reason`` says why;
+after one, what they say is added to what the model is told. The names are Node Qwen Code's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from qwen_code.agent.toolbox import Prepared
+from qwen_code.base.errors import ConfigError
+
+__all__ = ["Hook", "Hooks", "parse_hooks"]
+
+_EVENTS = ("PreToolUse", "PostToolUse")
+_TIMEOUT_S = 60.0
+_BLOCK = 2
+_LONGEST_ANSWER = 10_000
+
+
+class Hook(msgspec.Struct, frozen=True):
+    """``matcher`` is a regular expression of the whole name of a tool; empty: of every tool."""
+
+    event: Literal["PreToolUse", "PostToolUse"]
+    matcher: str
+    command: str
+    timeout_s: float = _TIMEOUT_S
+
+
+class _Command(msgspec.Struct):
+    command: str
+    type: Literal["command"] = "command"
+    timeout: float = _TIMEOUT_S
+
+
+class _Group(msgspec.Struct):
+    hooks: list[_Command]
+    matcher: str = ""
+
+
+class _Answer(msgspec.Struct, rename="camel"):
+    decision: str = ""
+    reason: str = ""
+    additional_context: str = ""
+    hook_specific_output: dict[str, Any] = {}
+
+    @property
+    def blocks(self) -> bool:
+        said = self.hook_specific_output.get("permissionDecision")
+        return "block" in self.decision or "deny" in (self.decision, said)
+
+    @property
+    def why(self) -> str:
+        return self.reason or str(self.hook_specific_output.get("permissionDecisionReason", ""))
+
+    @property
+    def context(self) -> str:
+        said = self.hook_specific_output.get("additionalContext", "")
+        return self.additional_context or str(said)
+
+
+def parse_hooks(table: Any, where: str) -> list[Hook]:
+    """The hooks of a setting: ``{"PreToolUse": [{"matcher": "edit", "hooks": [{"type": "command",
+    "command": "…", "timeout": 60}]}]}``. Other events are left to others.
+
+    Raises:
+        ConfigError: it has another form, or a matcher is no regular expression.
+    """
+    try:
+        groups = {
+            event: msgspec.convert(table.get(event, []), list[_Group])
+            for event in _EVENTS
+            if isinstance(table, dict)
+        }
+        for each in (group for found in groups.values() for group in found):
+            re.compile(each.matcher)
+    except (msgspec.ValidationError, re.error) as error:
+        raise ConfigError(
+            f"{where}: hooks: {error}",
+            hint='Write {"PreToolUse": [{"matcher": "edit", "hooks": [{"type": "command",'
+            ' "command": "…"}]}]}',
+        ) from error
+    return [
+        Hook(event, "" if group.matcher == "*" else group.matcher, each.command, each.timeout)  # type: ignore[arg-type]
+        for event, found in groups.items()
+        for group in found
+        for each in group.hooks
+    ]
+
+
+class Hooks:
+    """Runs the hooks of a session. ``notice`` is told of one that does not work."""
+
+    def __init__(
+        self,
+        hooks: Sequence[Hook],
+        *,
+        cwd: Path,
+        environ: Mapping[str, str],
+        session_id: Callable[[], str],
+        notice: Callable[[str], None],
+    ) -> None:
+        self._hooks = hooks
+        self._cwd = cwd
+        self._environ = environ
+        self._session_id = session_id
+        self._notice = notice
+
+    def before(self, prepared: Prepared) -> str | None:
+        """Why the call may not be made. A hook that cannot answer is not a yes."""
+        for hook in self._fitting("PreToolUse", prepared):
+            code, out, err = self._run(hook, prepared, {})
+            answer = _parsed(out)
+            if code is None:
+                return f"Not allowed: the hook {hook.command!r} {err}."
+            if code == _BLOCK or answer.blocks:
+                return f"Not allowed by a hook: {answer.why or err or hook.command}"
+            if code:
+                self._notice(f"the hook {hook.command!r} failed with exit code {code}: {err}")
+        return None
+
+    def after(self, prepared: Prepared, text: str) -> str:
+        """What is added to the result of a call."""
+        added = ""
+        for hook in self._fitting("PostToolUse", prepared):
+            code, out, err = self._run(hook, prepared, {"tool_response": {"output": text}})
+            answer = _parsed(out)
+            said = answer.context or (answer.why if answer.blocks else "")
+            if code == _BLOCK:
+                said = said or err
+            elif code is None or code:
+                self._notice(f"the hook {hook.command!r} failed: {err or f'exit code {code}'}")
+            added += f"\n\n[a hook of the user's says:]\n{said}" if said else ""
+        return added
+
+    def _fitting(self, event: str, prepared: Prepared) -> list[Hook]:
+        name = prepared.definition.name
+        return [
+            hook
+            for hook in self._hooks
+            if hook.event == event and (not hook.matcher or re.fullmatch(hook.matcher, name))
+        ]
+
+    def _run(
+        self, hook: Hook, prepared: Prepared, more: Mapping[str, Any]
+    ) -> tuple[int | None, str, str]:
+        """Exit code, output and errors; no exit code where there was none, and why instead."""
+        import subprocess  # only who has hooks pays for it
+
+        told = {
+            "session_id": self._session_id(),
+            "cwd": str(self._cwd),
+            "hook_event_name": hook.event,
+            "tool_name": prepared.definition.name,
+            "tool_input": msgspec.to_builtins(prepared.arguments),
+            **more,
+        }
+        try:
+            done = subprocess.run(
+                ["bash", "-c", hook.command],
+                input=msgspec.json.encode(told),
+                cwd=self._cwd,
+                env={**self._environ, "QWEN_PROJECT_DIR": str(self._cwd)},
+                capture_output=True,
+                timeout=hook.timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return None, "", f"did not answer within {hook.timeout_s:g} s"
+        except OSError as error:
+            return None, "", f"could not be started: {error.strerror}"
+        out, err = (
+            data.decode("utf-8", "replace").strip()[:_LONGEST_ANSWER]
+            for data in (done.stdout, done.stderr)
+        )
+        return done.returncode, out, err
+
+
+def _parsed(out: str) -> _Answer:
+    try:
+        return msgspec.json.decode(out, type=_Answer) if out.startswith("{") else _Answer()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Answer()
