@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -611,3 +612,41 @@ class TestAProgramAtTheOtherEnd:
         )
         assert done.returncode == 42 and "no message" in done.stderr
         assert qwen("--input-format", "stream-json", stdin=b"").returncode == 2
+
+
+class TestToolsOfOtherPrograms:
+    """``mcp-server-time``, which others wrote, in a task."""
+
+    @pytest.fixture(autouse=True)
+    def installed(self, require: Callable[[str, bool], None]) -> None:
+        require("mcp-server-time", find_spec("mcp_server_time") is not None)
+
+    def test_a_servers_tool_is_called_and_its_result_comes_back(
+        self, qwen: Any, server: Any, calls: Calls
+    ) -> None:
+        added = qwen("mcp", "add", "clock", sys.executable, "-m", "mcp_server_time")
+        assert added.returncode == 0, added.stderr
+        name = "mcp__clock__convert_time"
+        arguments = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
+        server.script = [calls(name, **arguments), [{"content": "It is nine in the evening."}]]
+        done = qwen("--allowed-tools", "mcp__clock", "-p", "noon in Tokyo?", "-o", "json")
+        assert done.returncode == 0, done.stderr
+        assert "21:00" in results(server)[0]
+        assert name in [t["function"]["name"] for t in server.requests[0].body["tools"]]
+        assert json.loads(done.stdout)[0]["mcp_servers"] == [
+            {"name": "clock", "status": "connected"}
+        ]
+
+    def test_without_leave_it_is_not_called(self, qwen: Any, server: Any, calls: Calls) -> None:
+        qwen("mcp", "add", "clock", sys.executable, "-m", "mcp_server_time")
+        server.script = [calls("mcp__clock__get_current_time", timezone="UTC")]
+        assert qwen("-p", "what time is it?").returncode == 0
+        assert results(server)[0].startswith("Not allowed")
+
+    def test_a_dead_server_is_no_end_of_the_task(
+        self, qwen: Any, server: Any, calls: Calls
+    ) -> None:
+        qwen("mcp", "add", "dead", sys.executable, "-c", "raise SystemExit(3)")
+        done = qwen("-p", "hi")
+        assert (done.returncode, done.stdout) == (0, "Hello from the model\n")
+        assert "the MCP server dead cannot be used" in done.stderr

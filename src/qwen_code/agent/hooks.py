@@ -80,7 +80,7 @@ def parse_hooks(table: Any, where: str) -> list[Hook]:
             if isinstance(table, dict)
         }
         for each in (group for found in groups.values() for group in found):
-            re.compile(each.matcher)
+            re.compile(_pattern(each))
     except (msgspec.ValidationError, re.error) as error:
         raise ConfigError(
             f"{where}: hooks: {error}",
@@ -88,11 +88,15 @@ def parse_hooks(table: Any, where: str) -> list[Hook]:
             ' "command": "…"}]}]}',
         ) from error
     return [
-        Hook(event, "" if group.matcher == "*" else group.matcher, each.command, each.timeout)  # type: ignore[arg-type]
+        Hook(event, _pattern(group), each.command, each.timeout)  # type: ignore[arg-type]
         for event, found in groups.items()
         for group in found
         for each in group.hooks
     ]
+
+
+def _pattern(group: _Group) -> str:
+    return "" if group.matcher == "*" else group.matcher
 
 
 class Hooks:

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_code.agent.approvals import Judge, Mode
+from qwen_code.agent.commands import CommandFile, expand, find_commands, read_commands
+from qwen_code.agent.toolbox import Toolbox
+from qwen_code.agent.turn import Policy
+from qwen_code.base.errors import InputError
+from qwen_code.tools.files import ReadFile
+from qwen_code.tools.seen import Seen
+from qwen_code.tools.shell import RunShellCommand
+from qwen_code.tools.workspace import Workspace
+
+
+def command(text: str) -> CommandFile:
+    return CommandFile("/x", "", text, Path("x.md"))
+
+
+def expanded(text: str, arguments: str, cwd: Path, mode: Mode = Mode.YOLO) -> str:
+    workspace = Workspace(cwd)
+    tools: dict[str, Any] = {
+        "read_file": ReadFile(workspace, Seen()),
+        "run_shell_command": RunShellCommand(workspace, {"PATH": "/usr/bin:/bin"}, cwd / "out"),
+    }
+    toolbox = Toolbox([t.definition for t in tools.values()], lambda each: tools[each.name])
+    policy = Policy(Judge(mode), lambda *_: "nobody is there")
+    return expand(command(text), arguments, toolbox, policy)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "prompt"),
+    [
+        ("Say {{args}}!", "hello", "Say hello!"),
+        ("Say $ARGUMENTS, $ARGUMENTSX", "a", "Say a, $ARGUMENTSX"),
+        ("Just do it", "now", "Just do it\n\nnow"),
+        ("Just do it", "", "Just do it"),
+        ("An email@{not closed", "", "An email@{not closed"),
+        ("{{args}}", "@{a.txt} !{rm x}", "@{a.txt} !{rm x}"),
+        ("see @{ a.txt }.", "", "see alpha."),
+        ("!{echo {{args}}}", "$(id); 'x'", "$(id); 'x'"),
+        ("!{printf %s {a,b}}", "", "ab"),
+    ],
+)
+def test_what_it_becomes(tmp_path: Path, text: str, arguments: str, prompt: str) -> None:
+    (tmp_path / "a.txt").write_text("alpha")
+    assert expanded(text, arguments, tmp_path) == prompt
+
+
+@pytest.mark.parametrize("text", ["@{../secret}", "@{missing}", "!{touch made}"])
+def test_what_may_not_be_had(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError):
+        expanded(text, "", tmp_path, Mode.DEFAULT)
+    assert not (tmp_path / "made").exists()
+
+
+@given(st.text(max_size=80))
+def test_any_arguments_are_only_words(text: str) -> None:
+    assert expanded("[{{args}}]", text, Path("/")) == f"[{text}]".strip()
+
+
+def test_files_by_name(tmp_path: Path) -> None:
+    mine, ours = tmp_path / "mine", tmp_path / "ours"
+    for path, text in (
+        (mine / "a.md", "mine"),
+        (ours / "a.md", "---\nmodel: x\ndescription: 'Ours'\n---\n\nbody\n"),
+        (ours / "git" / "commit.md", "\n# Commit\r\nall"),
+        (ours / "bad name.md", "x"),
+        (ours / "notes.txt", "x"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (ours / "binary.md").write_bytes(b"\xff")
+    (tmp_path / "secret.md").write_text("token")
+    (ours / "link.md").symlink_to(tmp_path / "secret.md")
+    assert set(find_commands([mine, ours])) == {"/a", "/git:commit", "/binary"}
+    found = read_commands([mine, ours, tmp_path / "none"])
+    assert [(c.name, c.description, c.text) for c in found] == [
+        ("/a", "Ours", "body"),
+        ("/git:commit", "# Commit", "# Commit\nall"),
+    ]

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from qwen_code.agent.hooks import Hook, Hooks, parse_hooks
+from qwen_code.agent.toolbox import Prepared
+from qwen_code.base.errors import ConfigError
+from qwen_code.tools import catalogue
+
+
+class Arguments(msgspec.Struct):
+    path: str
+
+
+def call() -> Prepared:
+    tool: Any = None
+    return Prepared(catalogue.EDIT, tool, Arguments("a.txt"))
+
+
+def hooks(tmp_path: Path, *commands: str, event: Any = "PreToolUse") -> tuple[Hooks, list[str]]:
+    said: list[str] = []
+    made = Hooks(
+        [Hook(event, "", command, 5.0) for command in commands],
+        cwd=tmp_path,
+        environ={"PATH": os.environ["PATH"]},
+        session_id=lambda: "s1",
+        notice=said.append,
+    )
+    return made, said
+
+
+def test_the_setting_in_its_forms() -> None:
+    table = {
+        "PreToolUse": [
+            {"matcher": "*", "hooks": [{"type": "command", "command": "a"}]},
+            {"hooks": [{"command": "b", "timeout": 2}]},
+        ],
+        "Stop": [{"anything": 1}],
+    }
+    assert parse_hooks(table, "x") == [
+        Hook("PreToolUse", "", "a", 60.0),
+        Hook("PreToolUse", "", "b", 2.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "table", [{"PreToolUse": {}}, {"PreToolUse": [{"hooks": [{"type": "url"}]}]}]
+)
+def test_what_is_no_setting(table: Any) -> None:
+    with pytest.raises(ConfigError, match="settings: hooks"):
+        parse_hooks(table, "settings")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("echo no >&2; exit 2", "no"),
+        ('echo \'{"decision": "block", "reason": "because"}\'', "because"),
+        (
+            (
+                'echo \'{"hookSpecificOutput": {"permissionDecision": "deny",'
+                ' "permissionDecisionReason": "therefore"}}\''
+            ),
+            "therefore",
+        ),
+    ],
+)
+def test_ways_to_say_no(tmp_path: Path, command: str, said: str) -> None:
+    made, _ = hooks(tmp_path, "true", command, "touch never")
+    assert made.before(call()) == f"Not allowed by a hook: {said}"
+    assert not (tmp_path / "never").exists()
+
+
+def test_one_that_fails_is_said_and_is_no_no(tmp_path: Path) -> None:
+    made, said = hooks(tmp_path, "echo broken >&2; exit 1", "echo not json")
+    assert made.before(call()) is None
+    assert said == ["the hook 'echo broken >&2; exit 1' failed with exit code 1: broken"]
+
+
+def test_what_it_is_told(tmp_path: Path) -> None:
+    made, _ = hooks(tmp_path, "cat > told; echo $QWEN_PROJECT_DIR > where", event="PostToolUse")
+    assert made.after(call(), "the result") == ""
+    told = msgspec.json.decode((tmp_path / "told").read_bytes())
+    assert told == {
+        "session_id": "s1",
+        "cwd": str(tmp_path),
+        "hook_event_name": "PostToolUse",
+        "tool_name": "edit",
+        "tool_input": {"path": "a.txt"},
+        "tool_response": {"output": "the result"},
+    }
+    assert (tmp_path / "where").read_text().strip() == str(tmp_path)
+
+
+def test_what_it_adds(tmp_path: Path) -> None:
+    block = "echo 'format it' >&2; exit 2"
+    made, said = hooks(tmp_path, block, "exit 3", event="PostToolUse")
+    assert made.after(call(), "r") == "\n\n[a hook of the user's says:]\nformat it"
+    assert said == ["the hook 'exit 3' failed: exit code 3"]
