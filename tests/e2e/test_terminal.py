@@ -66,18 +66,18 @@ def configured(qwen: Any, server: Any) -> None:
     qwen.write("~/.qwen/.env", lines)
 
 
-def number_of(title: str, screen: str) -> str:
-    """The number of a choice in a list: ``  2. Title``."""
-    line = next(line for line in screen.splitlines() if title in line)
-    return "".join(c for c in line.split(title)[0] if c.isdigit())
+def choose(terminal: Terminal, title: str) -> None:
+    """Type the number of a choice in a list: ``  2. Title``."""
+    line = next(line for line in terminal.wait_for(title).splitlines() if title in line)
+    terminal.type("".join(c for c in line.split(title)[0] if c.isdigit()))
 
 
 def test_the_first_run_asks_saves_and_talks(terminal: Terminal, qwen: Any, server: Any) -> None:
     terminal.type(terminal.start)
-    screen = terminal.wait_for("How do you want to reach a model?")
-    terminal.type(number_of("OpenAI-compatible API", screen))
-    screen = terminal.wait_for("Whose API?")
-    terminal.type(number_of("Any OpenAI", screen))
+    terminal.wait_for("How do you want to reach a model?")
+    choose(terminal, "OpenAI-compatible API")
+    terminal.wait_for("Whose API?")
+    choose(terminal, "Any OpenAI")
     terminal.wait_for("Base URL")
     terminal.type(server.base_url)
     terminal.wait_for("API key (not shown)")
