@@ -238,6 +238,11 @@ def test_what_the_user_allowed_is_exactly_that() -> None:
     assert judge(Call(SHELL, Reach.RUN, "make", Subject.COMMAND)).decision is Decision.ASK
     judge.allow_from_now_on(Call("mcp__x__y", Reach.RUN, "a"))
     assert judge(Call("mcp__x__y", Reach.RUN, "b")).decision is Decision.ALLOW
+    page = Call("web_fetch", Reach.RUN, "docs.example.org", Subject.HOST)
+    judge.allow_from_now_on(page)
+    assert judge(page).decision is Decision.ALLOW
+    other = Call("web_fetch", Reach.RUN, "evil.example.net", Subject.HOST)
+    assert judge(other).decision is Decision.ASK
     judge.mode = Mode.PLAN
     assert judge(make).decision is Decision.DENY
 

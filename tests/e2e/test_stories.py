@@ -353,6 +353,30 @@ def test_credentials_do_not_reach_the_model(qwen: Any, server: Any, calls: Calls
     assert "[secret]" in told[4]
 
 
+def test_a_page_is_fetched_from_a_host_that_rules_allow(
+    qwen: Any, server: Any, calls: Calls
+) -> None:
+    """The model's own server stands in for a host of the user's: a private one, so it needs both."""
+    page = f"{server.base_url}/models"
+    server.script = [
+        [*calls("web_fetch", 0, url=page), *calls("web_fetch", 1, url="http://10.0.0.1/")]
+    ]
+    settings: dict[str, Any] = {"permissions": {"allow": ["web_fetch(127.0.0.1)"]}}
+    qwen.write("~/.qwen/settings.json", json.dumps(settings))
+    assert qwen("-p", "look").returncode == 0
+    refused, asked = results(server)
+    assert "this machine itself" in refused
+    assert "Not allowed" in asked
+
+    settings["tools"] = {"webFetch": {"allowPrivate": True}}
+    qwen.write("~/.qwen/settings.json", json.dumps(settings))
+    server.script = [calls("web_fetch", url=page)]
+    assert qwen("-p", "look").returncode == 0
+    assert page in results(server)[-1]
+    witness = next(r for r in server.requests if r.path.endswith("/models"))
+    assert not witness.key
+
+
 def test_one_session_is_not_held_twice(qwen: Any, server: Any, calls: Calls) -> None:
     server.script = [calls("run_shell_command", command="touch started; sleep 20")]
     first = subprocess.Popen(

@@ -14,10 +14,11 @@ from qwen_code.tools.memory import SaveMemory
 from qwen_code.tools.search import Glob, Grep
 from qwen_code.tools.shell import RunShellCommand
 from qwen_code.tools.todo import TodoItem, TodoWrite
+from qwen_code.tools.web import WebFetch
 
 TOOLS: list[Any] = [
     *(ReadFile, WriteFile, Edit, ListDirectory, Glob, Grep, RunShellCommand),
-    *(TodoWrite, SaveMemory, AskUser, Task),
+    *(WebFetch, TodoWrite, SaveMemory, AskUser, Task),
 ]
 
 

@@ -90,11 +90,11 @@ class Judge:
         return ruling
 
     def allow_from_now_on(self, call: Call) -> None:
-        """Exactly this command from now on; of other tools, every call."""
+        """Exactly this command or host from now on; of other tools, every call."""
         self._allowed.add(self._as_remembered(call))
 
     def _as_remembered(self, call: Call) -> Call:
-        if call.kind is Subject.COMMAND:
+        if call.kind in (Subject.COMMAND, Subject.HOST):
             return call
         return msgspec.structs.replace(call, subject="")
 

@@ -181,8 +181,10 @@ class HttpClient:
         user_agent: str,
         timeouts: Timeouts | None = None,
         keep_alive: bool = True,
+        addresses: Mapping[str, str] | None = None,
     ) -> None:
         self._keep_alive = keep_alive
+        self._addresses = addresses or {}
         self._network = network
         self._user_agent = user_agent
         self._timeouts = timeouts or Timeouts()
@@ -259,6 +261,8 @@ class HttpClient:
                     f"{proxy.blame} is not a proxy address: {proxy.shown}",
                     hint="Write it as http://host:port or socks5h://host:port.",
                 ) from error
+        if address := self._addresses.get(origin.host):
+            builder = builder.resolve(origin.host, address, origin.port)
         if origin.scheme == "https":
             builder = self._with_certificates(builder)
         return builder.build()

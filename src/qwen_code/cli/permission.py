@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from qwen_code.agent.approvals import Judge, Mode, Ruling
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.headless.terminal import safe_text
-from qwen_code.tools.base import Reach
+from qwen_code.tools.base import Reach, Subject
 
 __all__ = ["Permission", "refuse"]
 
@@ -80,8 +80,10 @@ class Permission:
     def _always(self, prepared: Prepared) -> str:
         if prepared.definition.reach is Reach.EDIT:
             return "all edits in this session"
-        if prepared.call.subject and prepared.definition.name == "run_shell_command":
+        if prepared.definition.subject is Subject.COMMAND:
             return "this very command"
+        if prepared.definition.subject is Subject.HOST:
+            return f"all of {safe_text(prepared.call.subject)}"
         return f"every {prepared.definition.name}"
 
     def _allow_from_now_on(self, prepared: Prepared) -> None:

@@ -28,6 +28,7 @@ class Subject(StrEnum):
 
     PATH = "path"
     COMMAND = "command"
+    HOST = "host"
     OTHER = "other"
 
 

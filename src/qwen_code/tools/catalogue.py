@@ -132,6 +132,7 @@ WEB_FETCH = Definition(
     "Read a web page as text. Long pages come in parts: go on with offset.",
     _object("url", url=_text(), offset=_count(0, description="First character.")),
     Reach.RUN,
+    Subject.HOST,
 )
 
 TODO_WRITE = Definition(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwen_code import __version__
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import Definition, Tool
 
@@ -25,6 +26,7 @@ BUILT_IN: tuple[Definition, ...] = (
     catalogue.GLOB,
     catalogue.GREP,
     catalogue.RUN_SHELL_COMMAND,
+    catalogue.WEB_FETCH,
     catalogue.TODO_WRITE,
     catalogue.SAVE_MEMORY,
     catalogue.TASK,
@@ -77,6 +79,7 @@ class Workbench:
             return search.Grep(self._find_workspace(), self._environ)
         makers: dict[str, Callable[[], Tool]] = {
             "run_shell_command": self._make_shell,
+            "web_fetch": self._make_web_fetch,
             "todo_write": _make_todo,
             "save_memory": self._make_memory,
             "ask_user": self._make_ask,
@@ -131,6 +134,12 @@ class Workbench:
             self._find_workspace(), self._environ, output_dir, self._sandbox
         )
         return self._shell
+
+    def _make_web_fetch(self) -> Tool:
+        from qwen_code.tools.web import WebFetch
+
+        agent = f"qwen-code/{__version__}"
+        return WebFetch(self._network, user_agent=agent, allow_private=self._may_fetch_private)
 
     def _make_memory(self) -> Tool:
         from qwen_code.tools.memory import SaveMemory

@@ -1,0 +1,242 @@
+"""``web_fetch``: a page of the internet as text, by its address."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from queue import Empty, SimpleQueue
+from typing import Annotated
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from qwen_code.base.blocking import run as run_blocking
+from qwen_code.base.errors import ConfigError, QwenError, TransportError
+from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
+from qwen_code.base.url import Origin
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.web_address import addresses_of, look_up
+from qwen_code.tools.web_text import read_text, unpack
+
+__all__ = ["WebFetch"]
+
+_MOST_BYTES = 5 << 20
+_MOST_S = 30.0
+_MOST_REDIRECTS = 5
+_MOST_ADDRESSES = 3
+_PART = 20_000
+"""Characters that one call answers: about 5,000 tokens."""
+
+_POLL_S = 0.1
+_TIMEOUTS = Timeouts(connect_s=10.0, first_byte_s=20.0, idle_s=10.0)
+_HEADERS = {
+    "accept": "text/markdown, text/html;q=0.9, text/plain;q=0.8, */*;q=0.5",
+    "accept-encoding": "gzip",
+}
+
+
+class WebArguments(msgspec.Struct):
+    url: str
+    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class _Page(msgspec.Struct, frozen=True):
+    url: str
+    text: str
+
+
+class _Elsewhere(msgspec.Struct, frozen=True):
+    """A redirect that is not followed by itself, because its host was not agreed to."""
+
+    url: str
+
+
+class WebFetch(OwnTool[WebArguments]):
+    """Asks as nobody: no cookie, no credential. ``find`` looks up the addresses of a host.
+
+    What a user allowed is a host, so a redirect is followed only within it; one that leads to
+    another is told to the model, which may ask for it.
+    """
+
+    definition = catalogue.WEB_FETCH
+    arguments = WebArguments
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        user_agent: str,
+        allow_private: bool = False,
+        find: Callable[[str, int], Sequence[str]] = look_up,
+    ) -> None:
+        self._network = network
+        self._user_agent = user_agent
+        self._allow_private = allow_private
+        self._find = find
+        self._last: tuple[str, _Page] | None = None
+
+    def parse(self, text: str) -> WebArguments:
+        arguments = super().parse(text)
+        _origin_of(arguments.url)
+        return arguments
+
+    def title(self, arguments: WebArguments) -> str:
+        return arguments.url
+
+    def subject(self, arguments: WebArguments) -> str:
+        return _origin_of(arguments.url).host
+
+    def run(self, arguments: WebArguments, show: Callable[[str], None]) -> Result:
+        url = arguments.url.partition("#")[0]
+        if arguments.offset and self._last and self._last[0] == url:
+            page = self._last[1]
+        else:
+            found = self._fetch_beside(url, show)
+            if isinstance(found, _Elsewhere):
+                return Result(
+                    f"{url} leads to {found.url}, which is another host. Fetch that if it helps.",
+                    "leads elsewhere",
+                )
+            page = found
+            self._last = (url, page)
+        return _part(page, arguments.offset)
+
+    def _addresses(self, origin: Origin) -> list[str]:
+        return addresses_of(origin, self._find, allow_private=self._allow_private)
+
+    def _fetch_beside(self, url: str, show: Callable[[str], None]) -> _Page | _Elsewhere:
+        """Fetch on another thread, so that the user can cancel while nothing comes."""
+        answers: SimpleQueue[_Page | _Elsewhere | BaseException] = SimpleQueue()
+        visit = _Visit(self._network, self._user_agent, self._addresses)
+
+        def work() -> None:
+            try:
+                answers.put(run_blocking(visit.fetch(url)))
+            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+                answers.put(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        deadline = time.monotonic() + _MOST_S
+        try:
+            while time.monotonic() < deadline:
+                show("")
+                try:
+                    answer = answers.get(timeout=_POLL_S)
+                except Empty:
+                    continue
+                if isinstance(answer, QwenError):
+                    raise ToolFailed(answer.message) from answer
+                if isinstance(answer, BaseException):
+                    raise answer
+                return answer
+        finally:
+            visit.give_up()
+        raise ToolFailed(f"{url} was not read within {_MOST_S:.0f} s")
+
+
+class _Visit:
+    """One address and the redirects that it leads through."""
+
+    def __init__(
+        self,
+        network: Network,
+        user_agent: str,
+        addresses: Callable[[Origin], Sequence[str]],
+    ) -> None:
+        self._network = network
+        self._user_agent = user_agent
+        self._addresses = addresses
+        self._response: Response | None = None
+        self._is_over = False
+
+    def give_up(self) -> None:
+        """Let go of the connection, whoever is reading from it."""
+        self._is_over = True
+        if self._response is not None:
+            self._response.close()
+
+    async def fetch(self, url: str) -> _Page | _Elsewhere:
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = await self._ask(url)
+            target = response.headers.get("location") if 300 <= response.status < 400 else None
+            if not target:
+                return await self._read(url, response)
+            response.close()
+            target = urljoin(url, target)
+            if not _is_same_host(url, target):
+                return _Elsewhere(target)
+            url = target
+        raise ToolFailed(f"it is redirected more than {_MOST_REDIRECTS} times")
+
+    async def _ask(self, url: str) -> Response:
+        origin = _origin_of(url)
+        addresses = self._addresses(origin)
+        if not addresses and self._network.proxy_for(origin) is None:
+            raise ToolFailed(f"no address is known for {origin.host}: check the spelling")
+        pins = [{origin.host: address} for address in addresses[:_MOST_ADDRESSES]] or [{}]
+        for number, pin in enumerate(pins, 1):
+            client = HttpClient(
+                self._network,
+                user_agent=self._user_agent,
+                timeouts=_TIMEOUTS,
+                keep_alive=False,
+                addresses=pin,
+            )
+            try:
+                self._response = await client.send(Request("GET", url, _HEADERS))
+            except TransportError as error:
+                if error.code != "connect" or number == len(pins) or self._is_over:
+                    raise
+            else:
+                break
+        assert self._response is not None
+        return self._response
+
+    async def _read(self, url: str, response: Response) -> _Page:
+        if response.status >= 400:
+            raise ToolFailed(f"{url} answered {_status(response.status)}")
+        packed = await response.read(_MOST_BYTES, within_s=_MOST_S)
+        body = unpack(packed, response.headers.get("content-encoding", "").lower(), _MOST_BYTES)
+        text = read_text(body, response.headers.get("content-type", ""), url)
+        if len(body) >= _MOST_BYTES or len(packed) >= _MOST_BYTES:
+            text += f"\n\n[The page is longer: this is the first {_MOST_BYTES >> 20} MiB of it.]"
+        return _Page(url, text)
+
+
+def _origin_of(url: str) -> Origin:
+    try:
+        return Origin.of(url)
+    except ConfigError as error:
+        raise ToolFailed(f"{error.message}; an address begins with https://") from error
+
+
+def _is_same_host(url: str, target: str) -> bool:
+    """Whether a redirect stays where the user agreed to go, and does not give up encryption."""
+    if urlsplit(url).scheme == "https" != urlsplit(target).scheme:
+        return False
+    host, other = (_origin_of(address).host.removeprefix("www.") for address in (url, target))
+    return host == other
+
+
+def _status(code: int) -> str:
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return str(code)
+
+
+def _part(page: _Page, offset: int) -> Result:
+    total = len(page.text)
+    if not page.text.strip():
+        return Result(f"{page.url} has no text; it may be made by a script.", "no text")
+    if offset >= total:
+        raise ToolFailed(f"the page has {total:,} characters; offset {offset:,} is behind its end")
+    end = min(total, offset + _PART)
+    text = f"{page.url}\n\n{page.text[offset:end]}"
+    if end < total:
+        text += f"\n\n[{total - end:,} characters more: go on with offset={end}]"
+    return Result(text, f"{end - offset:,} of {total:,} characters")
