@@ -25,7 +25,8 @@ class Agent:
 
     ``system`` gives the instructions that go before the conversation in every request; ``toolbox``
     and ``policy`` say what can be done and what may. What happens is in ``session`` as soon as it
-    has happened. ``begin_turn`` is told each prompt before anything is done about it.
+    has happened. ``begin_turn`` is told each prompt before anything is done about it. ``guide``
+    wraps a model that cannot call tools without help.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Agent:
         self.compactor = compactor
         self.progress = Progress(session.before)
         self.sees = False
+        self.guide: Callable[[Any], Model] | None = None
         self.api_duration_ms = 0
         self._model: Model | None = None
         self._system = system
@@ -70,7 +72,7 @@ class Agent:
         start = len(messages)
         messages.append({"role": "user", "content": prompt})
         self.api_duration_ms = 0
-        self._model = _Timed(model, self)
+        self._model = _Timed(self.guide(model) if self.guide else model, self)
         self._begin_turn(prompt)
         try:
             async with aclosing(self._answer(self._model)) as events:

@@ -72,9 +72,15 @@ class ModelClient:
         self._include_usage = True
 
     def complete(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        response_format: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[list[Event], None]:
         """The answer, as lists of the events that arrived together.
+
+        ``response_format`` is the API's own, for servers that can hold a model to a JSON schema.
 
         Retries and fallbacks happen only while nothing of the answer has been given out. Each is
         announced by `Retrying` or `FellBack`, and each wait for a turn by `Paced`, before it
@@ -85,7 +91,9 @@ class ModelClient:
         """
 
         def ask(model: str) -> AsyncGenerator[list[Event], None]:
-            endpoint = msgspec.structs.replace(self.endpoint, model=model)
+            form = {"response_format": response_format} if response_format else {}
+            body = {**self.endpoint.extra_body, **form}
+            endpoint = msgspec.structs.replace(self.endpoint, model=model, extra_body=body)
             return self._complete(endpoint, messages, tools)
 
         models = list(dict.fromkeys((self.endpoint.model, *self._fallbacks)))

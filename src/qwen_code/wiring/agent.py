@@ -14,7 +14,7 @@ from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.context import project_root
 from qwen_code.agent.session import Session, SessionStore
 from qwen_code.agent.toolbox import Prepared, Toolbox
-from qwen_code.agent.turn import Policy
+from qwen_code.agent.turn import Model, Policy
 from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
@@ -23,8 +23,10 @@ from qwen_code.base.secret import Secret
 from qwen_code.config import env_names
 from qwen_code.config.paths import CONFIG_DIR, Paths
 from qwen_code.config.settings import Settings
+from qwen_code.models.client import ModelClient
 from qwen_code.models.windows import sees_pictures, window_tokens
 from qwen_code.tools.base import Definition, Reach, Tool
+from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
 from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.servers import open_servers
@@ -89,10 +91,17 @@ class Assembled:
         is_small = connection.method is Method.LOCAL
         self._briefing.is_small = is_small
         agent.toolbox = self._tools.only(_fits_small) if is_small else self._tools
+        agent.guide = self._guide if is_small else None
         usual = _LOCAL_WINDOW_TOKENS if is_small else window_tokens(name)
         agent.compactor.window_tokens = settings.first("model.contextWindow", int) or usual
         sees = settings.first("model.vision", bool)
         agent.sees = sees_pictures(name) if sees is None else sees
+
+    def _guide(self, model: ModelClient) -> Model:
+        from qwen_code.agent.small import GuidedModel  # only the embedded model needs it
+
+        workspace = self.workbench.workspace
+        return GuidedModel(model, lambda text: _kind_of(workspace(), text))
 
     def close(self) -> None:
         """End what was left running, and let go of the session."""
@@ -232,6 +241,14 @@ def _task(agent: Agent, policy: Policy, place: str) -> Tool:
 
 def _fits_small(definition: Definition) -> bool:
     return definition.name in _SMALL_TOOLS
+
+
+def _kind_of(workspace: Workspace, text: str) -> str:
+    try:
+        path = workspace.locate(text).path
+    except ToolFailed:
+        return ""
+    return "file" if path.is_file() else "directory" if path.is_dir() else ""
 
 
 def session_store(paths: Paths, root: Path) -> SessionStore:

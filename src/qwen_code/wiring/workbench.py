@@ -50,7 +50,7 @@ class Workbench:
         sandbox: Callable[[Sequence[str], Path], list[str]] | None = None,
         task: Callable[[], Tool],
     ) -> None:
-        self._find_workspace = workspace
+        self.workspace = workspace
         self._environ = environ
         self._project_dir = project_dir
         self._notes_file = notes_file
@@ -75,8 +75,8 @@ class Workbench:
             from qwen_code.tools import search
 
             if definition is catalogue.GLOB:
-                return search.Glob(self._find_workspace(), self._environ)
-            return search.Grep(self._find_workspace(), self._environ)
+                return search.Glob(self.workspace(), self._environ)
+            return search.Grep(self.workspace(), self._environ)
         makers: dict[str, Callable[[], Tool]] = {
             "run_shell_command": self._make_shell,
             "web_fetch": self._make_web_fetch,
@@ -101,7 +101,7 @@ class Workbench:
             from qwen_code.base.clock import BlockingClock
 
             directory = self._project_dir / "checkpoints"
-            made = Checkpoints(directory, self._find_workspace(), BlockingClock())
+            made = Checkpoints(directory, self.workspace(), BlockingClock())
             made.begin_turn(self._turn_title)
             self._shared["checkpoints"] = made
         found: Checkpoints = self._shared["checkpoints"]
@@ -116,7 +116,7 @@ class Workbench:
         from qwen_code.tools import files
         from qwen_code.tools.seen import Seen
 
-        workspace = self._find_workspace()
+        workspace = self.workspace()
         if name == "list_directory":
             return files.ListDirectory(workspace)
         seen = self._shared.setdefault("seen", Seen())
@@ -130,9 +130,7 @@ class Workbench:
         from qwen_code.tools.shell import RunShellCommand
 
         output_dir = self._project_dir / "output"
-        self._shell = RunShellCommand(
-            self._find_workspace(), self._environ, output_dir, self._sandbox
-        )
+        self._shell = RunShellCommand(self.workspace(), self._environ, output_dir, self._sandbox)
         return self._shell
 
     def _make_web_fetch(self) -> Tool:
