@@ -79,6 +79,35 @@ def test_imports_stay_inside(home: Path, root: Path, tmp_path: Path) -> None:
     assert "token" not in text
 
 
+@pytest.mark.parametrize("place", [".qwen/.env", ".env", ".ssh/id_ed25519", ".npmrc"])
+def test_imports_and_links_do_not_lead_to_keys(home: Path, root: Path, place: str) -> None:
+    (root / place).parent.mkdir(exist_ok=True)
+    (root / place).write_text("token")
+    (root / "link.md").symlink_to(root / place)
+    (root / "QWEN.md").write_text(f"@{place} @link.md @./{place}")
+    (root / "AGENTS.md").symlink_to(root / place)
+    said: list[str] = []
+    notes = find_notes(home, root, notice=said.append)
+    assert not any("token" in note.text for note in notes)
+    assert "leads where keys may be" in said[0]
+    assert find_notes(home, root, names=[".env", ".qwen/.env"]) == []
+
+
+def test_what_was_remembered_does_not_import_credentials(home: Path, root: Path) -> None:
+    (home / "oauth_creds.json").write_text("token")
+    (home / "style.md").write_text("be brief")
+    (home / "QWEN.md").write_text("- @oauth_creds.json\n- @style.md\n")
+    assert texts(home, root) == ["- @oauth_creds.json\n- be brief\n"]
+
+
+def test_a_hidden_file_may_be_named_for_notes(home: Path, root: Path) -> None:
+    (root / ".rules").write_text("use tabs")
+    (root / "package.json").write_text("{}")
+    assert [note.text for note in find_notes(home, root, names=[".rules"])] == ["use tabs"]
+    (root / "QWEN.md").write_text("See @package.json")
+    assert texts(home, root) == ["See {}"]
+
+
 def test_a_link_out_of_the_project_is_no_note(home: Path, root: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.md").write_text("token")
     (root / "QWEN.md").symlink_to(tmp_path / "secret.md")

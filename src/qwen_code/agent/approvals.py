@@ -15,7 +15,11 @@ from qwen_code.tools.base import Reach, Subject
 
 __all__ = ["Decision", "Judge", "Mode", "Rule", "Rules", "Ruling", "decide", "parse_rule"]
 
-_DELICATE = {".git", ".qwen", ".mcp.json", ".husky", ".vscode", ".idea", ".envrc"}
+_DELICATE = {
+    *(".git", ".gitattributes", ".gitconfig", ".gitmodules", ".husky"),
+    *(".qwen", ".mcp.json", ".vscode", ".idea", ".envrc", ".ssh"),
+    *(".profile", ".bash_profile", ".bashrc", ".zprofile", ".zshenv", ".zshrc"),
+}
 """Names of what decides which programs run later on, outside of any approval."""
 
 _SHELL = "run_shell_command"

@@ -20,6 +20,7 @@ __all__ = ["NOTE_NAMES", "Note", "describe_place", "find_notes", "git_branch", "
 
 NOTE_NAMES = ("QWEN.md", "AGENTS.md")
 
+_MARKDOWN = (".md", ".mdc", ".markdown")
 _MOST_BYTES = 64 << 10
 _MOST_TOTAL_CHARACTERS = 100_000
 _MOST_DEPTH = 5
@@ -34,6 +35,28 @@ class Note(msgspec.Struct, frozen=True):
     text: str
 
 
+class _Bounds(msgspec.Struct, frozen=True):
+    """Which files notes may be made of: those below ``root`` that are no secrets' usual places.
+
+    Hidden files and directories hold keys, and so does ``home``, where this program keeps them;
+    of those only Markdown is read.
+    """
+
+    root: Path
+    home: Path
+
+    def admit(self, real: Path, *, is_named: bool = False) -> bool:
+        """``is_named``: the user's settings call the file so, which may then be hidden itself."""
+        if not real.is_relative_to(self.root):
+            return False
+        if real.suffix.lower() in _MARKDOWN:
+            return True
+        *directories, name = real.relative_to(self.root).parts or ("",)
+        named = is_named and not name.startswith(".env")
+        parts = directories if named else [*directories, name]
+        return not real.is_relative_to(self.home) and not any(p.startswith(".") for p in parts)
+
+
 def find_notes(
     qwen_home: Path,
     cwd: Path,
@@ -43,8 +66,10 @@ def find_notes(
     """The notes that count for ``cwd``, the nearest last; ``notice`` is told what was left out."""
     root = project_root(cwd)
     inside = cwd.relative_to(root).parts
-    places = [(qwen_home, qwen_home)]
-    places += [(root.joinpath(*inside[:depth]), root) for depth in range(len(inside) + 1)]
+    home = Path(os.path.realpath(qwen_home))
+    places = [(qwen_home, _Bounds(home, home))]
+    within = _Bounds(Path(os.path.realpath(root)), home)
+    places += [(root.joinpath(*inside[:depth]), within) for depth in range(len(inside) + 1)]
     found: dict[Path, Note] = {}
     left = _MOST_TOTAL_CHARACTERS
     for directory, bounds in places:
@@ -53,7 +78,7 @@ def find_notes(
             real = Path(os.path.realpath(path))
             if real in found or (text := _read(path, real, bounds, notice)) is None:
                 continue
-            text = _with_imports(text, real, Path(os.path.realpath(bounds)), (real,))
+            text = _with_imports(text, real, bounds, (real,))
             if len(text) > left:
                 notice(f"{path} is too long: only its first {left:,} characters are used")
                 text = text[:left]
@@ -94,12 +119,13 @@ def describe_place(cwd: Path, more: Sequence[Path] = ()) -> str:
     return "\n".join(lines)
 
 
-def _read(path: Path, real: Path, bounds: Path, notice: Callable[[str], None]) -> str | None:
-    """A file of notes; a link may not lead out of the project."""
+def _read(path: Path, real: Path, bounds: _Bounds, notice: Callable[[str], None]) -> str | None:
+    """A file of notes; a link may not lead out of the project, nor to where keys are."""
     if not path.is_file():
         return None
-    if not real.is_relative_to(os.path.realpath(bounds)):
-        notice(f"{path} leads out of {bounds} and is not used")
+    if not bounds.admit(real, is_named=real.name == path.name):
+        where = "where keys may be" if real.is_relative_to(bounds.root) else f"out of {bounds.root}"
+        notice(f"{path} leads {where} and is not used")
         return None
     return _text(real)
 
@@ -112,10 +138,10 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _with_imports(text: str, file: Path, bounds: Path, open_files: tuple[Path, ...]) -> str:
+def _with_imports(text: str, file: Path, bounds: _Bounds, open_files: tuple[Path, ...]) -> str:
     """``text`` with each ``@path`` outside of code replaced by that file, as deep as five levels.
 
-    What does not exist, is no text, leads outside or back to itself stays as it is written.
+    What does not exist, is no text, is closed or leads back to itself stays as it is written.
     """
     if "@" not in text:
         return text
@@ -137,11 +163,11 @@ def _outside_code(text: str) -> Iterator[tuple[int, int]]:
     yield at, len(text)
 
 
-def _imported(name: str, file: Path, bounds: Path, open_files: tuple[Path, ...]) -> str | None:
+def _imported(name: str, file: Path, bounds: _Bounds, open_files: tuple[Path, ...]) -> str | None:
     real = Path(os.path.realpath(file.parent / name))
     if real in open_files or len(open_files) > _MOST_DEPTH:
         return None
-    if not real.is_relative_to(bounds) or not real.is_file():
+    if not bounds.admit(real) or not real.is_file():
         return None
     text = _text(real)
     if text is None or "\0" in text:
