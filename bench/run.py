@@ -18,7 +18,7 @@ from pathlib import Path
 # This file is run by its path: `bench` is then found beside it only if it is said where to look.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import measure
+from bench import agent, measure
 from bench.programs import BARE, FLOOR, QWEN, Program, find_programs
 from bench.stub_server import WORD, Exchange, Script, StubServer
 from bench.table import cell, machine, median, table
@@ -50,6 +50,7 @@ class Bench:
         self._figures: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self.versions: dict[str, str] = {}
         self.failures: Counter[str] = Counter()
+        self.requests: dict[str, bytes] = {}
 
     def round(self, programs: Sequence[Program], chunks: Sequence[int]) -> None:
         """Measure everything once."""
@@ -85,6 +86,7 @@ class Bench:
     def _prompt(self, program: Program) -> None:
         if asked := self._ask(program, Script()):
             sample, exchange = asked
+            self.requests[program.name] = exchange.body
             self._keep(
                 program,
                 request=1e3 * (exchange.arrived - sample.started),
@@ -209,6 +211,11 @@ def _ratio(bench: Bench, name: str, other: str, kind: str) -> float | None:
     return ours / theirs if ours is not None and theirs else None
 
 
+def _is_agent(body: bytes) -> bool:
+    """Whether a program sends more than the prompt: bare clients do not."""
+    return b'"tools"' in body
+
+
 def main() -> None:
     """Measure, then print."""
     parser = argparse.ArgumentParser(description="Measure qwen beside floors and peers.")
@@ -235,8 +242,17 @@ def main() -> None:
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
             bench.round(programs, _CHUNKS if number < _MANY_ROUNDS else _CHUNKS[:1])
+        print("the agent", file=sys.stderr)
+        python = options.python.absolute()
+        agents = {name: body for name, body in bench.requests.items() if _is_agent(body)}
+        of_the_agent = [
+            agent.tokens(python, agents),
+            agent.turns(python, Path(root)),
+            agent.searches(python, Path(root) / "tree", options.rounds),
+        ]
     server.close()
     print(f"{_medians(bench, names)}\n\n{_ratios(bench, names)}\n\n{_streaming(bench, names)}\n")
+    print("\n\n".join(of_the_agent), end="\n\n")
     print(f"Medians of {options.rounds} interleaved rounds on {machine()}.")
     versions = {name: text for name, text in bench.versions.items() if name != FLOOR}
     print("; ".join(f"{name} {text}" for name, text in versions.items()) + ".")

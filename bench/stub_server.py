@@ -46,6 +46,8 @@ class Exchange(NamedTuple):
     """When the first delta was given to the kernel."""
     last_sent: float
     """When the end of the answer was given to the kernel."""
+    body: bytes
+    """The request."""
 
 
 class StubServer:
@@ -89,10 +91,10 @@ class StubServer:
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             try:
-                method, path = _read_request(connection)
+                method, path, sent = _read_request(connection)
                 arrived = time.perf_counter()
                 if method == "POST" and path.endswith(("/chat/completions", "/responses")):
-                    self._answer(connection, path, arrived)
+                    self._answer(connection, path, arrived, sent)
                 else:
                     body = b'{"object":"list","data":[{"id":"m","object":"model"}],"models":[]}'
                     connection.sendall(
@@ -101,7 +103,7 @@ class StubServer:
             except (OSError, EOFError):
                 return  # the program that is measured has left
 
-    def _answer(self, connection: socket.socket, path: str, arrived: float) -> None:
+    def _answer(self, connection: socket.socket, path: str, arrived: float, sent: bytes) -> None:
         script = self._script
         events = self._events(path, script.chunks)
         connection.sendall(_SSE_HEAD + events[0])
@@ -117,7 +119,7 @@ class StubServer:
             connection.sendall(b"".join(events[2:-1]))
         # Before the call: the reader may be done with these bytes before it returns.
         last_sent = time.perf_counter()
-        self.exchanges.append(Exchange(path, arrived, first_sent, last_sent))
+        self.exchanges.append(Exchange(path, arrived, first_sent, last_sent, sent))
         connection.sendall(events[-1])
 
     def _events(self, path: str, chunks: int) -> list[bytes]:
@@ -129,8 +131,8 @@ class StubServer:
         return self._answers[key]
 
 
-def _read_request(connection: socket.socket) -> tuple[str, str]:
-    """Method and path of a request that has arrived whole."""
+def _read_request(connection: socket.socket) -> tuple[str, str, bytes]:
+    """Method, path and body of a request that has arrived whole."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += _receive(connection)
@@ -140,12 +142,13 @@ def _read_request(connection: socket.socket) -> tuple[str, str]:
     if headers.get("transfer-encoding") == "chunked":
         while not body.endswith(b"0\r\n\r\n"):
             body += _receive(connection)
+        body = b"".join(line for line in body.split(b"\r\n")[1::2])
     else:
-        missing = int(headers.get("content-length", 0)) - len(body)
-        while missing > 0:
-            missing -= len(_receive(connection))
+        length = int(headers.get("content-length", 0))
+        while len(body) < length:
+            body += _receive(connection)
     method, path, _ = request_line.split(" ")
-    return method, path
+    return method, path, body
 
 
 def _receive(connection: socket.socket) -> bytes:

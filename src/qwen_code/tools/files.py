@@ -13,7 +13,7 @@ from qwen_code.tools.base import Image, OwnTool, Result
 from qwen_code.tools.edit import replace
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.seen import Seen
-from qwen_code.tools.text import Encoding, is_binary, sniff
+from qwen_code.tools.text import Encoding, counted, is_binary, sniff
 from qwen_code.tools.workspace import Place, Workspace
 
 __all__ = ["Edit", "ListDirectory", "ReadFile", "WriteFile"]
@@ -163,7 +163,8 @@ class WriteFile(OwnTool[WriteArguments]):
         self._seen.note(place, data)
         lines = arguments.content.count("\n") + (not arguments.content.endswith("\n"))
         verb = "Made" if before is None else "Replaced"
-        return Result(f"{verb} {place.shown} ({lines} lines).", f"{lines} lines")
+        size = counted(lines, "line")
+        return Result(f"{verb} {place.shown} ({size}).", size)
 
 
 def _difference(before: bytes, after: bytes, name: str) -> str:
@@ -267,4 +268,4 @@ class ListDirectory(OwnTool[ListArguments]):
         text = "\n".join(shown) or "(it is empty)"
         if len(names) > len(shown):
             text += f"\n[{len(names) - len(shown)} more; use glob]"
-        return Result(text, f"{len(names)} entries")
+        return Result(text, counted(len(names), "entry", "entries"))

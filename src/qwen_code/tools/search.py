@@ -14,6 +14,7 @@ import msgspec
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.text import counted
 from qwen_code.tools.workspace import Place, Workspace
 
 __all__ = ["Glob", "Grep", "find_ripgrep"]
@@ -75,7 +76,7 @@ class Glob(OwnTool[GlobArguments]):
         text = "\n".join(shown) or "no file matches"
         if len(names) > len(shown):
             text += f"\n[{len(names) - len(shown)} more: narrow it down]"
-        return Result(text, f"{len(names)} files")
+        return Result(text, counted(len(names), "file"))
 
 
 class GrepArguments(msgspec.Struct):
@@ -121,7 +122,7 @@ class Grep(OwnTool[GrepArguments]):
         text = "\n".join(shown) or "nothing matches"
         if len(lines) > len(shown):
             text += f"\n[{len(lines) - len(shown)} more lines: narrow it down]"
-        return Result(text, f"{len(lines)} lines")
+        return Result(text, counted(len(lines), "line"))
 
 
 def _ripgrep(

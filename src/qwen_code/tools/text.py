@@ -10,7 +10,7 @@ import codecs
 
 import msgspec
 
-__all__ = ["Encoding", "is_binary", "sniff"]
+__all__ = ["Encoding", "counted", "is_binary", "sniff"]
 
 _SNIFFED_BYTES = 8192
 _MARKS = (
@@ -85,3 +85,8 @@ def _looks_like_utf8(data: bytes) -> bool:
     high = sum(byte >= 0x80 for byte in data)
     broken = data.decode("utf-8", "replace").count("\ufffd")
     return broken * 4 < high
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 line``, ``2 lines``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"

@@ -1,0 +1,11 @@
+"""How many tokens of ``o200k_base`` each text of a JSON list (on standard input) has."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import bpe_openai
+
+encoding = bpe_openai.get_encoding("o200k_base")
+print(json.dumps([len(encoding.encode(text)) for text in json.load(sys.stdin)]))

@@ -1,0 +1,59 @@
+"""``glob`` and ``grep`` beside ripgrep itself on a tree, in turns: milliseconds, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from qwen_code.tools.search import Glob, Grep, find_ripgrep
+from qwen_code.tools.workspace import Workspace
+
+
+def main() -> None:
+    root, rounds = Path(sys.argv[1]), int(sys.argv[2])
+    workspace = Workspace(root)
+    environ = {"PATH": os.environ["PATH"], "HOME": str(root)}
+    glob, grep = Glob(workspace, environ), Grep(workspace, environ)
+    rg = [find_ripgrep(), "--no-config", "--hidden"]
+
+    def ripgrep(*arguments: str) -> None:
+        subprocess.run([*rg, *arguments], cwd=root, capture_output=True, check=True)
+
+    named = glob.parse('{"pattern": "**/*8.py"}')
+    every = glob.parse('{"pattern": "**/*.py"}')
+    rare = grep.parse('{"pattern": "needle_[0-9]+"}')
+    chosen = grep.parse('{"pattern": "needle_[0-9]+", "glob": "*.py"}')
+    work = {
+        "glob **/*8.py": (
+            lambda: glob.run(named, lambda _: None),
+            lambda: ripgrep("--files", "--glob=**/*8.py"),
+        ),
+        "glob **/*.py": (
+            lambda: glob.run(every, lambda _: None),
+            lambda: ripgrep("--files", "--glob=**/*.py"),
+        ),
+        "grep": (
+            lambda: grep.run(rare, lambda _: None),
+            lambda: ripgrep("--line-number", "--sort=path", "needle_[0-9]+"),
+        ),
+        "grep in *.py": (
+            lambda: grep.run(chosen, lambda _: None),
+            lambda: ripgrep("--line-number", "--sort=path", "--glob=*.py", "needle_[0-9]+"),
+        ),
+    }
+    figures: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in work}
+    for number in range(rounds + 1):
+        for name, both in work.items():
+            for kept, function in zip(figures[name], both, strict=True):
+                started = time.perf_counter()
+                function()
+                if number:  # the first round only warms up
+                    kept.append(1e3 * (time.perf_counter() - started))
+    print(json.dumps(figures))
+
+
+main()
