@@ -1,4 +1,7 @@
-"""``glob`` and ``grep`` beside ripgrep itself on a tree, in turns: milliseconds, as JSON."""
+"""``glob`` and ``grep`` beside ripgrep itself on a tree, in turns: milliseconds, as JSON.
+
+Both do the same work: names are found newest first, lines by path.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def main() -> None:
     rg = [find_ripgrep(), "--no-config", "--hidden"]
 
     def ripgrep(*arguments: str) -> None:
-        subprocess.run([*rg, *arguments], cwd=root, capture_output=True, check=True)
+        subprocess.run([*rg, *arguments, "./"], cwd=root, capture_output=True, check=True)
 
     named = glob.parse('{"pattern": "**/*8.py"}')
     every = glob.parse('{"pattern": "**/*.py"}')
@@ -30,11 +33,11 @@ def main() -> None:
     work = {
         "glob **/*8.py": (
             lambda: glob.run(named, lambda _: None),
-            lambda: ripgrep("--files", "--glob=**/*8.py"),
+            lambda: ripgrep("--files", "--sortr=modified", "--glob=**/*8.py"),
         ),
         "glob **/*.py": (
             lambda: glob.run(every, lambda _: None),
-            lambda: ripgrep("--files", "--glob=**/*.py"),
+            lambda: ripgrep("--files", "--sortr=modified", "--glob=**/*.py"),
         ),
         "grep": (
             lambda: grep.run(rare, lambda _: None),

@@ -106,3 +106,14 @@ def test_the_size_is_the_servers_as_far_as_it_counted() -> None:
 def test_a_picture_counts_a_thousand() -> None:
     url = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_000_000}}
     assert 1000 <= estimate_tokens({"role": "user", "content": [url]}) < 1100
+
+
+def test_the_size_follows_a_conversation_that_grows_and_is_cut() -> None:
+    compactor = Compactor(1000)
+    messages = [{"role": "user", "content": "word " * 100}]
+    first = compactor.size(messages)
+    assert compactor.size(messages) == first
+    messages.append({"role": "assistant", "content": "word " * 100})
+    assert compactor.size(messages) > 1.8 * first
+    del messages[1:]
+    assert compactor.size(messages) == first

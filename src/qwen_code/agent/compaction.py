@@ -44,6 +44,7 @@ class Compactor:
     def __init__(self, window_tokens: int) -> None:
         self.window_tokens = window_tokens
         self._counted: tuple[int, int] = (0, 0)
+        """Tokens, and of how many messages: a turn costs the same however long the session is."""
 
     def note(self, usage: Usage, count: int) -> None:
         """The server has counted ``usage.total_tokens`` for the first ``count`` messages."""
@@ -55,7 +56,9 @@ class Compactor:
         tokens, count = self._counted
         if count > len(messages):
             tokens, count = 0, 0
-        return tokens + sum(estimate_tokens(message) for message in messages[count:])
+        tokens += sum(estimate_tokens(message) for message in messages[count:])
+        self._counted = tokens, len(messages)
+        return tokens
 
     def is_full(self, messages: Sequence[Mapping[str, Any]]) -> bool:
         """Whether the next request should be made shorter first."""

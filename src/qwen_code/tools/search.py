@@ -70,8 +70,10 @@ class Glob(OwnTool[GlobArguments]):
         command = ["--files", "--null", *_selection(arguments.pattern)]
         output = _ripgrep(self._workspace, place, command, self._environ)
         names = [name.removeprefix("./") for name in output.split("\0") if name]
-        names = _matching(arguments.pattern, names, place)
-        names.sort(key=lambda name: (-_changed(place.root / name), name))
+        if not _is_about_names(arguments.pattern):
+            names = _matching(arguments.pattern, names, place)
+        names.sort()
+        names.sort(key=_Changed(place.root), reverse=True)
         shown = names[:_MOST_PATHS]
         text = "\n".join(shown) or "no file matches"
         if len(names) > len(shown):
@@ -173,9 +175,15 @@ def _escaped(text: str) -> str:
 def _selection(pattern: str) -> list[str]:
     """Options that leave most other files unread. ripgrep's own ``--glob`` will not do: it brings
     back what the ignore files leave out. Its types do not, and know names without directories."""
-    if "/" in pattern or pattern.startswith("!"):
+    name = pattern.rpartition("/")[2]
+    if "**" in name or not name or pattern.startswith("!") or "{" in pattern.rpartition("/")[0]:
         return []
-    return [f"--type-add=wanted:{pattern}", "--type=wanted"]
+    return [f"--type-add=wanted:{name}", "--type=wanted"]
+
+
+def _is_about_names(pattern: str) -> bool:
+    """Whether ``pattern`` says nothing of directories: ripgrep has done all of it then."""
+    return "/" not in pattern.removeprefix("**/") and bool(_selection(pattern))
 
 
 def _matching(pattern: str, names: Iterable[str], place: Place) -> list[str]:
@@ -220,8 +228,14 @@ def _marked(rest: str) -> str:
     return f"{rest[digits : digits + 1]}{rest}"
 
 
-def _changed(path: Path) -> float:
-    try:
-        return os.lstat(path).st_mtime
-    except OSError:
-        return 0.0
+class _Changed:
+    """When files changed, by their names from ``root``; thousands are asked, so as text."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = f"{root}{os.sep}"
+
+    def __call__(self, name: str) -> float:
+        try:
+            return os.lstat(self._root + name).st_mtime
+        except OSError:
+            return 0.0
