@@ -674,3 +674,23 @@ class TestToolsOfOtherPrograms:
         done = qwen("-p", "hi")
         assert (done.returncode, done.stdout) == (0, "Hello from the model\n")
         assert "the MCP server dead cannot be used" in done.stderr
+
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d494844520000000100000001080600000"
+    "01f15c4890000000d49444154789c6360f8cf500f0003860180b4ef4c1b0000000049454e44ae426082"
+)
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_a_picture_is_shown_to_a_model_that_sees(
+    qwen: Any, server: Any, calls: Calls, sees: bool
+) -> None:
+    (qwen.project / "shot.png").write_bytes(PNG)
+    qwen.write("~/.qwen/settings.json", json.dumps({"model": {"vision": sees}}))
+    server.script = [calls("read_file", path="shot.png"), [{"content": "done"}]]
+    assert qwen("-p", "look at shot.png").returncode == 0
+    sent = json.dumps(server.requests[-1].body["messages"])
+    assert ("data:image/png;base64," in sent) is sees
+    if not sees:
+        assert "cannot see" in sent

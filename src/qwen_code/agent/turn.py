@@ -27,6 +27,8 @@ _MOST_SAME_CALLS = 3
 _MOST_STOPPED_CALLS = 2
 _STOPPED = "You made exactly this call before, with the same result. Do something else."
 
+_UNSEEN = " You cannot see it: this model takes text only, unless the user sets model.vision."
+
 Messages = list[dict[str, Any]]
 
 
@@ -159,7 +161,10 @@ class Turn:
             for each in self._made[-len(calls) :]:
                 each.result = ends[each.id].text if each.id in ends else None
             for call in calls:
-                text = ends[call.id].text if call.id in ends else CANCELLED
+                end = ends.get(call.id)
+                text = end.text if end else CANCELLED
+                if end and end.image and not self._sees:
+                    text += _UNSEEN
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
             images = [end.image for end in ends.values() if end.image]
             if images and self._sees:
