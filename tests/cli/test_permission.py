@@ -9,18 +9,21 @@ from qwen_code.agent.toolbox import Prepared
 from qwen_code.cli.permission import Permission, refuse
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import Definition
+from qwen_code.tools.errors import ToolFailed
 
 ASK = Ruling(Decision.ASK, "no rule allows it")
 
 
 class FakeTool:
-    def __init__(self, preview: str = "") -> None:
+    def __init__(self, preview: str | ToolFailed = "") -> None:
         self._preview = preview
 
     def subject(self, arguments: Any) -> str:
         return str(arguments)
 
     def preview(self, arguments: Any) -> str:
+        if isinstance(self._preview, ToolFailed):
+            raise self._preview
         return self._preview
 
 
@@ -44,7 +47,7 @@ class Terminal:
         self.shown += text
 
 
-def call(definition: Definition, subject: str = "x", preview: str = "") -> Prepared:
+def call(definition: Definition, subject: str = "x", preview: str | ToolFailed = "") -> Prepared:
     tool: Any = FakeTool(preview)
     return Prepared(definition, tool, subject)
 
@@ -66,6 +69,19 @@ def test_answers(answers: list[str], told: str | None) -> None:
 def test_ctrl_c_stops_everything() -> None:
     with pytest.raises(KeyboardInterrupt):
         Terminal(KeyboardInterrupt()).permission.ask(call(catalogue.EDIT), ASK)
+
+
+def test_nobody_is_asked_about_what_cannot_be_done() -> None:
+    terminal = Terminal()
+    edit = call(catalogue.EDIT, preview=ToolFailed("Read it first."))
+    assert terminal.permission.ask(edit, ASK) == "Read it first."
+    assert terminal.shown == ""
+
+
+def test_always_for_a_page_is_its_host() -> None:
+    terminal = Terminal("a")
+    assert terminal.permission.ask(call(catalogue.WEB_FETCH, "docs.example.org"), ASK) is None
+    assert "all of docs.example.org" in terminal.shown
 
 
 def test_always_for_an_edit_is_all_edits() -> None:

@@ -172,8 +172,13 @@ def test_a_directory_is_listed(workspace: Workspace, call: Call, project: Path) 
 
 
 class TestPreview:
-    def test_what_an_edit_would_change(self, edit: Edit, project: Path) -> None:
+    def test_what_an_edit_would_change(
+        self, read: ReadFile, edit: Edit, call: Call, project: Path
+    ) -> None:
         (project / "a").write_bytes(b"one\r\ntwo\r\n")
+        with pytest.raises(ToolFailed, match="Read it first"):
+            edit.preview(edit.parse('{"path": "a", "old_string": "two", "new_string": "drei"}'))
+        call(read, path="a")
         arguments = edit.parse('{"path": "a", "old_string": "two", "new_string": "drei"}')
         assert edit.preview(arguments).splitlines()[2:] == [
             "@@ -1,2 +1,2 @@",

@@ -42,11 +42,12 @@ class Prepared(msgspec.Struct, frozen=True):
         return Call(definition.name, definition.reach, subject, definition.subject)
 
     def preview(self) -> str:
-        """What would change, for the user who is asked."""
-        try:
-            return self.tool.preview(self.arguments)
-        except ToolFailed:
-            return ""
+        """What would change, for the user who is asked.
+
+        Raises:
+            ToolFailed: nothing would: the call cannot be made.
+        """
+        return self.tool.preview(self.arguments)
 
     def run(self, show: Callable[[str], None]) -> Result:
         """Make it.

@@ -8,6 +8,7 @@ from qwen_code.agent.approvals import Judge, Mode, Ruling
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.headless.terminal import safe_text
 from qwen_code.tools.base import Reach, Subject
+from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["Permission", "refuse"]
 
@@ -36,7 +37,10 @@ class Permission:
 
     def ask(self, prepared: Prepared, ruling: Ruling) -> str | None:
         """``None`` for yes; else what the model is told."""
-        self._show(prepared)
+        try:
+            self._show(prepared)
+        except ToolFailed as error:
+            return error.message  # nobody needs to think about what cannot be done
         always = self._always(prepared)
         question = (
             f"Do it? ({ruling.reason})  [y]es, [a]lways ({always}), [n]o, or say what instead: "

@@ -74,7 +74,11 @@ class Tool(Protocol):
         """What rules look at: a command line, a path, a host; of the kind in its definition."""
 
     def preview(self, arguments: Any) -> str:
-        """What would change, for the user who is asked; nothing where the title says it all."""
+        """What would change, for the user who is asked; nothing where the title says it all.
+
+        Raises:
+            ToolFailed: the call cannot be made, so nobody has to be asked.
+        """
 
     def run(self, arguments: Any, show: Callable[[str], None]) -> Result:
         """Do it; ``show`` gets output as it comes, and an empty text now and then while none

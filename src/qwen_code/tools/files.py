@@ -147,8 +147,10 @@ class WriteFile(OwnTool[WriteArguments]):
 
     def preview(self, arguments: WriteArguments) -> str:
         place = self._workspace.locate(arguments.path)
-        before = _content(self._workspace, place) or b""
-        return _difference(before, arguments.content.encode(), place.shown)
+        before = _content(self._workspace, place)
+        if before is not None:
+            self._seen.check(place, before)
+        return _difference(before or b"", arguments.content.encode(), place.shown)
 
     def run(self, arguments: WriteArguments, show: Callable[[str], None]) -> Result:
         place = self._workspace.locate(arguments.path)
@@ -219,6 +221,7 @@ class Edit(OwnTool[EditArguments]):
     def preview(self, arguments: EditArguments) -> str:
         place = self._workspace.locate(arguments.path)
         before = self._workspace.read(place, _MOST_BYTES)
+        self._seen.check(place, before)
         edited = replace(
             before, arguments.old_string, arguments.new_string, replace_all=arguments.replace_all
         )
