@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.session import SessionStore
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import Policy
-from qwen_code.base.blocking import run
 from qwen_code.base.clock import BlockingClock
-from qwen_code.models.events import Event, Finished, TextDelta, ToolCallDelta
+from qwen_code.models.events import EventStream, Finished, TextDelta, ToolCallDelta
 from qwen_code.tools.catalogue import READ_FILE
 from qwen_code.tools.files import ReadFile
 from qwen_code.tools.seen import Seen
@@ -31,7 +29,7 @@ from qwen_code.tools.workspace import Workspace
 class Scripted:
     """Calls the tool, then answers; a summary where one is asked for."""
 
-    async def complete(self, messages: Any, tools: Any = None) -> AsyncGenerator[list[Event], None]:
+    def complete(self, messages: Any, tools: Any = None) -> EventStream:
         if tools and messages[-1]["role"] == "user":
             count = len(messages)
             yield [ToolCallDelta(0, f"c{count}", "read_file", f'{{"path": "f{count % 50}.py"}}')]
@@ -61,14 +59,14 @@ def main() -> None:
         compactor=Compactor(window),
     )
 
-    async def turn(number: int) -> None:
-        async for _ in agent.ask(f"Please look at file number {number}.", Scripted()):
+    def turn(number: int) -> None:
+        for _ in agent.ask(f"Please look at file number {number}.", Scripted()):
             pass
 
     took, memory = [], []
     for number in range(turns):
         started = time.perf_counter()
-        run(turn(number))
+        turn(number)
         took.append(1e3 * (time.perf_counter() - started))
         memory.append(resident_mb())
     session.close()

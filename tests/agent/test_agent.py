@@ -17,7 +17,6 @@ from qwen_code.agent.tally import Tally
 from qwen_code.agent.task import Task
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import Policy
-from qwen_code.base.blocking import run
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import TransportError
 from qwen_code.models.errors import ContextLengthExceeded
@@ -73,10 +72,10 @@ def make(tmp_path: Path, store: SessionStore) -> Iterator[Make]:
 
 
 def go(agent: Agent, prompt: str, model: FakeModel) -> list[AgentEvent]:
-    async def collect() -> list[AgentEvent]:
-        return [event async for batch in agent.ask(prompt, model) for event in batch]
+    def collect() -> list[AgentEvent]:
+        return [event for batch in agent.ask(prompt, model) for event in batch]
 
-    return run(collect())
+    return collect()
 
 
 def test_a_conversation_goes_on(make: Make) -> None:
@@ -109,10 +108,9 @@ def test_it_is_on_disk_before_the_model_is_asked(make: Make, store: SessionStore
     agent = make()
 
     class Looking(FakeModel):
-        async def complete(self, messages: Any, tools: Any = None) -> Any:
+        def complete(self, messages: Any, tools: Any = None) -> Any:
             said.append([m["role"] for m in store.messages(agent.session.id)])
-            async for events in super().complete(messages, tools):
-                yield events
+            yield from super().complete(messages, tools)
 
     said: list[list[str]] = []
     go(agent, "read it", Looking(calls("read_file", path="a.txt"), says("done")))

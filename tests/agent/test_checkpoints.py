@@ -18,7 +18,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return 0.0
 
-    async def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None: ...
 
 
 class World:

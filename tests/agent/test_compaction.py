@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from qwen_code.agent.compaction import Compactor, estimate_tokens
 from qwen_code.agent.progress import Progress
-from qwen_code.base.blocking import run
 from qwen_code.models.events import Usage
 
 Messages = list[dict[str, Any]]
@@ -17,11 +16,11 @@ Messages = list[dict[str, Any]]
 def shortened(messages: Messages, window: int = 2000) -> FakeModel:
     model = FakeModel(says("what was done"))
 
-    async def go() -> None:
-        async for _ in Compactor(window).compact(messages, Progress(messages), model):
+    def go() -> None:
+        for _ in Compactor(window).compact(messages, Progress(messages), model):
             pass
 
-    run(go())
+    go()
     return model
 
 

@@ -39,7 +39,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.time
 
-    async def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None: ...
 
 
 @pytest.fixture

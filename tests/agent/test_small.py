@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -9,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_code.agent.small import GuidedModel, possible_calls
-from qwen_code.base.blocking import run
-from qwen_code.models.events import Event, Finished, TextDelta, ToolCallDelta
+from qwen_code.models.events import Event, EventStream, Finished, TextDelta, ToolCallDelta
 
 KINDS = {"notes.txt": "file", "b.txt": "file", "src": "directory", "LICENSE": "file"}
 TOOLS = [
@@ -30,9 +28,9 @@ class FakeChooser:
         self._texts = list(texts)
         self.asked: list[tuple[list[Any], Any, Any]] = []
 
-    async def complete(
+    def complete(
         self, messages: Any, tools: Any = None, *, response_format: Any = None
-    ) -> AsyncGenerator[list[Event], None]:
+    ) -> EventStream:
         self.asked.append(([*messages], tools, response_format))
         for piece in self._texts.pop(0).partition(" "):
             yield [TextDelta(piece)]
@@ -40,11 +38,11 @@ class FakeChooser:
 
 
 def answer(model: FakeChooser, messages: list[Any], tools: Any = TOOLS) -> list[Event]:
-    async def collect() -> list[Event]:
+    def collect() -> list[Event]:
         guided = GuidedModel(model, kind_of)
-        return [event async for events in guided.complete(messages, tools) for event in events]
+        return [event for events in guided.complete(messages, tools) for event in events]
 
-    return run(collect())
+    return collect()
 
 
 def user(text: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import Policy, Turn
-from qwen_code.base.blocking import run
-from qwen_code.models.events import Cut, Event, Finished, TextDelta, ToolCallDelta
+from qwen_code.models.events import Cut, Event, EventStream, Finished, TextDelta, ToolCallDelta
 from qwen_code.tools.files import Edit, ReadFile, WriteFile
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.shell import RunShellCommand
@@ -31,7 +30,7 @@ class FakeModel:
         self._answers = list(answers)
         self.asked: list[list[Any]] = []
 
-    async def complete(self, messages: Any, tools: Any = None) -> AsyncGenerator[list[Event], None]:
+    def complete(self, messages: Any, tools: Any = None) -> EventStream:
         self.asked.append([dict(message) for message in messages])
         for event in self._answers.pop(0):
             yield [event]
@@ -88,10 +87,10 @@ def turn(toolbox: Toolbox) -> Callable[..., Turn]:
 
 
 def go(turn: Turn, messages: list[dict[str, Any]]) -> list[AgentEvent]:
-    async def collect() -> list[AgentEvent]:
-        return [event async for batch in turn.run(messages, []) for event in batch]
+    def collect() -> list[AgentEvent]:
+        return [event for batch in turn.run(messages, []) for event in batch]
 
-    return run(collect())
+    return collect()
 
 
 def user(text: str = "do it") -> list[dict[str, Any]]:
@@ -263,14 +262,14 @@ def test_cancelling_at_any_point_leaves_an_acceptable_conversation(
     )
     messages = user()
 
-    async def until_then() -> None:
-        async for batch in turn(model).run(messages, []):
+    def until_then() -> None:
+        for batch in turn(model).run(messages, []):
             if any(isinstance(event, moment) for event in batch):
                 raise KeyboardInterrupt
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run(until_then())
+        until_then()
     assert time.monotonic() - started < 5
     assert is_acceptable(messages)
     assert not (project / "late").exists()

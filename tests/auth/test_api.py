@@ -6,7 +6,6 @@ import pytest
 
 from qwen_code.auth.errors import EndpointUntrusted
 from qwen_code.auth.types import HeaderStyle, Method, Status
-from qwen_code.base.blocking import run
 from qwen_code.base.errors import ConfigError, CredentialMissing, UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
@@ -17,7 +16,7 @@ OTHER = "sk-other-9876543210fedcba"
 
 def key_of(resolution: Any) -> str:
     credential = resolution.require().credential
-    return str(run(credential.current()).reveal())
+    return str(credential.current().reveal())
 
 
 # -- precedence -----------------------------------------------------------------------------------

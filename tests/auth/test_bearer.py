@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import Generator
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +8,6 @@ import pytest
 
 from qwen_code.auth.bearer import Bearer, StaticKey
 from qwen_code.auth.types import HeaderStyle
-from qwen_code.base.blocking import run
 from qwen_code.base.errors import CredentialWithheld
 from qwen_code.base.http import Request, Response
 from qwen_code.base.secret import Secret
@@ -25,10 +24,10 @@ class FakeSource:
         self.keys = [Secret(key) for key in keys]
         self.rejected: list[Secret] = []
 
-    async def current(self) -> Secret:
+    def current(self) -> Secret:
         return self.keys[0]
 
-    async def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret) -> bool:
         self.rejected.append(rejected)
         if len(self.keys) == 1:
             return False
@@ -39,18 +38,18 @@ class FakeSource:
 def drive(bearer: Bearer, *statuses: int, request: Request = REQUEST) -> list[Request]:
     """The requests that the flow sends when it is answered with these statuses."""
 
-    async def exchange() -> list[Request]:
-        flow: AsyncGenerator[Request, Any] = bearer.auth_flow(request)
-        sent = [await anext(flow)]
+    def exchange() -> list[Request]:
+        flow: Generator[Request, Any, None] = bearer.auth_flow(request)
+        sent = [next(flow)]
         for status in statuses:
             answer: Response = SimpleNamespace(status=status)  # type: ignore[assignment]
             try:
-                sent.append(await flow.asend(answer))
-            except StopAsyncIteration:
+                sent.append(flow.send(answer))
+            except StopIteration:
                 return sent
         raise AssertionError("the flow wants more answers")
 
-    return run(exchange())
+    return exchange()
 
 
 def test_a_request_is_signed_and_otherwise_as_it_was() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import pytest
 
 from qwen_code.auth.helper import HelperKey, HelperSpec, parse_helper, run_helper
-from qwen_code.base.blocking import run
 from qwen_code.base.errors import AuthError, ConfigError
 from qwen_code.base.secret import Secret
 
@@ -21,7 +20,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.time
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.time += seconds
 
 
@@ -43,29 +42,29 @@ SPEC = HelperSpec(("pass", "show"), ttl_s=60)
 def test_the_key_is_kept_for_its_time_to_live() -> None:
     clock, command = FakeClock(), FakeCommand("key-1\n", "key-2\n")
     helper = HelperKey(SPEC, run_command=command, clock=clock)
-    assert run(helper.current()) == run(helper.current()) == Secret("key-1")
+    assert helper.current() == helper.current() == Secret("key-1")
     clock.time = 59.9
-    assert run(helper.current()) == Secret("key-1")
+    assert helper.current() == Secret("key-1")
     clock.time = 60
-    assert run(helper.current()) == Secret("key-2") and command.runs == 2
+    assert helper.current() == Secret("key-2") and command.runs == 2
 
 
 def test_a_refused_key_is_fetched_again() -> None:
     helper = HelperKey(SPEC, run_command=FakeCommand("key-1", "key-2"), clock=FakeClock())
-    assert run(helper.replace(run(helper.current()))) is True
-    assert run(helper.current()) == Secret("key-2")
+    assert helper.replace(helper.current()) is True
+    assert helper.current() == Secret("key-2")
 
 
 def test_the_same_key_again_is_no_replacement() -> None:
     helper = HelperKey(SPEC, run_command=FakeCommand("key-1"), clock=FakeClock())
-    assert run(helper.replace(run(helper.current()))) is False
+    assert helper.replace(helper.current()) is False
 
 
 def test_a_key_that_was_already_replaced_is_not_fetched_again() -> None:
     command = FakeCommand("key-1", "key-2", "key-3")
     helper = HelperKey(SPEC, run_command=command, clock=FakeClock())
-    old = run(helper.current())
-    assert run(helper.replace(old)) and run(helper.replace(old))
+    old = helper.current()
+    assert helper.replace(old) and helper.replace(old)
     assert command.runs == 2
 
 
@@ -73,7 +72,7 @@ def test_a_key_that_was_already_replaced_is_not_fetched_again() -> None:
 def test_what_is_no_key_is_an_error_that_does_not_quote_it(output: str) -> None:
     helper = HelperKey(SPEC, run_command=FakeCommand(output), clock=FakeClock())
     with pytest.raises(AuthError, match="did not print a key"):
-        run(helper.current())
+        helper.current()
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 import trustme
 
-from qwen_code.base.blocking import run
 from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.http import (
     HttpClient,
@@ -37,7 +36,7 @@ def client(network: Network | None = None, **timeouts: float) -> HttpClient:
 
 
 def body_of(response: Response) -> bytes:
-    return run(response.read())
+    return response.read()
 
 
 def answer(connection: socket.socket, body: bytes, status: str = "200 OK", extra: str = "") -> None:
@@ -54,7 +53,7 @@ def test_a_request_arrives_as_it_was_written(serve: Serve) -> None:
 
     url = serve(handle)
     request = Request("POST", f"{url}/v1/x?api-version=1", {"x-a": "b"}, b'{"k":1}')
-    response = run(client().send(request))
+    response = client().send(request)
     assert (response.status, body_of(response)) == (200, b"hello")
     assert response.headers["content-length"] == "5"
     assert heads[0].startswith(b"POST /v1/x?api-version=1 HTTP/1.1\r\n")
@@ -70,12 +69,12 @@ def test_chunks_are_handed_over_as_they_come(serve: Serve) -> None:
         assert go_on.wait(5)
         connection.sendall(b"3\r\ntwo\r\n0\r\n\r\n")
 
-    response = run(client().send(Request("GET", serve(handle))))
-    assert run(response.read_chunk()) == b"one"
+    response = client().send(Request("GET", serve(handle)))
+    assert response.read_chunk() == b"one"
     go_on.set()
-    assert run(response.read_chunk()) == b"two"
-    assert run(response.read_chunk()) is None
-    assert run(response.read_chunk()) is None
+    assert response.read_chunk() == b"two"
+    assert response.read_chunk() is None
+    assert response.read_chunk() is None
 
 
 def test_connections_are_kept_alive(serve: Serve) -> None:
@@ -89,8 +88,8 @@ def test_connections_are_kept_alive(serve: Serve) -> None:
 
     http_client = client()
     request = Request("GET", serve(handle))
-    assert body_of(run(http_client.send(request))) == b"a"
-    assert run(run(http_client.send(request)).read_chunk()) == b"b"
+    assert body_of(http_client.send(request)) == b"a"
+    assert http_client.send(request).read_chunk() == b"b"
     assert len(connections) == 1
 
 
@@ -98,7 +97,7 @@ def test_redirects_are_not_followed(serve: Serve) -> None:
     asked: list[bytes] = []
     other = serve(lambda connection, head: asked.append(head))
     here = serve(lambda c, h: answer(c, b"", "307 Temporary Redirect", f"Location: {other}\r\n"))
-    response = run(client().send(Request("POST", here, {"authorization": "Bearer x"})))
+    response = client().send(Request("POST", here, {"authorization": "Bearer x"}))
     assert (response.status, response.headers["location"]) == (307, other)
     assert asked == []
 
@@ -115,9 +114,9 @@ def test_silence_ends_in_a_timeout(serve: Serve, stage: str) -> None:
     url = serve(handle)
     http_client = client(connect_s=0.1, first_byte_s=0.2, idle_s=0.2)
     with pytest.raises(TransportError) as caught:
-        response = run(http_client.send(Request("GET", url)))
-        assert run(response.read_chunk()) == b"abc"
-        run(response.read_chunk())
+        response = http_client.send(Request("GET", url))
+        assert response.read_chunk() == b"abc"
+        response.read_chunk()
     assert caught.value.code == "timeout" and caught.value.retryable
     release.set()
 
@@ -126,10 +125,10 @@ def test_a_connection_that_breaks_in_the_middle_is_told_apart(serve: Serve) -> N
     def handle(connection: socket.socket, head: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
 
-    response = run(client().send(Request("GET", serve(handle))))
-    assert run(response.read_chunk()) == b"abc"
+    response = client().send(Request("GET", serve(handle)))
+    assert response.read_chunk() == b"abc"
     with pytest.raises(TransportError) as caught:
-        run(response.read_chunk())
+        response.read_chunk()
     assert caught.value.code == "cut"
 
 
@@ -137,7 +136,7 @@ def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(TransportError, match="refused") as caught:
-        run(client().send(Request("GET", f"http://127.0.0.1:{port}")))
+        client().send(Request("GET", f"http://127.0.0.1:{port}"))
     assert caught.value.code == "connect" and caught.value.retryable
 
 
@@ -152,8 +151,8 @@ def test_closing_early_frees_the_server(serve: Serve) -> None:
         except OSError:
             gone.set()
 
-    response = run(client().send(Request("GET", serve(handle))))
-    assert run(response.read_chunk())
+    response = client().send(Request("GET", serve(handle)))
+    assert response.read_chunk()
     response.close()
     response.close()
     assert gone.wait(5)
@@ -169,7 +168,7 @@ def test_a_slow_reader_holds_the_network_back(serve: Serve) -> None:
             connection.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
             sent += 1024
 
-    response = run(client().send(Request("GET", serve(handle))))
+    response = client().send(Request("GET", serve(handle)))
     before, deadline = -1, time.monotonic() + 8
     while sent != before and time.monotonic() < deadline:  # until the server no longer gets on
         before = sent
@@ -184,7 +183,7 @@ class FakeFlow:
     def __init__(self) -> None:
         self.statuses: list[int] = []
 
-    async def auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         for number in ("1", "2"):
             response = yield request.with_headers({"authorization": number})
             self.statuses.append(response.status)
@@ -203,7 +202,7 @@ def test_an_auth_flow_may_send_the_same_bytes_again(serve: Serve) -> None:
         )
 
     flow = FakeFlow()
-    response = run(client().send(Request("POST", serve(handle), {}, b"body"), flow))
+    response = client().send(Request("POST", serve(handle), {}, b"body"), flow)
     assert response.status == 200 and flow.statuses == [401, 200]
     assert [head.endswith(b"body") for head in heads] == [True, True]
     assert b"authorization: 1" in heads[0].lower() and b"authorization: 2" in heads[1].lower()
@@ -221,19 +220,19 @@ def test_a_proxy_is_used_for_others_and_never_for_this_machine(serve: Serve) -> 
 
     proxy = serve(handle).replace("http://", "http://user:pass@")
     network = Network(http_proxy=ProxySetting(proxy, "HTTP_PROXY in the environment"))
-    response = run(client(network).send(Request("GET", "http://models.example/v1")))
+    response = client(network).send(Request("GET", "http://models.example/v1"))
     assert body_of(response) == b"via proxy"
     assert heads[0].startswith(b"GET http://models.example/v1 HTTP/1.1")
     assert b"proxy-authorization: basic dxnlcjpwyxnz" in heads[0].lower()
     direct = serve(lambda connection, head: answer(connection, b"direct"))
-    assert body_of(run(client(network).send(Request("GET", direct)))) == b"direct"
+    assert body_of(client(network).send(Request("GET", direct))) == b"direct"
 
 
 def test_no_proxy_is_honoured() -> None:
     dead = ProxySetting("http://127.0.0.1:9", "HTTP_PROXY in the environment")
     network = Network(http_proxy=dead, no_proxy="other.example,.invalid")
     with pytest.raises(TransportError) as caught:
-        run(client(network, connect_s=2).send(Request("GET", "http://models.invalid/v1")))
+        client(network, connect_s=2).send(Request("GET", "http://models.invalid/v1"))
     assert "proxy" not in caught.value.message.split(":")[0]
 
 
@@ -241,7 +240,7 @@ def test_no_proxy_is_honoured() -> None:
 def test_a_dead_proxy_is_blamed_by_name_without_its_password(scheme: str) -> None:
     proxy = ProxySetting(f"{scheme}://me:hunter22@127.0.0.1:9", "HTTPS_PROXY in the environment")
     with pytest.raises(TransportError) as caught:
-        run(client(Network(https_proxy=proxy)).send(Request("GET", "https://models.example/v1")))
+        client(Network(https_proxy=proxy)).send(Request("GET", "https://models.example/v1"))
     error = caught.value
     assert error.code == "proxy" and error.hint and "HTTPS_PROXY in the environment" in error.hint
     assert "hunter22" not in error.message + error.hint + repr(proxy)
@@ -266,7 +265,7 @@ def test_a_socks_proxy_carries_the_request(serve: Serve) -> None:
     threading.Thread(target=proxy, daemon=True).start()
     url = f"socks5h://127.0.0.1:{listener.getsockname()[1]}"
     network = Network(http_proxy=ProxySetting(url, "ALL_PROXY in the environment"))
-    response = run(client(network).send(Request("GET", "http://models.example/v1")))
+    response = client(network).send(Request("GET", "http://models.example/v1"))
     assert body_of(response) == b"through socks"
     assert b"models.example" in names[0]  # the proxy resolves the name, not this machine
     listener.close()
@@ -275,7 +274,7 @@ def test_a_socks_proxy_carries_the_request(serve: Serve) -> None:
 def test_a_proxy_address_that_is_none_names_the_variable() -> None:
     network = Network(https_proxy=ProxySetting("http://", "HTTPS_PROXY in the environment"))
     with pytest.raises(ConfigError, match="HTTPS_PROXY in the environment is not a proxy address"):
-        run(client(network).send(Request("GET", "https://models.example/v1")))
+        client(network).send(Request("GET", "https://models.example/v1"))
 
 
 # -- certificates -------------------------------------------------------------------------------
@@ -330,20 +329,20 @@ def https(authority: FakeAuthority) -> Iterator[str]:
 
 def test_an_unknown_authority_is_refused_and_the_way_out_named(https: str) -> None:
     with pytest.raises(TransportError) as caught:
-        run(client().send(Request("GET", https)))
+        client().send(Request("GET", https))
     assert caught.value.code == "certificate" and "SSL_CERT_FILE" in (caught.value.hint or "")
 
 
 def test_an_extra_authority_is_trusted(https: str, authority: FakeAuthority) -> None:
     extra = Setting(str(authority.ca_file), "NODE_EXTRA_CA_CERTS in the environment")
-    assert run(client(Network(extra_ca_file=extra)).send(Request("GET", https))).status == 204
+    assert client(Network(extra_ca_file=extra)).send(Request("GET", https)).status == 204
 
 
 def test_ssl_cert_file_is_honoured_in_a_real_process(https: str, authority: FakeAuthority) -> None:
     code = (
-        "import sys; from qwen_code.base.blocking import run; "
+        "import sys; "
         "from qwen_code.base.http import HttpClient, Network, Request; "
-        "print(run(HttpClient(Network(), user_agent='t').send(Request('GET', sys.argv[1]))).status)"
+        "print(HttpClient(Network(), user_agent='t').send(Request('GET', sys.argv[1])).status)"
     )
     environ = {
         **os.environ,
@@ -362,9 +361,9 @@ def test_a_client_certificate_is_shown(authority: FakeAuthority) -> None:
     mine = Setting(str(authority.client_file), "QWEN_CLIENT_CERT in the environment")
     network = Network(extra_ca_file=extra, client_cert=mine)
     try:
-        assert run(client(network).send(Request("GET", url))).status == 204
+        assert client(network).send(Request("GET", url)).status == 204
         with pytest.raises(TransportError):
-            run(client(Network(extra_ca_file=extra)).send(Request("GET", url)))
+            client(Network(extra_ca_file=extra)).send(Request("GET", url))
     finally:
         server.shutdown()
         server.server_close()
@@ -381,7 +380,7 @@ def test_a_file_that_is_no_certificate_is_blamed(
     setting = Setting(str(path), "THE_VARIABLE in the environment")
     network = msgspec.structs.replace(Network(), **{field: setting})
     with pytest.raises(ConfigError, match="THE_VARIABLE in the environment names .*some.pem"):
-        run(client(network).send(Request("GET", "https://localhost:1")))
+        client(network).send(Request("GET", "https://localhost:1"))
 
 
 # -- interruption -------------------------------------------------------------------------------
@@ -395,9 +394,9 @@ def test_ctrl_c_ends_a_wait_at_once(serve: Serve) -> None:
 
     url = serve(hang)
     code = (
-        "import sys; from qwen_code.base.blocking import run; "
+        "import sys; "
         "from qwen_code.base.http import HttpClient, Network, Request; print('go', flush=True); "
-        "run(HttpClient(Network(), user_agent='t').send(Request('GET', sys.argv[1])))"
+        "HttpClient(Network(), user_agent='t').send(Request('GET', sys.argv[1]))"
     )
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
@@ -440,10 +439,10 @@ def test_without_keep_alive_nothing_goes_out_twice_by_itself() -> None:
     threading.Thread(target=accept, daemon=True).start()
     client = HttpClient(Network(), user_agent="t", keep_alive=False)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    response = run(client.send(Request("POST", url)))
-    run(response.read())
+    response = client.send(Request("POST", url))
+    response.read()
     with pytest.raises(TransportError):
-        run(client.send(Request("POST", url)))
+        client.send(Request("POST", url))
     listener.close()
     assert len(taken) == 2
 
@@ -462,10 +461,10 @@ def test_a_body_that_drips_is_given_up_in_time() -> None:
 
     threading.Thread(target=drip, daemon=True).start()
     client = HttpClient(Network(), user_agent="t")
-    response = run(client.send(Request("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/")))
+    response = client.send(Request("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/"))
     started = time.monotonic()
     with pytest.raises(TransportError, match="not complete"):
-        run(response.read(within_s=0.3))
+        response.read(within_s=0.3)
     assert time.monotonic() - started < 2
     given_up.set()
     listener.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from contextlib import aclosing
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -13,7 +13,6 @@ import pytest
 from qwen_code.auth.bearer import StaticKey
 from qwen_code.auth.sources import gather
 from qwen_code.auth.types import Connection, Method
-from qwen_code.base.blocking import run
 from qwen_code.base.secret import Secret
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.errors import QuotaExhausted
@@ -79,16 +78,16 @@ def test_a_sign_ins_requests_are_counted_and_the_day_ends(qwen: Any, server: Any
         credential=StaticKey(Secret("token-of-the-test")),
     )
 
-    async def ask(session: Link) -> None:
-        async with aclosing(session.client.complete([{"role": "user", "content": "hi"}])) as answer:
-            async for _ in answer:
+    def ask(session: Link) -> None:
+        with closing(session.client.complete([{"role": "user", "content": "hi"}])) as answer:
+            for _ in answer:
                 pass
 
     with open_link(gathered, connection) as session:
-        run(ask(session))
+        ask(session)
         quota = session.client.quota()
         with pytest.raises(QuotaExhausted):
-            run(ask(session))
+            ask(session)
     assert quota
     assert (quota.requests_day, quota.limit_day) == (1, 1)
     assert [seen.key for seen in server.requests] == ["token-of-the-test"]

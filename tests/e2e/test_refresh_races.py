@@ -360,12 +360,11 @@ def test_a_stopped_process_is_named_and_not_skipped(signed_in: SignedIn) -> None
     waiter = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from qwen_code.base import blocking\n"
         "from qwen_code.base.clock import BlockingClock\n"
         "from qwen_code.auth.oauth.sign_in import SignIn\n"
         "from qwen_code.auth.oauth.store import FileStore\n"
         "sign_in = SignIn(FileStore(Path(sys.argv[1])), None, BlockingClock(), print, turn_timeout_s=1)\n"
-        "try: blocking.run(sign_in.current())\n"
+        "try: sign_in.current()\n"
         "except Exception as error: print(type(error).__name__, error.message)\n"
     )
     try:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from qwen_code.base.blocking import run
 from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.headless.loop import Command, LineReader, PromptLoop, choose
 
@@ -39,13 +38,13 @@ class FakeModel:
         self.commands: list[tuple[str, str]] = []
         self._failures = iter(failures)
 
-    async def answer(self, prompt: str) -> None:
+    def answer(self, prompt: str) -> None:
         self.asked.append(prompt)
         if failure := next(self._failures, None):
             raise failure
 
     def command(self, name: str) -> Command:
-        async def note(argument: str) -> None:
+        def note(argument: str) -> None:
             self.commands.append((name, argument))
 
         return Command("what it does", note)
@@ -60,7 +59,7 @@ def talk(terminal: FakeTerminal, model: FakeModel) -> list[QwenError]:
         commands={name: model.command(name) for name in ("/model", "/status", "/help")},
         report=reported.append,
     )
-    run(loop.run())
+    loop.run()
     return reported
 
 

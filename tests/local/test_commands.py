@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from qwen_code.base.blocking import run as run_coroutine
 from qwen_code.base.errors import TransportError
 from qwen_code.base.http import HttpClient, Network, Request
 from qwen_code.cli import local as local_command
@@ -212,6 +211,6 @@ class FakeSource:
 
 def models_status(base_url: str, key: str) -> int:
     request = Request("GET", f"{base_url}/models", {"authorization": f"Bearer {key}"})
-    response = run_coroutine(HttpClient(Network(), user_agent="test").send(request))
+    response = HttpClient(Network(), user_agent="test").send(request)
     response.close()
     return response.status

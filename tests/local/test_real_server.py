@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import pytest
 
 from qwen_code.auth.bearer import Bearer, StaticKey
 from qwen_code.auth.types import HeaderStyle
-from qwen_code.base.blocking import run
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, CredentialRejected
 from qwen_code.base.http import HttpClient, Network, Request, Response
@@ -71,11 +69,7 @@ def ask(
     messages: Sequence[Mapping[str, Any]] = QUESTION,
     tools: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[list[Event]]:
-    async def collect() -> list[list[Event]]:
-        async with aclosing(model.complete(messages, tools)) as answer:
-            return [events async for events in answer]
-
-    return run(collect())
+    return list(model.complete(messages, tools))
 
 
 def flat(answer: list[list[Event]]) -> list[Event]:
@@ -87,15 +81,15 @@ def text_of(events: list[Event]) -> str:
 
 
 def post(server: LocalServer, path: str, body: Mapping[str, Any], key: str) -> tuple[int, Any]:
-    async def send() -> tuple[int, Any]:
+    def send() -> tuple[int, Any]:
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
         request = Request(
             "POST", f"{server.base_url}{path}", headers, msgspec.json.encode(dict(body))
         )
-        response: Response = await HttpClient(Network(), user_agent="test").send(request)
-        return response.status, msgspec.json.decode(await response.read())
+        response: Response = HttpClient(Network(), user_agent="test").send(request)
+        return response.status, msgspec.json.decode(response.read())
 
-    return run(send())
+    return send()
 
 
 def is_listening(base_url: str) -> bool:
@@ -166,7 +160,7 @@ class TestAnswers:
         assert answer["tool"] == "read_file"
 
     def test_it_lists_its_one_model(self, real_server: LocalServer) -> None:
-        assert run(client(real_server).models()) == [SMALL.name]
+        assert client(real_server).models() == [SMALL.name]
 
     def test_a_prompt_beyond_its_context_is_told_as_such(self, real_server: LocalServer) -> None:
         with pytest.raises(ContextLengthExceeded):
@@ -179,7 +173,7 @@ class TestKey:
         with pytest.raises(CredentialRejected):
             ask(wrong)
         with pytest.raises(CredentialRejected):
-            run(wrong.models())
+            wrong.models()
 
     @pytest.mark.parametrize("path", ["/chat/completions", "/completions", "/embeddings"])
     def test_nothing_that_computes_is_open_without_it(

@@ -37,7 +37,7 @@ class FakeResponse:
         self._chunks = [body[:100], body[100:]] if body else []
         self.is_closed = False
 
-    async def read_chunk(self) -> bytes | None:
+    def read_chunk(self) -> bytes | None:
         return self._chunks.pop(0) if self._chunks else None
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class FakeHttp:
         self.answers = list(answers)
         self.requests: list[Request] = []
 
-    async def send(self, request: Request, auth: object = None) -> FakeResponse:
+    def send(self, request: Request, auth: object = None) -> FakeResponse:
         assert auth is None
         self.requests.append(request)
         return self.answers[len(self.requests) - 1]

@@ -22,7 +22,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.time
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.on_sleep()
         self.time += seconds

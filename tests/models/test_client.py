@@ -6,13 +6,12 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qwen_code.base.blocking import run
 from qwen_code.base.errors import CredentialRejected, QwenError, TransportError
 from qwen_code.base.http import AuthFlow, HttpClient, Network, Request, Timeouts
 from qwen_code.base.retry import RetryPolicy
@@ -48,7 +47,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return sum(self.slept)
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
 
@@ -61,7 +60,7 @@ class FakeResponse:
         self._body = body
         self.is_closed = False
 
-    async def read_chunk(self) -> bytes | None:
+    def read_chunk(self) -> bytes | None:
         if not self._body:
             return None
         piece = self._body.pop(0)
@@ -69,7 +68,7 @@ class FakeResponse:
             raise piece
         return piece
 
-    async def read(self, limit_bytes: int = 0) -> bytes:
+    def read(self, limit_bytes: int = 0) -> bytes:
         return b"".join(piece for piece in self._body if isinstance(piece, bytes))
 
     def close(self) -> None:
@@ -84,7 +83,7 @@ class FakeHttp:
         self.given: list[FakeResponse] = []
         self.requests: list[Request] = []
 
-    async def send(self, request: Request, auth: AuthFlow | None = None) -> FakeResponse:
+    def send(self, request: Request, auth: AuthFlow | None = None) -> FakeResponse:
         self.requests.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -129,14 +128,14 @@ def ask(
 
 
 def collect(client: ModelClient) -> list[Event]:
-    async def all_events() -> list[Event]:
+    def all_events() -> list[Event]:
         found: list[Event] = []
-        async with aclosing(client.complete(MESSAGES)) as answer:
-            async for events in answer:
+        with closing(client.complete(MESSAGES)) as answer:
+            for events in answer:
                 found += events
         return found
 
-    return run(all_events())
+    return all_events()
 
 
 def test_the_request_is_the_apis() -> None:
@@ -296,13 +295,13 @@ def test_leaving_early_closes_the_answer() -> None:
         clock=FakeClock(),
     )
 
-    async def first_only() -> None:
-        async with aclosing(client.complete(MESSAGES)) as answer:
-            async for _ in answer:
+    def first_only() -> None:
+        with closing(client.complete(MESSAGES)) as answer:
+            for _ in answer:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(first_only())
+        first_only()
     assert http.given[0].is_closed
 
 
@@ -369,12 +368,12 @@ def test_a_throttled_client_makes_the_others_wait(tmp_path: Path) -> None:
     client, _, _ = metered(FakeHttp(slow, good()), tmp_path)
     other, other_clock, _ = metered(FakeHttp(good()), tmp_path)
 
-    async def until_it_waits() -> None:
-        async with aclosing(client.complete(MESSAGES)) as answer:
-            async for _ in answer:
+    def until_it_waits() -> None:
+        with closing(client.complete(MESSAGES)) as answer:
+            for _ in answer:
                 return
 
-    run(until_it_waits())
+    until_it_waits()
     assert isinstance(collect(other)[0], Paced)
     assert other_clock.slept == [42]
 

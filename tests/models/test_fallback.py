@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import closing
 
 import pytest
 
-from qwen_code.base.blocking import run
 from qwen_code.base.errors import CredentialRejected, QwenError, TransportError
 from qwen_code.models.errors import (
     ContextLengthExceeded,
@@ -16,7 +14,15 @@ from qwen_code.models.errors import (
     RateLimited,
     ServerFailed,
 )
-from qwen_code.models.events import Event, FellBack, Finished, Notice, Retrying, TextDelta
+from qwen_code.models.events import (
+    Event,
+    EventStream,
+    FellBack,
+    Finished,
+    Notice,
+    Retrying,
+    TextDelta,
+)
 from qwen_code.models.fallback import first_answer, may_fall_back
 
 SPENT = QuotaExhausted("spent", hint=None, code=None)
@@ -31,7 +37,7 @@ class FakeModels:
         self.scripts = scripts
         self.asked: list[str] = []
 
-    async def ask(self, model: str) -> AsyncGenerator[list[Event], None]:
+    def ask(self, model: str) -> EventStream:
         self.asked.append(model)
         events, error = self.scripts[model]
         for event in events:
@@ -42,12 +48,12 @@ class FakeModels:
     def answer(self) -> list[Event]:
         self.seen: list[Event] = []
 
-        async def all_events() -> None:
-            async with aclosing(first_answer(list(self.scripts), self.ask)) as answer:
-                async for events in answer:
+        def all_events() -> None:
+            with closing(first_answer(list(self.scripts), self.ask)) as answer:
+                for events in answer:
                     self.seen += events
 
-        run(all_events())
+        all_events()
         return self.seen
 
 

@@ -218,7 +218,7 @@ class FakeWorld:
     def monotonic(self) -> float:
         return self.true_time
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         raise AssertionError("nobody sleeps here")
 
     def at(self, when: float, action: Callable[[], None]) -> None:

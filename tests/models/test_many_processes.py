@@ -20,9 +20,8 @@ from qwen_code.models.quota import Limits
 
 CLIENT = """
 import sys
-from contextlib import aclosing
+from contextlib import closing
 from pathlib import Path
-from qwen_code.base.blocking import run
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.http import HttpClient, Network
 from qwen_code.models.client import ModelClient
@@ -42,17 +41,17 @@ client = ModelClient(
     ledger=SqliteLedger(Path(path), "a", limits, clock),
 )
 
-async def talk():
+def talk():
     for _ in range(int(count)):
-        async with aclosing(client.complete([{"role": "user", "content": "hi"}])) as answer:
-            async for events in answer:
+        with closing(client.complete([{"role": "user", "content": "hi"}])) as answer:
+            for events in answer:
                 for event in events:
                     if isinstance(event, Paced):
                         print("paced", event.wait_s, flush=True)
                     else:
                         print(type(event).__name__, getattr(event, "text", ""), flush=True)
 
-run(talk())
+talk()
 """
 
 ANSWER = (

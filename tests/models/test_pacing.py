@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from qwen_code.base.blocking import run
 from qwen_code.base.errors import CredentialMissing, QwenError, TransportError
 from qwen_code.models.errors import QuotaExhausted, RateLimited, ServerFailed
 from qwen_code.models.events import Event, Notice, Paced
@@ -48,11 +46,7 @@ class FakeLedger:
 
 
 def go(turn: Turn) -> list[Event]:
-    async def all_events() -> list[Event]:
-        async with aclosing(turn.wait()) as waits:
-            return [event async for event in waits]
-
-    return run(all_events())
+    return list(turn.wait())
 
 
 def test_without_a_ledger_everything_goes_at_once(clock: Any) -> None:
@@ -72,12 +66,8 @@ def test_a_wait_is_told_before_it_begins(clock: Any) -> None:
     seen: list[Event] = []
     clock.on_sleep = lambda: seen.append(Notice(f"slept after {len(seen)}"))
 
-    async def watch() -> None:
-        async with aclosing(turn.wait()) as waits:
-            async for event in waits:
-                seen.append(event)  # noqa: PERF401 the order is what counts
-
-    run(watch())
+    for event in turn.wait():
+        seen.append(event)  # noqa: PERF402 what the clock sees meanwhile counts
     assert seen[:2] == [Paced(12.0, "used up"), Notice("slept after 1")]
     assert seen[-1] == Notice("the file is new")
     assert clock.slept == [12.0, 0.2]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from qwen_code.models.events import Event, Finished, TextDelta, ToolCallDelta, Usage
+from qwen_code.models.events import Event, EventStream, Finished, TextDelta, ToolCallDelta, Usage
 
 Answer = Sequence[Event | BaseException]
 
@@ -20,7 +20,7 @@ class FakeModel:
         self.asked: list[list[dict[str, Any]]] = []
         self.tools: list[Any] = []
 
-    async def complete(self, messages: Any, tools: Any = None) -> AsyncGenerator[list[Event], None]:
+    def complete(self, messages: Any, tools: Any = None) -> EventStream:
         self.asked.append([dict(message) for message in messages])
         self.tools.append(tools)
         for event in self._answers.pop(0):

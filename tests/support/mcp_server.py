@@ -79,7 +79,7 @@ async def wait(seconds: float, note: str, context: Context) -> str:
         await context.report_progress(0, message="waiting")
         await anyio.sleep(seconds)
     except BaseException:
-        Path(note).write_text("cancelled")
+        Path(note).write_text("cancelled")  # noqa: ASYNC240 a cancelled task can await nothing
         raise
     return "waited"
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from qwen_code.agent.compaction import Compactor
-from qwen_code.agent.events import AgentEvent
+from qwen_code.agent.events import AgentEventStream
 from qwen_code.agent.progress import Progress
 from qwen_code.agent.session import Session
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import Model, Policy, Turn
 from qwen_code.base.errors import QwenError
 from qwen_code.models.errors import ContextLengthExceeded
-from qwen_code.models.events import Event, Notice, Usage
+from qwen_code.models.events import EventStream, Notice, Usage
 
 __all__ = ["Agent"]
 
@@ -58,7 +58,7 @@ class Agent:
         self._is_kept = True
         self._untold = ""
 
-    async def ask(self, prompt: str, model: Model) -> AsyncGenerator[list[AgentEvent], None]:
+    def ask(self, prompt: str, model: Model) -> AgentEventStream:
         """Send ``prompt``, and do what the model asks for until it is done.
 
         However it ends, the conversation stays one that the API accepts; a prompt without any
@@ -75,8 +75,8 @@ class Agent:
         self._model = _Timed(self.guide(model) if self.guide else model, self)
         self._begin_turn(prompt)
         try:
-            async with aclosing(self._answer(self._model)) as events:
-                async for batch in events:
+            with closing(self._answer(self._model)) as events:
+                for batch in events:
                     self._keep()
                     if self._untold:
                         yield [Notice(self._untold)]
@@ -87,17 +87,13 @@ class Agent:
                 messages.pop()
             self._keep()
 
-    async def compress(self, model: Model) -> AsyncGenerator[list[AgentEvent], None]:
+    def compress(self, model: Model) -> AgentEventStream:
         """Make the conversation shorter now.
 
         Raises:
             QwenError: it cannot be saved.
         """
-        async with aclosing(
-            self.compactor.compact(self.session.messages, self.progress, model)
-        ) as events:
-            async for batch in events:
-                yield batch
+        yield from self.compactor.compact(self.session.messages, self.progress, model)
         self._noted = len(self.session.messages)
         self._keep(shortened=True)
 
@@ -114,16 +110,14 @@ class Agent:
 
     # -- one turn ---------------------------------------------------------------------------------
 
-    async def _answer(self, model: Model) -> AsyncGenerator[list[AgentEvent], None]:
+    def _answer(self, model: Model) -> AgentEventStream:
         text = self._system()
         system = [{"role": "system", "content": text}] if text else []
 
-        async def prepare(messages: list[dict[str, Any]]) -> AsyncGenerator[list[AgentEvent], None]:
+        def prepare(messages: list[dict[str, Any]]) -> AgentEventStream:
             self._keep()
             if self.compactor.is_full(messages):
-                async with aclosing(self.compress(model)) as events:
-                    async for batch in events:
-                        yield batch
+                yield from self.compress(model)
 
         turn = Turn(
             model,
@@ -135,27 +129,19 @@ class Agent:
             sees=self.sees,
         )
         try:
-            async with aclosing(self._noting(turn, system)) as events:
-                async for batch in events:
-                    yield batch
+            yield from self._noting(turn, system)
         except ContextLengthExceeded:
             if len(self.session.messages) < 2:
                 raise
             # The window is smaller than we thought: once more, with less.
             self.compactor.window_tokens = max(4000, int(self.size_tokens * 0.8))
-            async with aclosing(self.compress(model)) as events:
-                async for batch in events:
-                    yield batch
-            async with aclosing(self._noting(turn, system)) as events:
-                async for batch in events:
-                    yield batch
+            yield from self.compress(model)
+            yield from self._noting(turn, system)
 
-    async def _noting(
-        self, turn: Turn, system: list[dict[str, Any]]
-    ) -> AsyncGenerator[list[AgentEvent], None]:
+    def _noting(self, turn: Turn, system: list[dict[str, Any]]) -> AgentEventStream:
         messages = self.session.messages
-        async with aclosing(turn.run(messages, system)) as events:
-            async for batch in events:
+        with closing(turn.run(messages, system)) as events:
+            for batch in events:
                 for event in batch:
                     if isinstance(event, Usage):
                         # What is being answered is not among the messages yet.
@@ -188,15 +174,13 @@ class _Timed:
         self._model = model
         self._agent = agent
 
-    async def complete(
+    def complete(
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
-    ) -> AsyncGenerator[list[Event], None]:
+    ) -> EventStream:
         started = time.monotonic()
         try:
-            async with aclosing(self._model.complete(messages, tools)) as answer:
-                async for events in answer:
-                    yield events
+            yield from self._model.complete(messages, tools)
         finally:
             self._agent.api_duration_ms += round((time.monotonic() - started) * 1000)

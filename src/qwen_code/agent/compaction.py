@@ -7,13 +7,13 @@ newest part stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import msgspec
 
-from qwen_code.agent.events import AgentEvent, Compacted
+from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
 from qwen_code.agent.progress import Progress, words_of
 from qwen_code.agent.turn import Messages, Model
 from qwen_code.base.errors import QwenError
@@ -64,9 +64,7 @@ class Compactor:
         """Whether the next request should be made shorter first."""
         return self.size(messages) > self.window_tokens * _FULL_SHARE
 
-    async def compact(
-        self, messages: Messages, progress: Progress, model: Model
-    ) -> AsyncGenerator[list[AgentEvent], None]:
+    def compact(self, messages: Messages, progress: Progress, model: Model) -> AgentEventStream:
         """Replace the older part of ``messages`` in place; nothing where there is none."""
         before = self.size(messages)
         cut = self._cut(messages)
@@ -75,11 +73,7 @@ class Compactor:
         older, newer = messages[:cut], messages[cut:]
         summary = ""
         try:
-            async for event in self._summary(older, model):
-                if isinstance(event, str):
-                    summary = event
-                else:
-                    yield [event]
+            summary = yield from self._summary(older, model)
         except QwenError as error:
             yield [Notice(f"no summary could be had ({error.message}); the facts are kept")]
         first: list[dict[str, Any]] = [
@@ -105,10 +99,10 @@ class Compactor:
                 cut = index
         return cut if cut > 1 else 0
 
-    async def _summary(
+    def _summary(
         self, older: Sequence[Mapping[str, Any]], model: Model
-    ) -> AsyncGenerator[AgentEvent | str, None]:
-        """What the model says of ``older``, as the last value; before it, words beside it."""
+    ) -> Generator[list[AgentEvent], None, str]:
+        """Returns what the model says of ``older``; yields what happens beside it."""
         room = int(self.window_tokens * _SUMMARISED_SHARE * _BYTES_A_TOKEN)
         transcript = "\n\n".join(_as_text(message) for message in older)
         if len(transcript) > room:
@@ -117,14 +111,14 @@ class Compactor:
             {"role": "user", "content": f"{_ASK}\n\n<transcript>\n{transcript}\n</transcript>"}
         ]
         pieces: list[str] = []
-        async with aclosing(model.complete(request)) as answer:
-            async for events in answer:
+        with closing(model.complete(request)) as answer:
+            for events in answer:
                 for event in events:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)
                     elif isinstance(event, Notice | Usage):
-                        yield event
-        yield "".join(pieces).strip()
+                        yield [event]
+        return "".join(pieces).strip()
 
     def _digest(self, summary: str, progress: Progress, older: Sequence[Mapping[str, Any]]) -> str:
         parts = [_HEAD]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from qwen_code.tools.base import Image, Reach
 
 __all__ = [
     "AgentEvent",
+    "AgentEventStream",
     "Compacted",
     "HelperEvent",
     "ToolAsked",
@@ -73,3 +75,6 @@ class TurnEnded(msgspec.Struct, frozen=True, tag="turn_ended"):
 
 
 AgentEvent = Event | ToolAsked | ToolOutput | ToolFinished | Compacted | HelperEvent | TurnEnded
+
+AgentEventStream = Generator[list[AgentEvent], None, None]
+"""Lists of the events that happened together. Closing it ends the turn."""

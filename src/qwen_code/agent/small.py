@@ -9,13 +9,13 @@ them or "answer", and nothing else. What comes back is then put before the quest
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Protocol
 
 import msgspec
 
-from qwen_code.models.events import Event, Finished, TextDelta, ToolCallDelta
+from qwen_code.models.events import EventStream, Finished, TextDelta, ToolCallDelta
 
 __all__ = ["GuidedModel", "possible_calls"]
 
@@ -75,7 +75,7 @@ class Chooser(Protocol):
         tools: Sequence[Mapping[str, Any]] | None = None,
         *,
         response_format: Mapping[str, Any] | None = None,
-    ) -> AsyncGenerator[list[Event], None]: ...
+    ) -> EventStream: ...
 
 
 class GuidedModel:
@@ -86,23 +86,21 @@ class GuidedModel:
         self._model = model
         self._kind_of = kind_of
 
-    async def complete(
+    def complete(
         self,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None = None,
-    ) -> AsyncGenerator[list[Event], None]:
+    ) -> EventStream:
         """The answer, or one call, in the events of any model."""
-        chosen = await self._choose(messages, tools or ())
+        chosen = self._choose(messages, tools or ())
         if chosen is not None:
             name, arguments = chosen
             call = ToolCallDelta(0, f"call_{len(messages)}", name, _json(arguments))
             yield [call, Finished("tool_calls")]
             return
-        async with aclosing(self._model.complete(_as_text(messages))) as answer:
-            async for events in answer:
-                yield events
+        yield from self._model.complete(_as_text(messages))
 
-    async def _choose(
+    def _choose(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
     ) -> tuple[str, Arguments] | None:
         start = _last_question(messages)
@@ -122,9 +120,9 @@ class GuidedModel:
             calls = {"read_file": must}
         if not any(calls.values()) or len(made) >= _MOST_STEPS:
             return None
-        return await self._ask(question, calls, may_answer=not must)
+        return self._ask(question, calls, may_answer=not must)
 
-    async def _ask(
+    def _ask(
         self, question: str, calls: Calls, *, may_answer: bool
     ) -> tuple[str, Arguments] | None:
         schema = _schema(calls, may_answer=may_answer)
@@ -136,8 +134,8 @@ class GuidedModel:
             messages.append({"role": "assistant", "content": _json(step)})
         messages.append({"role": "user", "content": question})
         text = ""
-        async with aclosing(self._model.complete(messages, response_format=form)) as answer:
-            async for events in answer:
+        with closing(self._model.complete(messages, response_format=form)) as answer:
+            for events in answer:
                 text += "".join(event.text for event in events if isinstance(event, TextDelta))
         try:
             step = msgspec.json.decode(text, type=dict[str, str])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -46,10 +46,8 @@ class Task(OwnTool[TaskArguments]):
     def run(self, arguments: TaskArguments, show: Callable[[str], None]) -> Result:
         raise ToolFailed("a helper cannot be called here")
 
-    async def delegate(
-        self, arguments: TaskArguments
-    ) -> AsyncGenerator[list[AgentEvent] | Result, None]:
-        """Its events, and at last what it answers.
+    def delegate(self, arguments: TaskArguments) -> Generator[list[AgentEvent], None, Result]:
+        """Its events; returns what it answers.
 
         Raises:
             QwenError: the model cannot be asked.
@@ -58,11 +56,11 @@ class Task(OwnTool[TaskArguments]):
         messages: list[dict[str, Any]] = [{"role": "user", "content": arguments.prompt}]
         system = [{"role": "system", "content": f"{HELPER}\n\n{self._place}"}]
         rounds = 0
-        async with aclosing(turn.run(messages, system)) as events:
-            async for batch in events:
+        with closing(turn.run(messages, system)) as events:
+            for batch in events:
                 rounds = next((e.rounds for e in batch if isinstance(e, TurnEnded)), rounds)
                 yield [HelperEvent(event) for event in batch]
         text = words_of(messages[-1]) if messages[-1]["role"] == "assistant" else ""
         if not text:
             raise ToolFailed("the helper ended without an answer; ask for less at once")
-        yield Result(text, f"{rounds} rounds")
+        return Result(text, f"{rounds} rounds")

@@ -6,8 +6,8 @@ has its answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -15,9 +15,9 @@ import msgspec
 from qwen_code.agent.approvals import Decision, Ruling
 from qwen_code.agent.calls import CANCELLED, After, Asked, Ready, finished, run_side_by_side
 from qwen_code.agent.errors import TurnLimitReached
-from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, TurnEnded
+from qwen_code.agent.events import AgentEvent, AgentEventStream, ToolAsked, ToolFinished, TurnEnded
 from qwen_code.agent.toolbox import Call, Prepared, Toolbox
-from qwen_code.models.events import Cut, Event, RefusalDelta, TextDelta, ToolCallDelta
+from qwen_code.models.events import Cut, Event, EventStream, RefusalDelta, TextDelta, ToolCallDelta
 from qwen_code.tools.base import Image, Reach, Result
 from qwen_code.tools.errors import ToolFailed
 
@@ -39,14 +39,14 @@ class Model(Protocol):
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
-    ) -> AsyncGenerator[list[Event], None]: ...
+    ) -> EventStream: ...
 
 
 @runtime_checkable
 class Delegate(Protocol):
-    """A tool whose call is a conversation of its own: its events are shown, its result is last."""
+    """A tool whose call is a conversation of its own: it yields events, and returns the result."""
 
-    def delegate(self, arguments: Any) -> AsyncGenerator[list[AgentEvent] | Result, None]: ...
+    def delegate(self, arguments: Any) -> Generator[list[AgentEvent], None, Result]: ...
 
 
 class Policy:
@@ -92,7 +92,7 @@ class Turn:
         policy: Policy,
         *,
         most_rounds: int | None = None,
-        prepare: Callable[[Messages], AsyncGenerator[list[AgentEvent], None]] | None = None,
+        prepare: Callable[[Messages], AgentEventStream] | None = None,
         is_done: Callable[[], bool] = lambda: False,
         sees: bool = False,
     ) -> None:
@@ -106,9 +106,7 @@ class Turn:
         self._made: list[_Made] = []
         self._stopped_in_a_row = 0
 
-    async def run(
-        self, messages: Messages, system: Messages
-    ) -> AsyncGenerator[list[AgentEvent], None]:
+    def run(self, messages: Messages, system: Messages) -> AgentEventStream:
         """Go on from ``messages``, which end in the user's; what happens is added to them.
         ``system`` goes before them in every request.
 
@@ -123,13 +121,11 @@ class Turn:
                 raise TurnLimitReached(self._most_rounds)
             rounds += 1
             if self._prepare is not None:
-                async with aclosing(self._prepare(messages)) as prepared:
-                    async for batch in prepared:
-                        yield batch
+                yield from self._prepare(messages)
             answer = _Answer(rounds)
             try:
-                async with aclosing(self._model.complete([*system, *messages], tools)) as events:
-                    async for arrived in events:
+                with closing(self._model.complete([*system, *messages], tools)) as events:
+                    for arrived in events:
                         answer.take(arrived)
                         yield [*arrived]
             finally:
@@ -137,9 +133,7 @@ class Turn:
             if not answer.calls:
                 yield [TurnEnded("cut" if answer.was_cut else "done", rounds)]
                 return
-            async with aclosing(self._make(answer.calls, messages)) as made:
-                async for batch in made:
-                    yield batch
+            yield from self._make(answer.calls, messages)
             is_stuck = self._stopped_in_a_row >= _MOST_STOPPED_CALLS
             if self._is_done() or is_stuck:
                 yield [TurnEnded("loop" if is_stuck else "done", rounds)]
@@ -147,14 +141,12 @@ class Turn:
 
     # -- calls ------------------------------------------------------------------------------------
 
-    async def _make(
-        self, calls: Sequence[Asked], messages: Messages
-    ) -> AsyncGenerator[list[AgentEvent], None]:
+    def _make(self, calls: Sequence[Asked], messages: Messages) -> AgentEventStream:
         ends: dict[str, ToolFinished] = {}
         try:
             for group in self._groups(calls):
-                async with aclosing(self._make_group(group)) as made:
-                    async for events in made:
+                with closing(self._make_group(group)) as made:
+                    for events in made:
                         ends |= {e.call_id: e for e in events if isinstance(e, ToolFinished)}
                         yield events
         finally:
@@ -207,7 +199,7 @@ class Turn:
             (made.name, made.arguments) == (call.name, call.arguments) for made in before
         )
 
-    async def _make_group(self, group: Sequence[Ready]) -> AsyncGenerator[list[AgentEvent], None]:
+    def _make_group(self, group: Sequence[Ready]) -> AgentEventStream:
         yield [
             ToolAsked(
                 ready.call.id,
@@ -227,30 +219,21 @@ class Turn:
             else:
                 allowed.append(ready)
         if len(allowed) == 1 and isinstance(allowed[0].prepared.tool, Delegate):  # type: ignore[union-attr]
-            async with aclosing(_delegated(allowed[0])) as made:
-                async for events in made:
-                    yield events
+            yield from _delegated(allowed[0])
             return
-        for events in run_side_by_side(allowed, self._policy.after):
-            yield events
+        yield from run_side_by_side(allowed, self._policy.after)
 
 
 def _can_go_side_by_side(prepared: Prepared) -> bool:
     return prepared.definition.reach is Reach.READ and not isinstance(prepared.tool, Delegate)
 
 
-async def _delegated(ready: Ready) -> AsyncGenerator[list[AgentEvent], None]:
+def _delegated(ready: Ready) -> AgentEventStream:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
     assert isinstance(prepared.tool, Delegate)
-    result = Result("It ended without an answer.", "no answer")
     try:
-        async with aclosing(prepared.tool.delegate(prepared.arguments)) as made:
-            async for events in made:
-                if isinstance(events, Result):
-                    result = events
-                else:
-                    yield events
+        result = yield from prepared.tool.delegate(prepared.arguments)
     except ToolFailed as error:
         yield [finished(call, error.message, is_error=True)]
         return

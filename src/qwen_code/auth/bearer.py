@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import Generator
 
 from qwen_code.auth.types import Connection, CredentialSource, HeaderStyle
 from qwen_code.base.errors import CredentialWithheld
@@ -21,10 +21,10 @@ class StaticKey:
     def __init__(self, key: Secret) -> None:
         self._key = key
 
-    async def current(self) -> Secret:
+    def current(self) -> Secret:
         return self._key
 
-    async def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret) -> bool:
         return False
 
 
@@ -47,26 +47,26 @@ class Bearer:
             return None
         return cls(connection.credential, connection.origin, connection.header_style)
 
-    async def auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """The exchange of one request, as a generator that does no IO of its own.
 
         Raises:
             CredentialWithheld: the request goes to another origin than the credential's.
         """
-        credential = await self.credential_for(request.url)
+        credential = self.credential_for(request.url)
         response = yield request.with_headers(self.headers(credential))
-        if await self.replaced(credential, response.status):
-            again = await self.credential_for(request.url)
+        if self.replaced(credential, response.status):
+            again = self.credential_for(request.url)
             yield request.with_headers(self.headers(again))
 
-    async def credential_for(self, url: str) -> Secret:
+    def credential_for(self, url: str) -> Secret:
         """The credential, if ``url`` is where it may go."""
         if Origin.of(url) != self._origin:
             raise CredentialWithheld(
                 f"a request to {Origin.of(url)} asked for the credential of {self._origin}",
                 hint="A credential goes only to the endpoint it belongs to.",
             )
-        return await self._source.current()
+        return self._source.current()
 
     def headers(self, credential: Secret) -> dict[str, str]:
         """The one header that carries ``credential``."""
@@ -74,6 +74,6 @@ class Bearer:
             return {"api-key": credential.reveal()}
         return {"authorization": f"Bearer {credential.reveal()}"}
 
-    async def replaced(self, sent: Secret, status: int) -> bool:
+    def replaced(self, sent: Secret, status: int) -> bool:
         """Whether an answer of ``status`` calls for one more try with another credential."""
-        return status == _UNAUTHORIZED and await self._source.replace(sent)
+        return status == _UNAUTHORIZED and self._source.replace(sent)

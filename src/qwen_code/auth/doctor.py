@@ -142,7 +142,7 @@ def examine_sources(gathered: Gathered, resolution: Resolution) -> Iterator[Find
 # -- the network ----------------------------------------------------------------------------------
 
 
-async def examine_network(
+def examine_network(
     gathered: Gathered, resolution: Resolution, http: Sender, clock: Clock
 ) -> list[Finding]:
     """Whether endpoint and sign-in server can be reached, and whether the clock is right."""
@@ -158,7 +158,7 @@ async def examine_network(
         if known is not None:
             addresses["sign-in server"] = known.token_endpoint
     for about, url in addresses.items():
-        findings += await _reach(about, url, http, clock)
+        findings += _reach(about, url, http, clock)
     return findings
 
 
@@ -172,10 +172,10 @@ def _proxy(gathered: Gathered, origin: Origin) -> Finding:
     )
 
 
-async def _reach(about: str, url: str, http: Sender, clock: Clock) -> list[Finding]:
+def _reach(about: str, url: str, http: Sender, clock: Clock) -> list[Finding]:
     origin = Origin.of(url)
     try:
-        response = await http.send(Request("GET", url, {"accept": "application/json"}))
+        response = http.send(Request("GET", url, {"accept": "application/json"}))
     except (TransportError, ConfigError) as error:
         mend = error.hint
         if error.code == "connect" and not _resolves(origin):

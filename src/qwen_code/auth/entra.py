@@ -28,7 +28,7 @@ class EntraToken:
     def __init__(self) -> None:
         self._identity: Any = None
 
-    async def current(self) -> Secret:
+    def current(self) -> Secret:
         from azure.identity import DefaultAzureCredential
 
         self._identity = self._identity or DefaultAzureCredential()
@@ -40,6 +40,6 @@ class EntraToken:
                 hint="Run az login, or set AZURE_OPENAI_API_KEY.",
             ) from error
 
-    async def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret) -> bool:
         self._identity = None
-        return await self.current() != rejected
+        return self.current() != rejected

@@ -99,16 +99,16 @@ class HelperKey:
         self._key: Secret | None = None
         self._expires_at = 0.0
 
-    async def current(self) -> Secret:
+    def current(self) -> Secret:
         if self._key is None or self._clock.monotonic() >= self._expires_at:
             self._key = self._fetch()
             self._expires_at = self._clock.monotonic() + self._spec.ttl_s
         return self._key
 
-    async def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret) -> bool:
         if self._key == rejected:
             self._key = None
-        return await self.current() != rejected
+        return self.current() != rejected
 
     def _fetch(self) -> Secret:
         key = self._run_command(self._spec.command, self._spec.timeout_s).strip()

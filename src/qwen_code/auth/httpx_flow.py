@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import Any
 
 from qwen_code.auth.bearer import Bearer
-from qwen_code.base import blocking
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
 
@@ -43,28 +42,24 @@ class _Flow:
         self._bearer = bearer
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        credential = blocking.run(self._bearer.credential_for(str(request.url)))
+        credential = self._bearer.credential_for(str(request.url))
         response = yield self._signed(request, credential)
-        if blocking.run(self._bearer.replaced(credential, response.status_code)):
-            again = blocking.run(self._bearer.credential_for(str(request.url)))
+        if self._bearer.replaced(credential, response.status_code):
+            again = self._bearer.credential_for(str(request.url))
             yield self._signed(request, again)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        credential = await _in_thread(self._bearer.credential_for(str(request.url)))
+        """As above, beside the caller's event loop: a source may block (a helper, a lock)."""
+        from asyncio import to_thread
+
+        url = str(request.url)
+        credential = await to_thread(self._bearer.credential_for, url)
         response = yield self._signed(request, credential)
-        if await _in_thread(self._bearer.replaced(credential, response.status_code)):
-            again = await _in_thread(self._bearer.credential_for(str(request.url)))
-            yield self._signed(request, again)
+        if await to_thread(self._bearer.replaced, credential, response.status_code):
+            yield self._signed(request, await to_thread(self._bearer.credential_for, url))
 
     def _signed(self, request: Any, credential: Secret) -> Any:
         for stale in ("authorization", "api-key"):
             request.headers.pop(stale, None)
         request.headers.update(self._bearer.headers(credential))
         return request
-
-
-async def _in_thread(coroutine: Any) -> Any:
-    """A source may block (a helper command, a lock), which must not stop the caller's loop."""
-    import asyncio
-
-    return await asyncio.to_thread(blocking.run, coroutine)

@@ -78,14 +78,14 @@ class FieldTrace(msgspec.Struct, frozen=True):
 class CredentialSource(Protocol):
     """Where a key or token comes from while requests are being signed."""
 
-    async def current(self) -> Secret:
+    def current(self) -> Secret:
         """The credential to sign with now.
 
         Raises:
             AuthError: there is none (any more).
         """
 
-    async def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret) -> bool:
         """Told that the server answered 401 to ``rejected``: is there another one now?"""
 
 

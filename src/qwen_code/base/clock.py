@@ -17,12 +17,12 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since some start: for deadlines. It never goes back."""
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
 
 
 class BlockingClock:
-    """The machine's clock for code that runs without an event loop (see ``base.blocking``)."""
+    """The machine's clock."""
 
     def now(self) -> float:
         return time.time()
@@ -30,5 +30,5 @@ class BlockingClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

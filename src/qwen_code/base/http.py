@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -116,14 +116,14 @@ class Request(msgspec.Struct, frozen=True):
 class Sender(Protocol):
     """As much of an :class:`HttpClient` as an exchange without a credential needs."""
 
-    async def send(self, request: Request) -> Response:
+    def send(self, request: Request) -> Response:
         """The head of the answer."""
 
 
 class AuthFlow(Protocol):
     """Whatever signs a request: yields it signed, is sent the answer, may yield it once more."""
 
-    def auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]: ...
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]: ...
 
 
 class Response:
@@ -134,15 +134,15 @@ class Response:
         self.headers = headers
         self._exchange = exchange
 
-    async def read_chunk(self) -> bytes | None:
+    def read_chunk(self) -> bytes | None:
         """The next piece of the body as it came, or ``None`` at its end.
 
         Raises:
             TransportError: nothing came for ``Timeouts.idle_s``, or the connection broke.
         """
-        return await self._exchange.next_chunk()
+        return self._exchange.next_chunk()
 
-    async def read(self, limit_bytes: int = 4 << 20, *, within_s: float | None = None) -> bytes:
+    def read(self, limit_bytes: int = 4 << 20, *, within_s: float | None = None) -> bytes:
         """The rest of the body, cut at ``limit_bytes``.
 
         Raises:
@@ -150,7 +150,7 @@ class Response:
         """
         body = bytearray()
         deadline = None if within_s is None else time.monotonic() + within_s
-        while len(body) < limit_bytes and (chunk := await self.read_chunk()) is not None:
+        while len(body) < limit_bytes and (chunk := self.read_chunk()) is not None:
             body += chunk
             if deadline is not None and time.monotonic() > deadline:
                 self.close()
@@ -190,7 +190,7 @@ class HttpClient:
         self._timeouts = timeouts or Timeouts()
         self._idle: dict[Origin, list[SyncClient]] = {}
 
-    async def send(self, request: Request, auth: AuthFlow | None = None) -> Response:
+    def send(self, request: Request, auth: AuthFlow | None = None) -> Response:
         """The head of the answer, once it is there; its body follows through the `Response`.
 
         Raises:
@@ -198,35 +198,35 @@ class HttpClient:
             ConfigError: a certificate file or proxy address cannot be used.
         """
         if auth is None:
-            return await self._send_once(request)
-        async with aclosing(auth.auth_flow(request)) as flow:
-            signed = await anext(flow)
+            return self._send_once(request)
+        with closing(auth.auth_flow(request)) as flow:
+            signed = next(flow)
             while True:
-                response = await self._send_once(signed)
+                response = self._send_once(signed)
                 try:
-                    signed = await flow.asend(response)
-                except StopAsyncIteration:
+                    signed = flow.send(response)
+                except StopIteration:
                     return response
                 except BaseException:
                     response.close()
                     raise
                 response.close()
 
-    async def _send_once(self, request: Request) -> Response:
+    def _send_once(self, request: Request) -> Response:
         origin = Origin.of(request.url)
         idle = self._idle.setdefault(origin, []) if self._keep_alive else None
         debug("request", method=request.method, url=request.url, body_bytes=len(request.body))
         response = None
         if idle:
             try:
-                response = await self._exchange(idle.pop(), idle, origin).start(request)
+                response = self._exchange(idle.pop(), idle, origin).start(request)
             except TransportError as error:
                 if error.code != "cut":
                     raise
                 debug("stale", url=request.url)  # the server had let go of the idle connection
         if response is None:
             engine = self._build_engine(origin)
-            response = await self._exchange(engine, idle, origin).start(request)
+            response = self._exchange(engine, idle, origin).start(request)
         debug("response", status=response.status, url=request.url)
         return response
 
@@ -302,7 +302,7 @@ class _Exchange:
         self._closed = threading.Event()
         self._ended = False
 
-    async def start(self, request: Request) -> Response:
+    def start(self, request: Request) -> Response:
         thread = threading.Thread(target=self._talk, args=(request,), daemon=True)
         thread.start()
         limit = self._timeouts.connect_s + self._timeouts.first_byte_s
@@ -310,7 +310,7 @@ class _Exchange:
         assert isinstance(head, Response)
         return head
 
-    async def next_chunk(self) -> bytes | None:
+    def next_chunk(self) -> bytes | None:
         if self._ended:
             return None
         limit = self._timeouts.idle_s

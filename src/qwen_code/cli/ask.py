@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from qwen_code import __version__
-from qwen_code.agent.events import AgentEvent
+from qwen_code.agent.events import AgentEventStream
 from qwen_code.agent.tally import Tally
 from qwen_code.auth.resolver import resolve
-from qwen_code.base import blocking
 from qwen_code.base.errors import ExitCode, QwenError, UsageError
 from qwen_code.cli.console import is_interactive, is_plain, notice, paint, report
 from qwen_code.cli.options import CHOOSE, Common, prompt_options, take_agent, take_common
@@ -128,7 +127,7 @@ class _Run:
         prompt = read_prompt()
         announce(gathered, resolution.announcements, notice)
         with open_link(gathered, connection) as link:
-            blocking.run(name_model(link))
+            name_model(link)
             assembled = assemble(gathered, self._options, ask=refuse, notice=notice)
             try:
                 assembled.fit(link.connection, gathered.settings)
@@ -145,7 +144,7 @@ class _Run:
         assert self._renderer is not None
         assert self._client is not None
         events = assembled.agent.ask(prompt, self._client)
-        blocking.run(show(events, self._renderer, self._tally))
+        show(events, self._renderer, self._tally)
         structured = assembled.structured
         if structured is None:
             return
@@ -153,7 +152,7 @@ class _Run:
 
         if not structured.is_given and self._tally.ended == "done":
             events = assembled.agent.ask(REMINDER, self._client)
-            blocking.run(show(events, self._renderer, self._tally))
+            show(events, self._renderer, self._tally)
         if structured.value is None:
             raise NotGiven
         self._structured = structured.value
@@ -180,12 +179,10 @@ class _Run:
         )
 
 
-async def show(
-    events: AsyncGenerator[list[AgentEvent], None], renderer: Renderer, tally: Tally
-) -> None:
+def show(events: AgentEventStream, renderer: Renderer, tally: Tally) -> None:
     """Render what happens, and count it."""
-    async with aclosing(events):
-        async for batch in events:
+    with closing(events):
+        for batch in events:
             tally.take(batch)
             renderer.events(batch)
 

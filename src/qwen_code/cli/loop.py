@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncGenerator
 from functools import partial
 
 import msgspec
@@ -13,14 +12,13 @@ from qwen_code import __version__
 from qwen_code.agent.approvals import Mode
 from qwen_code.agent.commands import CommandFile, expand, read_commands
 from qwen_code.agent.context import project_root
-from qwen_code.agent.events import AgentEvent
+from qwen_code.agent.events import AgentEventStream
 from qwen_code.agent.tally import Tally
 from qwen_code.auth.api import Flags
 from qwen_code.auth.errors import EndpointUntrusted
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Resolution
-from qwen_code.base import blocking
 from qwen_code.base.errors import CredentialMissing, ExitCode, QwenError, UsageError
 from qwen_code.base.moment import moment_of_day
 from qwen_code.cli.ask import show, text_renderer
@@ -54,9 +52,9 @@ def run_loop(common: Common, options: AgentOptions) -> int:
     talk = _Talk(common, options, reader, gathered)
     try:
         write_stdout(f"{paint(f'qwen {__version__}', '1', stream=sys.stdout)}\n")
-        if not blocking.run(talk.connect()):
+        if not talk.connect():
             return ExitCode.AUTHENTICATION
-        blocking.run(talk.loop().run())
+        talk.loop().run()
     finally:
         talk.close()
         reader.save()
@@ -141,13 +139,13 @@ class _Talk:
             self._link.close()
             self._link = None
 
-    async def connect(self) -> bool:
+    def connect(self) -> bool:
         """Open a session by what is configured; ask where nothing is. ``False``: the user left."""
         while True:
             gathered = self._common.gather(interactive=True)
             resolution = resolve(gathered.inputs)
             try:
-                await self._open(gathered, resolution)
+                self._open(gathered, resolution)
                 return True
             except EndpointUntrusted as error:
                 report(error)
@@ -158,11 +156,11 @@ class _Talk:
                 if not self._set_up(gathered):
                     return False
 
-    async def _open(self, gathered: Gathered, resolution: Resolution) -> None:
+    def _open(self, gathered: Gathered, resolution: Resolution) -> None:
         connection = resolution.require()
         link = open_link(gathered, connection)
         try:
-            await name_model(link)
+            name_model(link)
             self._assembled.fit(link.connection, gathered.settings)
         except BaseException:
             link.close()
@@ -205,22 +203,22 @@ class _Talk:
 
     # -- commands ---------------------------------------------------------------------------------
 
-    async def _answer(self, prompt: str) -> None:
+    def _answer(self, prompt: str) -> None:
         assert self._link is not None
-        await self._show(self._assembled.agent.ask(prompt, self._link.client))
+        self._show(self._assembled.agent.ask(prompt, self._link.client))
 
-    async def _own_command(self, command: CommandFile, argument: str) -> None:
+    def _own_command(self, command: CommandFile, argument: str) -> None:
         agent = self._assembled.agent
-        await self._answer(expand(command, argument, agent.toolbox, agent.policy))
+        self._answer(expand(command, argument, agent.toolbox, agent.policy))
 
-    async def _show(self, events: AsyncGenerator[list[AgentEvent], None]) -> None:
+    def _show(self, events: AgentEventStream) -> None:
         renderer, tally = text_renderer(sys.stdout), Tally()
         try:
-            await show(events, renderer, tally)
+            show(events, renderer, tally)
         finally:
             renderer.finish(Outcome(tally.text, 0, self._assembled.agent.api_duration_ms))
 
-    async def _mode(self, argument: str) -> None:
+    def _mode(self, argument: str) -> None:
         judge = self._assembled.judge
         if argument:
             try:
@@ -231,19 +229,19 @@ class _Talk:
                 ) from error
         write_stdout(f"Mode: {judge.mode}\n")
 
-    async def _undo(self, argument: str) -> None:
+    def _undo(self, argument: str) -> None:
         from qwen_code.cli.checkpoints import tell_undone
 
         tell_undone(self._assembled.workbench.checkpoints.undo(argument or None), write_stdout)
 
-    async def _compress(self, argument: str) -> None:
+    def _compress(self, argument: str) -> None:
         assert self._link is not None
         before = len(self._assembled.agent.session.messages)
-        await self._show(self._assembled.agent.compress(self._link.client))
+        self._show(self._assembled.agent.compress(self._link.client))
         if len(self._assembled.agent.session.messages) == before:
             write_stdout("It is as short as can be.\n")
 
-    async def _clear(self, argument: str) -> None:
+    def _clear(self, argument: str) -> None:
         gathered = self._common.gather(interactive=True)
         mode = self._assembled.judge.mode
         self._assembled.close()
@@ -254,36 +252,36 @@ class _Talk:
         self._assembled.fit(self._link.connection, gathered.settings)
         write_stdout("A new conversation.\n")
 
-    async def _auth(self, argument: str) -> None:
+    def _auth(self, argument: str) -> None:
         before = self._common
         if not self._set_up(self._common.gather(interactive=True)):
             return
         try:
-            if not await self.connect():
+            if not self.connect():
                 self._common = before
         except QwenError:
             self._common = before
             raise
 
-    async def _model(self, argument: str) -> None:
+    def _model(self, argument: str) -> None:
         assert self._link is not None
         link = self._link
         if not argument:
-            names = await link.client.models()
+            names = link.client.models()
             for name in names:
                 write_stdout(f"{'*' if name == link.connection.model else ' '} {name}\n")
             return
         if link.connection.method == "local":
             flags = msgspec.structs.replace(self._common.flags, model=argument)
             self._common = Common(flags, "local")
-            await self.connect()
+            self.connect()
             return
         link.connection = msgspec.structs.replace(link.connection, model=argument)
         link.client.endpoint = msgspec.structs.replace(link.client.endpoint, model=argument)
         self._assembled.fit(link.connection, self._common.gather(interactive=True).settings)
         self._say_where(link)
 
-    async def _status(self, argument: str) -> None:
+    def _status(self, argument: str) -> None:
         from qwen_code.cli.auth.status import render
 
         assert self._link is not None
@@ -296,7 +294,7 @@ class _Talk:
             f"{agent.size_tokens:,} of {agent.compactor.window_tokens:,} tokens\n"
         )
 
-    async def _quota(self, argument: str) -> None:
+    def _quota(self, argument: str) -> None:
         from qwen_code.headless.quota_report import quota_in_words, rate_limits_in_words
 
         assert self._link is not None
@@ -308,12 +306,12 @@ class _Talk:
         if not quota and not limits:
             write_stdout("Nothing is counted here, and the server has said nothing of limits.\n")
 
-    async def _explain(self, argument: str) -> None:
+    def _explain(self, argument: str) -> None:
         from qwen_code.cli.auth.explain import render
 
         write_stdout(f"{render(resolve(self._common.gather(interactive=True).inputs))}\n")
 
-    async def _help(self, argument: str) -> None:
+    def _help(self, argument: str) -> None:
         for name, command in self._commands.items():
             write_stdout(f"  {name:<12}{command.summary}\n")
         write_stdout('  A line that ends in \\ goes on; """ begins and ends a longer text.\n')

@@ -11,7 +11,6 @@ from qwen_code import __version__
 from qwen_code.auth.oauth.resource_sign_in import sign_in_for, store_of
 from qwen_code.auth.oauth.revocation import revoke
 from qwen_code.auth.sources import Gathered
-from qwen_code.base import blocking
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import AuthError, ConfigError
 from qwen_code.base.http import HttpClient, Timeouts
@@ -42,19 +41,17 @@ def login(gathered: Gathered, definition: Definition, *, browser: bool) -> None:
         raise ConfigError(f"the MCP server {name} is a command: there is nowhere to sign in")
     spec = expand(definition.spec, gathered.environment.child_environment())
     assert spec.url is not None
-    token = blocking.run(
-        sign_in_for(
-            name,
-            spec.url,
-            paths=gathered.paths,
-            network=gathered.network,
-            user_agent=_AGENT,
-            clock=BlockingClock(),
-            display=display_for(os.environ, browser=browser, write=_write),
-            headers=spec.headers,
-            client_id=spec.client_id,
-            scopes=spec.scopes,
-        )
+    token = sign_in_for(
+        name,
+        spec.url,
+        paths=gathered.paths,
+        network=gathered.network,
+        user_agent=_AGENT,
+        clock=BlockingClock(),
+        display=display_for(os.environ, browser=browser, write=_write),
+        headers=spec.headers,
+        client_id=spec.client_id,
+        scopes=spec.scopes,
     )
     where = f" at {token.issuer.name}" if token.issuer else ""
     click.echo(f"Signed in{where} for {spec.url}. See: qwen mcp list")
@@ -76,7 +73,7 @@ def logout(gathered: Gathered, name: str) -> None:
             token = None
         if token is not None:
             http = HttpClient(gathered.network, user_agent=_AGENT, timeouts=Timeouts(5, 10, 5))
-            said = blocking.run(revoke(token, token.issuer, http))
+            said = revoke(token, token.issuer, http)
         store.remove()
     click.echo(f"Signed out of {name}: {said}.")
 

@@ -51,7 +51,7 @@ class LineDisplay:
         if self._browser and open_browser(url, self._environ) is None:
             self._write("Your browser was asked to open it.\n")
 
-    async def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
+    def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
         """Let time pass; trouble is told when it begins and when it ends."""
         if trouble and trouble != self._trouble:
             self._write(f"Network trouble, still waiting: {safe_text(trouble)}\n")
@@ -85,7 +85,7 @@ class TerminalDisplay(LineDisplay):
         """Single keys without Enter and without echo, until the sign-in has ended."""
         return _single_keys()
 
-    async def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
+    def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
         """Count down, and listen to the keys meanwhile.
 
         Raises:

@@ -13,7 +13,6 @@ from qwen_code.agent.approvals import Mode, Ruling
 from qwen_code.agent.tally import Tally
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.auth.resolver import resolve
-from qwen_code.base import blocking
 from qwen_code.base.errors import ExitCode, QwenError
 from qwen_code.cli.ask import run_info, show
 from qwen_code.cli.console import notice, report
@@ -37,7 +36,7 @@ def run_stream(common: Common, options: AgentOptions, *, partial: bool) -> int:
     connection = resolution.require()
     announce(gathered, resolution.announcements, notice)
     with open_link(gathered, connection) as link:
-        blocking.run(name_model(link))
+        name_model(link)
         stream = _Stream(link, partial=partial)
         assembled = assemble(gathered, options, ask=stream.ask, notice=notice)
         try:
@@ -98,7 +97,7 @@ class _Stream:
         error, interrupted = None, False
         agent, client = assembled.agent, self._link.client
         try:
-            blocking.run(show(agent.ask(prompt, client), renderer, tally))
+            show(agent.ask(prompt, client), renderer, tally)
         except QwenError as caught:
             error = caught
         except KeyboardInterrupt:

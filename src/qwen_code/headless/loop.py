@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class Command(msgspec.Struct, frozen=True):
     """A slash command: what it does in a few words, and the function that gets its argument."""
 
     summary: str
-    run: Callable[[str], Awaitable[None]]
+    run: Callable[[str], None]
 
 
 class PromptLoop:
@@ -39,7 +39,7 @@ class PromptLoop:
         *,
         read_line: ReadLine,
         write: Write,
-        answer: Callable[[str], Awaitable[None]],
+        answer: Callable[[str], None],
         commands: Mapping[str, Command],
         report: Callable[[QwenError], None],
     ) -> None:
@@ -49,7 +49,7 @@ class PromptLoop:
         self._commands = commands
         self._report = report
 
-    async def run(self) -> None:
+    def run(self) -> None:
         """Until ``/quit``, Ctrl-D, or Ctrl-C twice at an empty prompt."""
         interrupted = False
         while True:
@@ -69,7 +69,7 @@ class PromptLoop:
             if text.strip() in ("/quit", "/exit"):
                 return
             if text.strip():
-                await self._handle(text)
+                self._handle(text)
 
     def _read_prompt(self) -> str:
         """One prompt: a trailing backslash continues it, three quotes open and end a block."""
@@ -94,15 +94,15 @@ class PromptLoop:
             self._write("\n")
             return end
 
-    async def _handle(self, text: str) -> None:
+    def _handle(self, text: str) -> None:
         name, *rest = text.strip().split(maxsplit=1)
         argument = rest[0] if rest else ""
         is_prompt = "\n" in text.strip() or not name.startswith("/") or "/" in name[1:]
         try:
             if is_prompt:  # longer texts and paths too
-                await self._answer(text)
+                self._answer(text)
             elif command := self._commands.get(name):
-                await command.run(argument)
+                command.run(argument)
             else:
                 self._unknown(name)
         except KeyboardInterrupt:

@@ -8,7 +8,6 @@ from contextlib import suppress
 
 import msgspec
 
-from qwen_code.base import blocking
 from qwen_code.base.errors import QwenError
 from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
 
@@ -36,7 +35,7 @@ def find_servers(ports: Sequence[tuple[str, int]] = KNOWN_PORTS) -> list[FoundSe
         base_url = f"http://127.0.0.1:{port}/v1"
         # UnicodeDecodeError: so does msgspec say that a text is not UTF-8.
         with suppress(QwenError, msgspec.DecodeError, UnicodeDecodeError):
-            response = blocking.run(http.send(Request("GET", f"{base_url}/models")))
+            response = http.send(Request("GET", f"{base_url}/models"))
             body = _read_for_a_moment(response)
             if response.status == 200:
                 names = [model.id for model in msgspec.json.decode(body, type=_Models).data]
@@ -50,7 +49,7 @@ def _read_for_a_moment(response: Response) -> bytes:
     deadline = time.monotonic() + _MOMENT_S
     try:
         while time.monotonic() < deadline and len(body) < _LIMIT_BYTES:
-            chunk = blocking.run(response.read_chunk())
+            chunk = response.read_chunk()
             if chunk is None:
                 break
             body += chunk

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from qwen_code.base import blocking
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.files import read_bounded, write_atomic
 from qwen_code.base.http import HttpClient, Network, Request, Timeouts
@@ -261,7 +260,7 @@ def is_alive(record: Record) -> bool:
             "GET", f"{record.base_url}/models", {"authorization": f"Bearer {record.key}"}
         )
         with suppress(QwenError):
-            response = blocking.run(http.send(request))
+            response = http.send(request)
             response.close()
             return response.status == 200
     return False

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urljoin
 
-from qwen_code.base import blocking
 from qwen_code.base.errors import QwenError
 from qwen_code.base.http import HttpClient, Request
 from qwen_code.local.weights import PackageParts, Weights
@@ -81,7 +80,7 @@ class HttpSource:
         return self._title
 
     def blocks(self, start: int) -> Iterator[bytes]:
-        response = blocking.run(self._http.send(Request("GET", self._url, _range(start))))
+        response = self._http.send(Request("GET", self._url, _range(start)))
         url = self._url
         for _ in range(_MOST_REDIRECTS):
             if response.status not in (301, 302, 303, 307, 308):
@@ -90,11 +89,11 @@ class HttpSource:
             url = urljoin(url, response.headers.get("location", ""))
             if not url.startswith("https://"):
                 raise SourceFailed(f"it redirects to {url}, which is not https")
-            response = blocking.run(self._http.send(Request("GET", url, _range(start))))
+            response = self._http.send(Request("GET", url, _range(start)))
         try:
             if response.status != (206 if start else 200):
                 raise SourceFailed(f"it answered {response.status}")
-            while (chunk := blocking.run(response.read_chunk())) is not None:
+            while (chunk := response.read_chunk()) is not None:
                 yield chunk
         finally:
             response.close()

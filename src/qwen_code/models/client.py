@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +20,7 @@ from qwen_code.models.errors import (
     ServerFailed,
     UnknownModel,
 )
-from qwen_code.models.events import Cut, Event, Finished, Retrying, holds_answer
+from qwen_code.models.events import Cut, Event, EventStream, Finished, Retrying, holds_answer
 from qwen_code.models.fallback import first_answer
 from qwen_code.models.openai_wire import (
     Endpoint,
@@ -77,7 +77,7 @@ class ModelClient:
         tools: Sequence[Mapping[str, Any]] | None = None,
         *,
         response_format: Mapping[str, Any] | None = None,
-    ) -> AsyncGenerator[list[Event], None]:
+    ) -> EventStream:
         """The answer, as lists of the events that arrived together.
 
         ``response_format`` is the API's own, for servers that can hold a model to a JSON schema.
@@ -90,7 +90,7 @@ class ModelClient:
             QwenError: there is no answer; the classes of ``models.errors`` say why.
         """
 
-        def ask(model: str) -> AsyncGenerator[list[Event], None]:
+        def ask(model: str) -> EventStream:
             form = {"response_format": response_format} if response_format else {}
             body = {**self.endpoint.extra_body, **form}
             endpoint = msgspec.structs.replace(self.endpoint, model=model, extra_body=body)
@@ -111,15 +111,15 @@ class ModelClient:
         """What is used of the account's allowance; ``None`` where it is not counted."""
         return self._meter.snapshot()
 
-    async def models(self) -> list[str]:
+    def models(self) -> list[str]:
         """The models that the endpoint offers, by name.
 
         Raises:
             QwenError: it does not say.
         """
-        response = await self._http.send(models_request(self.endpoint), self._auth)
+        response = self._http.send(models_request(self.endpoint), self._auth)
         self._note_limits(response)
-        body = await response.read()
+        body = response.read()
         if response.status != 200:
             raise self._error(self.endpoint, response, body)
         names = model_ids(body)
@@ -130,19 +130,19 @@ class ModelClient:
             )
         return names
 
-    async def _complete(
+    def _complete(
         self,
         endpoint: Endpoint,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
-    ) -> AsyncGenerator[list[Event], None]:
+    ) -> EventStream:
         attempt = 1
         while True:
             given = False
             turn = self._meter.turn(endpoint.model)
             try:
-                async with aclosing(self._attempt(turn, endpoint, messages, tools)) as answer:
-                    async for events in answer:
+                with closing(self._attempt(turn, endpoint, messages, tools)) as answer:
+                    for events in answer:
                         given = given or holds_answer(events)
                         yield events
                 return
@@ -150,32 +150,30 @@ class ModelClient:
                 wait_s = None if given else self._wait_before(attempt + 1, error)
                 turn.failed(error, wait_s)
                 if wait_s is None:
-                    raise await self._explained(endpoint, error) from None
+                    raise self._explained(endpoint, error) from None
                 attempt += 1
                 yield [Retrying(attempt, wait_s, error.message)]
-                await self._clock.sleep(wait_s)
+                self._clock.sleep(wait_s)
 
-    async def _attempt(
+    def _attempt(
         self,
         turn: Turn,
         endpoint: Endpoint,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
-    ) -> AsyncGenerator[list[Event], None]:
+    ) -> EventStream:
         response = None
         while response is None:
-            async with aclosing(turn.wait()) as waits:
-                async for event in waits:
+            with closing(turn.wait()) as waits:
+                for event in waits:
                     yield [event]
-            response = await self._open(turn, endpoint, messages, tools)
+            response = self._open(turn, endpoint, messages, tools)
         try:
-            async with aclosing(self._read(endpoint, response)) as answer:
-                async for events in answer:
-                    yield events
+            yield from self._read(endpoint, response)
         finally:
             response.close()
 
-    async def _open(
+    def _open(
         self,
         turn: Turn,
         endpoint: Endpoint,
@@ -187,12 +185,12 @@ class ModelClient:
             endpoint, messages, tools, stream=self._stream, include_usage=self._include_usage
         )
         with turn:
-            response = await self._http.send(request, self._auth)
+            response = self._http.send(request, self._auth)
             turn.answered(response.status)
         self._note_limits(response)
         if response.status == 200:
             return response
-        error = self._error(endpoint, response, await response.read())
+        error = self._error(endpoint, response, response.read())
         if not self._learn(error):
             raise error
         return None
@@ -222,11 +220,9 @@ class ModelClient:
         asked = error.retry_after_s if isinstance(error, RateLimited | ServerFailed) else None
         return self._retry.wait_before(attempt, retry_after_s=asked)
 
-    async def _read(
-        self, endpoint: Endpoint, response: Response
-    ) -> AsyncGenerator[list[Event], None]:
+    def _read(self, endpoint: Endpoint, response: Response) -> EventStream:
         if "event-stream" not in response.headers.get("content-type", "event-stream"):
-            body = await response.read(16 << 20)
+            body = response.read(16 << 20)
             try:
                 yield decode_completion(body, endpoint.model)
             except StreamFailed as failed:
@@ -238,7 +234,7 @@ class ModelClient:
         decoder = ChatDecoder(endpoint.model)
         given = False
         try:
-            while (chunk := await response.read_chunk()) is not None:
+            while (chunk := response.read_chunk()) is not None:
                 if events := decoder.feed(chunk):
                     given = True
                     yield events
@@ -270,12 +266,12 @@ class ModelClient:
 
         return error_from(500, {}, failed.body, endpoint=endpoint, now=self._clock.now())
 
-    async def _explained(self, endpoint: Endpoint, error: QwenError) -> QwenError:
+    def _explained(self, endpoint: Endpoint, error: QwenError) -> QwenError:
         """An unknown model is easier to mend with the list of those that are known."""
         if not isinstance(error, UnknownModel):
             return error
         try:
-            names = await self.models()
+            names = self.models()
         except QwenError:
             return error
         from difflib import get_close_matches  # only for this mistake

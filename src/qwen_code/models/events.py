@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Literal
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 __all__ = [
     "Cut",
     "Event",
+    "EventStream",
     "FellBack",
     "FinishReason",
     "Finished",
@@ -123,6 +124,9 @@ Event = (
     | Cut
     | Finished
 )
+
+EventStream = Generator[list[Event], None, None]
+"""Lists of the events that arrived together. Closing it ends the request."""
 
 _ASIDE = (Retrying, Paced, FellBack, Notice)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from qwen_code.base.errors import QwenError
 from qwen_code.models.errors import Overloaded, QuotaExhausted, RateLimited
-from qwen_code.models.events import Event, FellBack, holds_answer
+from qwen_code.models.events import EventStream, FellBack, holds_answer
 
 __all__ = ["first_answer", "may_fall_back"]
 
-Ask = Callable[[str], AsyncGenerator[list[Event], None]]
+Ask = Callable[[str], EventStream]
 
 
 def may_fall_back(error: QwenError) -> bool:
@@ -25,7 +25,7 @@ def may_fall_back(error: QwenError) -> bool:
     return isinstance(error, RateLimited | Overloaded)
 
 
-async def first_answer(models: Sequence[str], ask: Ask) -> AsyncGenerator[list[Event], None]:
+def first_answer(models: Sequence[str], ask: Ask) -> EventStream:
     """The answer of the first of ``models`` that gives one; `FellBack` tells of every step.
 
     Once anything of an answer was given out, no other model is asked.
@@ -36,8 +36,8 @@ async def first_answer(models: Sequence[str], ask: Ask) -> AsyncGenerator[list[E
     for number, model in enumerate(models, start=1):
         given = False
         try:
-            async with aclosing(ask(model)) as answer:
-                async for events in answer:
+            with closing(ask(model)) as answer:
+                for events in answer:
                     given = given or holds_answer(events)
                     yield events
             return

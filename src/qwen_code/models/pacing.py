@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Self
 
@@ -47,7 +47,7 @@ class Turn:
         self._ticket: int | None = None
         self._was_answered = False
 
-    async def wait(self) -> AsyncGenerator[Paced | Notice, None]:
+    def wait(self) -> Generator[Paced | Notice, None, None]:
         """Until the request may go; every wait is announced before it begins.
 
         Raises:
@@ -62,7 +62,7 @@ class Turn:
                 self._ticket = verdict.ticket
                 if verdict.wait_s >= _SHORTEST_TOLD_WAIT_S:
                     yield Paced(verdict.wait_s, verdict.reason)
-                await self._clock.sleep(verdict.wait_s)
+                self._clock.sleep(verdict.wait_s)
             self._ticket = verdict.ticket
             for notice in self._ledger.take_notices():
                 yield Notice(notice)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -39,6 +40,7 @@ class AskUser(OwnTool[AskArguments]):
             raise ToolFailed("the user gave no answer; go on with what you think best, and say so")
         return Result(f"The user answered: {answer}", answer)
 
-    async def delegate(self, arguments: AskArguments) -> AsyncGenerator[Result, None]:
+    def delegate(self, arguments: AskArguments) -> Generator[Any, None, Result]:
         """As ``run``, and on the thread that the terminal belongs to."""
-        yield self.run(arguments, lambda _: None)
+        return self.run(arguments, lambda _: None)
+        yield  # what makes it a generator

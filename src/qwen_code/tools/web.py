@@ -12,7 +12,6 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from qwen_code.base.blocking import run as run_blocking
 from qwen_code.base.errors import ConfigError, QwenError, TransportError
 from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
 from qwen_code.base.url import Origin
@@ -115,7 +114,7 @@ class WebFetch(OwnTool[WebArguments]):
 
         def work() -> None:
             try:
-                answers.put(run_blocking(visit.fetch(url)))
+                answers.put(visit.fetch(url))
             except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
                 answers.put(error)
 
@@ -159,12 +158,12 @@ class _Visit:
         if self._response is not None:
             self._response.close()
 
-    async def fetch(self, url: str) -> _Page | _Elsewhere:
+    def fetch(self, url: str) -> _Page | _Elsewhere:
         for _ in range(_MOST_REDIRECTS + 1):
-            response = await self._ask(url)
+            response = self._ask(url)
             target = response.headers.get("location") if 300 <= response.status < 400 else None
             if not target:
-                return await self._read(url, response)
+                return self._read(url, response)
             response.close()
             target = urljoin(url, target)
             if not _is_same_host(url, target):
@@ -172,7 +171,7 @@ class _Visit:
             url = target
         raise ToolFailed(f"it is redirected more than {_MOST_REDIRECTS} times")
 
-    async def _ask(self, url: str) -> Response:
+    def _ask(self, url: str) -> Response:
         origin = _origin_of(url)
         addresses = self._addresses(origin)
         if not addresses and self._network.proxy_for(origin) is None:
@@ -187,7 +186,7 @@ class _Visit:
                 addresses=pin,
             )
             try:
-                self._response = await client.send(Request("GET", url, _HEADERS))
+                self._response = client.send(Request("GET", url, _HEADERS))
             except TransportError as error:
                 if error.code != "connect" or number == len(pins) or self._is_over:
                     raise
@@ -196,10 +195,10 @@ class _Visit:
         assert self._response is not None
         return self._response
 
-    async def _read(self, url: str, response: Response) -> _Page:
+    def _read(self, url: str, response: Response) -> _Page:
         if response.status >= 400:
             raise ToolFailed(f"{url} answered {_status(response.status)}")
-        packed = await response.read(_MOST_BYTES, within_s=_MOST_S)
+        packed = response.read(_MOST_BYTES, within_s=_MOST_S)
         body = unpack(packed, response.headers.get("content-encoding", "").lower(), _MOST_BYTES)
         text = read_text(body, response.headers.get("content-type", ""), url)
         if len(body) >= _MOST_BYTES or len(packed) >= _MOST_BYTES:

@@ -92,7 +92,7 @@ def open_ledger(gathered: Gathered, connection: Connection) -> Ledger | None:
     return SqliteLedger(gathered.paths.quota_file, account, limits, BlockingClock())
 
 
-async def name_model(link: Link) -> None:
+def name_model(link: Link) -> None:
     """Make sure that a model is named: the endpoint's only one where nothing else says.
 
     Raises:
@@ -100,7 +100,7 @@ async def name_model(link: Link) -> None:
     """
     if link.connection.model is not None:
         return
-    names = await link.client.models()
+    names = link.client.models()
     if len(names) != 1:
         listed = ", ".join(names[:_MOST_LISTED_MODELS]) or "none"
         more = (

@@ -13,7 +13,6 @@ from qwen_code.auth.oauth.pending import PendingFlow, PendingStore
 from qwen_code.auth.oauth.server import Server
 from qwen_code.auth.oauth.store import FileStore
 from qwen_code.auth.oauth.token import Issuer
-from qwen_code.base.blocking import run
 from qwen_code.base.errors import TransportError
 
 SERVER = Server(Issuer("https://id", "c", "https://id/token"), "https://id/device", "openid")
@@ -38,7 +37,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.time
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.time += seconds
 
 
@@ -52,7 +51,7 @@ class FakeDisplay:
     def attention(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    async def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
+    def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
         self.waits.append((seconds, trouble))
         self._clock.time += seconds
 
@@ -63,7 +62,7 @@ class FakeHttp:
         self._answers = list(answers)
         self.at: list[float] = []
 
-    async def send(self, request: Any) -> Any:
+    def send(self, request: Any) -> Any:
         self.at.append(self._clock.time)
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -76,7 +75,7 @@ class FakeResponse:
         self.status, self._body = status, json.dumps(body).encode()
         self.headers: dict[str, str] = {}
 
-    async def read(self, limit_bytes: int = 0, *, within_s: float = 0) -> bytes:
+    def read(self, limit_bytes: int = 0, *, within_s: float = 0) -> bytes:
         return self._body
 
 
@@ -89,14 +88,14 @@ class World:
 
     def begin(self, **changes: Any) -> PendingFlow:
         http = FakeHttp(self.clock, (200, {**DEVICE, **changes}))
-        flow = run(begin(SERVER, http, self.clock, profile=None, request_id="1"))
+        flow = begin(SERVER, http, self.clock, profile=None, request_id="1")
         self.pending.save(flow)
         return flow
 
     def finish(self, flow: PendingFlow, *answers: Any) -> FakeHttp:
         self.http = FakeHttp(self.clock, *answers)
         http: Any = self.http
-        run(finish(flow, self.pending, self.store, http, self.clock, self.display))
+        finish(flow, self.pending, self.store, http, self.clock, self.display)
         return self.http
 
 
@@ -160,9 +159,9 @@ def test_a_clock_set_forward_by_hours_does_not_end_a_flow_that_runs(world: World
     flow = world.begin()
     start = world.display.wait
 
-    async def jump(seconds: float, left_s: float, trouble: str | None) -> None:
+    def jump(seconds: float, left_s: float, trouble: str | None) -> None:
         world.clock.wall_jump = 3 * 3600
-        await start(seconds, left_s, trouble)
+        start(seconds, left_s, trouble)
 
     world.display.wait = jump  # type: ignore[method-assign]
     world.finish(flow, PENDING, GRANT)
@@ -194,7 +193,7 @@ def test_a_pending_file_that_is_damaged_or_over_is_none(world: World, tmp_path: 
 def test_a_server_that_gives_no_code_is_named(world: World, status: int) -> None:
     http: Any = FakeHttp(world.clock, (status, {}))
     with pytest.raises(SignInFailed, match="https://id gave no code"):
-        run(begin(SERVER, http, world.clock, profile=None, request_id="1"))
+        begin(SERVER, http, world.clock, profile=None, request_id="1")
 
 
 def test_the_end_of_the_free_service_is_said_for_qwen_ai(world: World) -> None:
@@ -202,5 +201,5 @@ def test_the_end_of_the_free_service_is_said_for_qwen_ai(world: World) -> None:
     issuer = Issuer("https://chat.qwen.ai", "c", "https://chat.qwen.ai/token")
     server = Server(issuer, "https://chat.qwen.ai/device", "openid")
     with pytest.raises(SignInFailed) as caught:
-        run(begin(server, http, world.clock, profile=None, request_id="1"))
+        begin(server, http, world.clock, profile=None, request_id="1")
     assert "15 April 2026" in (caught.value.hint or "")

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_code.auth.oauth.protected import covers, find_server, parse_challenge
-from qwen_code.base import blocking
 from qwen_code.base.errors import ConfigError
 
 URL = "https://host.example/mcp"
@@ -20,7 +19,7 @@ class FakeResponse:
     def __init__(self, status: int, body: Any, headers: dict[str, str]) -> None:
         self.status, self.headers, self._body = status, headers, json.dumps(body).encode()
 
-    async def read(self, limit_bytes: int, *, within_s: float | None = None) -> bytes:
+    def read(self, limit_bytes: int, *, within_s: float | None = None) -> bytes:
         return self._body
 
     def close(self) -> None: ...
@@ -47,14 +46,13 @@ class FakeWeb:
             f"{ISSUER}/register": (201, {"client_id": "c1"}, {}),
         }
 
-    async def send(self, request: Any) -> Any:
+    def send(self, request: Any) -> Any:
         self.sent.append(request)
         return FakeResponse(*self.answers.get(request.url, (404, {}, {})))
 
     def find(self, client_id: str | None = None, *scopes: str, url: str = URL) -> Any:
         headers = {"X-Key": "k"}
-        found = find_server(url, self, headers=headers, client_id=client_id, scopes=scopes)
-        return blocking.run(found)
+        return find_server(url, self, headers=headers, client_id=client_id, scopes=scopes)
 
 
 def test_the_way_from_a_401_to_a_client_id() -> None:

@@ -14,7 +14,6 @@ from qwen_code.auth.oauth.renewal import Report
 from qwen_code.auth.oauth.sign_in import SignIn
 from qwen_code.auth.oauth.store import FileStore
 from qwen_code.auth.oauth.token import Issuer, Token
-from qwen_code.base import blocking
 from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.secret import Secret
 
@@ -32,7 +31,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.time
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.time += seconds
 
 
@@ -41,7 +40,7 @@ class FakeResponse:
         self.status, self._body = status, body
         self.headers: dict[str, str] = {}
 
-    async def read(self, limit_bytes: int = 0, *, within_s: float = 0) -> bytes:
+    def read(self, limit_bytes: int = 0, *, within_s: float = 0) -> bytes:
         return self._body
 
 
@@ -56,7 +55,7 @@ class FakeServer:
         self.count = 0
         self.reuses = 0
 
-    async def send(self, request: Any) -> Any:
+    def send(self, request: Any) -> Any:
         if self._chance.random() < 0.1:
             raise TransportError("no route", code="connect", retryable=True)
         if self._chance.random() < 0.1:
@@ -90,7 +89,7 @@ class HereRenewer:
             jitter=lambda: 0.5,
         )
         try:
-            report = Report(blocking.run(renewing).notices)
+            report = Report(renewing.notices)
         except QwenError as error:
             report = Report((), None, type(error).__name__, error.message, error.hint, error.code)
         return type("Done", (), {"wait": lambda _: report})()
@@ -113,10 +112,10 @@ def test_nobody_is_signed_out_in_a_week(tmp_path: Path, seed: int) -> None:
         clock.time += chance.choice([1, 20, 300, 600, 890, 3600, 8 * 3600])
         sign_in = chance.choice(processes)
         try:
-            token = blocking.run(sign_in.current())
+            token = sign_in.current()
             if not server.accepts(token):
-                assert blocking.run(sign_in.replace(token))
-                token = blocking.run(sign_in.current())
+                assert sign_in.replace(token)
+                token = sign_in.current()
         except QwenError as error:
             assert isinstance(error, RefreshFailed), (
                 error.message

@@ -53,20 +53,20 @@ class Enrolment:
         self._pending = PendingStore(self._paths.oauth_pending_file)
         self._store = FileStore(creds_file(self._paths, self.profile))
 
-    async def begin(self) -> PendingFlow:
+    def begin(self) -> PendingFlow:
         """A code to approve: the one that is pending for this account, or a new one.
 
         Raises:
             SignInFailed, ConfigError, TransportError: the server gives none.
         """
-        server = await discover(self._choice, self._http)
+        server = discover(self._choice, self._http)
         flow = self.pending()
         if flow is not None and flow.server == server and flow.profile == self.profile:
             self._notice("going on with the sign-in that was begun before")
             return flow
         import uuid
 
-        flow = await begin(
+        flow = begin(
             server, self._http, self._clock, profile=self.profile, request_id=str(uuid.uuid4())
         )
         self._pending.save(flow)
@@ -91,7 +91,7 @@ class Enrolment:
         self._store = FileStore(creds_file(self._paths, self.profile))
         return flow
 
-    async def finish(self, flow: PendingFlow, display: Display) -> Token:
+    def finish(self, flow: PendingFlow, display: Display) -> Token:
         """Wait until it is approved, store the tokens, and make the account the one in use.
 
         Raises:
@@ -103,7 +103,7 @@ class Enrolment:
         while True:
             try:
                 with self._pending.polling(_OTHER_POLLS_S):
-                    token = await self._poll(flow, display)
+                    token = self._poll(flow, display)
                     break
             except LockHeld:
                 if not told:
@@ -112,7 +112,7 @@ class Enrolment:
         self._remember()
         return token
 
-    async def _poll(self, flow: PendingFlow, display: Display) -> Token:
+    def _poll(self, flow: PendingFlow, display: Display) -> Token:
         now = self.pending()
         if now is None or now.device_code != flow.device_code:
             # It has ended while another process had the right to poll.
@@ -120,7 +120,7 @@ class Enrolment:
             if token is not None and token.issuer == flow.server.issuer:
                 return token
             raise SignInFailed("the sign-in ended in another terminal", hint=SIGN_IN)
-        return await finish(now, self._pending, self._store, self._http, self._clock, display)
+        return finish(now, self._pending, self._store, self._http, self._clock, display)
 
     def _remember(self) -> None:
         profiles = ProfileStore(self._paths.profiles_file)

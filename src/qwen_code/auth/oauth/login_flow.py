@@ -46,7 +46,7 @@ class Display(Protocol):
     def attention(self) -> AbstractContextManager[None]:
         """Held while the sign-in is waited for: the time in which keys are listened to."""
 
-    async def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
+    def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
         """Let ``seconds`` pass; the code is good for ``left_s`` more.
 
         Raises:
@@ -54,7 +54,7 @@ class Display(Protocol):
         """
 
 
-async def begin(
+def begin(
     server: Server,
     http: Sender,
     clock: Clock,
@@ -77,8 +77,8 @@ async def begin(
         pkce,
         request_id,
     )
-    response = await http.send(request)
-    body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+    response = http.send(request)
+    body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
     now = clock.now()
     answer = parse_device_authorization(response.status, response.headers, body, now=now)
     if not isinstance(answer, DeviceAuthorization):
@@ -97,7 +97,7 @@ async def begin(
     )
 
 
-async def finish(
+def finish(
     flow: PendingFlow,
     pending: PendingStore,
     store: FileStore,
@@ -114,7 +114,7 @@ async def finish(
     """
     try:
         with display.attention():
-            grant = await _poll(flow, pending, http, clock, display)
+            grant = _poll(flow, pending, http, clock, display)
     except SignInFailed:
         pending.clear()
         raise
@@ -146,7 +146,7 @@ def _store(store: FileStore, token: Token) -> None:
         store.save(token)
 
 
-async def _poll(
+def _poll(
     flow: PendingFlow, pending: PendingStore, http: Sender, clock: Clock, display: Display
 ) -> Grant:
     # The wall clock only tells how much is left of a flow that another process began.
@@ -160,10 +160,10 @@ async def _poll(
         try:
             poll_at = machine.next_poll
         except CodeExpired:
-            await display.wait(max(0.0, deadline - clock.monotonic()), 0.0, trouble)
+            display.wait(max(0.0, deadline - clock.monotonic()), 0.0, trouble)
             raise
         if (wait := poll_at - clock.monotonic()) > 0:
-            await display.wait(wait, deadline - clock.monotonic(), trouble)
+            display.wait(wait, deadline - clock.monotonic(), trouble)
         pending.save(
             msgspec.structs.replace(
                 flow,
@@ -172,8 +172,8 @@ async def _poll(
             )
         )
         try:
-            response = await http.send(request)
-            body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+            response = http.send(request)
+            body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
         except TransportError as error:
             decision: Grant | Waiting = machine.failed(error.message, clock.monotonic())
         else:

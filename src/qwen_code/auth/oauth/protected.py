@@ -38,7 +38,7 @@ _PROBE = {
 }
 
 
-async def find_server(
+def find_server(
     url: str,
     http: Sender,
     *,
@@ -56,15 +56,15 @@ async def find_server(
         TransportError: one of them cannot be reached.
     """
     _refuse_plain_http(url)
-    challenge = await _challenge(url, http, headers)
-    metadata = await _metadata(url, challenge, http)
+    challenge = _challenge(url, http, headers)
+    metadata = _metadata(url, challenge, http)
     resource, issuers = metadata["resource"], metadata.get("authorization_servers")
     if not isinstance(issuers, list) or not issuers or not isinstance(issuers[0], str):
         raise ConfigError(f"{url} does not say which authorization server it believes")
     offered = metadata.get("scopes_supported")
     wanted = " ".join(scopes) or challenge.get("scope") or _joined(offered)
-    server = await _discover(issuers[0], wanted, http)
-    name = client_id or await _register(server, http)
+    server = _discover(issuers[0], wanted, http)
+    name = client_id or _register(server, http)
     issuer = msgspec.structs.replace(server.issuer, client_id=name, resource=resource)
     return msgspec.structs.replace(server, issuer=issuer)
 
@@ -95,7 +95,7 @@ def covers(resource: str | None, url: str) -> bool:
     return path == above or path.startswith(f"{above}/")
 
 
-async def _challenge(url: str, http: Sender, headers: Mapping[str, str]) -> dict[str, str]:
+def _challenge(url: str, http: Sender, headers: Mapping[str, str]) -> dict[str, str]:
     request = Request(
         "POST",
         url,
@@ -106,7 +106,7 @@ async def _challenge(url: str, http: Sender, headers: Mapping[str, str]) -> dict
         },
         msgspec.json.encode(_PROBE),
     )
-    response = await http.send(request)
+    response = http.send(request)
     status, header = response.status, response.headers.get("www-authenticate", "")
     response.close()
     if status != 401:
@@ -116,10 +116,10 @@ async def _challenge(url: str, http: Sender, headers: Mapping[str, str]) -> dict
     return parse_challenge(header)
 
 
-async def _metadata(url: str, challenge: Mapping[str, str], http: Sender) -> dict[str, Any]:
+def _metadata(url: str, challenge: Mapping[str, str], http: Sender) -> dict[str, Any]:
     for place in _places(url, challenge):
         _refuse_plain_http(place)
-        raw = await _get_object(place, http)
+        raw = _get_object(place, http)
         if raw is None:
             continue
         resource = raw.get("resource")
@@ -142,7 +142,7 @@ def _places(url: str, challenge: Mapping[str, str]) -> Iterator[str]:
     yield f"{origin}{_WELL_KNOWN}"
 
 
-async def _discover(issuer: str, scope: str, http: Sender) -> Server:
+def _discover(issuer: str, scope: str, http: Sender) -> Server:
     """The server's endpoints. Some write their name with a slash at its end here, and not there."""
     _refuse_plain_http(issuer)
     source = Source(SourceKind.IMPLIED, "as the resource says")
@@ -152,14 +152,14 @@ async def _discover(issuer: str, scope: str, http: Sender) -> Server:
         value = Value(name, source)
         choice = ServerChoice(value, value, Value("", source), Value(scope, source), None)
         try:
-            return await discover(choice, http)
+            return discover(choice, http)
         except ConfigError as error:
             first = first or error
     assert first is not None
     raise first
 
 
-async def _register(server: Server, http: Sender) -> str:
+def _register(server: Server, http: Sender) -> str:
     """A client id from the server itself (RFC 7591 §3.1)."""
     if server.registration_endpoint is None:
         raise ConfigError(
@@ -177,8 +177,8 @@ async def _register(server: Server, http: Sender) -> str:
     }
     headers = {"content-type": "application/json", "accept": "application/json"}
     request = Request("POST", server.registration_endpoint, headers, msgspec.json.encode(wish))
-    response = await http.send(request)
-    body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+    response = http.send(request)
+    body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
     raw = _object(body)
     name = raw.get("client_id") if raw else None
     if response.status not in (200, 201) or not isinstance(name, str) or not name:
@@ -191,9 +191,9 @@ async def _register(server: Server, http: Sender) -> str:
     return name
 
 
-async def _get_object(url: str, http: Sender) -> dict[str, Any] | None:
-    response = await http.send(Request("GET", url, {"accept": "application/json"}))
-    body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+def _get_object(url: str, http: Sender) -> dict[str, Any] | None:
+    response = http.send(Request("GET", url, {"accept": "application/json"}))
+    body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
     return _object(body) if response.status == 200 else None
 
 

@@ -60,7 +60,7 @@ def needs_renewal(token: Token, rejected: Secret | None, now: float) -> bool:
     return token.freshness(now) is not Freshness.FRESH
 
 
-async def renew(
+def renew(
     store: FileStore,
     http: Sender,
     clock: Clock,
@@ -88,7 +88,7 @@ async def renew(
             if not needs_renewal(token, rejected, clock.now()):
                 return Renewed(token)
             renewal = _Renewal(store, http, clock, token, default_issuer, jitter)
-            return await renewal.run()
+            return renewal.run()
 
 
 def _stored(store: FileStore) -> Token:
@@ -117,7 +117,7 @@ class _Renewal:
         self._issuer = token.issuer or default_issuer
         self._jitter = {"jitter": jitter} if jitter else {}
 
-    async def run(self) -> Renewed:
+    def run(self) -> Renewed:
         token, issuer = self._token, self._issuer
         if token.refresh_token is None or issuer is None:
             raise SignInEnded("it came without a refresh token")
@@ -125,7 +125,7 @@ class _Renewal:
             raise SignInEnded(refusal)
         request = refresh_request(issuer, token.refresh_token)
         with self._reserve() as reservation:
-            answer = await self._ask(request)
+            answer = self._ask(request)
             if isinstance(answer, Grant):
                 return self._save(answer, issuer, reservation)
         return self._refused(answer)
@@ -140,13 +140,13 @@ class _Renewal:
                 hint=error.hint or "",
             ) from error
 
-    async def _ask(self, request: Request) -> Grant | ErrorAnswer:
+    def _ask(self, request: Request) -> Grant | ErrorAnswer:
         attempt, reason = 1, ""
         give_up = self._clock.monotonic() + _BUDGET_S
         while True:
             wait_s = None
             try:
-                answer = await self._exchange(request)
+                answer = self._exchange(request)
                 if not isinstance(answer, Trouble):
                     return answer
                 reason, wait_s = answer.reason, answer.retry_after_s
@@ -160,11 +160,11 @@ class _Renewal:
                     f"the sign-in could not be renewed: {reason}",
                     hint="You are still signed in. Check the network, and try again.",
                 )
-            await self._clock.sleep(wait)
+            self._clock.sleep(wait)
 
-    async def _exchange(self, request: Request) -> Grant | ErrorAnswer | Trouble:
-        response = await self._http.send(request)
-        body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+    def _exchange(self, request: Request) -> Grant | ErrorAnswer | Trouble:
+        response = self._http.send(request)
+        body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
         return parse_grant(response.status, response.headers, body, now=self._clock.now())
 
     def _save(self, grant: Grant, issuer: Issuer, reservation: Reservation) -> Renewed:

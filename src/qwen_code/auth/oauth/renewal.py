@@ -19,7 +19,6 @@ import msgspec
 from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded
 from qwen_code.auth.oauth.store import FileStore
 from qwen_code.auth.oauth.token import Issuer, Token, decode_token
-from qwen_code.base import blocking
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import AuthError, QwenError
 from qwen_code.base.http import HttpClient, Network, Timeouts
@@ -187,14 +186,12 @@ def work(job: Job) -> Report:
     store = FileStore(Path(job.path))
     http = HttpClient(job.network, user_agent=job.user_agent, timeouts=_TIMEOUTS, keep_alive=False)
     try:
-        renewed = blocking.run(
-            renew(
-                store,
-                http,
-                BlockingClock(),
-                rejected=Secret(job.rejected) if job.rejected else None,
-                default_issuer=job.default_issuer,
-            )
+        renewed = renew(
+            store,
+            http,
+            BlockingClock(),
+            rejected=Secret(job.rejected) if job.rejected else None,
+            default_issuer=job.default_issuer,
         )
     except QwenError as error:
         return _report_of(error)

@@ -12,7 +12,6 @@ from qwen_code.auth.oauth.renewal import ProcessRenewer
 from qwen_code.auth.oauth.sign_in import SignIn
 from qwen_code.auth.oauth.store import FileStore
 from qwen_code.auth.oauth.token import Token
-from qwen_code.base import blocking
 from qwen_code.base.clock import BlockingClock, Clock
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.http import HttpClient, Network, Timeouts
@@ -30,7 +29,7 @@ def store_of(paths: Paths, name: str) -> FileStore:
     return FileStore(paths.mcp_dir / f"{name}.json")
 
 
-async def sign_in_for(
+def sign_in_for(
     name: str,
     url: str,
     *,
@@ -54,14 +53,14 @@ async def sign_in_for(
     http = HttpClient(network, user_agent=user_agent, timeouts=_TIMEOUTS, keep_alive=False)
     again = f"Run: qwen mcp login {name}"
     try:
-        server = await find_server(url, http, headers=headers, client_id=client_id, scopes=scopes)
+        server = find_server(url, http, headers=headers, client_id=client_id, scopes=scopes)
     except ConfigError as error:
         raise ConfigError(error.message, hint=_way_out(name, url, error.hint)) from error
     pending = PendingStore(paths.mcp_dir / f"{name}.pending.json")
     try:
-        flow = await begin(server, http, clock, profile=None, request_id=str(uuid.uuid4()))
+        flow = begin(server, http, clock, profile=None, request_id=str(uuid.uuid4()))
         display.show(flow)
-        return await finish(flow, pending, store_of(paths, name), http, clock, display)
+        return finish(flow, pending, store_of(paths, name), http, clock, display)
     except SignInFailed as error:
         error.hint = again
         raise
@@ -105,9 +104,9 @@ class ResourceTokens:
             issuer = known.token().issuer
             if issuer is None or not covers(issuer.resource, url):
                 return None
-            if refused is not None and not blocking.run(known.replace(Secret(refused))):
+            if refused is not None and not known.replace(Secret(refused)):
                 return None
-            return blocking.run(known.current()).reveal()
+            return known.current().reveal()
         except QwenError as error:
             debug("no token for a resource", name=name, error=error.message)
             return None

@@ -14,21 +14,21 @@ from qwen_code.base.url import Origin
 __all__ = ["revoke"]
 
 
-async def revoke(token: Token, issuer: Issuer | None, http: Sender) -> str:
+def revoke(token: Token, issuer: Issuer | None, http: Sender) -> str:
     """Revoke the refresh token, or where there is none the access token; says what came of it.
 
     A server that revokes a refresh token also ends its access tokens (RFC 7009 §2.1). It never
     fails: whoever signs out is signed out here, whatever the server does.
     """
-    endpoint = await _endpoint(issuer, http) if issuer else None
+    endpoint = _endpoint(issuer, http) if issuer else None
     if issuer is None or endpoint is None:
         return "the server offers no revocation; its tokens end by themselves"
     secret, kind = token.access_token, "access_token"
     if token.refresh_token is not None:
         secret, kind = token.refresh_token, "refresh_token"
     try:
-        response = await http.send(revocation_request(endpoint, issuer.client_id, secret, kind))
-        await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+        response = http.send(revocation_request(endpoint, issuer.client_id, secret, kind))
+        response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
     except TransportError as error:
         return f"not revoked at the server: {error.message}"
     if response.status == 200:
@@ -36,15 +36,15 @@ async def revoke(token: Token, issuer: Issuer | None, http: Sender) -> str:
     return f"not revoked at the server: it answered {response.status}"
 
 
-async def _endpoint(issuer: Issuer, http: Sender) -> str | None:
+def _endpoint(issuer: Issuer, http: Sender) -> str | None:
     """Where to revoke. What the sign-in did not learn, the server's metadata may say; an address
     on another origin than the token endpoint's is not believed here."""
     if issuer.revocation_endpoint:
         return issuer.revocation_endpoint
     request = Request("GET", metadata_url(issuer.name), {"accept": "application/json"})
     try:
-        response = await http.send(request)
-        raw = msgspec.json.decode(await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S))
+        response = http.send(request)
+        raw = msgspec.json.decode(response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S))
         found = raw.get("revocation_endpoint")
         is_ours = isinstance(found, str) and Origin.of(found) == Origin.of(issuer.token_endpoint)
     except (QwenError, ValueError, AttributeError):

@@ -112,7 +112,7 @@ def choose_server(
     )
 
 
-async def discover(choice: ServerChoice, http: Sender) -> Server:
+def discover(choice: ServerChoice, http: Sender) -> Server:
     """The server's endpoints: qwen.ai's are known, an issuer's are asked for.
 
     RFC 8414 §3 first, then OpenID Connect Discovery §4.
@@ -129,8 +129,8 @@ async def discover(choice: ServerChoice, http: Sender) -> Server:
     issuer = choice.issuer.text
     for kind in _WELL_KNOWN:
         request = Request("GET", metadata_url(issuer, kind), {"accept": "application/json"})
-        response = await http.send(request)
-        body = await response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+        response = http.send(request)
+        body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
         if response.status == 200:
             return parse_metadata(body, choice)
     raise ConfigError(

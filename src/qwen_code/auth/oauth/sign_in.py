@@ -39,7 +39,7 @@ class SignIn:
         self._unsaved: Token | None = None
         self._renewing: Secret | None = None
 
-    async def current(self) -> Secret:
+    def current(self) -> Secret:
         """The access token to use now; renewed first if it is past its end.
 
         Raises:
@@ -57,7 +57,7 @@ class SignIn:
             return token.access_token
         return self._renewed(None).access_token
 
-    async def fresh(self) -> Secret:
+    def fresh(self) -> Secret:
         """An access token that lasts: one that is about to end is renewed first, if it can be.
 
         Raises:
@@ -70,9 +70,9 @@ class SignIn:
                 return self._renewed(None).access_token
             except (RefreshFailed, SignInEnded):
                 return token.access_token
-        return await self.current()
+        return self.current()
 
-    async def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret) -> bool:
         """Told of a 401 for ``rejected``: whether there is another token now.
 
         Raises:

@@ -15,7 +15,6 @@ from qwen_code.auth.doctor import (
     examine_sources,
 )
 from qwen_code.auth.resolver import resolve
-from qwen_code.base import blocking
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, ExitCode
 from qwen_code.base.http import HttpClient, Timeouts
@@ -65,7 +64,7 @@ def _examine(common: Common, *, offline: bool) -> list[Finding]:
         http = HttpClient(
             gathered.network, user_agent=f"qwen-code/{__version__}", timeouts=Timeouts(5, 10, 5)
         )
-        findings += blocking.run(examine_network(gathered, resolution, http, BlockingClock()))
+        findings += examine_network(gathered, resolution, http, BlockingClock())
     return findings
 
 

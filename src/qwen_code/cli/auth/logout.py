@@ -63,7 +63,6 @@ def _sign_out(gathered: Gathered, name: str) -> None:
     from qwen_code.auth.oauth.revocation import revoke
     from qwen_code.auth.oauth.server import choose_server
     from qwen_code.auth.oauth.store import FileStore
-    from qwen_code.base import blocking
     from qwen_code.base.http import HttpClient, Timeouts
 
     store = FileStore(creds_file(gathered.paths, name))
@@ -79,7 +78,7 @@ def _sign_out(gathered: Gathered, name: str) -> None:
             http = HttpClient(
                 gathered.network, user_agent=f"qwen-code/{__version__}", timeouts=Timeouts(5, 10, 5)
             )
-            said = blocking.run(revoke(token, token.issuer or choice.known(), http))
+            said = revoke(token, token.issuer or choice.known(), http)
         removed = store.remove()
     PendingStore(gathered.paths.oauth_pending_file).clear()
     ProfileStore(gathered.paths.profiles_file).remove(name)

@@ -16,7 +16,6 @@ from qwen_code.auth.oauth.server import ServerFlags
 from qwen_code.auth.oauth.token import Token
 from qwen_code.auth.profiles import DEFAULT_ACCOUNT
 from qwen_code.auth.sources import Gathered
-from qwen_code.base import blocking
 from qwen_code.base.clock import BlockingClock
 from qwen_code.cli.console import notice
 from qwen_code.cli.sign_in_display import display_for
@@ -58,14 +57,14 @@ def sign_in(
     enrolment = Enrolment(
         gathered, options.server, BlockingClock(), profile=profile, model=model, notice=notice
     )
-    flow = enrolment.resume() if options.resume else blocking.run(enrolment.begin())
+    flow = enrolment.resume() if options.resume else enrolment.begin()
     if not options.wait:
         _print_code(flow, as_json=options.as_json)
         return enrolment.profile
     # Data goes to stdout alone; a person's lines go to stderr then.
     write = _to_stderr if options.as_json else _to_stdout
     display = display_for(os.environ, browser=options.browser, write=write)
-    token = blocking.run(enrolment.finish(flow, display))
+    token = enrolment.finish(flow, display)
     if options.as_json:
         _print_json({"signed_in": True, "profile": enrolment.profile, "account": token.account})
     else:

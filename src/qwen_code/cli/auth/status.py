@@ -56,14 +56,13 @@ def status(common: Common, as_json: bool, check: bool) -> int:
 
 
 def _ask(common: Common, resolution: Resolution) -> tuple[str | None, QwenError | None]:
-    from qwen_code.base import blocking
     from qwen_code.wiring.link import open_link
 
     if resolution.connection is None:
         return None, None
     try:
         with open_link(common.gather(), resolution.connection) as link:
-            models = blocking.run(link.client.models())
+            models = link.client.models()
     except QwenError as error:
         return None, error
     return f"accepts it, and offers {len(models)} model{'' if len(models) == 1 else 's'}", None

@@ -7,7 +7,6 @@ import click
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Connection, Method
-from qwen_code.base import blocking
 from qwen_code.base.errors import CredentialMissing
 from qwen_code.base.secret import Secret
 from qwen_code.cli.options import Common, common_options
@@ -60,5 +59,5 @@ def reveal(gathered: Gathered, connection: Connection) -> Secret:
             hint="For the embedded model: qwen local serve prints its address and key.",
         )
     if connection.method is Method.QWEN_OAUTH and gathered.inputs.sign_in:
-        return blocking.run(gathered.inputs.sign_in.source.fresh())
-    return blocking.run(connection.credential.current())
+        return gathered.inputs.sign_in.source.fresh()
+    return connection.credential.current()
