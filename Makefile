@@ -2,22 +2,33 @@
 
 PYTHON ?= python3
 JOBS ?= 2
+FUZZ_EXAMPLES ?=
 PIP := -m pip --quiet --disable-pip-version-check
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test test-fast test-long fuzz check bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.set-up ## the virtual environment, with the locked versions
 
 demo: setup ## a prompt answered by the embedded model, and how it was reached
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/demo.sh
 
-test: setup ## all tests; make test ARGS='tests/auth -x' for some
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+test: setup ## all tests that are not long; make test ARGS='tests/auth -x' for some
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not long' $(ARGS)
+
+test-fast: setup ## tests that start no processes: under a minute
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not process and not long' $(ARGS)
+
+test-long: setup ## the others: races of many processes, kills, long waits
+	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
+
+fuzz: setup ## new random input, for about two minutes; FUZZ_EXAMPLES=50000 for longer
+	QWEN_TEST_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) -m hypothesis \
+	  --hypothesis-profile=fuzz --timeout=0 $(ARGS)
 
 check: setup ## format, lint, types, arrows between rooms, dependencies
 	$(BIN)/ruff format --check .

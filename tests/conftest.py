@@ -6,6 +6,7 @@ import http.cookiejar
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,9 +21,26 @@ from typing import Any
 import pytest
 from emulator_process import EmulatorProcess
 from fake_oauth import FakeAuthorizationServer
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["prerequisites", "processes", "pytester"]
+
+# No time limit per example: a busy machine exceeds any. Each run uses the same examples;
+# `make fuzz` looks for new ones.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("test", _PATIENT, derandomize=True)
+settings.register_profile(
+    "fuzz", _PATIENT, max_examples=int(os.environ.get("QWEN_TEST_FUZZ_EXAMPLES") or 2000)
+)
+settings.load_profile("test")
 
 _DEAD_PROXY = "http://127.0.0.1:9"
 """Nothing listens on the discard port: whatever is sent through it fails at once."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Shells ignore SIGINT in background jobs, and child processes inherit that: without this, tests
+    # that interrupt a process would fail there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -54,20 +72,6 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
-
-
-@pytest.fixture
-def require() -> Callable[[str, bool], None]:
-    """Skip where something is missing, unless ``QWEN_TEST_REQUIRE`` says that it must be there."""
-
-    def check(name: str, is_there: bool) -> None:
-        if is_there:
-            return
-        if name in os.environ.get("QWEN_TEST_REQUIRE", "").split(","):
-            pytest.fail(f"{name} is required here, and missing")
-        pytest.skip(f"{name} is not installed")
-
-    return check
 
 
 _OAUTH_SERVER = Path(__file__).parent / "oauth_server"

@@ -15,10 +15,11 @@ from typing import Any
 from qwen_code.agent.agent import Agent
 from qwen_code.agent.approvals import Judge
 from qwen_code.agent.compaction import Compactor
+from qwen_code.agent.permission import No, Permission
 from qwen_code.agent.session import SessionStore
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Policy
 from qwen_code.base.clock import BlockingClock
+from qwen_code.base.stop import Stop
 from qwen_code.models.events import EventStream, Finished, TextDelta, ToolCallDelta
 from qwen_code.tools.catalogue import READ_FILE
 from qwen_code.tools.files import ReadFile
@@ -29,7 +30,7 @@ from qwen_code.tools.workspace import Workspace
 class Scripted:
     """Calls the tool, then answers; a summary where one is asked for."""
 
-    def complete(self, messages: Any, tools: Any = None) -> EventStream:
+    def complete(self, messages: Any, tools: Any = None, *, stop: Stop) -> EventStream:
         if tools and messages[-1]["role"] == "user":
             count = len(messages)
             yield [ToolCallDelta(0, f"c{count}", "read_file", f'{{"path": "f{count % 50}.py"}}')]
@@ -54,7 +55,7 @@ def main() -> None:
     agent = Agent(
         session,
         Toolbox([READ_FILE], lambda _: tool),
-        Policy(Judge(), lambda *_: None),
+        Permission(Judge(), lambda _: No()),
         system=lambda: "You are measured.",
         compactor=Compactor(window),
     )

@@ -12,13 +12,14 @@ from qwen_code.agent.approvals import Judge, Mode
 from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import AgentEvent, Compacted, HelperEvent, ToolFinished
+from qwen_code.agent.permission import No, Permission
 from qwen_code.agent.session import Session, SessionStore
 from qwen_code.agent.tally import Tally
 from qwen_code.agent.task import Task
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Policy
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import TransportError
+from qwen_code.base.stop import Stop
 from qwen_code.models.errors import ContextLengthExceeded
 from qwen_code.models.events import Notice, TextDelta, Usage
 from qwen_code.tools.base import Definition, Reach
@@ -41,7 +42,7 @@ def make(tmp_path: Path, store: SessionStore) -> Iterator[Make]:
 
     def agent(window: int = 100_000, resume: bool = False, **options: Any) -> Agent:
         workspace, seen = Workspace(tmp_path), Seen()
-        policy = Policy(Judge(Mode.YOLO), lambda *_: "no")
+        permission = Permission(Judge(Mode.YOLO), lambda _: No())
         tools: dict[str, Any] = {
             "read_file": ReadFile(workspace, seen),
             "write_file": WriteFile(workspace, seen),
@@ -53,13 +54,13 @@ def make(tmp_path: Path, store: SessionStore) -> Iterator[Make]:
         def tool(definition: Definition) -> Any:
             if definition.name == "task":
                 reading = made.toolbox.only(lambda d: d.reach is Reach.READ and d.name != "task")
-                return Task(lambda: made.model, reading, policy, "Directory: /x")
+                return Task(lambda: made.model, reading, permission, "Directory: /x")
             return tools[definition.name]
 
         made = Agent(
             session,
             Toolbox([*definitions, Task.definition], tool),
-            policy,
+            permission,
             system=lambda: "Be good.",
             compactor=Compactor(window),
             **options,
@@ -73,7 +74,7 @@ def make(tmp_path: Path, store: SessionStore) -> Iterator[Make]:
 
 def go(agent: Agent, prompt: str, model: FakeModel) -> list[AgentEvent]:
     def collect() -> list[AgentEvent]:
-        return [event for batch in agent.ask(prompt, model) for event in batch]
+        return [event for batch in agent.ask(prompt, model, Stop()) for event in batch]
 
     return collect()
 
@@ -108,9 +109,9 @@ def test_it_is_on_disk_before_the_model_is_asked(make: Make, store: SessionStore
     agent = make()
 
     class Looking(FakeModel):
-        def complete(self, messages: Any, tools: Any = None) -> Any:
+        def complete(self, messages: Any, tools: Any = None, *, stop: Stop) -> Any:
             said.append([m["role"] for m in store.messages(agent.session.id)])
-            yield from super().complete(messages, tools)
+            yield from super().complete(messages, tools, stop=stop)
 
     said: list[list[str]] = []
     go(agent, "read it", Looking(calls("read_file", path="a.txt"), says("done")))
@@ -211,7 +212,7 @@ def test_a_helper_that_cannot_is_told_to_the_model(make: Make) -> None:
 
 
 def test_rounds_are_counted_for_each_prompt(make: Make) -> None:
-    agent = make(most_rounds=2)
+    agent = make(max_rounds=2)
     go(agent, "one", FakeModel(calls("read_file", path="a.txt"), says("1")))
     with pytest.raises(TurnLimitReached):
         read = [calls("read_file", path="a.txt", limit=n) for n in (1, 2, 3)]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qwen_code.agent.compaction import Compactor, estimate_tokens
 from qwen_code.agent.progress import Progress
+from qwen_code.base.stop import Stop
 from qwen_code.models.events import Usage
 
 Messages = list[dict[str, Any]]
@@ -17,7 +18,7 @@ def shortened(messages: Messages, window: int = 2000) -> FakeModel:
     model = FakeModel(says("what was done"))
 
     def go() -> None:
-        for _ in Compactor(window).compact(messages, Progress(messages), model):
+        for _ in Compactor(window).compact(messages, Progress(messages), model, Stop()):
             pass
 
     go()

@@ -150,6 +150,7 @@ class TestGit:
         (root / ".git" / "HEAD").write_text("0123456789abcdef0123456789abcdef01234567\n")
         assert git_branch(root) == "0123456789ab"
 
+    @pytest.mark.process
     def test_a_worktree_as_git_makes_it(self, tmp_path: Path) -> None:
         main, tree = tmp_path / "main", tmp_path / "tree"
         git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]

@@ -10,6 +10,7 @@ import pytest
 from qwen_code.agent.hooks import Hook, Hooks, parse_hooks
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 
 
@@ -56,6 +57,7 @@ def test_what_is_no_setting(table: Any) -> None:
         parse_hooks(table, "settings")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -72,19 +74,21 @@ def test_what_is_no_setting(table: Any) -> None:
 )
 def test_ways_to_say_no(tmp_path: Path, command: str, said: str) -> None:
     made, _ = hooks(tmp_path, "true", command, "touch never")
-    assert made.before(call()) == f"Not allowed by a hook: {said}"
+    assert made.before(call(), Stop()) == f"Not allowed by a hook: {said}"
     assert not (tmp_path / "never").exists()
 
 
+@pytest.mark.process
 def test_one_that_fails_is_said_and_is_no_no(tmp_path: Path) -> None:
     made, said = hooks(tmp_path, "echo broken >&2; exit 1", "echo not json")
-    assert made.before(call()) is None
+    assert made.before(call(), Stop()) is None
     assert said == ["the hook 'echo broken >&2; exit 1' failed with exit code 1: broken"]
 
 
+@pytest.mark.process
 def test_what_it_is_told(tmp_path: Path) -> None:
     made, _ = hooks(tmp_path, "cat > told; echo $QWEN_PROJECT_DIR > where", event="PostToolUse")
-    assert made.after(call(), "the result") == ""
+    assert made.after(call(), "the result", Stop()) == ""
     told = msgspec.json.decode((tmp_path / "told").read_bytes())
     assert told == {
         "session_id": "s1",
@@ -97,8 +101,9 @@ def test_what_it_is_told(tmp_path: Path) -> None:
     assert (tmp_path / "where").read_text().strip() == str(tmp_path)
 
 
+@pytest.mark.process
 def test_what_it_adds(tmp_path: Path) -> None:
     block = "echo 'format it' >&2; exit 2"
     made, said = hooks(tmp_path, block, "exit 3", event="PostToolUse")
-    assert made.after(call(), "r") == "\n\n[a hook of the user's says:]\nformat it"
+    assert made.after(call(), "r", Stop()) == "\n\n[a hook of the user's says:]\nformat it"
     assert said == ["the hook 'exit 3' failed: exit code 3"]

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qwen_code.agent.progress import Progress, Todo, words_of
+from qwen_code.agent.progress import Progress, words_of
+from qwen_code.tools.base import Todo
 
 
 def called(name: str, arguments: str) -> dict[str, Any]:

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from fake_clock import FakeClock
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from transcript_checks import assert_acceptable
 
-from qwen_code.agent.session import SessionStore, as_markdown, mended
+from qwen_code.agent.session import Session, SessionStore
 from qwen_code.base.errors import UsageError
 from qwen_code.base.secret import Secret
 
@@ -28,23 +35,9 @@ RESULT = {"role": "tool", "tool_call_id": "c0", "content": "a.py:1"}
 ANSWER = {"role": "assistant", "content": "It is fixed."}
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.time = 1_790_000_000.0
-
-    def now(self) -> float:
-        self.time += 1
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None: ...
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> SessionStore:
-    return SessionStore(tmp_path / "sessions", tmp_path, FakeClock())
+    return SessionStore(tmp_path / "sessions", tmp_path, FakeClock(tick_s=1))
 
 
 def held(store: SessionStore, *messages: dict[str, Any]) -> str:
@@ -78,7 +71,7 @@ def test_the_latest_or_the_one_that_is_named(store: SessionStore, tmp_path: Path
         with store.resume(name) as session:
             assert session.id == expected
     with pytest.raises(UsageError, match="2 sessions"):
-        store.resume(first[:8])
+        store.resume("")
     with pytest.raises(UsageError, match="no session"):
         store.resume("nothing")
 
@@ -108,6 +101,7 @@ def test_a_call_without_an_answer_gets_one(store: SessionStore) -> None:
     assert len(store.messages(session_id)) == 4
 
 
+@pytest.mark.process
 def test_a_process_that_is_killed_loses_nothing_that_was_saved(
     store: SessionStore, tmp_path: Path
 ) -> None:
@@ -126,7 +120,7 @@ def test_a_process_that_is_killed_loses_nothing_that_was_saved(
     subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "sessions")],
         env={"PYTHONPATH": path},
-        timeout=9,
+        timeout=30,
     )
     with store.resume() as session:
         assert [m["content"] for m in session.messages] == [str(n) for n in range(50)]
@@ -158,26 +152,430 @@ def test_a_name_is_no_path(store: SessionStore, name: str) -> None:
         store.delete(name)
 
 
-def test_it_can_be_read() -> None:
-    text = as_markdown([PROMPT, CALL, RESULT, ANSWER])
-    assert text.startswith("## User\n\nfix the failing test, please\n")
-    assert "**grep** `{}`" in text and "```\na.py:1\n```" in text
-    assert text.endswith("## Assistant\n\nIt is fixed.\n")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-roles = st.sampled_from([PROMPT, CALL, RESULT, ANSWER, {**RESULT, "tool_call_id": "c1"}])
+def prompt(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
 
 
-@given(st.lists(roles, max_size=10))
-def test_what_is_mended_is_acceptable_and_stays_so(messages: list[dict[str, Any]]) -> None:
-    whole = mended(messages)
-    waiting: list[str] = []
-    for message in whole:
-        if message["role"] == "tool":
-            waiting.remove(message["tool_call_id"])
+def answer(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
+
+
+def say(session: Session, *texts: str) -> None:
+    for text in texts:
+        session.messages += [prompt(text), answer(text.upper())]
+        session.save()
+
+
+def contents(messages: Sequence[dict[str, Any]]) -> list[Any]:
+    return [message["content"] for message in messages]
+
+
+def test_ids_are_uuids(store: SessionStore) -> None:
+    session_id = held(store, PROMPT)
+    assert UUID.fullmatch(session_id)
+    assert [each.id for each in store.summaries()] == [session_id]
+
+
+def test_a_given_id_is_used(store: SessionStore, tmp_path: Path) -> None:
+    given = "A1B2C3D4-0000-4000-8000-0123456789AB"
+    with store.begin(given) as session:
+        say(session, "x")
+    assert file_of(tmp_path, given.lower()).exists()
+    with pytest.raises(UsageError, match="exists already"):
+        store.begin(given)
+    with store.resume(given[:6]) as session:
+        assert session.id == given.lower()
+    for wrong in ("", "x", "../../etc/passwd", f"{given}/x", f"{given}\n"):
+        with pytest.raises(UsageError, match="is not a UUID"):
+            store.begin(wrong)
+
+
+def test_files_of_older_versions(store: SessionStore, tmp_path: Path) -> None:
+    old_id = "20260102-030405-0a1b2c3d"
+    file_of(tmp_path, old_id).parent.mkdir()
+    records = [
+        {"type": "session", "id": old_id, "cwd": "/x", "started_at": 1.0},
+        {"type": "message", "at": 2.0, "message": PROMPT},
+        {"type": "message", "at": 3.0, "message": ANSWER},
+        {"type": "shortened", "at": 4.0, "messages": [prompt("what it came to")]},
+        {"type": "message", "at": 5.0, "message": answer("on it")},
+    ]
+    file_of(tmp_path, old_id).write_text("".join(f"{json.dumps(each)}\n" for each in records))
+    (summary,) = store.summaries()
+    assert (summary.id, summary.started_at, summary.count) == (old_id, 2.0, 3)
+    assert store.search("FIXED") == [summary]
+    assert contents(store.messages("20260102")) == [PROMPT["content"], "It is fixed.", "on it"]
+    with store.resume(old_id) as session:
+        assert contents(session.messages) == ["what it came to", "on it"]
+        assert session.prompts() == [PROMPT["content"]]
+        assert session.rewind(0) == PROMPT["content"]
+    assert store.delete(old_id) == old_id
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_rewind_goes_back_to_before_a_prompt(store: SessionStore, resumes: bool) -> None:
+    session = store.begin()
+    say(session, "a", "b", "c")
+    if resumes:
+        session.close()
+        session = store.resume()
+    with session:
+        held_list = session.messages
+        assert session.prompts() == ["a", "b", "c"]
+        assert session.rewind(1) == "b"
+        assert session.messages is held_list
+        assert contents(session.messages) == contents(session.before) == ["a", "A"]
+        assert session.prompts() == ["a"]
+        say(session, "d")
+    with store.resume() as session:
+        assert contents(session.messages) == contents(session.before) == ["a", "A", "d", "D"]
+        assert session.prompts() == ["a", "d"]
+        assert session.rewind(0) == "a"
+        assert session.messages == session.before == []
+    with store.resume() as session:
+        assert session.prompts() == []
+        say(session, "e")
+    assert contents(store.messages(session.id)) == ["e", "E"]
+
+
+def test_rewind_only_ever_appends(store: SessionStore, tmp_path: Path) -> None:
+    with store.begin() as session:
+        say(session, "a", "b")
+        before = file_of(tmp_path, session.id).read_bytes()
+        session.rewind(0)
+        assert file_of(tmp_path, session.id).read_bytes().startswith(before)
+
+
+def test_only_what_a_person_wrote_is_a_prompt(store: SessionStore) -> None:
+    picture = {"role": "user", "content": [{"type": "text", "text": "(the pictures)"}]}
+    with store.begin() as session:
+        session.messages += [prompt("a"), CALL, RESULT, {**RESULT, "tool_call_id": "c1"}, picture]
+        say(session, "b")
+        assert session.prompts() == ["a", "b"]
+        session.rewind(1)
+        assert session.messages[-1] == picture
+        with pytest.raises(UsageError, match="no prompt number 2: this conversation has 1"):
+            session.rewind(1)
+        with pytest.raises(UsageError):
+            session.rewind(-1)
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_rewind_across_a_compaction(store: SessionStore, resumes: bool) -> None:
+    session = store.begin()
+    say(session, "a", "b", "c")
+    session.messages[:] = [
+        prompt("digest of a and b"),
+        answer("Understood."),
+        *session.messages[4:],
+    ]
+    session.save_shortened()
+    say(session, "d")
+    if resumes:
+        session.close()
+        session = store.resume()
+    with session:
+        assert session.prompts() == ["a", "b", "c", "d"]
+        session.rewind(3)
+        assert contents(session.messages) == ["digest of a and b", "Understood.", "c", "C"]
+        session.rewind(2)
+        assert contents(session.messages) == ["digest of a and b", "Understood."]
+        assert contents(session.before) == ["a", "A", "b", "B"]
+        say(session, "e")
+    with store.resume() as session:
+        assert session.prompts() == ["a", "b", "e"]
+        assert contents(session.messages)[2:] == ["e", "E"]
+        session.rewind(1)
+        assert contents(session.messages) == ["a", "A"], "in full: it was shortened since"
+    with store.resume() as session:
+        assert contents(session.messages) == contents(session.before) == ["a", "A"]
+
+
+def test_a_prompt_without_an_answer_can_be_taken_back(store: SessionStore) -> None:
+    with store.begin() as session:
+        say(session, "a")
+        session.messages.append(prompt("lost"))
+        assert (session.prompts(), session.prompt_count) == (["a", "lost"], 2)
+        session.save()
+        session.messages.pop()
+        assert session.prompts() == ["a"], "also before it is saved"
+        assert session.prompt_count == 1
+        session.save()
+        assert session.prompts() == ["a"]
+        say(session, "b")
+        assert session.prompts() == ["a", "b"]
+    with store.resume() as session:
+        assert contents(session.messages) == contents(session.before) == ["a", "A", "b", "B"]
+
+
+def test_another_end_can_take_the_place_of_the_saved_one(store: SessionStore) -> None:
+    with store.begin() as session:
+        say(session, "a", "b", "c")
+        session.messages[3:] = [answer("other"), prompt("d"), answer("D")]
+        assert (session.prompts(), session.prompt_count) == (["a", "b", "d"], 3)
+        session.save()
+        assert (session.prompts(), session.prompt_count) == (["a", "b", "d"], 3)
+    with store.resume() as session:
+        expected = ["a", "A", "b", "other", "d", "D"]
+        assert contents(session.messages) == contents(session.before) == expected
+
+
+def test_a_stop_in_a_compaction_loses_nothing(store: SessionStore) -> None:
+    with store.begin() as session:
+        say(session, "a", "b", "c")
+        session.messages[:] = [prompt("digest"), *session.messages[4:]]
+        assert session.prompts() == ["a", "b", "c"]
+        assert session.prompt_count == 3
+        session.save()
+        say(session, "d")
+        assert session.prompts() == ["a", "b", "c", "d"]
+    with store.resume() as session:
+        assert contents(session.messages) == ["digest", "c", "C", "d", "D"]
+
+
+def test_a_disk_that_is_full_leaves_the_conversation(
+    store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qwen_code.agent import session as module
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with store.begin() as session:
+        say(session, "a", "b")
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "append", full)
+            with pytest.raises(OSError, match="No space"):
+                session.rewind(1)
+        assert session.prompts() == ["a", "b"]
+        assert contents(session.messages) == ["a", "A", "b", "B"]
+
+
+def test_a_session_in_use_is_not_touched(store: SessionStore, tmp_path: Path) -> None:
+    with store.begin() as session:
+        say(session, "a")
+        path = file_of(tmp_path, session.id)
+        path.write_bytes(path.read_bytes() + b'{"half')
+        with pytest.raises(UsageError, match="another qwen"):
+            store.resume()
+        assert path.read_bytes().endswith(b'{"half')
+
+
+ODD_MESSAGES: list[Any] = [
+    None,
+    5,
+    "text",
+    [],
+    {},
+    {"role": None, "content": "x"},
+    {"role": ["user"], "content": "x"},
+    {"role": "wizard", "content": "x"},
+    {"role": "system", "content": "obey"},
+    {"role": "user"},
+    {"role": "user", "content": None},
+    {"role": "user", "content": 5},
+    {"role": "user", "content": {"text": "x"}},
+    {"role": "user", "content": []},
+    {"role": "user", "content": [5, None, {"type": "text"}, {"type": "image_url"}]},
+    {"role": "assistant"},
+    {"role": "assistant", "content": None},
+    {"role": "assistant", "content": 5, "tool_calls": 5},
+    {"role": "assistant", "content": None, "tool_calls": []},
+    {"role": "assistant", "content": None, "tool_calls": [None, 5, "x", {}]},
+    {"role": "assistant", "tool_calls": [{"function": {"name": "x", "arguments": "{}"}}]},
+    {"role": "assistant", "tool_calls": [{"id": 5, "function": {"name": "x"}}]},
+    {"role": "assistant", "tool_calls": [{"id": "c"}]},
+    {"role": "assistant", "tool_calls": [{"id": "c", "function": None}]},
+    {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": 5}}]},
+    {"role": "tool", "content": "x"},
+    {"role": "tool", "tool_call_id": None, "content": "x"},
+    {"role": "tool", "tool_call_id": ["c0"], "content": "x"},
+    {"role": "tool", "tool_call_id": "unknown", "content": "x"},
+    {"role": "tool", "tool_call_id": "c0", "content": None},
+    {"role": "tool", "tool_call_id": "c0"},
+]
+
+DAMAGED = [
+    "",
+    "  ",
+    "{",
+    "null",
+    "5",
+    "[]",
+    "{}",
+    '"text"',
+    "\udcff\udcfe",
+    "[" * 100_000,
+    '{"type": "message"}',
+    '{"type": "message", "at": "x", "message": {}}',
+    '{"type": "of another version", "at": 1.0}',
+    '{"type": "shortened", "at": 1.0, "messages": 5}',
+    '{"type": "rewound", "at": 1.0, "messages": [], "remaining": -1}',
+    '{"type": "withdrawn", "at": 1.0, "count": -1}',
+    '{"type": "withdrawn", "at": 1.0}',
+    '{"type": "session"}',
+    *(json.dumps({"type": "message", "at": 1.0, "message": message}) for message in ODD_MESSAGES),
+]
+
+
+@pytest.mark.parametrize("line", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_line_costs_itself(store: SessionStore, tmp_path: Path, line: str) -> None:
+    whole = [prompt("a"), CALL, RESULT, {**RESULT, "tool_call_id": "c1"}, ANSWER, prompt("b")]
+    session_id = held(store, *whole)
+    path = file_of(tmp_path, session_id)
+    lines = path.read_bytes().splitlines(keepends=True)
+    damaged = line.encode("utf-8", "surrogateescape") + b"\n"
+    for place in range(len(lines) + 1):
+        path.write_bytes(b"".join([*lines[:place], damaged, *lines[place:]]))
+        assert store.messages(session_id) == whole
+        assert [summary.count for summary in store.summaries()] == [len(whole)]
+        assert len(store.search("it IS fixed")) == 1
+        with store.resume() as session:
+            assert session.messages == session.before == whole
+            assert session.prompts() == ["a", "b"]
+            assert session.rewind(1) == "b"
+            assert session.messages == session.before == whole[:-1]
+        with store.resume() as session:
+            assert session.messages == session.before == whole[:-1]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+ids = st.sampled_from(["c0", "c1", "", 5, None])
+functions = json_values | st.fixed_dictionaries(
+    {}, optional={"name": st.sampled_from(["grep", "", 5]), "arguments": json_values}
+)
+tool_calls = json_values | st.lists(
+    json_values | st.fixed_dictionaries({}, optional={"id": ids, "function": functions}), max_size=3
+)
+any_messages = (
+    st.sampled_from([PROMPT, CALL, RESULT, ANSWER])
+    | json_values
+    | st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant", "tool", "system", 5])},
+        optional={
+            "content": json_values | st.sampled_from([[{"type": "text", "text": "x"}], "x"]),
+            "tool_calls": tool_calls,
+            "tool_call_id": ids,
+            "extra": json_values,
+        },
+    )
+)
+any_records = json_values | st.one_of(
+    st.fixed_dictionaries(
+        {"type": st.just("message"), "at": st.just(1.0), "message": any_messages}
+    ),
+    st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["shortened", "rewound", "withdrawn", "session"]),
+            "at": st.just(1.0),
+            "messages": st.lists(any_messages, max_size=3) | json_values,
+            "remaining": st.integers(-1, 9) | json_values,
+            "count": st.integers(-1, 3) | json_values,
+        }
+    ),
+)
+any_lines = any_records.map(lambda each: json.dumps(each).encode()) | st.binary(max_size=30)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
+@given(st.lists(any_lines, max_size=8))
+def test_whatever_a_file_holds_it_can_be_resumed(
+    store: SessionStore, tmp_path: Path, lines: list[bytes]
+) -> None:
+    session_id = "00000000-0000-4000-8000-000000000000"
+    path = file_of(tmp_path, session_id)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    assert len(store.summaries()) == 1
+    store.search("x")
+    assert_acceptable(store.messages(session_id))
+    with store.resume(session_id) as session:
+        assert_acceptable(session.messages)
+        assert_acceptable(session.before)
+        prompts = session.prompts()
+        say(session, "and now?")
+        for turn in reversed(range(len(prompts))):
+            assert session.rewind(turn) == prompts[turn]
+            assert session.prompts() == prompts[:turn]
+            assert_acceptable(session.messages)
+            kept = session.messages, session.before
+    if prompts:
+        with store.resume(session_id) as session:
+            assert (session.messages, session.before) == kept
+
+
+class Rewinding(RuleBasedStateMachine):
+    """A session and what is expected of it: what was said, and what a compaction replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._directory = TemporaryDirectory()
+        self.store = SessionStore(Path(self._directory.name), Path("/"), FakeClock())
+        self.session = self.store.begin()
+        self.said: list[str] = []
+        self.number = 0
+
+    @rule()
+    def ask(self) -> None:
+        self.number += 1
+        self.said.append(f"p{self.number}")
+        say(self.session, self.said[-1])
+
+    @rule()
+    def fail(self) -> None:
+        self.session.messages.append(prompt("failed"))
+        self.session.save()
+        self.session.messages.pop()
+        self.session.save()
+
+    @precondition(lambda self: len(self.session.messages) > 2)
+    @rule(data=st.data())
+    def compact(self, data: st.DataObject) -> None:
+        cut = 2 * data.draw(st.integers(1, len(self.session.messages) // 2))
+        digest = [prompt(f"digest {self.number}"), answer("Understood.")]
+        self.session.messages[:] = [*digest, *self.session.messages[cut:]]
+        self.session.save_shortened()
+
+    @precondition(lambda self: self.said)
+    @rule(data=st.data())
+    def rewind(self, data: st.DataObject) -> None:
+        turn = data.draw(st.integers(0, len(self.said) - 1))
+        assert self.session.rewind(turn) == self.said[turn]
+        del self.said[turn:]
+
+    @precondition(lambda self: self.said)
+    @rule()
+    def resume(self) -> None:
+        before = [*self.session.messages]
+        self.session.close()
+        self.session = self.store.resume(self.session.id)
+        assert self.session.messages == before
+
+    @invariant()
+    def holds(self) -> None:
+        assert self.session.prompts() == self.said
+        assert self.session.prompt_count == len(self.said)
+        expected = [text for each in self.said for text in (each, each.upper())]
+        assert contents(self.session.before) == expected
+        sent = contents(self.session.messages)
+        if sent and str(sent[0]).startswith("digest"):
+            assert sent[2:] == expected[len(expected) - len(sent) + 2 :]
         else:
-            assert not waiting
-            waiting = [call["id"] for call in message.get("tool_calls", ())]
-    assert not waiting
-    assert mended(whole) == whole
-    assert [m for m in whole if m["role"] == "user"] == [m for m in messages if m["role"] == "user"]
+            assert sent == expected
+
+    def teardown(self) -> None:
+        self.session.close()
+        self._directory.cleanup()
+
+
+TestRewinding = Rewinding.TestCase
+TestRewinding.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_code.agent.small import GuidedModel, possible_calls
+from qwen_code.base.stop import Stop
 from qwen_code.models.events import Event, EventStream, Finished, TextDelta, ToolCallDelta
 
 KINDS = {"notes.txt": "file", "b.txt": "file", "src": "directory", "LICENSE": "file"}
@@ -29,7 +30,7 @@ class FakeChooser:
         self.asked: list[tuple[list[Any], Any, Any]] = []
 
     def complete(
-        self, messages: Any, tools: Any = None, *, response_format: Any = None
+        self, messages: Any, tools: Any = None, *, stop: Stop, response_format: Any = None
     ) -> EventStream:
         self.asked.append(([*messages], tools, response_format))
         for piece in self._texts.pop(0).partition(" "):
@@ -40,7 +41,9 @@ class FakeChooser:
 def answer(model: FakeChooser, messages: list[Any], tools: Any = TOOLS) -> list[Event]:
     def collect() -> list[Event]:
         guided = GuidedModel(model, kind_of)
-        return [event for events in guided.complete(messages, tools) for event in events]
+        return [
+            event for events in guided.complete(messages, tools, stop=Stop()) for event in events
+        ]
 
     return collect()
 

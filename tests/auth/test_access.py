@@ -30,7 +30,7 @@ class Server(ThreadingHTTPServer):
         self.bodies: list[bytes] = []
         self.paths: list[str] = []
         self.redirect: str | None = None
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def base_url(self) -> str:
@@ -140,6 +140,7 @@ def test_requests_are_signed(connect: Any, server: Server, package: str, mode: s
     assert server.keys == [KEY]
 
 
+@pytest.mark.process
 @EVERY
 def test_a_refused_credential_is_replaced_once_and_the_body_sent_again(
     connect: Any, server: Server, rotating: None, package: str, mode: str
@@ -186,6 +187,7 @@ def test_the_openai_package_is_ready_to_use(connect: Any, server: Server) -> Non
     assert asyncio.run(asynchronous()) == "hello"
 
 
+@pytest.mark.process
 def test_the_openai_package_gets_replaced_credentials(
     connect: Any, server: Server, rotating: None
 ) -> None:
@@ -219,6 +221,7 @@ def test_an_endpoint_without_a_key_needs_no_auth(connect: Any) -> None:
     assert access.auth is None
 
 
+@pytest.mark.process
 def test_the_exports_are_exact_and_imported_late() -> None:
     assert auth.__all__ == ["Access", "connect"]
     code = "import sys, qwen_code.auth; print([m for m in sys.modules if m.split('.')[0] in ('httpx', 'httpx2', 'openai')])"

@@ -8,6 +8,7 @@ from qwen_code.auth.errors import EndpointUntrusted
 from qwen_code.auth.types import HeaderStyle, Method, Status
 from qwen_code.base.errors import ConfigError, CredentialMissing, UsageError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 
 KEY = "sk-test-0123456789abcdef"
@@ -16,7 +17,7 @@ OTHER = "sk-other-9876543210fedcba"
 
 def key_of(resolution: Any) -> str:
     credential = resolution.require().credential
-    return str(credential.current().reveal())
+    return str(credential.current(Stop()).reveal())
 
 
 # -- precedence -----------------------------------------------------------------------------------

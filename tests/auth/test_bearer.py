@@ -11,6 +11,7 @@ from qwen_code.auth.types import HeaderStyle
 from qwen_code.base.errors import CredentialWithheld
 from qwen_code.base.http import Request, Response
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 
 HERE = Origin.of("https://api.example")
@@ -24,10 +25,10 @@ class FakeSource:
         self.keys = [Secret(key) for key in keys]
         self.rejected: list[Secret] = []
 
-    def current(self) -> Secret:
+    def current(self, stop: Stop) -> Secret:
         return self.keys[0]
 
-    def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret, stop: Stop) -> bool:
         self.rejected.append(rejected)
         if len(self.keys) == 1:
             return False
@@ -39,7 +40,7 @@ def drive(bearer: Bearer, *statuses: int, request: Request = REQUEST) -> list[Re
     """The requests that the flow sends when it is answered with these statuses."""
 
     def exchange() -> list[Request]:
-        flow: Generator[Request, Any, None] = bearer.auth_flow(request)
+        flow: Generator[Request, Any, None] = bearer.auth_flow(request, Stop())
         sent = [next(flow)]
         for status in statuses:
             answer: Response = SimpleNamespace(status=status)  # type: ignore[assignment]

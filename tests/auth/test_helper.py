@@ -4,24 +4,12 @@ import sys
 from collections.abc import Sequence
 
 import pytest
+from fake_clock import FakeClock
 
 from qwen_code.auth.helper import HelperKey, HelperSpec, parse_helper, run_helper
 from qwen_code.base.errors import AuthError, ConfigError
 from qwen_code.base.secret import Secret
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
+from qwen_code.base.stop import Stop
 
 
 class FakeCommand:
@@ -31,7 +19,7 @@ class FakeCommand:
         self.outputs = list(outputs)
         self.runs = 0
 
-    def __call__(self, command: Sequence[str], timeout_s: float) -> str:
+    def __call__(self, command: Sequence[str], timeout_s: float, stop: Stop) -> str:
         self.runs += 1
         return self.outputs[min(self.runs, len(self.outputs)) - 1]
 
@@ -40,31 +28,31 @@ SPEC = HelperSpec(("pass", "show"), ttl_s=60)
 
 
 def test_the_key_is_kept_for_its_time_to_live() -> None:
-    clock, command = FakeClock(), FakeCommand("key-1\n", "key-2\n")
+    clock, command = FakeClock(0.0), FakeCommand("key-1\n", "key-2\n")
     helper = HelperKey(SPEC, run_command=command, clock=clock)
-    assert helper.current() == helper.current() == Secret("key-1")
+    assert helper.current(Stop()) == helper.current(Stop()) == Secret("key-1")
     clock.time = 59.9
-    assert helper.current() == Secret("key-1")
+    assert helper.current(Stop()) == Secret("key-1")
     clock.time = 60
-    assert helper.current() == Secret("key-2") and command.runs == 2
+    assert helper.current(Stop()) == Secret("key-2") and command.runs == 2
 
 
 def test_a_refused_key_is_fetched_again() -> None:
     helper = HelperKey(SPEC, run_command=FakeCommand("key-1", "key-2"), clock=FakeClock())
-    assert helper.replace(helper.current()) is True
-    assert helper.current() == Secret("key-2")
+    assert helper.replace(helper.current(Stop()), Stop()) is True
+    assert helper.current(Stop()) == Secret("key-2")
 
 
 def test_the_same_key_again_is_no_replacement() -> None:
     helper = HelperKey(SPEC, run_command=FakeCommand("key-1"), clock=FakeClock())
-    assert helper.replace(helper.current()) is False
+    assert helper.replace(helper.current(Stop()), Stop()) is False
 
 
 def test_a_key_that_was_already_replaced_is_not_fetched_again() -> None:
     command = FakeCommand("key-1", "key-2", "key-3")
     helper = HelperKey(SPEC, run_command=command, clock=FakeClock())
-    old = helper.current()
-    assert helper.replace(old) and helper.replace(old)
+    old = helper.current(Stop())
+    assert helper.replace(old, Stop()) and helper.replace(old, Stop())
     assert command.runs == 2
 
 
@@ -72,7 +60,7 @@ def test_a_key_that_was_already_replaced_is_not_fetched_again() -> None:
 def test_what_is_no_key_is_an_error_that_does_not_quote_it(output: str) -> None:
     helper = HelperKey(SPEC, run_command=FakeCommand(output), clock=FakeClock())
     with pytest.raises(AuthError, match="did not print a key"):
-        helper.current()
+        helper.current(Stop())
 
 
 @pytest.mark.parametrize(
@@ -106,14 +94,16 @@ def test_anything_else_is_an_error_with_its_place(value: object) -> None:
 
 
 def python(code: str, timeout_s: float = 10) -> str:
-    return run_helper([sys.executable, "-c", code], timeout_s, {"A": "b"})
+    return run_helper([sys.executable, "-c", code], timeout_s, Stop(), {"A": "b"})
 
 
+@pytest.mark.process
 def test_a_real_command_gets_no_shell_no_input_and_our_environment() -> None:
     code = "import os, sys; print(os.environ['A'], repr(sys.stdin.read()), sys.argv)"
     assert python(code) == "b '' ['-c']\n"
 
 
+@pytest.mark.process
 def test_failures_are_told_apart_and_quote_nothing() -> None:
     with pytest.raises(AuthError, match="exit code 3") as caught:
         python("import sys; print('canary-1'); print('canary-2', file=sys.stderr); sys.exit(3)")
@@ -121,4 +111,4 @@ def test_failures_are_told_apart_and_quote_nothing() -> None:
     with pytest.raises(AuthError, match="within"):
         python("import time; time.sleep(30)", timeout_s=0.3)
     with pytest.raises(AuthError, match="cannot be started"):
-        run_helper(["/does/not/exist"], 1, {})
+        run_helper(["/does/not/exist"], 1, Stop(), {})

@@ -113,6 +113,7 @@ def test_a_lock_excludes_other_threads_and_says_who_waits_for_what(tmp_path: Pat
         assert len(errors) == 1 and "f.lock" in errors[0].message
 
 
+@pytest.mark.process
 def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "f.lock"
     code = (

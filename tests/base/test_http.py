@@ -26,6 +26,7 @@ from qwen_code.base.http import (
     Setting,
     Timeouts,
 )
+from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 
 Serve = Callable[[Callable[[socket.socket, bytes], None]], str]
@@ -66,7 +67,7 @@ def test_chunks_are_handed_over_as_they_come(serve: Serve) -> None:
 
     def handle(connection: socket.socket, head: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
-        assert go_on.wait(5)
+        assert go_on.wait(30)
         connection.sendall(b"3\r\ntwo\r\n0\r\n\r\n")
 
     response = client().send(Request("GET", serve(handle)))
@@ -155,7 +156,7 @@ def test_closing_early_frees_the_server(serve: Serve) -> None:
     assert response.read_chunk()
     response.close()
     response.close()
-    assert gone.wait(5)
+    assert gone.wait(30)
 
 
 def test_a_slow_reader_holds_the_network_back(serve: Serve) -> None:
@@ -183,7 +184,7 @@ class FakeFlow:
     def __init__(self) -> None:
         self.statuses: list[int] = []
 
-    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+    def auth_flow(self, request: Request, stop: Stop) -> Generator[Request, Response, None]:
         for number in ("1", "2"):
             response = yield request.with_headers({"authorization": number})
             self.statuses.append(response.status)
@@ -310,7 +311,7 @@ class FakeAuthority:
         server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         return server, f"https://localhost:{server.server_port}"
 
 
@@ -338,6 +339,7 @@ def test_an_extra_authority_is_trusted(https: str, authority: FakeAuthority) -> 
     assert client(Network(extra_ca_file=extra)).send(Request("GET", https)).status == 204
 
 
+@pytest.mark.process
 def test_ssl_cert_file_is_honoured_in_a_real_process(https: str, authority: FakeAuthority) -> None:
     code = (
         "import sys; "
@@ -386,6 +388,7 @@ def test_a_file_that_is_no_certificate_is_blamed(
 # -- interruption -------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_ctrl_c_ends_a_wait_at_once(serve: Serve) -> None:
     release = threading.Event()
 
@@ -406,12 +409,12 @@ def test_ctrl_c_ends_a_wait_at_once(serve: Serve) -> None:
         stderr=subprocess.PIPE,
     )
     assert process.stdout and process.stdout.readline() == b"go\n"
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 30
     while process.poll() is None and time.monotonic() < deadline:
         process.send_signal(signal.SIGINT)
         threading.Event().wait(0.2)
     release.set()
-    _, errors = process.communicate(timeout=5)
+    _, errors = process.communicate(timeout=30)
     assert b"KeyboardInterrupt" in errors
 
 
@@ -465,6 +468,6 @@ def test_a_body_that_drips_is_given_up_in_time() -> None:
     started = time.monotonic()
     with pytest.raises(TransportError, match="not complete"):
         response.read(within_s=0.3)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
     given_up.set()
     listener.close()

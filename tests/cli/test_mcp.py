@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 SERVER = Path(__file__).parent.parent / "support" / "mcp_server.py"
 
 

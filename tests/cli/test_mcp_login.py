@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from fake_oauth import FakeAuthorizationServer
 
+pytestmark = pytest.mark.process
+
 SERVER = Path(__file__).parent.parent / "support" / "mcp_server.py"
 
 

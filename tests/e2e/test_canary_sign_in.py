@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def test_no_command_shows_a_token(qwen: Any, auth_server: Any, failure: str) -> 
 
 def test_the_renewing_process_shows_none(qwen: Any, auth_server: Any) -> None:
     tokens = sign_in(qwen, auth_server, -60)
-    auth_server.refresh_delay_s = 2
+    was_looked_at = threading.Event()
+    auth_server.on_refresh = lambda: was_looked_at.wait(30)
     env = {**qwen.environ, "QWEN_OAUTH_BASE_URL": auth_server.base_url, "LLAMA_API_KEY": ""}
     process = subprocess.Popen(
         [*qwen.command, "-p", "hi"],
@@ -72,12 +74,14 @@ def test_the_renewing_process_shows_none(qwen: Any, auth_server: Any) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 30
     while not auth_server._used:
         assert time.monotonic() < deadline
+        time.sleep(0.01)
     state = Path(qwen.home, ".qwen", "oauth_creds.state.json")
     pid = json.loads(state.read_text())["holder"]["pid"]
     seen = b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+    was_looked_at.set()
     assert b"qwen_code.auth.oauth.renewal" in seen
     assert not any(token.encode() in seen for token in tokens.values())
-    assert process.wait(8) == 0
+    assert process.wait(30) == 0

@@ -95,7 +95,7 @@ def test_an_interrupt_keeps_what_came_and_is_130(
     assert process.stdout
     first = os.read(process.stdout.fileno(), 65536)
     process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=10)
+    rest, errors = process.communicate(timeout=30)
     os.write(write, b".")
     os.close(write)
     assert process.returncode == 130

@@ -123,7 +123,7 @@ def test_renewals_that_fail(signed_in: Meeting, fault: str, said: str) -> None:
     assert done.returncode == 41
     assert said in done.stderr
     assert path.read_bytes() == before
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
 
 
 def test_a_slow_renewal_is_waited_for(signed_in: Meeting) -> None:

@@ -72,7 +72,7 @@ def test_sign_in_use_renew_and_sign_out(signing: Signing, server: Any) -> None:
         )
         for c in commands
     ]
-    tokens = {process.communicate(timeout=20)[0].strip() for process in processes}
+    tokens = {process.communicate(timeout=30)[0].strip() for process in processes}
     assert tokens == {signing.creds["access_token"]} != {before["access_token"]}
     renewals = signing.tokens_asked_for("refresh_token")
     assert [line["outcome"] for line in renewals] == ["ok"]

@@ -14,6 +14,7 @@ from qwen_code.auth.bearer import StaticKey
 from qwen_code.auth.sources import gather
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.errors import QuotaExhausted
 from qwen_code.wiring.link import Link, open_link
@@ -79,7 +80,8 @@ def test_a_sign_ins_requests_are_counted_and_the_day_ends(qwen: Any, server: Any
     )
 
     def ask(session: Link) -> None:
-        with closing(session.client.complete([{"role": "user", "content": "hi"}])) as answer:
+        hello = [{"role": "user", "content": "hi"}]
+        with closing(session.client.complete(hello, stop=Stop())) as answer:
             for _ in answer:
                 pass
 

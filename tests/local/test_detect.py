@@ -92,5 +92,5 @@ def test_a_port_that_never_answers_costs_a_moment(listen: Callable[[Answer], int
     port = listen(silent)
     started = time.monotonic()
     assert find_servers([("Silent", port)]) == []
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
     released.set()

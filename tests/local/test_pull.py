@@ -194,9 +194,7 @@ def test_two_pulls_do_not_write_at_once(puller: Puller, monkeypatch: pytest.Monk
     assert source.asked == []
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cuts=st.lists(st.integers(0, 3004), max_size=5))
 def test_any_series_of_interruptions_ends_in_the_same_file(
     cuts: list[int], tiny: Any, tmp_path_factory: pytest.TempPathFactory

@@ -21,6 +21,7 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, CredentialRejected
 from qwen_code.base.http import HttpClient, Network, Request, Response
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.config.paths import Paths
 from qwen_code.local.server import (
@@ -69,7 +70,7 @@ def ask(
     messages: Sequence[Mapping[str, Any]] = QUESTION,
     tools: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[list[Event]]:
-    return list(model.complete(messages, tools))
+    return list(model.complete(messages, tools, stop=Stop()))
 
 
 def flat(answer: list[list[Event]]) -> list[Event]:
@@ -160,7 +161,7 @@ class TestAnswers:
         assert answer["tool"] == "read_file"
 
     def test_it_lists_its_one_model(self, real_server: LocalServer) -> None:
-        assert client(real_server).models() == [SMALL.name]
+        assert client(real_server).models(Stop()) == [SMALL.name]
 
     def test_a_prompt_beyond_its_context_is_told_as_such(self, real_server: LocalServer) -> None:
         with pytest.raises(ContextLengthExceeded):
@@ -173,7 +174,7 @@ class TestKey:
         with pytest.raises(CredentialRejected):
             ask(wrong)
         with pytest.raises(CredentialRejected):
-            wrong.models()
+            wrong.models(Stop())
 
     @pytest.mark.parametrize("path", ["/chat/completions", "/completions", "/embeddings"])
     def test_nothing_that_computes_is_open_without_it(
@@ -269,7 +270,7 @@ class TestSharing:
 
     def test_a_running_server_is_shared(self, real_server: LocalServer, paths: Paths) -> None:
         write_record(paths.local_server_file, real_server)
-        shared = start_or_share(paths, None, {})
+        shared = start_or_share(paths, None, {}, Stop())
         assert (shared.base_url, shared.pid) == (real_server.base_url, None)
         assert text_of(flat(ask(client(shared))))
         shared.stop()
@@ -289,4 +290,4 @@ class TestSharing:
     ) -> None:
         write_record(paths.local_server_file, real_server)
         with pytest.raises(ConfigError, match=r"1\.5B"):
-            start_or_share(paths, "large", {})
+            start_or_share(paths, "large", {}, Stop())

@@ -13,6 +13,7 @@ import pytest
 
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.config.paths import Paths
 from qwen_code.local import server as server_module
 from qwen_code.local.server import (
@@ -101,6 +102,7 @@ class TestRecord:
     def test_no_record_is_none(self, paths: Paths) -> None:
         assert read_record(paths.local_server_file) is None
 
+    @pytest.mark.process
     def test_a_record_of_a_dead_process_is_stale(self) -> None:
         assert not is_alive(Record("http://127.0.0.1:9/v1", KEY, SMALL.name, gone_pid()))
 
@@ -117,10 +119,11 @@ class TestRecord:
     def test_a_stale_record_is_passed_over(self, paths: Paths) -> None:
         write_record(paths.local_server_file, self.server())
         with pytest.raises(ConfigError, match="not on this machine yet"):
-            start_or_share(paths, None, {})
+            start_or_share(paths, None, {}, Stop())
 
 
 class TestStart:
+    @pytest.mark.process
     def test_damaged_weights_are_said(
         self,
         store: WeightStore,

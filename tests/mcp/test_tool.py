@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen_code.base.stop import Stop
 from qwen_code.mcp.tool import Offer, make_tools
 from qwen_code.tools.base import Reach, Result
 from qwen_code.tools.errors import ToolFailed
@@ -17,7 +18,9 @@ class FakeCaller:
         self.name = name
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
-    def call(self, tool: str, arguments: dict[str, Any], show: Callable[[str], None]) -> Result:
+    def call(
+        self, tool: str, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop
+    ) -> Result:
         self.calls.append((tool, arguments))
         return Result("ok", "ok")
 
@@ -64,7 +67,7 @@ def test_arguments_are_an_object() -> None:
     for text in ("[1]", "nonsense", '"a"', "{", "[" * 100_000):
         with pytest.raises(ToolFailed):
             tool.parse(text)
-    tool.run({"a": 1}, lambda _: None)
+    tool.run({"a": 1}, lambda _: None, Stop())
     assert caller.calls == [("go", {"a": 1})]
     assert tool.title({}) == "srv: go"
     assert len(tool.title({"a": "x" * 1000})) == 200

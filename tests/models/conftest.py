@@ -1,31 +1,12 @@
-"""A clock that a test moves by hand."""
+"""What the tests of models share."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-
-
-class FakeClock:
-    """Time that passes only by sleeping, or where a test says so."""
-
-    def __init__(self, start: float = 1_750_000_000.0) -> None:
-        self.time = start
-        self.slept: list[float] = []
-        self.on_sleep: Callable[[], None] = lambda: None
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.on_sleep()
-        self.time += seconds
+from fake_clock import FakeClock
 
 
 @pytest.fixture

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_clock import FakeClock
 
 from qwen_code.base.errors import CredentialRejected, QwenError, TransportError
 from qwen_code.base.http import AuthFlow, HttpClient, Network, Request, Timeouts
 from qwen_code.base.retry import RetryPolicy
+from qwen_code.base.stop import Stop
 from qwen_code.models.client import ModelClient
 from qwen_code.models.errors import QuotaExhausted, RateLimited, ServerFailed, UnknownModel
 from qwen_code.models.events import (
@@ -33,22 +35,6 @@ from qwen_code.models.quota import Limits, Snapshot
 from qwen_code.models.rate_limits import Allowance, RateLimits
 
 MESSAGES = [{"role": "user", "content": "hi"}]
-
-
-class FakeClock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return 1000.0 + sum(self.slept)
-
-    def monotonic(self) -> float:
-        return sum(self.slept)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
 
 
 class FakeResponse:
@@ -83,7 +69,9 @@ class FakeHttp:
         self.given: list[FakeResponse] = []
         self.requests: list[Request] = []
 
-    def send(self, request: Request, auth: AuthFlow | None = None) -> FakeResponse:
+    def send(
+        self, request: Request, auth: AuthFlow | None = None, *, stop: Stop | None = None
+    ) -> FakeResponse:
         self.requests.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -116,7 +104,7 @@ def failed(message: str, code: str = "", status: int = 400, **headers: str) -> F
 def ask(
     http: FakeHttp | HttpClient, endpoint: Endpoint | None = None
 ) -> tuple[list[Event], FakeClock, ModelClient]:
-    clock = FakeClock()
+    clock = FakeClock(1000.0)
     client = ModelClient(
         http,  # type: ignore[arg-type]
         endpoint or Endpoint("https://host.example/v1", "m"),
@@ -130,7 +118,7 @@ def ask(
 def collect(client: ModelClient) -> list[Event]:
     def all_events() -> list[Event]:
         found: list[Event] = []
-        with closing(client.complete(MESSAGES)) as answer:
+        with closing(client.complete(MESSAGES, stop=Stop())) as answer:
             for events in answer:
                 found += events
         return found
@@ -296,7 +284,7 @@ def test_leaving_early_closes_the_answer() -> None:
     )
 
     def first_only() -> None:
-        with closing(client.complete(MESSAGES)) as answer:
+        with closing(client.complete(MESSAGES, stop=Stop())) as answer:
             for _ in answer:
                 raise KeyboardInterrupt
 
@@ -311,7 +299,7 @@ def test_leaving_early_closes_the_answer() -> None:
 def metered(
     http: FakeHttp, path: Path, limits: Limits | None = None, fallbacks: tuple[str, ...] = ()
 ) -> tuple[ModelClient, FakeClock, SqliteLedger]:
-    clock = FakeClock()
+    clock = FakeClock(1000.0)
     ledger = SqliteLedger(path / "quota.sqlite", "a", limits or Limits(), clock)
     client = ModelClient(
         http,  # type: ignore[arg-type]
@@ -369,7 +357,7 @@ def test_a_throttled_client_makes_the_others_wait(tmp_path: Path) -> None:
     other, other_clock, _ = metered(FakeHttp(good()), tmp_path)
 
     def until_it_waits() -> None:
-        with closing(client.complete(MESSAGES)) as answer:
+        with closing(client.complete(MESSAGES, stop=Stop())) as answer:
             for _ in answer:
                 return
 

@@ -246,9 +246,7 @@ class FakeWorld:
         self.put_back_s += seconds
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     requests=st.lists(st.tuples(st.floats(0, 40), st.floats(0.001, 25)), min_size=1, max_size=20),
     jumps=st.lists(st.tuples(st.floats(0, 60), st.floats(0.01, 5000)), max_size=2),
@@ -320,7 +318,7 @@ def test_an_empty_file_is_filled(path: Path, clock: Any) -> None:
     assert kept_aside(path) == []
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 40))
 def test_random_damage_never_fails_a_prompt(path: Path, clock: Any, seed: int, count: int) -> None:
     path.unlink(missing_ok=True)
@@ -388,6 +386,7 @@ def in_a_process(*arguments: str, before: Any = None) -> str:
     return done.stdout
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 def test_a_disk_that_takes_no_more(path: Path) -> None:
     """Beyond the limit the kernel refuses to write, as a full disk does."""
@@ -402,6 +401,7 @@ def drop_the_rights_of_root() -> None:
     libc.prctl(drop_from_bounding_set, dac_override, 0, 0, 0)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 @pytest.mark.parametrize("with_file", [False, True])
 def test_a_home_that_is_read_only(path: Path, clock: Any, with_file: bool) -> None:

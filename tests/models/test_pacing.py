@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from qwen_code.base.errors import CredentialMissing, QwenError, TransportError
+from qwen_code.base.stop import Stop
 from qwen_code.models.errors import QuotaExhausted, RateLimited, ServerFailed
 from qwen_code.models.events import Event, Notice, Paced
 from qwen_code.models.pacing import Meter, Turn
@@ -46,7 +47,7 @@ class FakeLedger:
 
 
 def go(turn: Turn) -> list[Event]:
-    return list(turn.wait())
+    return list(turn.wait(Stop()))
 
 
 def test_without_a_ledger_everything_goes_at_once(clock: Any) -> None:
@@ -66,7 +67,7 @@ def test_a_wait_is_told_before_it_begins(clock: Any) -> None:
     seen: list[Event] = []
     clock.on_sleep = lambda: seen.append(Notice(f"slept after {len(seen)}"))
 
-    for event in turn.wait():
+    for event in turn.wait(Stop()):
         seen.append(event)  # noqa: PERF402 what the clock sees meanwhile counts
     assert seen[:2] == [Paced(12.0, "used up"), Notice("slept after 1")]
     assert seen[-1] == Notice("the file is new")

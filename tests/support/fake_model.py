@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from qwen_code.base.stop import Stop
 from qwen_code.models.events import Event, EventStream, Finished, TextDelta, ToolCallDelta, Usage
 
 Answer = Sequence[Event | BaseException]
@@ -20,7 +21,7 @@ class FakeModel:
         self.asked: list[list[dict[str, Any]]] = []
         self.tools: list[Any] = []
 
-    def complete(self, messages: Any, tools: Any = None) -> EventStream:
+    def complete(self, messages: Any, tools: Any = None, *, stop: Stop) -> EventStream:
         self.asked.append([dict(message) for message in messages])
         self.tools.append(tools)
         for event in self._answers.pop(0):

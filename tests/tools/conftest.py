@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Result
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.workspace import Workspace
@@ -42,7 +43,7 @@ def call() -> Callable[..., Result]:
     import json
 
     def run(tool: Any, show: Callable[[str], None] = lambda _: None, **arguments: Any) -> Result:
-        result: Result = tool.run(tool.parse(json.dumps(arguments)), show)
+        result: Result = tool.run(tool.parse(json.dumps(arguments)), show, Stop())
         return result
 
     return run

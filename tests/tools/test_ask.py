@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from qwen_code.base.stop import Stop
 from qwen_code.tools.ask import AskUser
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
@@ -12,7 +13,7 @@ from qwen_code.tools.errors import ToolFailed
 def test_the_answer_goes_to_the_model(call: Callable[..., Result]) -> None:
     asked: list[object] = []
 
-    def ask(question: str, options: object) -> str:
+    def ask(question: str, options: object, stop: Stop) -> str:
         asked.append((question, options))
         return "blue"
 

@@ -8,12 +8,12 @@ import pytest
 from qwen_code.agent.task import Task
 from qwen_code.tools import catalogue
 from qwen_code.tools.ask import AskUser
-from qwen_code.tools.base import Definition, parameters_of
+from qwen_code.tools.base import Definition, Todo, parameters_of
 from qwen_code.tools.files import Edit, ListDirectory, ReadFile, WriteFile
 from qwen_code.tools.memory import SaveMemory
 from qwen_code.tools.search import Glob, Grep
 from qwen_code.tools.shell import RunShellCommand
-from qwen_code.tools.todo import TodoItem, TodoWrite
+from qwen_code.tools.todo import TodoWrite
 from qwen_code.tools.web import WebFetch
 
 TOOLS: list[Any] = [
@@ -25,7 +25,7 @@ TOOLS: list[Any] = [
 def bare(schema: Any) -> Any:
     """A schema without the words for the model."""
     if isinstance(schema, dict) and "$ref" in schema:
-        return bare(parameters_of(TodoItem))
+        return bare(parameters_of(Todo))
     if isinstance(schema, dict):
         return {key: bare(value) for key, value in schema.items() if key != "description"}
     return schema

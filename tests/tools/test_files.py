@@ -180,7 +180,9 @@ class TestPreview:
             edit.preview(edit.parse('{"path": "a", "old_string": "two", "new_string": "drei"}'))
         call(read, path="a")
         arguments = edit.parse('{"path": "a", "old_string": "two", "new_string": "drei"}')
-        assert edit.preview(arguments).splitlines()[2:] == [
+        change = edit.preview(arguments).change
+        assert change is not None
+        assert change.diff()[2:] == [
             "@@ -1,2 +1,2 @@",
             " one",
             "-two",
@@ -190,9 +192,9 @@ class TestPreview:
 
     def test_what_a_new_file_would_hold(self, write: WriteFile) -> None:
         arguments = write.parse('{"path": "new", "content": "x\\n"}')
-        assert write.preview(arguments).splitlines() == [
-            *("--- new (now)", "+++ new", "@@ -0,0 +1 @@", "+x")
-        ]
+        change = write.preview(arguments).change
+        assert change is not None
+        assert change.diff() == [*("--- new (now)", "+++ new", "@@ -0,0 +1 @@", "+x")]
 
     def test_what_cannot_be_done_has_none(self, edit: Edit) -> None:
         with pytest.raises(ToolFailed):

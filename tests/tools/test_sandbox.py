@@ -46,6 +46,7 @@ def test_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert find_sandbox([tmp_path], [], "darwin")(["ls"], tmp_path)[0] == "/usr/bin/sandbox-exec"
 
 
+@pytest.mark.process
 class TestForReal:
     @pytest.fixture
     def shell(

@@ -11,6 +11,8 @@ from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.search import Glob, Grep
 from qwen_code.tools.workspace import Workspace
 
+pytestmark = pytest.mark.process
+
 Call = Callable[..., Result]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qwen_code.tools.base import Result
+from qwen_code.tools.base import Result, Todo
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.todo import TodoWrite
 
@@ -16,7 +16,8 @@ def test_the_list_comes_back_as_the_user_sees_it(call: Callable[..., Result]) ->
         {"content": "test", "status": "pending"},
     ]
     result = call(TodoWrite(), todos=todos)
-    assert result == Result("[x] look\n[>] mend\n[ ] test", "1 of 3 done")
+    listed = tuple(Todo(**todo) for todo in todos)  # type: ignore[arg-type]
+    assert result == Result("[x] look\n[>] mend\n[ ] test", "1 of 3 done", todos=listed)
     assert call(TodoWrite(), todos=[]).text == "(no steps)"
 
 

@@ -10,8 +10,12 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 from qwen_code.auth.sources import Gathered, gather
 from qwen_code.wiring.servers import open_servers
+
+pytestmark = pytest.mark.process
 
 
 def gathered(cwd: Path) -> Gathered:

@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from qwen_code.agent.compaction import Compactor
+from qwen_code.agent.compaction import Compactor, estimate_tokens
 from qwen_code.agent.events import AgentEventStream
+from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import Progress
 from qwen_code.agent.session import Session
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Model, Policy, Turn
+from qwen_code.agent.turn import Model, Turn
 from qwen_code.base.errors import QwenError
+from qwen_code.base.stop import Stop
 from qwen_code.models.errors import ContextLengthExceeded
 from qwen_code.models.events import EventStream, Notice, Usage
 
@@ -23,9 +25,10 @@ __all__ = ["Agent"]
 class Agent:
     """Answers prompts, one after the other, with all that came before.
 
-    ``system`` gives the instructions that go before the conversation in every request; ``toolbox``
-    and ``policy`` say what can be done and what may. What happens is in ``session`` as soon as it
-    has happened. ``begin_turn`` is told each prompt before anything is done about it. ``guide``
+    ``system`` gives the instructions that go before the conversation in every request, ``toolbox``
+    and ``permission`` say what can be done and what may. What happens is in ``session`` as soon as
+    it has happened. ``begin_turn`` is told each prompt, its session and its number
+    in that before anything is done about it. ``guide``
     wraps a model that cannot call tools without help.
     """
 
@@ -33,17 +36,17 @@ class Agent:
         self,
         session: Session,
         toolbox: Toolbox,
-        policy: Policy,
+        permission: Permission,
         *,
         system: Callable[[], str],
         compactor: Compactor,
-        begin_turn: Callable[[str], None] = lambda _: None,
-        most_rounds: int | None = None,
+        begin_turn: Callable[[str, str, int], None] = lambda *_: None,
+        max_rounds: int | None = None,
         is_done: Callable[[], bool] = lambda: False,
     ) -> None:
         self.session = session
         self.toolbox = toolbox
-        self.policy = policy
+        self.permission = permission
         self.compactor = compactor
         self.progress = Progress(session.before)
         self.sees = False
@@ -52,13 +55,13 @@ class Agent:
         self._model: Model | None = None
         self._system = system
         self._begin_turn = begin_turn
-        self._most_rounds = most_rounds
+        self._max_rounds = max_rounds
         self._is_done = is_done
         self._noted = len(session.messages)
         self._is_kept = True
         self._untold = ""
 
-    def ask(self, prompt: str, model: Model) -> AgentEventStream:
+    def ask(self, prompt: str, model: Model, stop: Stop) -> AgentEventStream:
         """Send ``prompt``, and do what the model asks for until it is done.
 
         However it ends, the conversation stays one that the API accepts; a prompt without any
@@ -69,13 +72,14 @@ class Agent:
             TurnLimitReached: it was not done after the most rounds.
         """
         messages = self.session.messages
-        start = len(messages)
-        messages.append({"role": "user", "content": prompt})
+        turn = self.session.prompt_count
+        asked = {"role": "user", "content": prompt}
+        messages.append(asked)
         self.api_duration_ms = 0
         self._model = _Timed(self.guide(model) if self.guide else model, self)
-        self._begin_turn(prompt)
+        self._begin_turn(prompt, self.session.id, turn)
         try:
-            with closing(self._answer(self._model)) as events:
+            with closing(self._answer(self._model, stop)) as events:
                 for batch in events:
                     self._keep()
                     if self._untold:
@@ -83,19 +87,34 @@ class Agent:
                         self._untold = ""
                     yield batch
         finally:
-            if len(messages) == start + 1:
+            if messages[-1] is asked:
                 messages.pop()
             self._keep()
 
-    def compress(self, model: Model) -> AgentEventStream:
+    def compress(self, model: Model, stop: Stop) -> AgentEventStream:
         """Make the conversation shorter now.
 
         Raises:
             QwenError: it cannot be saved.
         """
-        yield from self.compactor.compact(self.session.messages, self.progress, model)
+        try:
+            yield from self.compactor.compact(self.session.messages, self.progress, model, stop)
+        finally:
+            self._noted = len(self.session.messages)
+            self._keep(shortened=True)
+
+    def rewind(self, turn: int) -> str:
+        """Take the conversation back to before prompt number ``turn``; returns the prompt.
+
+        Raises:
+            UsageError: there is no such prompt.
+            OSError, ConfigError: it cannot be saved.
+        """
+        prompt = self.session.rewind(turn)
         self._noted = len(self.session.messages)
-        self._keep(shortened=True)
+        self.progress = Progress(self.session.before)
+        self.compactor.forget()
+        return prompt
 
     @property
     def model(self) -> Model:
@@ -108,22 +127,30 @@ class Agent:
         """About how much of the model's window the conversation takes."""
         return self.compactor.size(self.session.messages)
 
+    def overhead_tokens(self) -> tuple[int, int]:
+        """About how many tokens the instructions and the tools of each request have."""
+        instructions = {"role": "system", "content": self._system()}
+        tools = sum(estimate_tokens(each) for each in self.toolbox.definitions)
+        return estimate_tokens(instructions), tools
+
     # -- one turn ---------------------------------------------------------------------------------
 
-    def _answer(self, model: Model) -> AgentEventStream:
-        text = self._system()
-        system = [{"role": "system", "content": text}] if text else []
+    def _answer(self, model: Model, stop: Stop) -> AgentEventStream:
+        def system() -> list[dict[str, Any]]:
+            text = self._system()
+            return [{"role": "system", "content": text}] if text else []
 
         def prepare(messages: list[dict[str, Any]]) -> AgentEventStream:
             self._keep()
             if self.compactor.is_full(messages):
-                yield from self.compress(model)
+                yield from self.compress(model, stop)
 
         turn = Turn(
             model,
             self.toolbox,
-            self.policy,
-            most_rounds=self._most_rounds,
+            self.permission,
+            stop,
+            max_rounds=self._max_rounds,
             prepare=prepare,
             is_done=self._is_done,
             sees=self.sees,
@@ -135,10 +162,10 @@ class Agent:
                 raise
             # The window is smaller than we thought: once more, with less.
             self.compactor.window_tokens = max(4000, int(self.size_tokens * 0.8))
-            yield from self.compress(model)
+            yield from self.compress(model, stop)
             yield from self._noting(turn, system)
 
-    def _noting(self, turn: Turn, system: list[dict[str, Any]]) -> AgentEventStream:
+    def _noting(self, turn: Turn, system: Callable[[], list[dict[str, Any]]]) -> AgentEventStream:
         messages = self.session.messages
         with closing(turn.run(messages, system)) as events:
             for batch in events:
@@ -178,9 +205,11 @@ class _Timed:
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        stop: Stop,
     ) -> EventStream:
         started = time.monotonic()
         try:
-            yield from self._model.complete(messages, tools)
+            yield from self._model.complete(messages, tools, stop=stop)
         finally:
             self._agent.api_duration_ms += round((time.monotonic() - started) * 1000)

@@ -13,7 +13,18 @@ from qwen_code.agent.toolbox import Call
 from qwen_code.base.errors import ConfigError
 from qwen_code.tools.base import Reach, Subject
 
-__all__ = ["Decision", "Judge", "Mode", "Rule", "Rules", "Ruling", "decide", "parse_rule"]
+__all__ = [
+    "Decision",
+    "Judge",
+    "Mode",
+    "Rule",
+    "Rules",
+    "Ruling",
+    "decide",
+    "is_delicate",
+    "parse_rule",
+    "rules_for",
+]
 
 _DELICATE = {
     *(".git", ".gitattributes", ".gitconfig", ".gitmodules", ".husky"),
@@ -23,6 +34,9 @@ _DELICATE = {
 """Names of what decides which programs run later on, outside of any approval."""
 
 _SHELL = "run_shell_command"
+_EXACT_SHELL = "Bash"
+"""The name under which rules for commands are exact, unless they end in ``*``."""
+
 _RULE = r"(?s)\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*"
 
 
@@ -46,11 +60,12 @@ class Decision(StrEnum):
 
 class Rule(msgspec.Struct, frozen=True):
     """A tool, and which of its calls: words that a command begins with, or a pattern of paths.
-    Without ``subject``: all of them."""
+    Without ``subject``: all of them. ``is_exact``: in ``allow``, this very command line alone."""
 
     tool: str
     subject: str | None
     text: str
+    is_exact: bool = False
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -94,11 +109,15 @@ class Judge:
         return ruling
 
     def allow_from_now_on(self, call: Call) -> None:
-        """Exactly this command or host from now on; of other tools, every call."""
-        self._allowed.add(self._as_remembered(call))
+        """Exactly this command in this directory, or this host; edits: all but delicate ones, of
+        which this file alone; of other tools, every call."""
+        if call.reach is Reach.EDIT and not is_delicate(call) and self.mode is Mode.DEFAULT:
+            self.mode = Mode.AUTO_EDIT
+        else:
+            self._allowed.add(self._as_remembered(call))
 
     def _as_remembered(self, call: Call) -> Call:
-        if call.kind in (Subject.COMMAND, Subject.HOST):
+        if call.kind in (Subject.COMMAND, Subject.HOST) or is_delicate(call):
             return call
         return msgspec.structs.replace(call, subject="")
 
@@ -116,6 +135,10 @@ def parse_rule(text: str, where: str) -> Rule:
             hint='Write it as "tool" or "tool(…)", for example "run_shell_command(git status)".',
         )
     subject = found[2].strip() if found[2] is not None else ""
+    if found[1] == _EXACT_SHELL:
+        prefix = re.sub(r"(?:\s|:)\*$", "", subject)
+        is_exact = bool(subject) and prefix == subject
+        return Rule(_SHELL, prefix or None, text.strip(), is_exact)
     if found[1] == _SHELL:
         subject = re.sub(r"(?:^|\s|:)\*$", "", subject)  # a rule means what begins so anyway
         if "*" in subject:
@@ -124,6 +147,23 @@ def parse_rule(text: str, where: str) -> Rule:
                 hint="A rule names the first words of a command; a * can only be its end.",
             )
     return Rule(found[1], subject or None, text.strip())
+
+
+def rules_for(call: Call) -> tuple[str, ...]:
+    """The rules that allow calls like ``call`` for good; none where no rule could say exactly that.
+
+    A command is written as its whole line, for the session's own directory.
+    """
+    if is_delicate(call):
+        return ()
+    if call.kind is Subject.COMMAND:
+        text = f"{_EXACT_SHELL}({call.subject})"
+        rule = parse_rule(text, "")
+        says_it = rule.is_exact and rule.subject == call.subject and not call.directory
+        return (text,) if says_it else ()
+    if call.kind is Subject.HOST:
+        return (f"{call.tool}({call.subject})",)
+    return ("edit", "write_file") if call.reach is Reach.EDIT else (call.tool,)
 
 
 def decide(
@@ -146,7 +186,7 @@ def decide(
 def _by_mode(mode: Mode, call: Call) -> Ruling | None:
     if mode is Mode.YOLO:
         return Ruling(Decision.ALLOW, "everything is allowed (yolo)")
-    if mode is Mode.AUTO_EDIT and call.reach is Reach.EDIT and not _is_delicate(call):
+    if mode is Mode.AUTO_EDIT and call.reach is Reach.EDIT and not is_delicate(call):
         return Ruling(Decision.ALLOW, "changes of files are allowed (auto-edit)")
     return None
 
@@ -157,7 +197,7 @@ def _by_allowing_rules(
     own = [rule for rule in allow if _is_of(rule, call)]
     if call.kind is Subject.COMMAND:
         return _by_commands(own, call, is_private)
-    delicate = _is_delicate(call)
+    delicate = is_delicate(call)
     for rule in own:
         if (rule.subject is None and not delicate) or _names(rule, call):
             return Ruling(Decision.ALLOW, f"the rule {rule.text} allows it")
@@ -169,8 +209,12 @@ def _by_allowing_rules(
 def _by_commands(own: Sequence[Rule], call: Call, is_private: Callable[[str], bool]) -> Ruling:
     if everything := next((rule for rule in own if rule.subject is None), None):
         return Ruling(Decision.ALLOW, f"the rule {everything.text} allows it")
+    for rule in own:
+        if rule.is_exact and rule.subject == call.subject.strip() and not call.directory:
+            return Ruling(Decision.ALLOW, f"the rule {rule.text} allows it")
     from qwen_code.agent.shell_grammar import plain_commands  # the parser is slow to import
 
+    own = [rule for rule in own if not rule.is_exact]
     try:
         commands = plain_commands(call.subject)
     except NotPlain as error:
@@ -183,7 +227,8 @@ def _by_commands(own: Sequence[Rule], call: Call, is_private: Callable[[str], bo
     return Ruling(Decision.ALLOW, "rules allow each of its commands")
 
 
-def _is_delicate(call: Call) -> bool:
+def is_delicate(call: Call) -> bool:
+    """Whether it changes a file that decides which programs run later on."""
     return call.kind is Subject.PATH and any(
         part.lower() in _DELICATE for part in call.subject.split("/")
     )

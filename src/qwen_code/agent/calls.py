@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from queue import SimpleQueue
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import msgspec
 
-from qwen_code.agent.events import AgentEvent, ToolFinished, ToolOutput
+from qwen_code.agent.events import AgentEvent, AgentEventStream, ToolFinished, ToolOutput
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import QwenError
 from qwen_code.base.secret import redact
-from qwen_code.tools.base import Image
+from qwen_code.base.stop import Stop, Stopped
+from qwen_code.tools.base import Result
 
-__all__ = ["CANCELLED", "Asked", "Ready", "finished", "run_side_by_side"]
+__all__ = ["STOPPED", "Asked", "Ready", "finished", "run_side_by_side"]
 
-CANCELLED = "The user cancelled this."
+STOPPED = "The user stopped this."
 
-After = Callable[[Prepared, str], str]
+_STOP_GRACE_S = 0.15
+"""How long tools may take to end after a stop. What is still busy then is not waited for."""
+
+After = Callable[[Prepared, str, Stop], str]
 """Given a call and its result; what it returns is added to what the model is told."""
 
 
@@ -44,58 +50,80 @@ class Ready(msgspec.Struct):
     problem: str | None = None
 
 
-class _Cancelled(Exception):
-    """Told to a running tool through its output."""
-
-
 def run_side_by_side(
-    group: Sequence[Ready], after: After = lambda *_: ""
-) -> Iterator[list[AgentEvent]]:
+    group: Sequence[Ready], stop: Stop, after: After = lambda *_: ""
+) -> AgentEventStream:
     """Each call on a thread of its own; what they print and how they end, as it happens.
 
-    Closing the iterator, or an exception such as ``KeyboardInterrupt`` at it, cancels what still
-    runs, and waits until it has ended.
+    When ``stop`` is set, or the iterator is closed, everything that still runs is stopped. Every
+    call gets its end all the same, within 200 ms; a tool that does not hear is left behind.
     """
-    inbox: SimpleQueue[AgentEvent] = SimpleQueue()
-    cancelled = threading.Event()
+    inbox: SimpleQueue[AgentEvent | None] = SimpleQueue()
+    own = Stop()
     threads = [
-        threading.Thread(target=_run, args=(ready, inbox, cancelled, after), daemon=True)
+        threading.Thread(target=_run, args=(ready, inbox, own, after), daemon=True)
         for ready in group
     ]
-    for thread in threads:
-        thread.start()
-    left = len(threads)
+    running = {ready.call.id: ready.call for ready in group}
     try:
-        while left:
-            event = inbox.get()
-            left -= isinstance(event, ToolFinished)
-            yield [event]
+        with stop.calling(lambda: _pass_on(own, inbox)):
+            for thread in threads:
+                thread.start()
+            while running and (event := inbox.get()) is not None:
+                if isinstance(event, ToolFinished):
+                    del running[event.call_id]
+                yield [event]
+        yield from _last_events(inbox, running)
     finally:
-        cancelled.set()
+        own.set()
+        deadline = time.monotonic() + _STOP_GRACE_S
         for thread in threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _pass_on(own: Stop, inbox: SimpleQueue[AgentEvent | None]) -> None:
+    own.set()
+    inbox.put(None)
+
+
+def _last_events(
+    inbox: SimpleQueue[AgentEvent | None], running: dict[str, Asked]
+) -> AgentEventStream:
+    """What still comes of the calls that were stopped."""
+    deadline = time.monotonic() + _STOP_GRACE_S
+    while running and (left_s := deadline - time.monotonic()) > 0:
+        with suppress(Empty):
+            event = inbox.get(timeout=left_s)
+            if isinstance(event, ToolFinished):
+                del running[event.call_id]
+            if event is not None:
+                yield [event]
+    for call in running.values():
+        yield [finished(call, Result(STOPPED, "stopped"), is_error=True)]
 
 
 def finished(
     call: Asked,
-    text: str,
-    summary: str | None = None,
+    result: Result,
     *,
     is_error: bool = False,
     is_denied: bool = False,
-    image: Image | None = None,
+    ran_s: float = 0.0,
 ) -> ToolFinished:
     """The end of a call; no secret that this process has met goes on from here."""
-    text = redact(text.encode("utf-8", "replace").decode())  # names of files may be no text
-    summary = redact(summary if summary is not None else text.partition("\n")[0])
+    text = redact(result.text.encode("utf-8", "replace").decode())  # file names may be no text
     return ToolFinished(
         call.id,
         call.name,
         text,
-        summary,
+        redact(result.summary) if result.summary else text.partition("\n")[0],
         is_error=is_error or is_denied,
         is_denied=is_denied,
-        image=image,
+        image=result.image,
+        change=result.change,
+        todos=result.todos,
+        ran_s=ran_s,
     )
 
 
@@ -106,27 +134,24 @@ def _object_or_nothing(text: str) -> str:
         return "{}"
 
 
-def _run(
-    ready: Ready, inbox: SimpleQueue[AgentEvent], cancelled: threading.Event, after: After
-) -> None:
+def _run(ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, after: After) -> None:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
+    began, is_error = time.monotonic(), True
 
     def show(text: str) -> None:
-        if cancelled.is_set():
-            raise _Cancelled
         if text:
             inbox.put(ToolOutput(call.id, redact(text)))
 
     try:
-        result = prepared.run(show)
-        text = result.text + after(prepared, result.text)
-        end = finished(call, text, result.summary, image=result.image)
-    except _Cancelled:
-        end = finished(call, CANCELLED, "cancelled", is_error=True)
+        result = prepared.run(show, stop)
+        added = after(prepared, result.text, stop)
+        result = msgspec.structs.replace(result, text=prepared.note + result.text + added)
+        is_error = False
+    except Stopped:
+        result = Result(STOPPED, "stopped")
     except QwenError as error:
-        end = finished(call, error.message, is_error=True)
+        result = Result(error.message, "")
     except Exception as error:  # noqa: BLE001 a tool's mistake must not end the session
-        text = f"the tool failed: {type(error).__name__}: {error}"
-        end = finished(call, text, is_error=True)
-    inbox.put(end)
+        result = Result(f"the tool failed: {type(error).__name__}: {error}", "")
+    inbox.put(finished(call, result, is_error=is_error, ran_s=time.monotonic() - began))

@@ -9,15 +9,17 @@ a ``description:``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from qwen_code.agent.events import AgentEvent
+from qwen_code.agent.permission import Permission
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Policy
 from qwen_code.base.errors import InputError
 from qwen_code.base.secret import redact
+from qwen_code.base.stop import Stop
 from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["CommandFile", "expand", "find_commands", "read_commands"]
@@ -58,11 +60,14 @@ def read_commands(directories: Sequence[Path]) -> list[CommandFile]:
     ]
 
 
-def expand(command: CommandFile, arguments: str, toolbox: Toolbox, policy: Policy) -> str:
-    """The prompt that a command stands for.
+def expand(
+    command: CommandFile, arguments: str, toolbox: Toolbox, permission: Permission, stop: Stop
+) -> Generator[list[AgentEvent], None, str]:
+    """Returns the prompt that a command stands for; yields what happens meanwhile.
 
     Raises:
         InputError: a file cannot be read, or a command may not be run.
+        Stopped: the turn was stopped.
     """
     pieces, has_arguments = [], False
     for kind, text in _parts(command.text):
@@ -70,11 +75,15 @@ def expand(command: CommandFile, arguments: str, toolbox: Toolbox, policy: Polic
             has_arguments = True
             pieces.append(arguments)
         elif kind == "@":
-            pieces.append(_call(toolbox, policy, "read_file", {"path": text.strip()}))
+            said = yield from _call(toolbox, permission, stop, "read_file", {"path": text.strip()})
+            pieces.append(said)
         elif kind == "!":
             line = re.sub(r"\{\{args\}\}", lambda _: _quoted(arguments), text)
             has_arguments = has_arguments or line != text
-            pieces.append(_call(toolbox, policy, "run_shell_command", {"command": line}))
+            said = yield from _call(
+                toolbox, permission, stop, "run_shell_command", {"command": line}
+            )
+            pieces.append(said)
         else:
             pieces.append(text)
     if arguments and not has_arguments:
@@ -125,13 +134,17 @@ def _closing(text: str, at: int) -> int | None:
     return None
 
 
-def _call(toolbox: Toolbox, policy: Policy, name: str, arguments: dict[str, str]) -> str:
+def _call(
+    toolbox: Toolbox, permission: Permission, stop: Stop, name: str, arguments: dict[str, str]
+) -> Generator[list[AgentEvent], None, str]:
     try:
         prepared = toolbox.prepare(name, msgspec.json.encode(arguments).decode())
-        if (no := policy.refusal(prepared)) is not None:
-            raise ToolFailed(no)
-        return redact(prepared.run(lambda _: None).text)
+        settled = yield from permission.settle("command", prepared, toolbox, stop)
+        if isinstance(settled, str):
+            raise ToolFailed(settled)
+        return redact(settled.run(lambda _: None, stop).text)
     except ToolFailed as error:
+        stop.check()
         what = next(iter(arguments.values()))
         raise InputError(f"{what}: {error.message}", hint="Mend the command's file.") from error
 

@@ -17,6 +17,7 @@ from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
 from qwen_code.agent.progress import Progress, words_of
 from qwen_code.agent.turn import Messages, Model
 from qwen_code.base.errors import QwenError
+from qwen_code.base.stop import Stop
 from qwen_code.models.events import Notice, TextDelta, Usage
 
 __all__ = ["Compactor", "estimate_tokens"]
@@ -50,6 +51,10 @@ class Compactor:
         """The server has counted ``usage.total_tokens`` for the first ``count`` messages."""
         self._counted = (usage.total_tokens, count)
 
+    def forget(self) -> None:
+        """The messages were exchanged: what was counted of them counts no more."""
+        self._counted = (0, 0)
+
     def size(self, messages: Sequence[Mapping[str, Any]]) -> int:
         """About how many tokens a request with ``messages`` has: counted by the server as far as
         it did, estimated for what came since."""
@@ -64,8 +69,14 @@ class Compactor:
         """Whether the next request should be made shorter first."""
         return self.size(messages) > self.window_tokens * _FULL_SHARE
 
-    def compact(self, messages: Messages, progress: Progress, model: Model) -> AgentEventStream:
-        """Replace the older part of ``messages`` in place; nothing where there is none."""
+    def compact(
+        self, messages: Messages, progress: Progress, model: Model, stop: Stop
+    ) -> AgentEventStream:
+        """Replace the older part of ``messages`` in place; nothing where there is none.
+
+        Raises:
+            Stopped: the turn was stopped; the messages are as they were.
+        """
         before = self.size(messages)
         cut = self._cut(messages)
         if cut == 0:
@@ -73,7 +84,7 @@ class Compactor:
         older, newer = messages[:cut], messages[cut:]
         summary = ""
         try:
-            summary = yield from self._summary(older, model)
+            summary = yield from self._summary(older, model, stop)
         except QwenError as error:
             yield [Notice(f"no summary could be had ({error.message}); the facts are kept")]
         first: list[dict[str, Any]] = [
@@ -82,7 +93,7 @@ class Compactor:
         if newer and newer[0]["role"] == "user":
             first.append({"role": "assistant", "content": "Understood."})
         messages[:] = [*first, *newer]
-        self._counted = (0, 0)
+        self.forget()
         yield [Compacted(before, self.size(messages))]
 
     def _cut(self, messages: Sequence[Mapping[str, Any]]) -> int:
@@ -100,7 +111,7 @@ class Compactor:
         return cut if cut > 1 else 0
 
     def _summary(
-        self, older: Sequence[Mapping[str, Any]], model: Model
+        self, older: Sequence[Mapping[str, Any]], model: Model, stop: Stop
     ) -> Generator[list[AgentEvent], None, str]:
         """Returns what the model says of ``older``; yields what happens beside it."""
         room = int(self.window_tokens * _SUMMARISED_SHARE * _BYTES_A_TOKEN)
@@ -111,7 +122,7 @@ class Compactor:
             {"role": "user", "content": f"{_ASK}\n\n<transcript>\n{transcript}\n</transcript>"}
         ]
         pieces: list[str] = []
-        with closing(model.complete(request)) as answer:
+        with closing(model.complete(request, stop=stop)) as answer:
             for events in answer:
                 for event in events:
                     if isinstance(event, TextDelta):

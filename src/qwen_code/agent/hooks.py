@@ -16,6 +16,7 @@ import msgspec
 
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.stop import Stop
 
 __all__ = ["Hook", "Hooks", "parse_hooks"]
 
@@ -117,10 +118,10 @@ class Hooks:
         self._session_id = session_id
         self._notice = notice
 
-    def before(self, prepared: Prepared) -> str | None:
+    def before(self, prepared: Prepared, stop: Stop) -> str | None:
         """Why the call may not be made. A hook that cannot answer is not a yes."""
         for hook in self._fitting("PreToolUse", prepared):
-            code, out, err = self._run(hook, prepared, {})
+            code, out, err = self._run(hook, prepared, {}, stop)
             answer = _parsed(out)
             if code is None:
                 return f"Not allowed: the hook {hook.command!r} {err}."
@@ -130,11 +131,11 @@ class Hooks:
                 self._notice(f"the hook {hook.command!r} failed with exit code {code}: {err}")
         return None
 
-    def after(self, prepared: Prepared, text: str) -> str:
+    def after(self, prepared: Prepared, text: str, stop: Stop) -> str:
         """What is added to the result of a call."""
         added = ""
         for hook in self._fitting("PostToolUse", prepared):
-            code, out, err = self._run(hook, prepared, {"tool_response": {"output": text}})
+            code, out, err = self._run(hook, prepared, {"tool_response": {"output": text}}, stop)
             answer = _parsed(out)
             said = answer.context or (answer.why if answer.blocks else "")
             if code == _BLOCK:
@@ -153,10 +154,12 @@ class Hooks:
         ]
 
     def _run(
-        self, hook: Hook, prepared: Prepared, more: Mapping[str, Any]
+        self, hook: Hook, prepared: Prepared, more: Mapping[str, Any], stop: Stop
     ) -> tuple[int | None, str, str]:
         """Exit code, output and errors; no exit code where there was none, and why instead."""
-        import subprocess  # only who has hooks pays for it
+        from subprocess import TimeoutExpired  # only who has hooks pays for it
+
+        from qwen_code.base import process
 
         told = {
             "session_id": self._session_id(),
@@ -167,16 +170,15 @@ class Hooks:
             **more,
         }
         try:
-            done = subprocess.run(
+            done = process.run(
                 ["bash", "-c", hook.command],
-                input=msgspec.json.encode(told),
-                cwd=self._cwd,
                 env={**self._environ, "QWEN_PROJECT_DIR": str(self._cwd)},
-                capture_output=True,
-                timeout=hook.timeout_s,
-                check=False,
+                cwd=self._cwd,
+                stdin=msgspec.json.encode(told),
+                timeout_s=hook.timeout_s,
+                stop=stop,
             )
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             return None, "", f"did not answer within {hook.timeout_s:g} s"
         except OSError as error:
             return None, "", f"could not be started: {error.strerror}"

@@ -7,17 +7,12 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Progress", "Todo", "words_of"]
+from qwen_code.tools.base import Todo
+
+__all__ = ["Progress", "is_prompt", "words_of"]
 
 _CHANGES = ("edit", "write_file")
 _READS = ("read_file",)
-
-
-class Todo(msgspec.Struct, frozen=True):
-    """One step of the list that the model keeps."""
-
-    content: str
-    status: Literal["pending", "in_progress", "completed"]
 
 
 class _Path(msgspec.Struct):
@@ -40,7 +35,7 @@ class Progress:
 
     def note(self, message: Mapping[str, Any]) -> None:
         """Take a message into account."""
-        if message.get("role") == "user" and isinstance(message.get("content"), str):
+        if is_prompt(message):
             self.words.append(message["content"])
         for call in message.get("tool_calls") or ():
             function = call.get("function", {})
@@ -56,6 +51,13 @@ class Progress:
                 self.files.setdefault(msgspec.json.decode(arguments, type=_Path).path, "read")
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass  # what the model wrote was no call
+
+
+def is_prompt(message: Any) -> bool:
+    """Whether a person wrote the message: pictures that a tool read come as a list."""
+    if not isinstance(message, dict):  # of a damaged file
+        return False
+    return message.get("role") == "user" and isinstance(message.get("content"), str)
 
 
 def words_of(message: Mapping[str, Any]) -> str:

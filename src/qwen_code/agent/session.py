@@ -1,34 +1,43 @@
-"""Conversations on disk: one file each, only ever appended to, private, without secrets.
+"""Conversations on disk: one file each, private, without secrets, only ever appended to.
 
-A file is lines of JSON: first what it is about, then each message as it was made. What a crash tore
-off at its end is dropped, and a tool call that was never answered is answered, so that every
-session can be gone on with.
+A session can be resumed whatever happened to its file: a line that is damaged, or that a crash cut
+off, costs itself, and a tool call that was never answered is answered.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
 import msgspec
 
-from qwen_code.agent.progress import words_of
+from qwen_code.agent.progress import is_prompt, words_of
+from qwen_code.agent.session_file import (
+    Head,
+    Line,
+    Rewound,
+    Shortened,
+    Withdrawn,
+    append,
+    drop_torn_end,
+    lock,
+    replay,
+)
 from qwen_code.base.clock import Clock
 from qwen_code.base.errors import InputError, UsageError
 from qwen_code.base.files import make_private_dir
-from qwen_code.base.secret import redact
+from qwen_code.base.ids import new_uuid
 
-__all__ = ["Session", "SessionStore", "Summary", "as_markdown", "mended"]
+__all__ = ["Session", "SessionStore", "Summary"]
 
-_LIMIT_BYTES = 256 << 20
-_MOST_TITLE_LENGTH = 80
-_ENDED = "The session ended before this was done."
-_ID = r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}"
+MAX_TITLE_LENGTH = 80
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_OLD_ID = r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}"
+"""What ids were before they became UUIDs."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -41,76 +50,120 @@ class Summary(msgspec.Struct, frozen=True):
     count: int
 
 
-class _Head(msgspec.Struct, frozen=True, tag="session", tag_field="type"):
-    id: str
-    cwd: str
-    started_at: float
-
-
-class _Line(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
-    at: float
-    message: dict[str, Any]
-
-
-class _Shortened(msgspec.Struct, frozen=True, tag="shortened", tag_field="type"):
-    """From here on the conversation was these messages, and not all that came before."""
-
-    at: float
-    messages: list[dict[str, Any]]
-
-
-_Record = _Head | _Line | _Shortened
-
-
 class Session:
     """One conversation that is being held. Close it, or use it as a context manager.
 
-    ``messages`` is what the model is sent. ``before`` is everything that was ever said in it, as
-    far as it was on disk when it was opened. Nothing is written before the first message.
+    ``messages`` is what the model is sent; whoever holds the conversation appends to this list.
+    Nothing is written before the first message.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        cwd: Path,
-        clock: Clock,
-        messages: Sequence[dict[str, Any]] = (),
-        before: Sequence[dict[str, Any]] = (),
-    ) -> None:
+    def __init__(self, path: Path, cwd: Path, clock: Clock) -> None:
         self.id = path.stem
-        self.messages = list(messages)
-        self.before = before
+        self.messages: list[dict[str, Any]] = []
         self._path = path
         self._cwd = cwd
         self._clock = clock
         self._file: IO[bytes] | None = None
-        self._count = len(self.messages)
+        self._saved: list[dict[str, Any]] = []
+        """``messages`` as they are on disk."""
+        self._history: list[Any] = []
+        """All messages in force as they are on disk, damaged ones included."""
+        self._starts: list[int] = []
+        """Where the prompts are in ``_history``: counting them costs a long session no more."""
+
+    @property
+    def before(self) -> list[dict[str, Any]]:
+        """All messages in force, also those that the model is no longer sent.
+
+        After :meth:`rewind` it is what remained.
+        """
+        return _repaired(self._in_force())
+
+    def prompts(self) -> list[str]:
+        """The prompts that a person wrote and that are still in force, oldest first."""
+        return [message["content"] for message in self._in_force() if is_prompt(message)]
+
+    @property
+    def prompt_count(self) -> int:
+        """How many prompts are in force: the index of the next one, before it is appended."""
+        if self._unchanged() < len(self._saved):
+            return len(self.prompts())
+        return len(self._starts) + sum(map(is_prompt, self.messages[len(self._saved) :]))
 
     def save(self) -> None:
         """Append the messages that came since the last time, each whole in one write.
+
+        Saved messages that are no longer at the end of ``messages`` are marked as withdrawn. If its
+        beginning was replaced, this does what :meth:`save_shortened` does.
 
         Raises:
             OSError: the disk is full; what was saved before stays.
             ConfigError: the directory cannot be made.
         """
-        if self._count >= len(self.messages):
+        if self._is_replaced():
+            self.save_shortened()
             return
-        file = self._opened()
-        for message in self.messages[self._count :]:
-            _append(file, _Line(self._clock.now(), message))
-            self._count += 1
+        withdrawn = len(self._saved) - self._unchanged()
+        if withdrawn > 0:
+            append(self._opened(), Withdrawn(self._clock.now(), withdrawn))
+            self._cut_history(max(0, len(self._history) - withdrawn))
+            del self._saved[-withdrawn:]
+        for message in self.messages[len(self._saved) :]:
+            append(self._opened(), Line(self._clock.now(), message))
+            self._saved.append(message)
+            self._add_history([message])
 
     def save_shortened(self) -> None:
-        """Say that ``messages`` is the whole conversation from here on.
+        """Save that ``messages`` replaces what the model was sent so far.
+
+        Messages that were new have to be saved before they are replaced.
 
         Raises:
             OSError, ConfigError: as for :meth:`save`.
         """
-        _append(self._opened(), _Shortened(self._clock.now(), self.messages))
-        self._count = len(self.messages)
+        append(self._opened(), Shortened(self._clock.now(), self.messages))
+        self._saved = [*self.messages]
+
+    def rewind(self, turn: int) -> str:
+        """Take the conversation back to before prompt number ``turn``, counted from 0.
+
+        Changes ``messages`` in place. If the prompt was sent before the conversation was shortened,
+        the messages are those of that point in full. The file keeps what is taken back.
+
+        Returns:
+            The text of the prompt.
+
+        Raises:
+            UsageError: there is no such prompt.
+            OSError, ConfigError: as for :meth:`save`; then the conversation is unchanged.
+        """
+        self.save()
+        if not 0 <= turn < len(self._starts):
+            raise UsageError(
+                f"there is no prompt number {turn + 1}: this conversation has {len(self._starts)}"
+            )
+        start = self._starts[turn]
+        prompt: str = self._history[start]["content"]
+        messages = self._sent_before(turn)
+        if messages is None:
+            messages = _repaired(self._history[:start])
+        append(self._opened(), Rewound(self._clock.now(), messages, start))
+        self.messages[:] = messages
+        self._saved = [*messages]
+        self._cut_history(start)
+        return prompt
+
+    def _sent_before(self, turn: int) -> list[dict[str, Any]] | None:
+        """What the model was sent before a prompt; ``None`` where that has been shortened."""
+        texts = self.prompts()[turn:]
+        sent = [index for index, message in enumerate(self.messages) if is_prompt(message)]
+        sent = sent[-len(texts) :]
+        if [self.messages[index]["content"] for index in sent] != texts:
+            return None
+        return self.messages[: sent[0]]
 
     def claim(self) -> None:
-        """Open the file now, and keep other processes from going on with the same session.
+        """Open the file now, and keep other processes from resuming the same session.
 
         Raises:
             UsageError: another process has it.
@@ -119,9 +172,15 @@ class Session:
         self._opened()
 
     def close(self) -> None:
-        """Let go of the file. May be called again."""
+        """Let go of the file. Can be called again."""
         if self._file is not None:
             self._file.close()
+            self._file = None
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether this process holds the file."""
+        return self._file is not None
 
     def __enter__(self) -> Self:
         return self
@@ -129,23 +188,56 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _load(self) -> None:
+        """Claim the file and take over what it holds."""
+        self.claim()
+        drop_torn_end(self._path)
+        replayed = replay(self._path)
+        self._add_history(replayed.history)
+        self.messages = _repaired(replayed.messages)
+        self._saved = [*self.messages]
+
+    def _add_history(self, messages: Sequence[Any]) -> None:
+        first = len(self._history)
+        self._history += messages
+        self._starts += [first + i for i, message in enumerate(messages) if is_prompt(message)]
+
+    def _cut_history(self, length: int) -> None:
+        del self._history[length:]
+        while self._starts and self._starts[-1] >= length:
+            self._starts.pop()
+
+    def _in_force(self) -> list[Any]:
+        if self._is_replaced():
+            return self._history
+        unchanged = self._unchanged()
+        withdrawn = len(self._saved) - unchanged
+        history = self._history[: max(0, len(self._history) - withdrawn)]
+        return [*history, *self.messages[unchanged:]]
+
+    def _is_replaced(self) -> bool:
+        """Whether ``messages`` was shortened, and a stop came before that could be saved."""
+        return bool(self.messages and self._saved) and self._unchanged() == 0
+
+    def _unchanged(self) -> int:
+        """How many messages at the beginning are the saved ones."""
+        shorter = min(len(self.messages), len(self._saved))
+        if shorter == 0 or self.messages[shorter - 1] is self._saved[shorter - 1]:
+            return shorter
+        pairs = zip(self.messages, self._saved, strict=False)
+        return next(i for i, (message, saved) in enumerate(pairs) if message is not saved)
+
     def _opened(self) -> IO[bytes]:
         if self._file is None:
             make_private_dir(self._path.parent)
             is_new = not self._path.exists()
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             file = os.fdopen(os.open(self._path, flags, 0o600), "ab", buffering=0)
-            _lock(file, self.id)
+            lock(file, self.id)
             self._file = file
             if is_new:
-                _append(
-                    file,
-                    _Head(
-                        self.id,
-                        os.fsencode(self._cwd).decode("utf-8", "replace"),
-                        self._clock.now(),
-                    ),
-                )
+                cwd = os.fsencode(self._cwd).decode("utf-8", "replace")
+                append(file, Head(self.id, cwd, self._clock.now()))
         return self._file
 
 
@@ -157,12 +249,21 @@ class SessionStore:
         self._cwd = cwd
         self._clock = clock
 
-    def begin(self) -> Session:
-        """A new session; its file comes with its first message."""
-        import time  # not the injected clock: only a name comes of it
+    def begin(self, session_id: str | None = None) -> Session:
+        """A new session, with a new UUID unless one is given; its first message makes its file.
 
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._clock.now()))
-        path = self._directory / f"{stamp}-{os.urandom(4).hex()}.jsonl"
+        Raises:
+            UsageError: the id is not a UUID, or there is such a session already.
+        """
+        session_id = new_uuid() if session_id is None else session_id.lower()
+        if not re.fullmatch(_UUID, session_id):
+            raise UsageError(f"{session_id!r} is not a UUID", hint="Without an id one is made.")
+        path = self._directory / f"{session_id}.jsonl"
+        if path.exists():
+            raise UsageError(
+                f"the session {session_id} exists already",
+                hint=f"Resume it: qwen --resume {session_id}",
+            )
         return Session(path, self._cwd, self._clock)
 
     def resume(self, id_or_beginning: str | None = None) -> Session:
@@ -172,22 +273,16 @@ class SessionStore:
             UsageError: there is none, the beginning fits several, or another process has it.
             InputError: its file cannot be read.
         """
-        path = self._find(id_or_beginning)
-        _drop_torn_end(path)
-        before: list[dict[str, Any]] = []
-        messages: list[dict[str, Any]] = []
-        for record in _read(path):
-            if isinstance(record, _Shortened):
-                messages = [*record.messages]
-            else:
-                messages.append(record.message)
-                before.append(record.message)
-        session = Session(path, self._cwd, self._clock, mended(messages), before)
-        session.claim()
+        session = Session(self._find(id_or_beginning), self._cwd, self._clock)
+        try:
+            session._load()
+        except BaseException:
+            session.close()
+            raise
         return session
 
     def summaries(self) -> list[Summary]:
-        """All sessions, the latest first; what cannot be read is left out."""
+        """All sessions, the latest first; unreadable ones are left out."""
         found = []
         for path in self._paths():
             with suppress(InputError, OSError):
@@ -197,20 +292,24 @@ class SessionStore:
     def search(self, text: str) -> list[Summary]:
         """The sessions in which ``text`` occurs, in any case."""
         wanted = text.casefold()
-        ids = {
-            path.stem
-            for path in self._paths()
-            if any(wanted in words_of(message).casefold() for message in _said(path))
-        }
+
+        def occurs(path: Path) -> bool:
+            with suppress(InputError):
+                history = replay(path).history
+                dicts = (message for message in history if isinstance(message, dict))
+                return any(wanted in words_of(message).casefold() for message in dicts)
+            return False
+
+        ids = {path.stem for path in self._paths() if occurs(path)}
         return [summary for summary in self.summaries() if summary.id in ids]
 
     def messages(self, id_or_beginning: str) -> list[dict[str, Any]]:
-        """All that was said in a session, also what is no longer sent.
+        """All messages in force in a session, also those that the model is no longer sent.
 
         Raises:
             UsageError, InputError: as for :meth:`resume`.
         """
-        return mended(list(_said(self._find(id_or_beginning))))
+        return _repaired(replay(self._find(id_or_beginning)).history)
 
     def delete(self, id_or_beginning: str) -> str:
         """Remove a session for good; returns its id.
@@ -223,7 +322,8 @@ class SessionStore:
         return path.stem
 
     def _paths(self) -> list[Path]:
-        return [path for path in self._directory.glob("*.jsonl") if re.fullmatch(_ID, path.stem)]
+        is_id = re.compile(f"{_UUID}|{_OLD_ID}").fullmatch
+        return [path for path in self._directory.glob("*.jsonl") if is_id(path.stem)]
 
     def _find(self, beginning: str | None) -> Path:
         paths = sorted(self._paths(), key=lambda path: path.stat().st_mtime)
@@ -231,7 +331,7 @@ class SessionStore:
             if not paths:
                 raise UsageError("there is no session here to go on with", hint="Begin one: qwen")
             return paths[-1]
-        fitting = [path for path in paths if path.stem.startswith(beginning)]
+        fitting = [path for path in paths if path.stem.startswith(beginning.lower())]
         if len(fitting) != 1:
             what = "no session" if not fitting else f"{len(fitting)} sessions"
             raise UsageError(
@@ -241,101 +341,24 @@ class SessionStore:
         return fitting[0]
 
 
-def mended(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """``messages`` with an answer for every tool call, as the API wants it."""
-    whole: list[dict[str, Any]] = []
-    waiting: list[str] = []
-    for message in messages:
-        if message.get("role") == "tool":
-            if message.get("tool_call_id") not in waiting:
-                continue
-            waiting.remove(str(message["tool_call_id"]))
-        else:
-            whole += _answers(waiting)
-            waiting = [str(call["id"]) for call in message.get("tool_calls") or ()]
-        whole.append(dict(message))
-    return whole + _answers(waiting)
+def _repaired(messages: Sequence[Any]) -> list[dict[str, Any]]:
+    if not messages:
+        return []
+    from qwen_code.agent.transcript import repaired  # a new session does not need it
 
-
-def as_markdown(messages: Sequence[Mapping[str, Any]]) -> str:
-    """A conversation to read."""
-    parts = []
-    for message in messages:
-        role = str(message.get("role"))
-        text = words_of(message).strip()
-        if role == "tool":
-            parts.append(f"```\n{text}\n```")
-        elif text:
-            parts.append(f"## {role.capitalize()}\n\n{text}")
-        for call in message.get("tool_calls") or ():
-            function = call.get("function", {})
-            parts.append(f"**{function.get('name')}** `{function.get('arguments')}`")
-    return "\n\n".join(parts) + "\n"
-
-
-def _answers(ids: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"role": "tool", "tool_call_id": each, "content": _ENDED} for each in ids]
-
-
-def _lock(file: IO[bytes], session_id: str) -> None:
-    try:
-        import fcntl  # absent on Windows
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        if error.errno not in (errno.EAGAIN, errno.EACCES):
-            raise
-        raise UsageError(
-            f"another qwen is in the session {session_id}",
-            hint="End that one, or begin a new session.",
-        ) from error
-
-
-def _append(file: IO[bytes], line: _Record) -> None:
-    data = redact(msgspec.json.encode(line).decode()).encode() + b"\n"
-    size = os.fstat(file.fileno()).st_size
-    if file.write(data) != len(data):  # a disk that is almost full takes a part
-        os.ftruncate(file.fileno(), size)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _said(path: Path) -> Iterator[dict[str, Any]]:
-    return (record.message for record in _read(path) if isinstance(record, _Line))
-
-
-def _read(path: Path) -> Iterator[_Line | _Shortened]:
-    """Its messages; what cannot be understood is passed over, wherever it stands."""
-    decode = msgspec.json.Decoder(_Record).decode
-    try:
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise InputError(f"{path} is too large to be read", hint="Begin a new session.")
-        with path.open("rb") as file:
-            for raw in file:
-                try:
-                    record = decode(raw)
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    continue
-                if not isinstance(record, _Head):
-                    yield record
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", hint=None) from error
-
-
-def _drop_torn_end(path: Path) -> None:
-    """Cut off a last line without its end, or the next message would be glued to it."""
-    with suppress(OSError), path.open("r+b") as file:
-        data = file.read()
-        if data and not data.endswith(b"\n"):
-            file.truncate(data.rfind(b"\n") + 1)
+    return repaired(messages)
 
 
 def _summary(path: Path) -> Summary:
-    lines = [record for record in _read(path) if isinstance(record, _Line)]
-    prompts = (line.message for line in lines if line.message.get("role") == "user")
-    title = " ".join(words_of(next(prompts, {})).split())[:_MOST_TITLE_LENGTH]
-    found = path.stat()
-    started = lines[0].at if lines else found.st_mtime
-    return Summary(path.stem, title or "(nothing)", started, found.st_mtime, len(lines))
+    replayed = replay(path)
+    messages = _repaired(replayed.history)
+    prompts = (message for message in messages if message["role"] == "user")
+    title = " ".join(words_of(next(prompts, {})).split())[:MAX_TITLE_LENGTH]
+    changed_at = path.stat().st_mtime
+    return Summary(
+        path.stem,
+        title or "(nothing)",
+        replayed.started_at or changed_at,
+        changed_at,
+        len(messages),
+    )

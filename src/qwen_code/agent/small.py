@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from qwen_code.base.stop import Stop
 from qwen_code.models.events import EventStream, Finished, TextDelta, ToolCallDelta
 
 __all__ = ["GuidedModel", "possible_calls"]
@@ -74,6 +75,7 @@ class Chooser(Protocol):
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None = None,
         *,
+        stop: Stop,
         response_format: Mapping[str, Any] | None = None,
     ) -> EventStream: ...
 
@@ -90,18 +92,20 @@ class GuidedModel:
         self,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        stop: Stop,
     ) -> EventStream:
         """The answer, or one call, in the events of any model."""
-        chosen = self._choose(messages, tools or ())
+        chosen = self._choose(messages, tools or (), stop)
         if chosen is not None:
             name, arguments = chosen
             call = ToolCallDelta(0, f"call_{len(messages)}", name, _json(arguments))
             yield [call, Finished("tool_calls")]
             return
-        yield from self._model.complete(_as_text(messages))
+        yield from self._model.complete(_as_text(messages), stop=stop)
 
     def _choose(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], stop: Stop
     ) -> tuple[str, Arguments] | None:
         start = _last_question(messages)
         if start is None or not tools:
@@ -120,10 +124,10 @@ class GuidedModel:
             calls = {"read_file": must}
         if not any(calls.values()) or len(made) >= _MOST_STEPS:
             return None
-        return self._ask(question, calls, may_answer=not must)
+        return self._ask(question, calls, stop, may_answer=not must)
 
     def _ask(
-        self, question: str, calls: Calls, *, may_answer: bool
+        self, question: str, calls: Calls, stop: Stop, *, may_answer: bool
     ) -> tuple[str, Arguments] | None:
         schema = _schema(calls, may_answer=may_answer)
         form = {"type": "json_schema", "json_schema": {"name": "step", "schema": schema}}
@@ -134,7 +138,7 @@ class GuidedModel:
             messages.append({"role": "assistant", "content": _json(step)})
         messages.append({"role": "user", "content": question})
         text = ""
-        with closing(self._model.complete(messages, response_format=form)) as answer:
+        with closing(self._model.complete(messages, stop=stop, response_format=form)) as answer:
             for events in answer:
                 text += "".join(event.text for event in events if isinstance(event, TextDelta))
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from qwen_code.base.errors import QwenError, UsageError
-from qwen_code.tools.base import Definition, Reach, Result
+from qwen_code.base.stop import Stop
+from qwen_code.tools.base import Definition, Preview, Reach, Result
 from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["NAME", "REMINDER", "NotGiven", "StructuredOutput"]
@@ -16,18 +18,25 @@ __all__ = ["NAME", "REMINDER", "NotGiven", "StructuredOutput"]
 NAME = "structured_output"
 REMINDER = f"Now give your final answer by calling {NAME}. Do nothing else."
 
-_MOST_PROBLEMS = 10
+_MAX_PROBLEMS = 10
+_MAX_TRIES = 5
+_MAX_SHOWN = 2000
 _WRAPPED = "value"
 
 
 class NotGiven(QwenError):
-    """The model ended without an answer of the wanted shape."""
+    """The model ended without an answer of the wanted shape. ``last`` is the nearest it came."""
 
-    def __init__(self) -> None:
+    def __init__(self, tries: int, last: str, problem: str) -> None:
+        message = "the model gave no answer that fits the schema"
+        if tries:
+            count = f"{tries} {'try' if tries == 1 else 'tries'}"
+            message += f" ({count}). The last one was:\n{last}\n{problem}"
         super().__init__(
-            "the model gave no answer of the wanted shape",
-            hint="Ask for it in the prompt too, or use a simpler --json-schema.",
+            message,
+            hint="Ask for it in the prompt too, use a simpler --json-schema, or another model.",
         )
+        self.last = last
 
 
 def _fetch_nothing(address: str) -> Any:
@@ -39,7 +48,7 @@ class StructuredOutput:
     """The tool. ``value`` is the answer as JSON text, once it was given.
 
     Raises:
-        UsageError: ``text`` is no JSON Schema.
+        UsageError: ``text`` is not a JSON Schema.
     """
 
     def __init__(self, text: str) -> None:
@@ -59,6 +68,9 @@ class StructuredOutput:
         self._is_wrapped = schema.get("type") != "object"
         wrapped = {"type": "object", "properties": {_WRAPPED: schema}, "required": [_WRAPPED]}
         self.value: str | None = None
+        self._tries = 0
+        self._last = ""
+        self._problem = ""
         self.definition = Definition(
             NAME,
             "Give your final answer. Call it once, at the very end, and say nothing after it.",
@@ -66,28 +78,57 @@ class StructuredOutput:
             Reach.READ,
         )
 
+    def begin(self) -> None:
+        """Another prompt: there is no answer to it yet."""
+        self.value, self._tries, self._last, self._problem = None, 0, "", ""
+
     @property
-    def is_given(self) -> bool:
-        """Whether the answer is there."""
-        return self.value is not None
+    def is_over(self) -> bool:
+        """Whether the answer is there, or the model has tried often enough."""
+        return self.value is not None or self._tries >= _MAX_TRIES
+
+    def not_given(self) -> NotGiven:
+        """Why there is no answer."""
+        return NotGiven(self._tries, self._last, self._problem)
+
+    def take_text(self, text: str) -> None:
+        """Take a final answer in words for the answer itself, where it is JSON that fits."""
+        found = re.fullmatch(r"(?s)\s*(?:```(?:json)?\s*\n)?(.*?)(?:\n```)?\s*", text)
+        try:
+            value = msgspec.json.decode(found[1] if found else text)
+            self._check(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ToolFailed):
+            return
+        self.value = msgspec.json.encode(value).decode()
 
     def parse(self, text: str) -> Any:
         try:
+            return self._understood(text)
+        except ToolFailed as error:
+            self._tries += 1
+            self._last, self._problem = text[:_MAX_SHOWN], error.message
+            raise
+
+    def _understood(self, text: str) -> Any:
+        try:
             value = msgspec.json.decode(text or "{}")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ToolFailed(f"the arguments of {NAME} are not JSON: {error}") from error
         if self._is_wrapped:
             if not isinstance(value, dict) or _WRAPPED not in value:
                 raise ToolFailed(f'the arguments of {NAME} have to be {{"{_WRAPPED}": …}}')
             value = value[_WRAPPED]
+        self._check(value)
+        return value
+
+    def _check(self, value: Any) -> None:
         problems = [
             f"{'/'.join(map(str, error.instance_path)) or 'it'}: {error.message}"
             for error in self._validator.iter_errors(value)
         ]
         if problems:
-            listed = "\n".join(problems[:_MOST_PROBLEMS])
+            listed = "\n".join(problems[:_MAX_PROBLEMS])
             raise ToolFailed(f"that does not fit the schema:\n{listed}")
-        return value
 
     def title(self, arguments: Any) -> str:
         return ""
@@ -95,9 +136,12 @@ class StructuredOutput:
     def subject(self, arguments: Any) -> str:
         return ""
 
-    def preview(self, arguments: Any) -> str:
+    def directory(self, arguments: Any) -> str:
         return ""
 
-    def run(self, arguments: Any, show: Callable[[str], None]) -> Result:
+    def preview(self, arguments: Any) -> Preview:
+        return Preview()
+
+    def run(self, arguments: Any, show: Callable[[str], None], stop: Stop) -> Result:
         self.value = msgspec.json.encode(arguments).decode()
         return Result("Thank you.", "given")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinished, TurnEnded
+from qwen_code.agent.events import (
+    AgentEvent,
+    HelperEvent,
+    StructuredAnswer,
+    ToolAsked,
+    ToolFinished,
+    TurnEnded,
+)
 from qwen_code.models.events import RefusalDelta, TextDelta, Usage
 
 __all__ = ["Tally"]
@@ -20,8 +27,9 @@ class Tally:
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.rounds = 0
-        self.ended: Literal["done", "cut", "loop"] | None = None
+        self.ended: Literal["done", "cut", "loop", "stopped"] | None = None
         self.denied: list[ToolAsked] = []
+        self.structured: str | None = None
         self._pieces: list[str] = []
         self._asked: dict[str, ToolAsked] = {}
         self._has_new_round = False
@@ -47,6 +55,8 @@ class Tally:
                 asked = self._asked.pop(event.call_id, None)
                 if event.is_denied and asked:
                     self.denied.append(asked)
+            elif isinstance(event, StructuredAnswer):
+                self.structured = event.value
             elif isinstance(event, TurnEnded):
                 self.rounds, self.ended = event.rounds, event.reason
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from qwen_code.tools.base import Definition, Reach, Result, Subject, Tool
+from qwen_code.base.stop import Stop
+from qwen_code.tools.base import Definition, Preview, Reach, Result, Subject, Tool
 from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["Call", "Prepared", "Toolbox"]
@@ -20,6 +21,8 @@ class Call(msgspec.Struct, frozen=True):
     reach: Reach
     subject: str = ""
     kind: Subject = Subject.OTHER
+    directory: str = ""
+    """Where a command would run, if that is not the session's own directory."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -28,6 +31,8 @@ class Prepared(msgspec.Struct, frozen=True):
     definition: Definition
     tool: Tool
     arguments: Any
+    note: str = ""
+    """What the model is told before the result, such as that the person changed the call."""
 
     @property
     def title(self) -> str:
@@ -38,41 +43,50 @@ class Prepared(msgspec.Struct, frozen=True):
     def call(self) -> Call:
         """The call as rules see it."""
         definition = self.definition
-        subject = self.tool.subject(self.arguments)
-        return Call(definition.name, definition.reach, subject, definition.subject)
+        return Call(
+            definition.name,
+            definition.reach,
+            self.tool.subject(self.arguments),
+            definition.subject,
+            self.tool.directory(self.arguments),
+        )
 
-    def preview(self) -> str:
-        """What would change, for the user who is asked.
+    def preview(self) -> Preview:
+        """What would change, for the person who is asked.
 
         Raises:
             ToolFailed: nothing would: the call cannot be made.
         """
         return self.tool.preview(self.arguments)
 
-    def run(self, show: Callable[[str], None]) -> Result:
+    def run(self, show: Callable[[str], None], stop: Stop) -> Result:
         """Make it.
 
         Raises:
             ToolFailed: it cannot be done.
         """
-        return self.tool.run(self.arguments, show)
+        return self.tool.run(self.arguments, show, stop)
 
 
 class Toolbox:
     """Tools by name. ``make`` gives the one that a definition stands for, when it is first called:
-    most sessions call few of them."""
+    most sessions call few of them. ``is_offered`` says which of them the model is told of now."""
 
     def __init__(
-        self, definitions: Sequence[Definition], make: Callable[[Definition], Tool]
+        self,
+        definitions: Sequence[Definition],
+        make: Callable[[Definition], Tool],
+        is_offered: Callable[[Definition], bool] = lambda _: True,
     ) -> None:
         self._definitions = {each.name: each for each in definitions}
         self._make = make
+        self._is_offered = is_offered
         self._tools: dict[str, Tool] = {}
 
     @property
     def names(self) -> list[str]:
         """The tools, in the order in which the model is told of them."""
-        return list(self._definitions)
+        return [each.name for each in self._definitions.values() if self._is_offered(each)]
 
     @property
     def definitions(self) -> list[dict[str, Any]]:
@@ -87,11 +101,13 @@ class Toolbox:
                 },
             }
             for each in self._definitions.values()
+            if self._is_offered(each)
         ]
 
     def only(self, keep: Callable[[Definition], bool]) -> Toolbox:
         """A toolbox with fewer tools; those that it has are the same."""
-        fewer = Toolbox([each for each in self._definitions.values() if keep(each)], self._make)
+        kept = [each for each in self._definitions.values() if keep(each)]
+        fewer = Toolbox(kept, self._make, self._is_offered)
         fewer._tools = self._tools
         return fewer
 

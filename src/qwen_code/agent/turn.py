@@ -8,28 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from qwen_code.agent.approvals import Decision, Ruling
-from qwen_code.agent.calls import CANCELLED, After, Asked, Ready, finished, run_side_by_side
+from qwen_code.agent.calls import STOPPED, Asked, Ready, finished, run_side_by_side
 from qwen_code.agent.errors import TurnLimitReached
-from qwen_code.agent.events import AgentEvent, AgentEventStream, ToolAsked, ToolFinished, TurnEnded
-from qwen_code.agent.toolbox import Call, Prepared, Toolbox
-from qwen_code.models.events import Cut, Event, EventStream, RefusalDelta, TextDelta, ToolCallDelta
+from qwen_code.agent.events import (
+    AgentEvent,
+    AgentEventStream,
+    QuestionAnswered,
+    ToolAsked,
+    ToolFinished,
+    TurnEnded,
+)
+from qwen_code.agent.permission import Permission
+from qwen_code.agent.toolbox import Prepared, Toolbox
+from qwen_code.base.stop import Stop, Stopped
+from qwen_code.models.events import (
+    Cut,
+    Event,
+    EventStream,
+    Paced,
+    RefusalDelta,
+    Retrying,
+    TextDelta,
+    ToolCallDelta,
+)
 from qwen_code.tools.base import Image, Reach, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Delegate", "Model", "Policy", "Turn"]
+__all__ = ["Delegate", "EndReason", "Model", "Turn"]
 
-_MOST_SAME_CALLS = 3
-_MOST_STOPPED_CALLS = 2
-_STOPPED = "You made exactly this call before, with the same result. Do something else."
+_MAX_SAME_CALLS = 3
+_MAX_REFUSED_CALLS = 2
+_REPEATED = "You made exactly this call before, with the same result. Do something else."
 
+_NOT_DONE = "This was not done: the turn ended with an error before it."
 _UNSEEN = " You cannot see it: this model takes text only, unless the user sets model.vision."
 
 Messages = list[dict[str, Any]]
+EndReason = Literal["done", "cut", "loop", "stopped"]
 
 
 class Model(Protocol):
@@ -39,6 +58,8 @@ class Model(Protocol):
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        stop: Stop,
     ) -> EventStream: ...
 
 
@@ -46,121 +67,131 @@ class Model(Protocol):
 class Delegate(Protocol):
     """A tool whose call is a conversation of its own: it yields events, and returns the result."""
 
-    def delegate(self, arguments: Any) -> Generator[list[AgentEvent], None, Result]: ...
-
-
-class Policy:
-    """What may be done: ``judge`` rules on a call, and ``ask`` asks the user where it says so.
-
-    ``ask`` returns why not, for the model, or ``None`` for yes. ``before`` may forbid what was
-    allowed, in the same way; ``after`` may add to a result.
-    """
-
-    def __init__(
-        self,
-        judge: Callable[[Call], Ruling],
-        ask: Callable[[Prepared, Ruling], str | None],
-        before: Callable[[Prepared], str | None] = lambda _: None,
-        after: After = lambda *_: "",
-    ) -> None:
-        self.judge = judge
-        self.ask = ask
-        self.before = before
-        self.after = after
-
-    def refusal(self, prepared: Prepared) -> str | None:
-        """Why the call may not be made; ``None``: it may."""
-        ruling = self.judge(prepared.call)
-        if ruling.decision is Decision.DENY:
-            return f"Not allowed: {ruling.reason}."
-        if (no := self.before(prepared)) is not None:  # or somebody would be asked for nothing
-            return no
-        return self.ask(prepared, ruling) if ruling.decision is Decision.ASK else None
+    def delegate(
+        self, call_id: str, arguments: Any, stop: Stop
+    ) -> Generator[list[AgentEvent], None, Result]: ...
 
 
 class Turn:
-    """Answers one prompt. Each round is one answer of the model; more than ``most_rounds`` end it.
+    """Answers one prompt. Each round is one answer of the model; more than ``max_rounds`` end it.
 
     ``prepare`` may make the messages shorter before each request. ``is_done`` says after a round
     of calls whether the turn has reached its aim. Pictures go to the model where it ``sees``.
+    Setting ``stop`` ends it at once, wherever it is, with a conversation that the API accepts.
     """
 
     def __init__(
         self,
         model: Model,
         toolbox: Toolbox,
-        policy: Policy,
+        permission: Permission,
+        stop: Stop,
         *,
-        most_rounds: int | None = None,
+        max_rounds: int | None = None,
         prepare: Callable[[Messages], AgentEventStream] | None = None,
         is_done: Callable[[], bool] = lambda: False,
         sees: bool = False,
     ) -> None:
         self._model = model
         self._toolbox = toolbox
-        self._policy = policy
-        self._most_rounds = most_rounds
+        self._permission = permission
+        self._stop = stop
+        self._max_rounds = max_rounds
         self._prepare = prepare
         self._is_done = is_done
         self._sees = sees
         self._made: list[_Made] = []
-        self._stopped_in_a_row = 0
+        self._refused_in_a_row = 0
+        self._rounds = 0
+        self._waited_s = 0.0
 
-    def run(self, messages: Messages, system: Messages) -> AgentEventStream:
+    def run(self, messages: Messages, system: Callable[[], Messages]) -> AgentEventStream:
         """Go on from ``messages``, which end in the user's; what happens is added to them.
-        ``system`` goes before them in every request.
+        ``system`` gives what goes before them in each request. A stop is an end like others:
+        `TurnEnded` says so.
 
         Raises:
             QwenError: the model cannot be asked.
             TurnLimitReached: it was not done after the most rounds.
         """
-        rounds = 0
-        tools = self._toolbox.definitions or None
+        try:
+            reason = yield from self._answer(messages, system)
+        except Stopped:
+            reason = "stopped"
+        yield [TurnEnded(reason, self._rounds, self._waited_s)]
+
+    def _answer(
+        self, messages: Messages, system: Callable[[], Messages]
+    ) -> Generator[list[AgentEvent], None, EndReason]:
         while True:
-            if self._most_rounds is not None and rounds >= self._most_rounds:
-                raise TurnLimitReached(self._most_rounds)
-            rounds += 1
+            self._stop.check()
+            if self._max_rounds is not None and self._rounds >= self._max_rounds:
+                raise TurnLimitReached(self._max_rounds)
+            self._rounds += 1
             if self._prepare is not None:
                 yield from self._prepare(messages)
-            answer = _Answer(rounds)
+            answer = _Answer(self._rounds)
             try:
-                with closing(self._model.complete([*system, *messages], tools)) as events:
-                    for arrived in events:
-                        answer.take(arrived)
-                        yield [*arrived]
+                yield from self._ask(answer, [*system(), *messages])
             finally:
                 answer.add_to(messages)
             if not answer.calls:
-                yield [TurnEnded("cut" if answer.was_cut else "done", rounds)]
-                return
+                return "cut" if answer.was_cut else "done"
             yield from self._make(answer.calls, messages)
-            is_stuck = self._stopped_in_a_row >= _MOST_STOPPED_CALLS
+            self._stop.check()
+            is_stuck = self._refused_in_a_row >= _MAX_REFUSED_CALLS
             if self._is_done() or is_stuck:
-                yield [TurnEnded("loop" if is_stuck else "done", rounds)]
-                return
+                return "loop" if is_stuck else "done"
+
+    def _ask(self, answer: _Answer, messages: Messages) -> AgentEventStream:
+        """One request; its answer is whole unless this ends early."""
+        tools = self._toolbox.definitions or None
+        with closing(self._model.complete(messages, tools, stop=self._stop)) as events:
+            for arrived in events:
+                answer.take(arrived)
+                self._waited_s += sum(e.wait_s for e in arrived if isinstance(e, Paced | Retrying))
+                yield [*arrived]
+        answer.is_whole = True
 
     # -- calls ------------------------------------------------------------------------------------
 
     def _make(self, calls: Sequence[Asked], messages: Messages) -> AgentEventStream:
         ends: dict[str, ToolFinished] = {}
+        begun: dict[str, Asked] = {}
         try:
             for group in self._groups(calls):
+                self._stop.check()
+                begun |= {ready.call.id: ready.call for ready in group}
                 with closing(self._make_group(group)) as made:
                     for events in made:
                         ends |= {e.call_id: e for e in events if isinstance(e, ToolFinished)}
+                        self._waited_s += sum(
+                            e.waited_s for e in events if isinstance(e, QuestionAnswered)
+                        )
                         yield events
+        except Stopped:
+            for call in begun.values():
+                if call.id not in ends:
+                    yield [finished(call, Result(STOPPED, "stopped"), is_error=True)]
+            raise
         finally:
-            for each in self._made[-len(calls) :]:
-                each.result = ends[each.id].text if each.id in ends else None
-            for call in calls:
-                end = ends.get(call.id)
-                text = end.text if end else CANCELLED
-                if end and end.image and not self._sees:
-                    text += _UNSEEN
-                messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
-            images = [end.image for end in ends.values() if end.image]
-            if images and self._sees:
-                messages.append(_as_message(images))
+            self._answer_calls(calls, ends, messages)
+
+    def _answer_calls(
+        self, calls: Sequence[Asked], ends: Mapping[str, ToolFinished], messages: Messages
+    ) -> None:
+        """Every call gets its answer, whatever became of it."""
+        for each in self._made[-len(calls) :]:
+            each.result = ends[each.id].text if each.id in ends else None
+        for call in calls:
+            end = ends.get(call.id)
+            text = end.text if end else STOPPED if self._stop.is_set else _NOT_DONE
+            if end and end.image and not self._sees:
+                text += _UNSEEN
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
+        images = [end.image for end in ends.values() if end.image]
+        if images and self._sees:
+            messages.append(_as_message(images))
 
     def _groups(self, calls: Sequence[Asked]) -> Iterator[list[Ready]]:
         """The calls in their order; those that only read, side by side."""
@@ -178,23 +209,23 @@ class Turn:
             yield reading
 
     def _ready(self, call: Asked) -> Ready:
-        before = self._made[-(_MOST_SAME_CALLS - 1) :]
+        before = self._made[-(_MAX_SAME_CALLS - 1) :]
         self._made.append(_Made(call.id, call.name, call.arguments))
         try:
             prepared = self._toolbox.prepare(call.name, call.arguments)
         except ToolFailed as error:
             return Ready(call, None, error.message)
         if not self._is_again(call, before):
-            self._stopped_in_a_row = 0
+            self._refused_in_a_row = 0
             return Ready(call, prepared)
-        self._stopped_in_a_row += 1
-        return Ready(call, prepared, _STOPPED)
+        self._refused_in_a_row += 1
+        return Ready(call, prepared, _REPEATED)
 
     def _is_again(self, call: Asked, before: Sequence[_Made]) -> bool:
         """The same call as the last ones, which all came to the same."""
-        if len(before) < _MOST_SAME_CALLS - 1:
+        if len(before) < _MAX_SAME_CALLS - 1:
             return False
-        results = {made.result for made in before if made.result != _STOPPED}
+        results = {made.result for made in before if made.result != _REPEATED}
         return len(results) <= 1 and all(
             (made.name, made.arguments) == (call.name, call.arguments) for made in before
         )
@@ -213,31 +244,36 @@ class Turn:
         allowed = []
         for ready in group:
             if ready.problem or ready.prepared is None:
-                yield [finished(ready.call, ready.problem or "", is_error=True)]
-            elif (no := self._policy.refusal(ready.prepared)) is not None:
-                yield [finished(ready.call, no, is_denied=True)]
+                problem = Result(ready.problem or "", "")
+                yield [finished(ready.call, problem, is_error=True)]
             else:
-                allowed.append(ready)
+                settled = yield from self._permission.settle(
+                    ready.call.id, ready.prepared, self._toolbox, self._stop
+                )
+                if isinstance(settled, str):
+                    yield [finished(ready.call, Result(settled, ""), is_denied=True)]
+                else:
+                    allowed.append(Ready(ready.call, settled))
         if len(allowed) == 1 and isinstance(allowed[0].prepared.tool, Delegate):  # type: ignore[union-attr]
-            yield from _delegated(allowed[0])
+            yield from _delegated(allowed[0], self._stop)
             return
-        yield from run_side_by_side(allowed, self._policy.after)
+        yield from run_side_by_side(allowed, self._stop, self._permission.after)
 
 
 def _can_go_side_by_side(prepared: Prepared) -> bool:
     return prepared.definition.reach is Reach.READ and not isinstance(prepared.tool, Delegate)
 
 
-def _delegated(ready: Ready) -> AgentEventStream:
+def _delegated(ready: Ready, stop: Stop) -> AgentEventStream:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
     assert isinstance(prepared.tool, Delegate)
     try:
-        result = yield from prepared.tool.delegate(prepared.arguments)
+        result = yield from prepared.tool.delegate(call.id, prepared.arguments, stop)
     except ToolFailed as error:
-        yield [finished(call, error.message, is_error=True)]
+        yield [finished(call, Result(error.message, ""), is_error=True)]
         return
-    yield [finished(call, result.text, result.summary)]
+    yield [finished(call, result)]
 
 
 def _as_message(images: Sequence[Image]) -> dict[str, Any]:
@@ -265,6 +301,7 @@ class _Answer:
 
     def __init__(self, number: int) -> None:
         self.was_cut = False
+        self.is_whole = False
         self._number = number
         self._text: list[str] = []
         self._calls: dict[int, Asked] = {}
@@ -290,8 +327,10 @@ class _Answer:
 
     @property
     def calls(self) -> list[Asked]:
-        """The calls to make: none of an answer that was cut, the last may lack its end."""
-        return [] if self.was_cut else [call for _, call in sorted(self._calls.items())]
+        """The calls to make: none of an answer that was broken off, the last may lack its end."""
+        if self.was_cut or not self.is_whole:
+            return []
+        return [call for _, call in sorted(self._calls.items())]
 
     def add_to(self, messages: Messages) -> None:
         text, calls = "".join(self._text), self.calls

@@ -8,6 +8,7 @@ from qwen_code.auth.types import Connection, CredentialSource, HeaderStyle
 from qwen_code.base.errors import CredentialWithheld
 from qwen_code.base.http import Request, Response
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 
 __all__ = ["Bearer", "StaticKey"]
@@ -21,10 +22,10 @@ class StaticKey:
     def __init__(self, key: Secret) -> None:
         self._key = key
 
-    def current(self) -> Secret:
+    def current(self, stop: Stop) -> Secret:
         return self._key
 
-    def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret, stop: Stop) -> bool:
         return False
 
 
@@ -47,26 +48,26 @@ class Bearer:
             return None
         return cls(connection.credential, connection.origin, connection.header_style)
 
-    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+    def auth_flow(self, request: Request, stop: Stop) -> Generator[Request, Response, None]:
         """The exchange of one request, as a generator that does no IO of its own.
 
         Raises:
             CredentialWithheld: the request goes to another origin than the credential's.
         """
-        credential = self.credential_for(request.url)
+        credential = self.credential_for(request.url, stop)
         response = yield request.with_headers(self.headers(credential))
-        if self.replaced(credential, response.status):
-            again = self.credential_for(request.url)
+        if self.replaced(credential, response.status, stop):
+            again = self.credential_for(request.url, stop)
             yield request.with_headers(self.headers(again))
 
-    def credential_for(self, url: str) -> Secret:
+    def credential_for(self, url: str, stop: Stop) -> Secret:
         """The credential, if ``url`` is where it may go."""
         if Origin.of(url) != self._origin:
             raise CredentialWithheld(
                 f"a request to {Origin.of(url)} asked for the credential of {self._origin}",
                 hint="A credential goes only to the endpoint it belongs to.",
             )
-        return self._source.current()
+        return self._source.current(stop)
 
     def headers(self, credential: Secret) -> dict[str, str]:
         """The one header that carries ``credential``."""
@@ -74,6 +75,6 @@ class Bearer:
             return {"api-key": credential.reveal()}
         return {"authorization": f"Bearer {credential.reveal()}"}
 
-    def replaced(self, sent: Secret, status: int) -> bool:
+    def replaced(self, sent: Secret, status: int, stop: Stop) -> bool:
         """Whether an answer of ``status`` calls for one more try with another credential."""
-        return status == _UNAUTHORIZED and self._source.replace(sent)
+        return status == _UNAUTHORIZED and self._source.replace(sent, stop)

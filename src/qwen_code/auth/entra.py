@@ -6,6 +6,7 @@ from typing import Any
 
 from qwen_code.base.errors import AuthError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 
 __all__ = ["EntraToken", "is_installed"]
 
@@ -28,7 +29,7 @@ class EntraToken:
     def __init__(self) -> None:
         self._identity: Any = None
 
-    def current(self) -> Secret:
+    def current(self, stop: Stop) -> Secret:
         from azure.identity import DefaultAzureCredential
 
         self._identity = self._identity or DefaultAzureCredential()
@@ -40,6 +41,6 @@ class EntraToken:
                 hint="Run az login, or set AZURE_OPENAI_API_KEY.",
             ) from error
 
-    def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret, stop: Stop) -> bool:
         self._identity = None
-        return self.current() != rejected
+        return self.current(stop) != rejected

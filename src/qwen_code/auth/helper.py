@@ -9,6 +9,7 @@ import msgspec
 from qwen_code.base.clock import Clock
 from qwen_code.base.errors import AuthError, ConfigError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 
 __all__ = ["HelperKey", "HelperSpec", "parse_helper", "run_helper"]
 
@@ -50,28 +51,24 @@ def parse_helper(value: object, where: str) -> HelperSpec:
 
 _EXAMPLE = 'Write it as a list, without a shell: "apiKeyHelper": ["pass", "show", "llm-key"].'
 
-RunCommand = Callable[[Sequence[str], float], str]
+RunCommand = Callable[[Sequence[str], float, Stop], str]
 
 
-def run_helper(command: Sequence[str], timeout_s: float, environ: Mapping[str, str]) -> str:
+def run_helper(
+    command: Sequence[str], timeout_s: float, stop: Stop, environ: Mapping[str, str]
+) -> str:
     """What ``command`` prints. Its errors never quote its output, which may hold the key.
 
     Raises:
         AuthError: it cannot start, takes longer than ``timeout_s``, or fails.
     """
-    import subprocess  # only those who use a helper pay for it
+    from subprocess import TimeoutExpired  # only those who use a helper pay for it
+
+    from qwen_code.base import process
 
     try:
-        done = subprocess.run(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout_s,
-            check=False,
-            env=dict(environ),
-        )
-    except subprocess.TimeoutExpired:
+        done = process.run(command, env=environ, timeout_s=timeout_s, stop=stop, keep_stderr=False)
+    except TimeoutExpired:
         raise AuthError(
             f"the key helper {command[0]} printed nothing within {timeout_s:.0f} s",
             hint="Run it by hand; it must not ask for anything.",
@@ -99,19 +96,19 @@ class HelperKey:
         self._key: Secret | None = None
         self._expires_at = 0.0
 
-    def current(self) -> Secret:
+    def current(self, stop: Stop) -> Secret:
         if self._key is None or self._clock.monotonic() >= self._expires_at:
-            self._key = self._fetch()
+            self._key = self._fetch(stop)
             self._expires_at = self._clock.monotonic() + self._spec.ttl_s
         return self._key
 
-    def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret, stop: Stop) -> bool:
         if self._key == rejected:
             self._key = None
-        return self.current() != rejected
+        return self.current(stop) != rejected
 
-    def _fetch(self) -> Secret:
-        key = self._run_command(self._spec.command, self._spec.timeout_s).strip()
+    def _fetch(self, stop: Stop) -> Secret:
+        key = self._run_command(self._spec.command, self._spec.timeout_s, stop).strip()
         if not key or any(character.isspace() or not character.isprintable() for character in key):
             raise AuthError(
                 f"the key helper {self._spec.command[0]} did not print a key",

@@ -9,6 +9,7 @@ from typing import Any
 from qwen_code.auth.bearer import Bearer
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 
 __all__ = ["make_auth"]
 
@@ -42,21 +43,21 @@ class _Flow:
         self._bearer = bearer
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        credential = self._bearer.credential_for(str(request.url))
+        credential = self._bearer.credential_for(str(request.url), Stop())
         response = yield self._signed(request, credential)
-        if self._bearer.replaced(credential, response.status_code):
-            again = self._bearer.credential_for(str(request.url))
+        if self._bearer.replaced(credential, response.status_code, Stop()):
+            again = self._bearer.credential_for(str(request.url), Stop())
             yield self._signed(request, again)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """As above, beside the caller's event loop: a source may block (a helper, a lock)."""
         from asyncio import to_thread
 
-        url = str(request.url)
-        credential = await to_thread(self._bearer.credential_for, url)
+        url, stop = str(request.url), Stop()
+        credential = await to_thread(self._bearer.credential_for, url, stop)
         response = yield self._signed(request, credential)
-        if await to_thread(self._bearer.replaced, credential, response.status_code):
-            yield self._signed(request, await to_thread(self._bearer.credential_for, url))
+        if await to_thread(self._bearer.replaced, credential, response.status_code, stop):
+            yield self._signed(request, await to_thread(self._bearer.credential_for, url, stop))
 
     def _signed(self, request: Any, credential: Secret) -> Any:
         for stale in ("authorization", "api-key"):

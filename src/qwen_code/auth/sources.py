@@ -78,7 +78,9 @@ def gather(
         child = environment.child_environment()
         return HelperKey(
             spec,
-            run_command=lambda command, timeout_s: run_helper(command, timeout_s, child),
+            run_command=lambda command, timeout_s, stop: run_helper(
+                command, timeout_s, stop, child
+            ),
             clock=BlockingClock(),
         )
 

@@ -11,6 +11,7 @@ import msgspec
 
 from qwen_code.base.errors import QwenError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.config.values import Source
 
@@ -78,14 +79,15 @@ class FieldTrace(msgspec.Struct, frozen=True):
 class CredentialSource(Protocol):
     """Where a key or token comes from while requests are being signed."""
 
-    def current(self) -> Secret:
+    def current(self, stop: Stop) -> Secret:
         """The credential to sign with now.
 
         Raises:
             AuthError: there is none (any more).
+            Stopped: the turn was stopped while it was fetched or renewed.
         """
 
-    def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret, stop: Stop) -> bool:
         """Told that the server answered 401 to ``rejected``: is there another one now?"""
 
 

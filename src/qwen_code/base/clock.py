@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from qwen_code.base.stop import Stop
+
 __all__ = ["BlockingClock", "Clock"]
 
 
@@ -17,8 +19,12 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since some start: for deadlines. It never goes back."""
 
-    def sleep(self, seconds: float) -> None:
-        """Let ``seconds`` pass."""
+    def sleep(self, seconds: float, stop: Stop | None = None) -> None:
+        """Let ``seconds`` pass.
+
+        Raises:
+            Stopped: ``stop`` was set meanwhile.
+        """
 
 
 class BlockingClock:
@@ -30,5 +36,5 @@ class BlockingClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+    def sleep(self, seconds: float, stop: Stop | None = None) -> None:
+        (stop or Stop()).wait(seconds)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.stop import Stop
 
 __all__ = [
     "LockHeld",
@@ -21,6 +23,7 @@ __all__ = [
 ]
 
 _RESERVED_BYTES = 64 * 1024
+_LOCK_POLL_S = 0.05
 
 
 class LockHeld(ConfigError):
@@ -143,26 +146,31 @@ def read_bounded(path: Path, limit_bytes: int) -> bytes:
 
 
 @contextmanager
-def process_lock(path: Path, *, timeout_s: float) -> Iterator[None]:
+def process_lock(path: Path, *, timeout_s: float, stop: Stop | None = None) -> Iterator[None]:
     """Hold ``path`` as a lock against every other process; the system frees it if we die.
 
     Raises:
         LockHeld: another process held it for all of ``timeout_s``.
         ConfigError: it cannot be made.
+        Stopped: ``stop`` was set while another process held it.
     """
     from filelock import FileLock, Timeout  # 10 ms to import, and most runs never lock
 
     make_private_dir(path.parent)
-    lock = FileLock(path, timeout=timeout_s, mode=0o600)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise LockHeld(
-            f"another qwen process has held {path} for {timeout_s:.0f} s",
-            hint="Wait for it to finish, or end it, then try again.",
-        ) from error
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    lock = FileLock(path, mode=0o600)
+    stop, deadline = stop or Stop(), time.monotonic() + timeout_s
+    while not lock.is_locked:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            if time.monotonic() >= deadline:
+                raise LockHeld(
+                    f"another qwen process has held {path} for {timeout_s:.0f} s",
+                    hint="Wait for it to finish, or end it, then try again.",
+                ) from error
+            stop.wait(_LOCK_POLL_S)
+        except OSError as error:
+            raise _unwritable(path, error) from error
     try:
         yield
     finally:

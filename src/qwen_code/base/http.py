@@ -22,6 +22,7 @@ import msgspec
 
 from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.log import debug
+from qwen_code.base.stop import Stop, Stopped
 from qwen_code.base.url import Origin
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Sender(Protocol):
 class AuthFlow(Protocol):
     """Whatever signs a request: yields it signed, is sent the answer, may yield it once more."""
 
-    def auth_flow(self, request: Request) -> Generator[Request, Response, None]: ...
+    def auth_flow(self, request: Request, stop: Stop) -> Generator[Request, Response, None]: ...
 
 
 class Response:
@@ -139,6 +140,7 @@ class Response:
 
         Raises:
             TransportError: nothing came for ``Timeouts.idle_s``, or the connection broke.
+            Stopped: the turn was stopped.
         """
         return self._exchange.next_chunk()
 
@@ -190,19 +192,25 @@ class HttpClient:
         self._timeouts = timeouts or Timeouts()
         self._idle: dict[Origin, list[SyncClient]] = {}
 
-    def send(self, request: Request, auth: AuthFlow | None = None) -> Response:
+    def send(
+        self, request: Request, auth: AuthFlow | None = None, *, stop: Stop | None = None
+    ) -> Response:
         """The head of the answer, once it is there; its body follows through the `Response`.
+
+        ``stop`` ends every wait for this answer, those for its body included.
 
         Raises:
             TransportError: no connection or no answer in time; ``hint`` names what to look at.
             ConfigError: a certificate file or proxy address cannot be used.
+            Stopped: the turn was stopped.
         """
+        stop = stop or Stop()
         if auth is None:
-            return self._send_once(request)
-        with closing(auth.auth_flow(request)) as flow:
+            return self._send_once(request, stop)
+        with closing(auth.auth_flow(request, stop)) as flow:
             signed = next(flow)
             while True:
-                response = self._send_once(signed)
+                response = self._send_once(signed, stop)
                 try:
                     signed = flow.send(response)
                 except StopIteration:
@@ -212,28 +220,28 @@ class HttpClient:
                     raise
                 response.close()
 
-    def _send_once(self, request: Request) -> Response:
+    def _send_once(self, request: Request, stop: Stop) -> Response:
         origin = Origin.of(request.url)
         idle = self._idle.setdefault(origin, []) if self._keep_alive else None
         debug("request", method=request.method, url=request.url, body_bytes=len(request.body))
         response = None
         if idle:
             try:
-                response = self._exchange(idle.pop(), idle, origin).start(request)
+                response = self._exchange(idle.pop(), idle, origin, stop).start(request)
             except TransportError as error:
                 if error.code != "cut":
                     raise
                 debug("stale", url=request.url)  # the server had let go of the idle connection
         if response is None:
             engine = self._build_engine(origin)
-            response = self._exchange(engine, idle, origin).start(request)
+            response = self._exchange(engine, idle, origin, stop).start(request)
         debug("response", status=response.status, url=request.url)
         return response
 
     def _exchange(
-        self, engine: SyncClient, idle: list[SyncClient] | None, origin: Origin
+        self, engine: SyncClient, idle: list[SyncClient] | None, origin: Origin, stop: Stop
     ) -> _Exchange:
-        return _Exchange(engine, idle, origin, self._network, self._timeouts)
+        return _Exchange(engine, idle, origin, self._network, self._timeouts, stop)
 
     def _build_engine(self, origin: Origin) -> SyncClient:
         from pyreqwest.client import SyncClientBuilder
@@ -292,13 +300,16 @@ class _Exchange:
         origin: Origin,
         network: Network,
         timeouts: Timeouts,
+        stop: Stop,
     ) -> None:
         self._engine = engine
+        self._stop = stop
         self._idle = idle
         self._origin = origin
         self._network = network
         self._timeouts = timeouts
         self._inbox: SimpleQueue[Response | bytes | BaseException | None] = SimpleQueue()
+        self._forget = stop.listen(lambda: self._inbox.put(Stopped()))
         self._closed = threading.Event()
         self._ended = False
 
@@ -320,6 +331,7 @@ class _Exchange:
                 self.close()
             else:
                 self._ended = True
+                self._forget()
                 self._idle.append(self._engine)
             return None
         assert isinstance(chunk, bytes)
@@ -328,11 +340,13 @@ class _Exchange:
     def close(self) -> None:
         if not self._ended:
             self._ended = True
+            self._forget()
             self._closed.set()
             self._engine.close()
 
     def _take(self, limit_s: float, complaint: str) -> Response | bytes | None:
         try:
+            self._stop.check()  # what arrived before it is of no use any more
             item = self._inbox.get(timeout=limit_s)
         except Empty:
             self.close()

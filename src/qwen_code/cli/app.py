@@ -12,8 +12,8 @@ import click
 
 from qwen_code import __version__
 from qwen_code.base.errors import ExitCode, QwenError
-from qwen_code.cli.console import report
 from qwen_code.cli.options import prompt_options
+from qwen_code.fronts.console import explain_unexpected, report
 
 __all__ = ["LazyGroup", "cli", "run"]
 
@@ -49,6 +49,9 @@ class _Root(LazyGroup):
     """``qwen COMMAND …`` where the first word is a command, else ``qwen [OPTIONS] [PROMPT]``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[:1] == ["-p"]:
+            # For a short option click first makes an error about a long one, with all its imports.
+            args = ["--prompt", *args[1:]]
         leading, rest = self._split(args)
         if rest and rest[0] in self._lazy:
             # Options before the command are the command's: qwen --profile work auth status
@@ -89,6 +92,12 @@ def _is_option(rest: list[str]) -> bool:
     return not rest or rest[0].startswith("-")
 
 
+def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not context.resilient_parsing:
+        click.echo(__version__)
+        context.exit()
+
+
 @click.group(
     cls=_Root,
     lazy={
@@ -119,10 +128,18 @@ def _is_option(rest: list[str]) -> bool:
     },
     invoke_without_command=True,
     subcommand_metavar="[PROMPT] | COMMAND …",
+    add_help_option=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
 )
 @prompt_options
-@click.version_option(__version__, "-v", "--version", message="%(version)s")
+@click.option(
+    *("-v", "--version"),
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def cli(**_: object) -> None:
     """Qwen Code: a coding agent for the terminal.
 
@@ -157,7 +174,9 @@ def run(argv: Sequence[str]) -> int:
         _drop_output()
         return ExitCode.OK
     except Exception as error:  # noqa: BLE001 the last resort: no traceback for the user
-        return _unexpected(error)
+        report(explain_unexpected(error))
+        _drop_output()
+        return ExitCode.FAILURE
 
 
 def _prepare_streams() -> None:
@@ -178,26 +197,3 @@ def _drop_output() -> None:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _unexpected(error: Exception) -> int:
-    """A mistake in this program: the traceback goes to the debug log, without secrets."""
-    from traceback import format_exception
-
-    from qwen_code.base.log import debug
-
-    debug("unexpected error", traceback="".join(format_exception(error)))
-    if isinstance(error, OSError):
-        report(
-            QwenError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-        )
-    else:
-        place = f"{type(error).__name__}: {error}"
-        report(
-            QwenError(
-                f"something that should not happen: {place}",
-                hint="Run it again with --debug and look at the log; that is worth a bug report.",
-            )
-        )
-    _drop_output()
-    return ExitCode.FAILURE

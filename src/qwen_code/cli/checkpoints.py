@@ -1,65 +1,81 @@
-"""``qwen checkpoints``, and what ``--undo`` does."""
+"""``qwen checkpoints``, ``--undo`` and ``--redo``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 import click
 import msgspec
 
-from qwen_code.agent.checkpoints import Checkpoints, Undone
+from qwen_code.agent.checkpoints import Checkpoint, Checkpoints
 from qwen_code.agent.context import project_root
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import ExitCode
+from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.base.moment import moment_of_day
-from qwen_code.cli.options import Common, common_options
-from qwen_code.headless.terminal import safe_text
+from qwen_code.base.text import safe_text
+from qwen_code.cli.options import common_options
+from qwen_code.fronts.console import notice
 from qwen_code.tools.workspace import Workspace
+from qwen_code.wiring.launch import Launch
+from qwen_code.wiring.reports.undone import undone_in_words
 
-__all__ = ["checkpoints", "tell_undone", "undo"]
+__all__ = ["checkpoints", "step"]
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common_options
-def checkpoints(common: Common, as_json: bool) -> int:
-    """List what can be undone: each turn that changed files, the latest first.
+def checkpoints(launch: Launch, as_json: bool) -> int:
+    """List the turns that changed files, the latest first.
 
-    Put them back with: qwen --undo, or qwen --undo ID
+    Step back with: qwen --undo, or undo one turn: qwen --undo ID. Forward again: qwen --redo
     """
-    found = _checkpoints(common).all()
+    found = _checkpoints(launch).all()
     if as_json:
-        data = [{"id": c.id, "at": c.at, "title": c.title, "files": c.paths} for c in found]
-        sys.stdout.write(f"{msgspec.json.encode(data).decode()}\n")
+        sys.stdout.write(f"{msgspec.json.encode([_data(each) for each in found]).decode()}\n")
         return ExitCode.OK
     if not found:
         sys.stdout.write("No turn has changed files here.\n")
     for each in found:
         title = safe_text(" ".join(each.title.split()))[:60]
-        sys.stdout.write(f"{each.id}  {moment_of_day(each.at)}  {title}\n")
+        mark = "(undone) " if each.state == "undone" else ""
+        sys.stdout.write(f"{each.id}  {moment_of_day(each.at)}  {mark}{title}\n")
         for path in each.paths:
             sys.stdout.write(f"    {safe_text(path)}\n")
     return ExitCode.OK
 
 
-def undo(common: Common, checkpoint_id: str) -> int:
-    """Put files back; says what was done with each."""
-    undone = _checkpoints(common).undo(checkpoint_id or None)
-    tell_undone(undone, sys.stdout.write)
-    return ExitCode.FAILURE if undone.left else ExitCode.OK
+def step(launch: Launch, *, undo: str | None, redo: str | None) -> int:
+    """Undo or redo a turn and say what was done with each file.
+
+    The values are those of ``--undo`` and ``--redo``: ``None`` where the option is not given, empty
+    where it has no id.
+
+    Raises:
+        UsageError: both are given, or there is no such turn.
+    """
+    if undo is not None and redo is not None:
+        raise UsageError("--undo and --redo cannot be used together")
+    checkpoints = _checkpoints(launch)
+    undone = checkpoints.redo(redo or None) if undo is None else checkpoints.undo(undo or None)
+    sys.stdout.write(undone_in_words(undone))
+    return ExitCode.FAILURE if undone.left or undone.missing else ExitCode.OK
 
 
-def tell_undone(undone: Undone, write: Callable[[str], object]) -> None:
-    """What became of each file."""
-    for path in undone.restored:
-        write(f"Put back: {safe_text(path)}\n")
-    for path in undone.left:
-        write(f"Left as it is, since it was changed after that turn: {safe_text(path)}\n")
+def _data(checkpoint: Checkpoint) -> dict[str, object]:
+    return {
+        "id": checkpoint.id,
+        "at": checkpoint.at,
+        "title": checkpoint.title,
+        "state": checkpoint.state,
+        "session_id": checkpoint.session_id,
+        "turn": checkpoint.turn,
+        "files": checkpoint.paths,
+    }
 
 
-def _checkpoints(common: Common) -> Checkpoints:
-    gathered = common.gather()
+def _checkpoints(launch: Launch) -> Checkpoints:
+    gathered = launch.load(notice)
     paths = gathered.paths
     directory = paths.project_dir(project_root(paths.cwd)) / "checkpoints"
     return Checkpoints(directory, Workspace(paths.cwd), BlockingClock())

@@ -12,8 +12,11 @@ from typing import Any
 import click
 
 from qwen_code.base.errors import ConfigError, ExitCode, UsageError
-from qwen_code.cli.options import Common, common_options
+from qwen_code.base.stop import Stop
+from qwen_code.cli.options import common_options
 from qwen_code.config import env_names
+from qwen_code.fronts.console import notice
+from qwen_code.wiring.launch import Launch
 
 __all__ = ["emulator"]
 
@@ -37,7 +40,7 @@ __all__ = ["emulator"]
 @click.option("--admin-key", metavar="KEY", help="Default: a new one, printed.")
 @click.option("--until-stdin-closes", is_flag=True, help="End when standard input ends.")
 @common_options
-def emulator(common: Common, **options: Any) -> int:
+def emulator(launch: Launch, **options: Any) -> int:
     """Emulate a sign-in server with a model behind it, on this machine only.
 
     \b
@@ -60,7 +63,7 @@ def emulator(common: Common, **options: Any) -> int:
         options["per_day"],
         approves_all=options["approve"],
     )
-    model, stop = _model(common, options)
+    model, stop = _model(launch, options)
     try:
         with _listen(options["port"]) as listener:
             base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -75,15 +78,15 @@ def emulator(common: Common, **options: Any) -> int:
     return ExitCode.OK
 
 
-def _model(common: Common, options: dict[str, Any]) -> tuple[Any, Any]:
+def _model(launch: Launch, options: dict[str, Any]) -> tuple[Any, Any]:
     from qwen_code.emulator.model import ScriptedModel, UpstreamModel
 
     if options["local"]:
         from qwen_code.local.server import start_or_share
 
-        gathered = common.gather()
+        gathered = launch.load(notice)
         server = start_or_share(
-            gathered.paths, common.flags.model, gathered.environment.child_environment()
+            gathered.paths, launch.flags.model, gathered.environment.child_environment(), Stop()
         )
         return UpstreamModel(server.base_url, server.key.reveal()), server.stop
     if options["upstream"]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from qwen_code.base.errors import UsageError
-from qwen_code.cli.console import notice
-from qwen_code.cli.options import Common, common_options
+from qwen_code.base.text import safe_text
+from qwen_code.cli.options import common_options
 from qwen_code.config.trust import TrustStore
-from qwen_code.headless.terminal import safe_text
+from qwen_code.fronts.console import notice
 from qwen_code.wiring.hooks import HookSource, find_hooks
+from qwen_code.wiring.launch import Launch
 
 __all__ = ["hooks"]
 
@@ -24,9 +25,9 @@ def hooks() -> None:
 
 @hooks.command("list")
 @common_options
-def list_command(common: Common) -> None:
+def list_command(launch: Launch) -> None:
     """All hooks, where they are defined, and whether they are used."""
-    found = find_hooks(common.gather(), notice)
+    found = find_hooks(launch.load(notice), notice)
     for source in found:
         state = "" if source.is_trusted else "  (not trusted: qwen hooks trust)"
         click.echo(f"{source.file}{state}")
@@ -37,9 +38,9 @@ def list_command(common: Common) -> None:
 
 @hooks.command("trust")
 @common_options
-def trust_command(common: Common) -> None:
+def trust_command(launch: Launch) -> None:
     """Let this project run the hooks that it defines, as they are defined now."""
-    gathered = common.gather()
+    gathered = launch.load(notice)
     found = [source for source in find_hooks(gathered, notice) if source.folder]
     if not found:
         raise UsageError("this project defines no hooks")

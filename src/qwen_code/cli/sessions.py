@@ -11,13 +11,16 @@ import click
 import msgspec
 
 from qwen_code.agent.context import project_root
-from qwen_code.agent.session import SessionStore, Summary, as_markdown
+from qwen_code.agent.session import SessionStore, Summary
+from qwen_code.agent.transcript import as_markdown
 from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.base.moment import moment_of_day
+from qwen_code.base.text import safe_text
 from qwen_code.cli.app import LazyGroup
-from qwen_code.cli.options import Common, common_options
-from qwen_code.headless.terminal import safe_text
+from qwen_code.cli.options import common_options
+from qwen_code.fronts.console import notice
 from qwen_code.wiring.agent import session_store
+from qwen_code.wiring.launch import Launch
 
 __all__ = ["delete", "export", "listing", "search", "sessions"]
 
@@ -48,18 +51,18 @@ def sessions(context: click.Context) -> int | None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common_options
-def listing(common: Common, as_json: bool) -> int:
+def listing(launch: Launch, as_json: bool) -> int:
     """All sessions of this project, the latest first."""
-    return _print(_store(common).summaries(), as_json, "No session was held here yet.")
+    return _print(_store(launch).summaries(), as_json, "No session was held here yet.")
 
 
 @click.command()
 @click.argument("text")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @common_options
-def search(common: Common, text: str, as_json: bool) -> int:
+def search(launch: Launch, text: str, as_json: bool) -> int:
     """The sessions in which TEXT occurs, in any case."""
-    found = _store(common).search(text)
+    found = _store(launch).search(text)
     _print(found, as_json, "There is none.")
     return ExitCode.OK if found else ExitCode.FAILURE
 
@@ -68,9 +71,9 @@ def search(common: Common, text: str, as_json: bool) -> int:
 @click.argument("session_id", metavar="ID")
 @click.option("--format", "kind", type=click.Choice(["markdown", "json"]), default="markdown")
 @common_options
-def export(common: Common, session_id: str, kind: str) -> int:
-    """All that was said in a session, on standard output."""
-    messages = _store(common).messages(session_id)
+def export(launch: Launch, session_id: str, kind: str) -> int:
+    """The conversation of a session, on standard output."""
+    messages = _store(launch).messages(session_id)
     text = as_markdown(messages) if kind == "markdown" else _json(messages)
     sys.stdout.write(safe_text(text) if sys.stdout.isatty() else text)
     return ExitCode.OK
@@ -80,9 +83,9 @@ def export(common: Common, session_id: str, kind: str) -> int:
 @click.argument("session_ids", metavar="[ID…]", nargs=-1)
 @click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="All of before.")
 @common_options
-def delete(common: Common, session_ids: tuple[str, ...], older_than: int | None) -> int:
+def delete(launch: Launch, session_ids: tuple[str, ...], older_than: int | None) -> int:
     """Remove sessions for good."""
-    store = _store(common)
+    store = _store(launch)
     wanted = list(session_ids)
     if older_than is not None:
         before = time.time() - older_than * _DAY_S
@@ -94,8 +97,8 @@ def delete(common: Common, session_ids: tuple[str, ...], older_than: int | None)
     return ExitCode.OK
 
 
-def _store(common: Common) -> SessionStore:
-    paths = common.gather().paths
+def _store(launch: Launch) -> SessionStore:
+    paths = launch.load(notice).paths
     return session_store(paths, project_root(paths.cwd))
 
 

@@ -8,7 +8,7 @@ cannot set, whatever it says.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -27,6 +27,7 @@ __all__ = [
     "folders_of_project",
     "is_user_only",
     "save_user_value",
+    "update_user_value",
 ]
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ _USER_ONLY = (
     "tools.enableHooks",
     "tools.sandbox",
     "tools.shell",
+    "qwen_code",
     "context.includeDirectories",
     "advanced.excludedEnvVars",
 )
@@ -170,6 +172,25 @@ def save_user_value(paths: Paths, dotted: str, value: object) -> None:
                 if dotted.startswith("model.") and isinstance(layer.tree.get("model"), str):
                     data = jsonc.set_value(data, ["model"], {"name": layer.tree["model"]})
                 data = jsonc.set_value(data, dotted.split("."), value)
+        except jsonc.JsoncError as error:
+            raise _broken(file, error) from error
+        if data != layer.data:
+            write_atomic(file, data)
+
+
+def update_user_value(paths: Paths, path: Sequence[str], change: Callable[[Any], object]) -> None:
+    """Set the key at ``path`` in the user's file to what ``change`` makes of its value now.
+
+    Everything else in the file is kept, and no other process writes it meanwhile.
+
+    Raises:
+        ConfigError: the file is broken (it is left as it is) or cannot be written.
+    """
+    file = paths.settings_file
+    with process_lock(file.with_name(f"{_NAME}.lock"), timeout_s=_LOCK_TIMEOUT_S):
+        layer = _read(file) or Layer(file, b"", {})
+        try:
+            data = jsonc.set_value(layer.data, path, change(_dig(layer.tree, [*path])))
         except jsonc.JsoncError as error:
             raise _broken(file, error) from error
         if data != layer.data:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.files import read_bounded, write_atomic
 from qwen_code.base.http import HttpClient, Network, Request, Timeouts
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.config.paths import Paths
 from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import ALL, Weights, weights_named
@@ -102,18 +104,24 @@ def choose_weights(store: WeightStore, name: str | None) -> Weights:
     return found
 
 
-def start_or_share(paths: Paths, name: str | None, environ: Mapping[str, str]) -> LocalServer:
+def start_or_share(
+    paths: Paths, name: str | None, environ: Mapping[str, str], stop: Stop
+) -> LocalServer:
     """A server for the weights called ``name``: the one of ``qwen local serve``, else a new one.
 
     Raises:
         ConfigError: the weights or the library are missing, or it cannot start.
     """
     record = read_record(paths.local_server_file)
-    if record and (name is None or weights_named(name).name == record.model) and is_alive(record):
+    if (
+        record
+        and (name is None or weights_named(name).name == record.model)
+        and is_alive(record, stop)
+    ):
         return LocalServer(record.base_url, Secret(record.key), record.model, None)
     store = WeightStore(paths.models_dir)
     weights = choose_weights(store, name)
-    return start_server(store.path(weights), weights.name, environ)
+    return start_server(store.path(weights), weights.name, environ, stop=stop)
 
 
 def start_server(
@@ -123,6 +131,7 @@ def start_server(
     *,
     port: int = 0,
     key: Secret | None = None,
+    stop: Stop | None = None,
 ) -> LocalServer:
     """Start a server process; it ends with this process, however this one ends.
 
@@ -153,7 +162,7 @@ def start_server(
             "threads": _threads(),
         }
         try:
-            base_url = _base_url(process, order)
+            base_url = _base_url(process, order, stop or Stop())
         except BaseException as error:
             process.kill()
             process.communicate()
@@ -164,18 +173,23 @@ def start_server(
     return LocalServer(base_url, key, model, process)
 
 
-def _base_url(process: subprocess.Popen[bytes], order: Mapping[str, object]) -> str:
+def _base_url(process: subprocess.Popen[bytes], order: Mapping[str, object], stop: Stop) -> str:
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(msgspec.json.encode(order) + b"\n")
     process.stdin.flush()
-    lines: list[bytes] = []
-    read = threading.Thread(target=lambda: lines.append(process.stdout.readline()), daemon=True)  # type: ignore[union-attr]
-    read.start()
-    read.join(_START_TIMEOUT_S)
-    if not lines or not lines[0]:
-        raise TimeoutError if read.is_alive() else ChildProcessError
-    base_url: str = msgspec.json.decode(lines[0])["base_url"]
+    inbox: SimpleQueue[bytes | None] = SimpleQueue()
+    readline = process.stdout.readline
+    threading.Thread(target=lambda: inbox.put(readline()), daemon=True).start()
+    with stop.calling(lambda: inbox.put(None)):
+        try:
+            line = inbox.get(timeout=_START_TIMEOUT_S)
+        except Empty:
+            raise TimeoutError from None
+    stop.check()
+    if not line:
+        raise ChildProcessError
+    base_url: str = msgspec.json.decode(line)["base_url"]
     return base_url
 
 
@@ -250,7 +264,7 @@ def remove_record(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def is_alive(record: Record) -> bool:
+def is_alive(record: Record, stop: Stop | None = None) -> bool:
     """Whether the server of ``record`` is really there: process, address and key all fit."""
     with suppress(ProcessLookupError, PermissionError, OverflowError):
         if os.name != "nt":
@@ -260,7 +274,7 @@ def is_alive(record: Record) -> bool:
             "GET", f"{record.base_url}/models", {"authorization": f"Bearer {record.key}"}
         )
         with suppress(QwenError):
-            response = http.send(request)
+            response = http.send(request, stop=stop)
             response.close()
             return response.status == 200
     return False

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -19,6 +19,7 @@ import msgspec
 
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import Network
+from qwen_code.base.stop import Stop
 from qwen_code.mcp.content import read_answer
 from qwen_code.mcp.servers import ServerSpec
 from qwen_code.mcp.tool import McpTool, Offer, make_tools
@@ -35,8 +36,8 @@ __all__ = ["ServerState", "Servers", "is_installed"]
 
 START_TIMEOUT_S = 30.0
 _CLOSE_S = 1.7
-_POLL_S = 0.1
 _SLACK_S = 5.0
+_POLL_S = 0.05
 _PATIENCE_S = 3.0
 
 
@@ -97,11 +98,15 @@ class Servers:
         if specs:
             self._thread.start()
 
-    def tools(self) -> list[McpTool]:
-        """The tools of all servers that are there, once each has started or failed to."""
+    def tools(self, stop: Stop | None = None) -> list[McpTool]:
+        """The tools of all servers that are there, once each has started or failed to.
+
+        Raises:
+            Stopped: ``stop`` was set meanwhile.
+        """
         if not self._is_open:
             return []
-        self._wait_for_starts()
+        self._wait_for_starts(stop or Stop())
         self.tell()
         return make_tools(
             [(host, offer, host.spec.trust) for host in self._hosts for offer in host.offers()]
@@ -144,14 +149,14 @@ class Servers:
         """Where the servers live; ``None`` once they do no more."""
         return self._loop if self._is_open and self._thread.is_alive() else None
 
-    def _wait_for_starts(self) -> None:
+    def _wait_for_starts(self, stop: Stop) -> None:
         self._ready.wait(self._start_timeout_s)
         starts = {h.connection.started: h.name for h in self._hosts if h.connection}
-        waiting = wait(starts, _PATIENCE_S).not_done
+        waiting = _wait(starts, _PATIENCE_S, stop)
         if waiting:
             names = ", ".join(sorted(starts[start] for start in waiting))
             self._say(f"waiting for the MCP servers: {names}")
-            wait(waiting, self._start_timeout_s + _SLACK_S)
+            _wait(waiting, self._start_timeout_s + _SLACK_S, stop)
 
     def _run(self) -> None:
         import asyncio  # here, and only where a session has servers
@@ -184,6 +189,16 @@ class Servers:
             task.cancel()
 
 
+def _wait(starts: Iterable[Future[Any]], limit_s: float, stop: Stop) -> set[Future[Any]]:
+    """Those that have not ended within ``limit_s``."""
+    deadline = time.monotonic() + limit_s
+    waiting = set(starts)
+    while waiting and time.monotonic() < deadline:
+        stop.check()
+        waiting = wait(waiting, min(_POLL_S, limit_s)).not_done
+    return waiting
+
+
 class _Host:
     """One server as the other threads see it."""
 
@@ -212,7 +227,9 @@ class _Host:
         offers = connection.started.result()
         return offers if isinstance(offers, list) else []
 
-    def call(self, tool: str, arguments: dict[str, Any], show: Callable[[str], None]) -> Result:
+    def call(
+        self, tool: str, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop
+    ) -> Result:
         """Make a call, and wait for its answer; see :class:`qwen_code.mcp.tool.Caller`."""
         import asyncio
 
@@ -221,26 +238,24 @@ class _Host:
         if loop is None or connection is None:
             reason = self.failure or "it has been stopped"
             raise ToolFailed(f"the MCP server {self.name} cannot be used any more: {reason}")
-        progress: SimpleQueue[str] = SimpleQueue()
+        progress: SimpleQueue[str | None] = SimpleQueue()
         answer = asyncio.run_coroutine_threadsafe(
             connection.call(tool, arguments, progress.put), loop
         )
         deadline = time.monotonic() + self.spec.timeout_ms / 1000 + _SLACK_S
+        answer.add_done_callback(lambda _: progress.put(None))
         try:
-            while not wait([answer], _POLL_S).done:
-                show(_next(progress))
-                if time.monotonic() > deadline:
-                    raise ToolFailed(f"{self.name} did not answer")
+            with stop.calling(lambda: progress.put(None)), suppress(Empty):
+                while (
+                    said := progress.get(timeout=max(0.0, deadline - time.monotonic()))
+                ) is not None:
+                    show(said)
+            stop.check()
+            if not answer.done():
+                raise ToolFailed(f"{self.name} did not answer")
             return read_answer(answer.result())
         except CancelledError:
             raise ToolFailed(f"the MCP server {self.name} has been stopped") from None
         finally:
             answer.cancel()  # where it has not ended: the server is told so
             self._servers.tell()
-
-
-def _next(progress: SimpleQueue[str]) -> str:
-    try:
-        return progress.get_nowait()
-    except Empty:
-        return ""

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from qwen_code.tools.base import Definition, Reach, Result
+from qwen_code.base.stop import Stop
+from qwen_code.tools.base import Definition, Preview, Reach, Result
 from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["Caller", "McpTool", "Offer", "make_tools"]
@@ -36,7 +37,9 @@ class Caller(Protocol):
     @property
     def name(self) -> str: ...
 
-    def call(self, tool: str, arguments: dict[str, Any], show: Callable[[str], None]) -> Result:
+    def call(
+        self, tool: str, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop
+    ) -> Result:
         """Make a call.
 
         Raises:
@@ -77,12 +80,15 @@ class McpTool:
         """All arguments: which of them is the path or command, only the server knows."""
         return msgspec.json.encode(arguments).decode()
 
-    def preview(self, arguments: dict[str, Any]) -> str:
-        """All arguments, line by line: the title may be too short for them."""
-        return msgspec.json.format(msgspec.json.encode(arguments), indent=2).decode()
+    def directory(self, arguments: dict[str, Any]) -> str:
+        return ""
 
-    def run(self, arguments: dict[str, Any], show: Callable[[str], None]) -> Result:
-        return self._caller.call(self._tool, arguments, show)
+    def preview(self, arguments: dict[str, Any]) -> Preview:
+        """All arguments, line by line: the title may be too short for them."""
+        return Preview(msgspec.json.format(msgspec.json.encode(arguments), indent=2).decode())
+
+    def run(self, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop) -> Result:
+        return self._caller.call(self._tool, arguments, show, stop)
 
 
 def make_tools(offers: Sequence[tuple[Caller, Offer, bool]]) -> list[McpTool]:

@@ -13,6 +13,7 @@ from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.http import AuthFlow, HttpClient, Response
 from qwen_code.base.log import debug
 from qwen_code.base.retry import RetryPolicy
+from qwen_code.base.stop import Stop
 from qwen_code.models.errors import (
     BadAnswer,
     BadRequest,
@@ -76,6 +77,7 @@ class ModelClient:
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None = None,
         *,
+        stop: Stop,
         response_format: Mapping[str, Any] | None = None,
     ) -> EventStream:
         """The answer, as lists of the events that arrived together.
@@ -88,13 +90,14 @@ class ModelClient:
 
         Raises:
             QwenError: there is no answer; the classes of ``models.errors`` say why.
+            Stopped: ``stop`` was set; the connection is closed.
         """
 
         def ask(model: str) -> EventStream:
             form = {"response_format": response_format} if response_format else {}
             body = {**self.endpoint.extra_body, **form}
             endpoint = msgspec.structs.replace(self.endpoint, model=model, extra_body=body)
-            return self._complete(endpoint, messages, tools)
+            return self._complete(endpoint, messages, tools, stop)
 
         models = list(dict.fromkeys((self.endpoint.model, *self._fallbacks)))
         return ask(models[0]) if len(models) == 1 else first_answer(models, ask)
@@ -111,13 +114,14 @@ class ModelClient:
         """What is used of the account's allowance; ``None`` where it is not counted."""
         return self._meter.snapshot()
 
-    def models(self) -> list[str]:
+    def models(self, stop: Stop) -> list[str]:
         """The models that the endpoint offers, by name.
 
         Raises:
             QwenError: it does not say.
+            Stopped: ``stop`` was set.
         """
-        response = self._http.send(models_request(self.endpoint), self._auth)
+        response = self._http.send(models_request(self.endpoint), self._auth, stop=stop)
         self._note_limits(response)
         body = response.read()
         if response.status != 200:
@@ -135,13 +139,14 @@ class ModelClient:
         endpoint: Endpoint,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
+        stop: Stop,
     ) -> EventStream:
         attempt = 1
         while True:
             given = False
             turn = self._meter.turn(endpoint.model)
             try:
-                with closing(self._attempt(turn, endpoint, messages, tools)) as answer:
+                with closing(self._attempt(turn, endpoint, messages, tools, stop)) as answer:
                     for events in answer:
                         given = given or holds_answer(events)
                         yield events
@@ -150,10 +155,10 @@ class ModelClient:
                 wait_s = None if given else self._wait_before(attempt + 1, error)
                 turn.failed(error, wait_s)
                 if wait_s is None:
-                    raise self._explained(endpoint, error) from None
+                    raise self._explained(endpoint, error, stop) from None
                 attempt += 1
                 yield [Retrying(attempt, wait_s, error.message)]
-                self._clock.sleep(wait_s)
+                self._clock.sleep(wait_s, stop)
 
     def _attempt(
         self,
@@ -161,13 +166,14 @@ class ModelClient:
         endpoint: Endpoint,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
+        stop: Stop,
     ) -> EventStream:
         response = None
         while response is None:
-            with closing(turn.wait()) as waits:
+            with closing(turn.wait(stop)) as waits:
                 for event in waits:
                     yield [event]
-            response = self._open(turn, endpoint, messages, tools)
+            response = self._open(turn, endpoint, messages, tools, stop)
         try:
             yield from self._read(endpoint, response)
         finally:
@@ -179,13 +185,14 @@ class ModelClient:
         endpoint: Endpoint,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
+        stop: Stop,
     ) -> Response | None:
         """The head of a good answer; ``None`` where something was learned for another request."""
         request = chat_request(
             endpoint, messages, tools, stream=self._stream, include_usage=self._include_usage
         )
         with turn:
-            response = self._http.send(request, self._auth)
+            response = self._http.send(request, self._auth, stop=stop)
             turn.answered(response.status)
         self._note_limits(response)
         if response.status == 200:
@@ -266,12 +273,12 @@ class ModelClient:
 
         return error_from(500, {}, failed.body, endpoint=endpoint, now=self._clock.now())
 
-    def _explained(self, endpoint: Endpoint, error: QwenError) -> QwenError:
+    def _explained(self, endpoint: Endpoint, error: QwenError, stop: Stop) -> QwenError:
         """An unknown model is easier to mend with the list of those that are known."""
         if not isinstance(error, UnknownModel):
             return error
         try:
-            names = self.models()
+            names = self.models(stop)
         except QwenError:
             return error
         from difflib import get_close_matches  # only for this mistake

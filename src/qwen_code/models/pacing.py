@@ -8,6 +8,7 @@ from typing import Self
 
 from qwen_code.base.clock import Clock
 from qwen_code.base.errors import AuthError, ConfigError, QwenError, TransportError
+from qwen_code.base.stop import Stop
 from qwen_code.models.errors import QuotaExhausted, RateLimited
 from qwen_code.models.events import Notice, Paced
 from qwen_code.models.quota import Ledger, ServerWord, Snapshot, Wait
@@ -47,12 +48,13 @@ class Turn:
         self._ticket: int | None = None
         self._was_answered = False
 
-    def wait(self) -> Generator[Paced | Notice, None, None]:
+    def wait(self, stop: Stop) -> Generator[Paced | Notice, None, None]:
         """Until the request may go; every wait is announced before it begins.
 
         Raises:
             QuotaExhausted: it may not go today.
             RateLimited: it may not go for longer than anybody attends.
+            Stopped: the turn was stopped.
         """
         self._ticket, self._was_answered = None, False
         if self._ledger is None:
@@ -62,7 +64,7 @@ class Turn:
                 self._ticket = verdict.ticket
                 if verdict.wait_s >= _SHORTEST_TOLD_WAIT_S:
                     yield Paced(verdict.wait_s, verdict.reason)
-                self._clock.sleep(verdict.wait_s)
+                self._clock.sleep(verdict.wait_s, stop)
             self._ticket = verdict.ticket
             for notice in self._ledger.take_notices():
                 yield Notice(notice)

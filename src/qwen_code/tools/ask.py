@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
@@ -28,19 +29,21 @@ class AskUser(OwnTool[AskArguments]):
     definition = catalogue.ASK_USER
     arguments = AskArguments
 
-    def __init__(self, ask: Callable[[str, Sequence[str]], str | None]) -> None:
+    def __init__(self, ask: Callable[[str, Sequence[str], Stop], str | None]) -> None:
         self._ask = ask
 
     def title(self, arguments: AskArguments) -> str:
         return arguments.question
 
-    def run(self, arguments: AskArguments, show: Callable[[str], None]) -> Result:
-        answer = self._ask(arguments.question, arguments.options)
+    def run(self, arguments: AskArguments, show: Callable[[str], None], stop: Stop) -> Result:
+        answer = self._ask(arguments.question, arguments.options, stop)
         if not answer:
             raise ToolFailed("the user gave no answer; go on with what you think best, and say so")
         return Result(f"The user answered: {answer}", answer)
 
-    def delegate(self, arguments: AskArguments) -> Generator[Any, None, Result]:
+    def delegate(
+        self, call_id: str, arguments: AskArguments, stop: Stop
+    ) -> Generator[Any, None, Result]:
         """As ``run``, and on the thread that the terminal belongs to."""
-        return self.run(arguments, lambda _: None)
+        return self.run(arguments, lambda _: None, stop)
         yield  # what makes it a generator

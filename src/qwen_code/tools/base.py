@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
+from qwen_code.base.stop import Stop
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Definition", "Image", "OwnTool", "Reach", "Result", "Subject", "Tool", "parameters_of"]
+__all__ = [
+    "Definition",
+    "FileChange",
+    "Image",
+    "OwnTool",
+    "Preview",
+    "Reach",
+    "Result",
+    "Subject",
+    "Todo",
+    "Tool",
+    "parameters_of",
+]
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -49,12 +62,46 @@ class Image(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class FileChange(msgspec.Struct, frozen=True):
+    """A file's whole text before and after; ``None`` where there is none, or none that is text."""
+
+    path: str
+    old: str | None
+    new: str | None
+
+    def diff(self) -> list[str]:
+        """The lines of a unified diff."""
+        from difflib import unified_diff  # only where a person looks at it
+
+        old, new = ((text or "").splitlines() for text in (self.old, self.new))
+        return list(unified_diff(old, new, f"{self.path} (now)", self.path, lineterm=""))
+
+
+class Todo(msgspec.Struct, frozen=True):
+    """One step of the list that the model keeps."""
+
+    content: str
+    status: Literal["pending", "in_progress", "completed"]
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What a call would do beyond what its title says, for the person who is asked."""
+
+    text: str = ""
+    change: FileChange | None = None
+
+
 class Result(msgspec.Struct, frozen=True):
-    """What the model is told, and in one line what the user is."""
+    """What the model is told, and in one line what the user is.
+
+    ``change`` and ``todos`` are what a front can show of it.
+    """
 
     text: str
     summary: str
     image: Image | None = None
+    change: FileChange | None = None
+    todos: tuple[Todo, ...] | None = None
 
 
 class Tool(Protocol):
@@ -73,19 +120,23 @@ class Tool(Protocol):
     def subject(self, arguments: Any) -> str:
         """What rules look at: a command line, a path, a host; of the kind in its definition."""
 
-    def preview(self, arguments: Any) -> str:
-        """What would change, for the user who is asked; nothing where the title says it all.
+    def directory(self, arguments: Any) -> str:
+        """Where a command would run, if that is not the session's own directory."""
+
+    def preview(self, arguments: Any) -> Preview:
+        """What would change, for the person who is asked; nothing where the title says it all.
 
         Raises:
             ToolFailed: the call cannot be made, so nobody has to be asked.
         """
 
-    def run(self, arguments: Any, show: Callable[[str], None]) -> Result:
-        """Do it; ``show`` gets output as it comes, and an empty text now and then while none
-        does. It raises where the call was cancelled; then everything that was started is ended.
+    def run(self, arguments: Any, show: Callable[[str], None], stop: Stop) -> Result:
+        """Do it; ``show`` gets output as it comes. When ``stop`` is set, everything that was
+        started is ended at once.
 
         Raises:
             ToolFailed: it cannot be done; the model is told why.
+            Stopped: it was stopped, and nothing is worth telling of it.
         """
 
 
@@ -110,8 +161,11 @@ class OwnTool(Generic[A]):
     def subject(self, arguments: A) -> str:
         return ""
 
-    def preview(self, arguments: A) -> str:
+    def directory(self, arguments: A) -> str:
         return ""
+
+    def preview(self, arguments: A) -> Preview:
+        return Preview()
 
 
 def parameters_of(arguments: type[msgspec.Struct]) -> dict[str, Any]:

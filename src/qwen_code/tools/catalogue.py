@@ -14,6 +14,7 @@ from qwen_code.tools.base import Definition, Reach, Subject
 __all__ = [
     "ASK_USER",
     "EDIT",
+    "EXIT_PLAN_MODE",
     "GLOB",
     "GREP",
     "LIST_DIRECTORY",
@@ -174,3 +175,11 @@ TASK = Definition(
     _object("prompt", prompt=_text("All that it needs to know.")),
     Reach.READ,
 )
+
+EXIT_PLAN_MODE = Definition(
+    "exit_plan_mode",
+    "Show the finished plan to the user, who accepts it, changes it or says what is missing.",
+    _object("plan", plan=_text("All of it, as Markdown.")),
+    Reach.READ,
+)
+"""Offered in plan mode alone, where somebody is there to accept a plan."""

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import Image, OwnTool, Result
-from qwen_code.tools.edit import replace
+from qwen_code.tools.base import FileChange, Image, OwnTool, Preview, Result
+from qwen_code.tools.edit import Edited, replace
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.text import Encoding, counted, is_binary, sniff
@@ -62,7 +63,7 @@ class ReadFile(OwnTool[ReadArguments]):
     def subject(self, arguments: ReadArguments) -> str:
         return self._workspace.name(arguments.path)
 
-    def run(self, arguments: ReadArguments, show: Callable[[str], None]) -> Result:
+    def run(self, arguments: ReadArguments, show: Callable[[str], None], stop: Stop) -> Result:
         place = self._workspace.locate(arguments.path)
         data = self._workspace.read(place, _MOST_BYTES)
         self._seen.note(place, data)
@@ -145,38 +146,39 @@ class WriteFile(OwnTool[WriteArguments]):
     def subject(self, arguments: WriteArguments) -> str:
         return self._workspace.name(arguments.path)
 
-    def preview(self, arguments: WriteArguments) -> str:
-        place = self._workspace.locate(arguments.path)
-        before = _content(self._workspace, place)
-        if before is not None:
-            self._seen.check(place, before)
-        return _difference(before or b"", arguments.content.encode(), place.shown)
+    def preview(self, arguments: WriteArguments) -> Preview:
+        return Preview(change=_change(*self._understood(arguments)))
 
-    def run(self, arguments: WriteArguments, show: Callable[[str], None]) -> Result:
-        place = self._workspace.locate(arguments.path)
-        before = _content(self._workspace, place)
-        encoding = Encoding("utf-8")
-        if before is not None:
-            self._seen.check(place, before)
-            encoding = sniff(before)
-        data = encoding.mark + _encoded(arguments.content, encoding)
+    def run(self, arguments: WriteArguments, show: Callable[[str], None], stop: Stop) -> Result:
+        place, before, data = self._understood(arguments)
+        stop.check()
         self._keep(place, data)
         self._workspace.write(place, data)
         self._seen.note(place, data)
         lines = arguments.content.count("\n") + (not arguments.content.endswith("\n"))
         verb = "Made" if before is None else "Replaced"
         size = counted(lines, "line")
-        return Result(f"{verb} {place.shown} ({size}).", size)
+        change = _change(place, before, data)
+        return Result(f"{verb} {place.shown} ({size}).", size, change=change)
+
+    def _understood(self, arguments: WriteArguments) -> tuple[Place, bytes | None, bytes]:
+        """Where it goes, what is there now, and what will be."""
+        place = self._workspace.locate(arguments.path)
+        before = _content(self._workspace, place)
+        encoding = Encoding("utf-8")
+        if before is not None:
+            self._seen.check(place, before)
+            encoding = sniff(before)
+        return place, before, encoding.mark + _encoded(arguments.content, encoding)
 
 
-def _difference(before: bytes, after: bytes, name: str) -> str:
-    """What would change, as a unified diff."""
-    from difflib import unified_diff  # only where somebody is asked
-
-    if is_binary(before):
-        return ""
-    old, new = (sniff(data).decode(data).splitlines() for data in (before, after))
-    return "\n".join(unified_diff(old, new, f"{name} (now)", name, lineterm=""))
+def _change(place: Place, before: bytes | None, after: bytes) -> FileChange:
+    """The change as text; of a binary file there is none."""
+    texts = [
+        None if data is None or is_binary(data) else sniff(data).decode(data)
+        for data in (before, after)
+    ]
+    return FileChange(place.shown, *texts)
 
 
 def _content(workspace: Workspace, place: Place) -> bytes | None:
@@ -218,27 +220,29 @@ class Edit(OwnTool[EditArguments]):
     def subject(self, arguments: EditArguments) -> str:
         return self._workspace.name(arguments.path)
 
-    def preview(self, arguments: EditArguments) -> str:
-        place = self._workspace.locate(arguments.path)
-        before = self._workspace.read(place, _MOST_BYTES)
-        self._seen.check(place, before)
-        edited = replace(
-            before, arguments.old_string, arguments.new_string, replace_all=arguments.replace_all
-        )
-        return _difference(before, edited.data, place.shown)
+    def preview(self, arguments: EditArguments) -> Preview:
+        place, before, edited = self._understood(arguments)
+        return Preview(change=_change(place, before, edited.data))
 
-    def run(self, arguments: EditArguments, show: Callable[[str], None]) -> Result:
-        place = self._workspace.locate(arguments.path)
-        before = self._workspace.read(place, _MOST_BYTES)
-        self._seen.check(place, before)
-        edited = replace(
-            before, arguments.old_string, arguments.new_string, replace_all=arguments.replace_all
-        )
+    def run(self, arguments: EditArguments, show: Callable[[str], None], stop: Stop) -> Result:
+        place, before, edited = self._understood(arguments)
+        stop.check()
         self._keep(place, edited.data)
         self._workspace.write(place, edited.data)
         self._seen.note(place, edited.data)
         places = f"{edited.count} place{'s' if edited.count > 1 else ''}"
-        return Result(f"Changed {places} in {place.shown}.", places)
+        change = _change(place, before, edited.data)
+        return Result(f"Changed {places} in {place.shown}.", places, change=change)
+
+    def _understood(self, arguments: EditArguments) -> tuple[Place, bytes, Edited]:
+        """The file, what is in it now, and what will be."""
+        place = self._workspace.locate(arguments.path)
+        before = self._workspace.read(place, _MOST_BYTES)
+        self._seen.check(place, before)
+        edited = replace(
+            before, arguments.old_string, arguments.new_string, replace_all=arguments.replace_all
+        )
+        return place, before, edited
 
 
 class ListArguments(msgspec.Struct):
@@ -260,7 +264,7 @@ class ListDirectory(OwnTool[ListArguments]):
     def subject(self, arguments: ListArguments) -> str:
         return self._workspace.name(arguments.path)
 
-    def run(self, arguments: ListArguments, show: Callable[[str], None]) -> Result:
+    def run(self, arguments: ListArguments, show: Callable[[str], None], stop: Stop) -> Result:
         place = self._workspace.locate(arguments.path)
         try:
             with os.scandir(place.path) as entries:

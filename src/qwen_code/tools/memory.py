@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
+from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
@@ -38,7 +39,7 @@ class SaveMemory(OwnTool[MemoryArguments]):
     def title(self, arguments: MemoryArguments) -> str:
         return arguments.fact
 
-    def run(self, arguments: MemoryArguments, show: Callable[[str], None]) -> Result:
+    def run(self, arguments: MemoryArguments, show: Callable[[str], None], stop: Stop) -> Result:
         fact = " ".join(arguments.fact.split()).lstrip("-* ")
         if not fact or len(fact) > _LONGEST_FACT:
             raise ToolFailed(f"a fact has 1 to {_LONGEST_FACT} characters")

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
@@ -65,10 +66,10 @@ class Glob(OwnTool[GlobArguments]):
     def subject(self, arguments: GlobArguments) -> str:
         return self._workspace.name(arguments.path)
 
-    def run(self, arguments: GlobArguments, show: Callable[[str], None]) -> Result:
+    def run(self, arguments: GlobArguments, show: Callable[[str], None], stop: Stop) -> Result:
         place = self._workspace.locate(arguments.path)
         command = ["--files", "--null", *_selection(arguments.pattern)]
-        output = _ripgrep(self._workspace, place, command, self._environ)
+        output = _ripgrep(self._workspace, place, command, self._environ, stop)
         names = [name.removeprefix("./") for name in output.split("\0") if name]
         if not _is_about_names(arguments.pattern):
             names = _matching(arguments.pattern, names, place)
@@ -106,7 +107,7 @@ class Grep(OwnTool[GrepArguments]):
     def subject(self, arguments: GrepArguments) -> str:
         return self._workspace.name(arguments.path)
 
-    def run(self, arguments: GrepArguments, show: Callable[[str], None]) -> Result:
+    def run(self, arguments: GrepArguments, show: Callable[[str], None], stop: Stop) -> Result:
         place = self._workspace.locate(arguments.path)
         command = [
             *("--line-number", "--with-filename", "--no-heading", "--sort=path"),
@@ -118,7 +119,7 @@ class Grep(OwnTool[GrepArguments]):
             *(_selection(arguments.glob) if arguments.glob else []),
             f"--regexp={arguments.pattern}",
         ]
-        output = _ripgrep(self._workspace, place, command, self._environ)
+        output = _ripgrep(self._workspace, place, command, self._environ, stop)
         lines = _lines(place, output, arguments.glob)
         shown = lines[:_MOST_MATCHES]
         text = "\n".join(shown) or "nothing matches"
@@ -128,29 +129,27 @@ class Grep(OwnTool[GrepArguments]):
 
 
 def _ripgrep(
-    workspace: Workspace, place: Place, arguments: list[str], environ: Mapping[str, str]
+    workspace: Workspace,
+    place: Place,
+    arguments: list[str],
+    environ: Mapping[str, str],
+    stop: Stop,
 ) -> str:
     """What ripgrep prints: run in the root, so that names and ignore files are relative to it.
 
     It follows no links, so it stays where it was sent.
     """
-    import subprocess  # costs a start that searches nothing too much
+    from subprocess import TimeoutExpired  # costs a start that searches nothing too much
+
+    from qwen_code.base import process
 
     options = ["--no-config", "--hidden", "--glob=!.git", "--glob=!.qwen/.env"]
     options += _closed(workspace, place.root)
     target = "/".join((".", *place.names))
     command = [find_ripgrep(), *options, *arguments, "--", target]
     try:
-        done = subprocess.run(
-            command,
-            cwd=place.root,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        done = process.run(command, cwd=place.root, env=environ, timeout_s=_TIMEOUT_S, stop=stop)
+    except TimeoutExpired as error:
         raise ToolFailed(f"it took longer than {_TIMEOUT_S:.0f} s; narrow it down") from error
     except OSError as error:
         raise ToolFailed(f"{place.shown}: {(error.strerror or '').lower()}") from error

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from qwen_code.base.files import make_private_dir
+from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
@@ -25,7 +26,10 @@ _TIMEOUT_S = 120
 _LONGEST_TIMEOUT_S = 3600
 _KEPT_BYTES = 8000
 _GRACE_S = 2.0
-_POLL_S = 0.1
+_STOP_GRACE_S = 0.1
+"""What a command gets to end by itself when a person has stopped the turn."""
+
+_POLL_S = 0.05
 
 
 class ShellArguments(msgspec.Struct):
@@ -54,6 +58,9 @@ class RunShellCommand(OwnTool[ShellArguments]):
         self._sandbox = sandbox
         self._background: list[subprocess.Popen[bytes]] = []
 
+    def directory(self, arguments: ShellArguments) -> str:
+        return "" if arguments.directory in ("", ".") else arguments.directory
+
     def title(self, arguments: ShellArguments) -> str:
         where = "" if arguments.directory == "." else f" (in {arguments.directory})"
         return f"{arguments.command}{where}"
@@ -61,7 +68,7 @@ class RunShellCommand(OwnTool[ShellArguments]):
     def subject(self, arguments: ShellArguments) -> str:
         return arguments.command
 
-    def run(self, arguments: ShellArguments, show: Callable[[str], None]) -> Result:
+    def run(self, arguments: ShellArguments, show: Callable[[str], None], stop: Stop) -> Result:
         directory = self._workspace.locate(arguments.directory).path
         if arguments.background:
             return self._leave_running(arguments.command, directory)
@@ -69,10 +76,12 @@ class RunShellCommand(OwnTool[ShellArguments]):
         output = _Output(self._output_dir, show)
         started = time.monotonic()
         try:
-            ended = _read(process, output, started + arguments.timeout_s)
+            ended = _read(process, output, started + arguments.timeout_s, stop)
         finally:
-            _end(process)
+            _end(process, _STOP_GRACE_S if stop.is_set else _GRACE_S)
             output.close()
+        if stop.is_set and not ended:
+            raise ToolFailed(f"The user stopped it. Until then it printed:\n{output.text}")
         if not ended:
             raise ToolFailed(f"it was ended after {arguments.timeout_s} s.\n{output.text}")
         code = process.returncode
@@ -84,7 +93,7 @@ class RunShellCommand(OwnTool[ShellArguments]):
     def close(self) -> None:
         """End what was left running."""
         for process in self._background:
-            _end(process)
+            _end(process, _GRACE_S)
         self._background.clear()
 
     def _leave_running(self, command: str, directory: Path) -> Result:
@@ -112,8 +121,8 @@ class RunShellCommand(OwnTool[ShellArguments]):
             raise ToolFailed(f"it could not be started: {error.strerror}") from error
 
 
-def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float) -> bool:
-    """Read until the command has ended; ``False`` if the deadline came first.
+def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float, stop: Stop) -> bool:
+    """Read until the command has ended; ``False`` if the deadline or the stop came first.
 
     A child that it left behind may hold its output open for ever, so its own end counts.
     """
@@ -121,7 +130,7 @@ def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float) ->
     descriptor = process.stdout.fileno()
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not stop.is_set:
             if selector.select(_POLL_S):
                 if not (data := os.read(descriptor, 65536)):
                     process.wait()
@@ -129,19 +138,17 @@ def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float) ->
                 output.take(data)
             elif process.poll() is not None:
                 return True
-            else:
-                output.beat()
     return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the command's whole process group: asked first, then not asked."""
+def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """End the command's whole process group: asked first, and after ``grace_s`` not asked."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
         except (ProcessLookupError, PermissionError):
             break
-        deadline = time.monotonic() + (_GRACE_S if number == signal.SIGTERM else 0)
+        deadline = time.monotonic() + (grace_s if number == signal.SIGTERM else 0)
         while time.monotonic() < deadline and _is_there(process):
             time.sleep(0.02)
     process.wait()
@@ -180,10 +187,6 @@ class _Output:
         room = _KEPT_BYTES - len(self._head)
         self._head += data[:room]
         self._tail = (self._tail + data[room:])[-_KEPT_BYTES:] if room < len(data) else self._tail
-
-    def beat(self) -> None:
-        """Nothing came; whoever shows it may want to stop waiting all the same."""
-        self._show("")
 
     def close(self) -> None:
         if self._file is not None:

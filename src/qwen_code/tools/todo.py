@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
+from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import OwnTool, Result, Todo
 from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["TodoWrite"]
@@ -16,13 +16,8 @@ __all__ = ["TodoWrite"]
 _MARKS = {"completed": "[x]", "in_progress": "[>]", "pending": "[ ]"}
 
 
-class TodoItem(msgspec.Struct):
-    content: str
-    status: Literal["pending", "in_progress", "completed"]
-
-
 class TodoArguments(msgspec.Struct):
-    todos: list[TodoItem]
+    todos: list[Todo]
 
 
 class TodoWrite(OwnTool[TodoArguments]):
@@ -34,11 +29,13 @@ class TodoWrite(OwnTool[TodoArguments]):
     def title(self, arguments: TodoArguments) -> str:
         return _count(arguments)
 
-    def run(self, arguments: TodoArguments, show: Callable[[str], None]) -> Result:
+    def run(self, arguments: TodoArguments, show: Callable[[str], None], stop: Stop) -> Result:
         if sum(todo.status == "in_progress" for todo in arguments.todos) > 1:
             raise ToolFailed("more than one step is in_progress; finish one first")
         lines = [f"{_MARKS[todo.status]} {todo.content}" for todo in arguments.todos]
-        return Result("\n".join(lines) or "(no steps)", _count(arguments))
+        return Result(
+            "\n".join(lines) or "(no steps)", _count(arguments), todos=tuple(arguments.todos)
+        )
 
 
 def _count(arguments: TodoArguments) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from queue import Empty, SimpleQueue
 from typing import Annotated
 from urllib.parse import urljoin, urlsplit
 
@@ -14,6 +12,7 @@ import msgspec
 
 from qwen_code.base.errors import ConfigError, QwenError, TransportError
 from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
+from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result
@@ -23,15 +22,13 @@ from qwen_code.tools.web_text import read_text, unpack
 
 __all__ = ["WebFetch"]
 
-_MOST_BYTES = 5 << 20
-_MOST_S = 30.0
-_MOST_REDIRECTS = 5
-_MOST_ADDRESSES = 3
+_MAX_BYTES = 5 << 20
+_MAX_S = 30.0
+_MAX_REDIRECTS = 5
+_MAX_ADDRESSES = 3
 _PART = 20_000
 """Characters that one call answers: about 5,000 tokens."""
 
-_POLL_S = 0.1
-_TIMEOUTS = Timeouts(connect_s=10.0, first_byte_s=20.0, idle_s=10.0)
 _HEADERS = {
     "accept": "text/markdown, text/html;q=0.9, text/plain;q=0.8, */*;q=0.5",
     "accept-encoding": "gzip",
@@ -89,12 +86,13 @@ class WebFetch(OwnTool[WebArguments]):
     def subject(self, arguments: WebArguments) -> str:
         return _origin_of(arguments.url).host
 
-    def run(self, arguments: WebArguments, show: Callable[[str], None]) -> Result:
+    def run(self, arguments: WebArguments, show: Callable[[str], None], stop: Stop) -> Result:
         url = arguments.url.partition("#")[0]
         if arguments.offset and self._last and self._last[0] == url:
             page = self._last[1]
         else:
-            found = self._fetch_beside(url, show)
+            visit = _Visit(self._network, self._user_agent, self._addresses, stop)
+            found = visit.fetch(url)
             if isinstance(found, _Elsewhere):
                 return Result(
                     f"{url} leads to {found.url}, which is another host. Fetch that if it helps.",
@@ -107,35 +105,6 @@ class WebFetch(OwnTool[WebArguments]):
     def _addresses(self, origin: Origin) -> list[str]:
         return addresses_of(origin, self._find, allow_private=self._allow_private)
 
-    def _fetch_beside(self, url: str, show: Callable[[str], None]) -> _Page | _Elsewhere:
-        """Fetch on another thread, so that the user can cancel while nothing comes."""
-        answers: SimpleQueue[_Page | _Elsewhere | BaseException] = SimpleQueue()
-        visit = _Visit(self._network, self._user_agent, self._addresses)
-
-        def work() -> None:
-            try:
-                answers.put(visit.fetch(url))
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
-                answers.put(error)
-
-        threading.Thread(target=work, daemon=True).start()
-        deadline = time.monotonic() + _MOST_S
-        try:
-            while time.monotonic() < deadline:
-                show("")
-                try:
-                    answer = answers.get(timeout=_POLL_S)
-                except Empty:
-                    continue
-                if isinstance(answer, QwenError):
-                    raise ToolFailed(answer.message) from answer
-                if isinstance(answer, BaseException):
-                    raise answer
-                return answer
-        finally:
-            visit.give_up()
-        raise ToolFailed(f"{url} was not read within {_MOST_S:.0f} s")
-
 
 class _Visit:
     """One address and the redirects that it leads through."""
@@ -145,21 +114,29 @@ class _Visit:
         network: Network,
         user_agent: str,
         addresses: Callable[[Origin], Sequence[str]],
+        stop: Stop,
     ) -> None:
         self._network = network
         self._user_agent = user_agent
         self._addresses = addresses
-        self._response: Response | None = None
-        self._is_over = False
-
-    def give_up(self) -> None:
-        """Let go of the connection, whoever is reading from it."""
-        self._is_over = True
-        if self._response is not None:
-            self._response.close()
+        self._stop = stop
+        self._deadline = time.monotonic() + _MAX_S
 
     def fetch(self, url: str) -> _Page | _Elsewhere:
-        for _ in range(_MOST_REDIRECTS + 1):
+        try:
+            return self._fetch(url)
+        except ToolFailed:
+            raise
+        except QwenError as error:
+            if self._left_s() <= 0:
+                raise ToolFailed(f"{url} was not read within {_MAX_S:.0f} s") from error
+            raise ToolFailed(error.message) from error
+
+    def _left_s(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def _fetch(self, url: str) -> _Page | _Elsewhere:
+        for _ in range(_MAX_REDIRECTS + 1):
             response = self._ask(url)
             target = response.headers.get("location") if 300 <= response.status < 400 else None
             if not target:
@@ -169,41 +146,45 @@ class _Visit:
             if not _is_same_host(url, target):
                 return _Elsewhere(target)
             url = target
-        raise ToolFailed(f"it is redirected more than {_MOST_REDIRECTS} times")
+        raise ToolFailed(f"it is redirected more than {_MAX_REDIRECTS} times")
 
     def _ask(self, url: str) -> Response:
         origin = _origin_of(url)
         addresses = self._addresses(origin)
         if not addresses and self._network.proxy_for(origin) is None:
             raise ToolFailed(f"no address is known for {origin.host}: check the spelling")
-        pins = [{origin.host: address} for address in addresses[:_MOST_ADDRESSES]] or [{}]
+        pins = [{origin.host: address} for address in addresses[:_MAX_ADDRESSES]] or [{}]
         for number, pin in enumerate(pins, 1):
             client = HttpClient(
                 self._network,
                 user_agent=self._user_agent,
-                timeouts=_TIMEOUTS,
+                timeouts=_timeouts(self._left_s()),
                 keep_alive=False,
                 addresses=pin,
             )
             try:
-                self._response = client.send(Request("GET", url, _HEADERS))
+                return client.send(Request("GET", url, _HEADERS), stop=self._stop)
             except TransportError as error:
-                if error.code != "connect" or number == len(pins) or self._is_over:
+                if error.code != "connect" or number == len(pins):
                     raise
-            else:
-                break
-        assert self._response is not None
-        return self._response
+        raise AssertionError("there is at least one address to try")
 
     def _read(self, url: str, response: Response) -> _Page:
         if response.status >= 400:
             raise ToolFailed(f"{url} answered {_status(response.status)}")
-        packed = response.read(_MOST_BYTES, within_s=_MOST_S)
-        body = unpack(packed, response.headers.get("content-encoding", "").lower(), _MOST_BYTES)
+        packed = response.read(_MAX_BYTES, within_s=self._left_s())
+        body = unpack(packed, response.headers.get("content-encoding", "").lower(), _MAX_BYTES)
         text = read_text(body, response.headers.get("content-type", ""), url)
-        if len(body) >= _MOST_BYTES or len(packed) >= _MOST_BYTES:
-            text += f"\n\n[The page is longer: this is the first {_MOST_BYTES >> 20} MiB of it.]"
+        if len(body) >= _MAX_BYTES or len(packed) >= _MAX_BYTES:
+            text += f"\n\n[The page is longer: this is the first {_MAX_BYTES >> 20} MiB of it.]"
         return _Page(url, text)
+
+
+def _timeouts(left_s: float) -> Timeouts:
+    left_s = max(0.0, left_s)
+    return Timeouts(
+        connect_s=min(10.0, left_s), first_byte_s=min(20.0, left_s), idle_s=min(10.0, left_s)
+    )
 
 
 def _origin_of(url: str) -> Origin:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from qwen_code.agent.agent import Agent
-from qwen_code.agent.approvals import Judge, Mode, Rule, Rules, Ruling, parse_rule
+from qwen_code.agent.approvals import Judge, Mode, Rule, Rules, parse_rule
 from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.context import project_root
+from qwen_code.agent.permission import Answer, Permission, Question, Scope
 from qwen_code.agent.session import Session, SessionStore
-from qwen_code.agent.toolbox import Prepared, Toolbox
-from qwen_code.agent.turn import Model, Policy
+from qwen_code.agent.toolbox import Toolbox
+from qwen_code.agent.turn import Model
 from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.config import env_names
 from qwen_code.config.paths import CONFIG_DIR, Paths
-from qwen_code.config.settings import Settings
+from qwen_code.config.settings import Settings, update_user_value
 from qwen_code.models.client import ModelClient
 from qwen_code.models.windows import sees_pictures, window_tokens
 from qwen_code.tools.base import Definition, Reach, Tool
+from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
 from qwen_code.wiring.hooks import find_hooks, has_hooks
@@ -41,7 +46,8 @@ __all__ = ["AgentOptions", "Assembled", "assemble", "session_store"]
 
 _LOCAL_WINDOW_TOKENS = 8192
 _SMALL_TOOLS = ("read_file", "list_directory", "grep", "run_shell_command")
-_NOT_FOR_HELPERS = ("ask_user", "task", "todo_write")
+_NOT_FOR_HELPERS = ("ask_user", "exit_plan_mode", "task", "todo_write")
+_PROJECT_RULES = ("qwen_code", "permissions", "projects")
 
 
 class AgentOptions(msgspec.Struct, frozen=True):
@@ -50,7 +56,7 @@ class AgentOptions(msgspec.Struct, frozen=True):
 
     mode: str | None = None
     rules: tuple[str, ...] = ()
-    most_rounds: int | None = None
+    max_rounds: int | None = None
     directories: tuple[str, ...] = ()
     resume: str | None = None
     sandbox: bool = False
@@ -65,14 +71,19 @@ class Assembled:
     def __init__(
         self,
         agent: Agent,
+        *,
         judge: Judge,
         briefing: Briefing,
         workbench: Workbench,
         servers: Servers | None,
         structured: StructuredOutput | None,
         command_dirs: Sequence[Path],
+        cwd: Path,
+        session_store: SessionStore,
     ) -> None:
         self.agent = agent
+        self.cwd = cwd
+        self.session_store = session_store
         self.judge = judge
         self.workbench = workbench
         self.servers = servers
@@ -97,6 +108,12 @@ class Assembled:
         sees = settings.first("model.vision", bool)
         agent.sees = sees_pictures(name) if sees is None else sees
 
+    def command_names(self) -> list[str]:
+        """The user's own slash commands, without the slash."""
+        from qwen_code.agent.commands import find_commands
+
+        return [name.removeprefix("/") for name in find_commands(self.command_dirs)]
+
     def _guide(self, model: ModelClient) -> Model:
         from qwen_code.agent.small import GuidedModel  # only the embedded model needs it
 
@@ -115,15 +132,21 @@ def assemble(
     gathered: Gathered,
     options: AgentOptions,
     *,
-    ask: Callable[[Prepared, Ruling], str | None],
-    ask_user: Callable[[str, Sequence[str]], str | None] | None = None,
+    ask: Callable[[Question], Answer],
+    ask_user: Callable[[str, Sequence[str], Stop], str | None] | None = None,
+    is_attended: Callable[[], bool] = lambda: False,
     notice: Callable[[str], None],
+    stop: Stop,
 ) -> Assembled:
     """An agent for the current directory.
+
+    ``ask`` is asked whether a call may be made, ``ask_user`` what only a person knows;
+    ``is_attended`` says whether anybody is there to ask now.
 
     Raises:
         ConfigError: a setting cannot be used.
         UsageError: a directory does not exist, or there is no such session.
+        Stopped: ``stop`` was set while servers of tools were starting.
     """
     paths, settings = gathered.paths, gathered.settings
     root = project_root(paths.cwd)
@@ -131,7 +154,7 @@ def assemble(
     find_workspace = _workspace_finder(gathered, more)
     judge = Judge(
         _mode(options, settings),
-        _rules(options, settings),
+        _rules(options, settings, root),
         lambda word: find_workspace().is_private(paths.cwd / word),
     )
     briefing = Briefing(
@@ -142,7 +165,7 @@ def assemble(
         append=options.append,
         notice=notice,
     )
-    policy = Policy(judge, ask)
+    permission = Permission(judge, ask, is_attended, remember=partial(_remember, paths, root))
     workbench = Workbench(
         find_workspace,
         gathered.environment.child_environment(),
@@ -152,38 +175,83 @@ def assemble(
         may_fetch_private=settings.first("tools.webFetch.allowPrivate", bool) or False,
         ask_user=ask_user,
         sandbox=_sandbox(options, settings, find_workspace),
-        task=lambda: _task(agent, policy, briefing.place),
+        task=lambda: _task(agent, permission, briefing.place),
     )
-    session = _session(options, paths, root)
+    sessions = session_store(paths, root)
+    session = (
+        sessions.begin() if options.resume is None else sessions.resume(options.resume or None)
+    )
     if has_hooks(gathered):
-        _add_hooks(policy, gathered, session, notice)
+        _add_hooks(permission, gathered, session, notice)
     structured = _structured(options)
     servers = open_servers(gathered, notice)
     agent = Agent(
         session,
-        _toolbox(workbench, servers, structured),
-        policy,
+        _toolbox(workbench, servers, structured, judge, is_attended, stop),
+        permission,
         system=briefing,
         compactor=Compactor(window_tokens("")),
         begin_turn=workbench.begin_turn,
-        most_rounds=options.most_rounds or settings.first("model.maxSessionTurns", int),
-        is_done=lambda: structured is not None and structured.is_given,
+        max_rounds=options.max_rounds or settings.first("model.maxSessionTurns", int),
+        is_done=lambda: structured is not None and structured.is_over,
     )
     command_dirs = [paths.qwen_home / "commands", root / CONFIG_DIR / "commands"]
-    return Assembled(agent, judge, briefing, workbench, servers, structured, command_dirs)
+    return Assembled(
+        agent,
+        judge=judge,
+        briefing=briefing,
+        workbench=workbench,
+        servers=servers,
+        structured=structured,
+        command_dirs=command_dirs,
+        cwd=paths.cwd,
+        session_store=sessions,
+    )
 
 
 def _toolbox(
-    workbench: Workbench, servers: Servers | None, structured: StructuredOutput | None
+    workbench: Workbench,
+    servers: Servers | None,
+    structured: StructuredOutput | None,
+    judge: Judge,
+    is_attended: Callable[[], bool],
+    stop: Stop,
 ) -> Toolbox:
-    """The built-in tools, those of other programs, and the one that takes the final answer."""
-    more: dict[str, Any] = (
-        {tool.definition.name: tool for tool in servers.tools()} if servers else {}
-    )
+    """The built-in tools, those of other programs, the one that ends plan mode, and the one that
+    takes the final answer."""
+    more: dict[str, Any] = {}
+    if servers:
+        more |= {tool.definition.name: tool for tool in servers.tools(stop)}
     if structured is not None:
         more[structured.definition.name] = structured
-    definitions = [*workbench.definitions, *(tool.definition for tool in more.values())]
-    return Toolbox(definitions, lambda each: more.get(each.name) or workbench.make(each))
+    own = [*workbench.definitions, EXIT_PLAN_MODE]
+    definitions = [*own, *(tool.definition for tool in more.values())]
+
+    def make(definition: Definition) -> Tool:
+        if definition is EXIT_PLAN_MODE:
+            from qwen_code.agent.plan import ExitPlanMode  # only in plan mode
+
+            return ExitPlanMode(judge)
+        found: Tool = more.get(definition.name) or workbench.make(definition)
+        return found
+
+    def is_offered(definition: Definition) -> bool:
+        return definition is not EXIT_PLAN_MODE or (judge.mode is Mode.PLAN and is_attended())
+
+    return Toolbox(definitions, make, is_offered)
+
+
+def _remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> None:
+    """Write rules into the user's own settings, for this project or for all."""
+    key = ["permissions", "allow"]
+    if scope is Scope.PROJECT:
+        key = [*_PROJECT_RULES, os.path.realpath(root)]
+
+    def with_rules(before: object) -> list[str]:
+        known = before if isinstance(before, list) else []
+        return list(dict.fromkeys([*known, *rules]))
+
+    update_user_value(paths, key, with_rules)
 
 
 def _structured(options: AgentOptions) -> StructuredOutput | None:
@@ -195,7 +263,7 @@ def _structured(options: AgentOptions) -> StructuredOutput | None:
 
 
 def _add_hooks(
-    policy: Policy, gathered: Gathered, session: Session, notice: Callable[[str], None]
+    permission: Permission, gathered: Gathered, session: Session, notice: Callable[[str], None]
 ) -> None:
     """Let the user's hooks have their say, and a project's that were agreed to."""
     from qwen_code.agent.hooks import Hooks
@@ -211,7 +279,7 @@ def _add_hooks(
         session_id=lambda: session.id,
         notice=notice,
     )
-    policy.before, policy.after = hooks.before, hooks.after
+    permission.before, permission.after = hooks.before, hooks.after
 
 
 def _workspace_finder(gathered: Gathered, more: Sequence[Path]) -> Callable[[], Workspace]:
@@ -230,13 +298,13 @@ def _workspace_finder(gathered: Gathered, more: Sequence[Path]) -> Callable[[], 
     return find
 
 
-def _task(agent: Agent, policy: Policy, place: str) -> Tool:
+def _task(agent: Agent, permission: Permission, place: str) -> Tool:
     from qwen_code.agent.task import Task
 
     def only_reads(definition: Definition) -> bool:
         return definition.reach is Reach.READ and definition.name not in _NOT_FOR_HELPERS
 
-    return Task(lambda: agent.model, agent.toolbox.only(only_reads), policy, place)
+    return Task(lambda: agent.model, agent.toolbox.only(only_reads), permission, place)
 
 
 def _fits_small(definition: Definition) -> bool:
@@ -256,11 +324,6 @@ def session_store(paths: Paths, root: Path) -> SessionStore:
     return SessionStore(paths.project_dir(root) / "sessions", paths.cwd, BlockingClock())
 
 
-def _session(options: AgentOptions, paths: Paths, root: Path) -> Session:
-    store = session_store(paths, root)
-    return store.begin() if options.resume is None else store.resume(options.resume or None)
-
-
 def _directories(options: AgentOptions, settings: Settings, paths: Paths) -> list[Path]:
     named = [*options.directories]
     found = settings.usable("context.includeDirectories")
@@ -271,7 +334,8 @@ def _directories(options: AgentOptions, settings: Settings, paths: Paths) -> lis
     for directory in directories:
         if not directory.is_dir():
             raise UsageError(
-                f"{directory} is no directory", hint="Mend --include-directories or the setting."
+                f"{directory} is not a directory",
+                hint="Correct --include-directories or the setting.",
             )
     return directories
 
@@ -287,7 +351,7 @@ def _mode(options: AgentOptions, settings: Settings) -> Mode:
         ) from error
 
 
-def _rules(options: AgentOptions, settings: Settings) -> Rules:
+def _rules(options: AgentOptions, settings: Settings, root: Path) -> Rules:
     """Rules that allow come from the user alone; those that ask or forbid, from the project too."""
     lists: dict[str, list[Rule]] = {"allow": [], "ask": [], "deny": []}
     for kind, rules in lists.items():
@@ -301,8 +365,20 @@ def _rules(options: AgentOptions, settings: Settings) -> Rules:
                     f"{found.source}: {error}", hint='Write a list: ["run_shell_command(git log)"]'
                 ) from error
             rules += [parse_rule(text, str(found.source)) for text in texts]
+    lists["allow"] += _project_rules(settings, root)
     lists["allow"] += [parse_rule(text, "--allowed-tools") for text in options.rules]
     return Rules(tuple(lists["allow"]), tuple(lists["ask"]), tuple(lists["deny"]))
+
+
+def _project_rules(settings: Settings, root: Path) -> list[Rule]:
+    """What the user has allowed in this project for good."""
+    dotted = ".".join(_PROJECT_RULES)
+    found = settings.usable(dotted)
+    if found is None:
+        return []
+    by_folder = settings.first(dotted, dict[str, list[str]]) or {}
+    texts = by_folder.get(os.path.realpath(root), [])
+    return [parse_rule(text, str(found.source)) for text in texts]
 
 
 def _sandbox(

@@ -17,6 +17,7 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import HttpClient
 from qwen_code.base.log import debug
+from qwen_code.base.stop import Stop
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
 from qwen_code.config.values import Source, SourceKind
@@ -33,17 +34,23 @@ class Link:
     """A connection and its client. Close it, or use it as a context manager."""
 
     def __init__(
-        self, connection: Connection, client: ModelClient, stop: Callable[[], None] | None = None
+        self, connection: Connection, client: ModelClient, end: Callable[[], None] | None = None
     ) -> None:
         self.connection = connection
         self.client = client
-        self._stop = stop
+        self._end = end
+
+    def use_model(self, name: str, source: Source | None = None) -> None:
+        """Ask this model from now on."""
+        source = source or self.connection.model_source
+        self.connection = msgspec.structs.replace(self.connection, model=name, model_source=source)
+        self.client.endpoint = msgspec.structs.replace(self.client.endpoint, model=name)
 
     def close(self) -> None:
-        """Stop what was started for this link. May be called again."""
-        if self._stop is not None:
-            stop, self._stop = self._stop, None
-            stop()
+        """End what was started for this link. May be called again."""
+        if self._end is not None:
+            end, self._end = self._end, None
+            end()
 
     def __enter__(self) -> Self:
         return self
@@ -57,17 +64,18 @@ class Link:
         self.close()
 
 
-def open_link(gathered: Gathered, connection: Connection) -> Link:
+def open_link(gathered: Gathered, connection: Connection, stop: Stop | None = None) -> Link:
     """A client for ``connection``; the embedded model is started where it is the method.
 
     Raises:
         QwenError: it cannot be started, or a network setting cannot be used.
+        Stopped: ``stop`` was set while it started.
     """
-    stop = None
+    end = None
     if connection.method is Method.LOCAL:
-        connection, stop = _start_local(gathered, connection)
+        connection, end = _start_local(gathered, connection, stop or Stop())
     debug("connection", method=connection.method, base_url=connection.base_url)
-    return Link(connection, _client(gathered, connection), stop)
+    return Link(connection, _client(gathered, connection), end)
 
 
 def open_ledger(gathered: Gathered, connection: Connection) -> Ledger | None:
@@ -92,15 +100,16 @@ def open_ledger(gathered: Gathered, connection: Connection) -> Ledger | None:
     return SqliteLedger(gathered.paths.quota_file, account, limits, BlockingClock())
 
 
-def name_model(link: Link) -> None:
+def name_model(link: Link, stop: Stop) -> None:
     """Make sure that a model is named: the endpoint's only one where nothing else says.
 
     Raises:
         ConfigError: there are several; the hint lists them.
+        Stopped: ``stop`` was set.
     """
     if link.connection.model is not None:
         return
-    names = link.client.models()
+    names = link.client.models(stop)
     if len(names) != 1:
         listed = ", ".join(names[:_MOST_LISTED_MODELS]) or "none"
         more = (
@@ -112,9 +121,7 @@ def name_model(link: Link) -> None:
             f"no model is named, and {link.connection.base_url} offers {len(names)}",
             hint=f"Name one with -m, or as LLAMA_API_MODEL. There are: {listed}{more}",
         )
-    source = Source(SourceKind.IMPLIED, "the endpoint's only model")
-    link.connection = msgspec.structs.replace(link.connection, model=names[0], model_source=source)
-    link.client.endpoint = msgspec.structs.replace(link.client.endpoint, model=names[0])
+    link.use_model(names[0], Source(SourceKind.IMPLIED, "the endpoint's only model"))
 
 
 def announce(
@@ -163,12 +170,12 @@ def _positive(settings: Settings, dotted: str, usual: int) -> int:
 
 
 def _start_local(
-    gathered: Gathered, connection: Connection
+    gathered: Gathered, connection: Connection, stop: Stop
 ) -> tuple[Connection, Callable[[], None]]:
     from qwen_code.local.server import REQUEST_DEFAULTS, start_or_share
 
     server = start_or_share(
-        gathered.paths, connection.model, gathered.environment.child_environment()
+        gathered.paths, connection.model, gathered.environment.child_environment(), stop
     )
     ready = msgspec.structs.replace(
         connection,

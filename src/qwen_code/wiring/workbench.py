@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen_code import __version__
+from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import Definition, Tool
 
@@ -46,7 +47,7 @@ class Workbench:
         notes_file: Path,
         network: Network,
         may_fetch_private: bool = False,
-        ask_user: Callable[[str, Sequence[str]], str | None] | None = None,
+        ask_user: Callable[[str, Sequence[str], Stop], str | None] | None = None,
         sandbox: Callable[[Sequence[str], Path], list[str]] | None = None,
         task: Callable[[], Tool],
     ) -> None:
@@ -61,7 +62,7 @@ class Workbench:
         self._task = task
         self._shell: RunShellCommand | None = None
         self._shared: dict[str, Any] = {}
-        self._turn_title = ""
+        self._turn = ("", "", 0)
 
     @property
     def definitions(self) -> list[Definition]:
@@ -87,11 +88,11 @@ class Workbench:
         }
         return makers[name]() if name in makers else self._make_file_tool(name)
 
-    def begin_turn(self, title: str) -> None:
+    def begin_turn(self, title: str, session_id: str, turn: int) -> None:
         """Changes of files belong to another turn from now on."""
-        self._turn_title = title
+        self._turn = (title, session_id, turn)
         if "checkpoints" in self._shared:
-            self._shared["checkpoints"].begin_turn(title)
+            self._shared["checkpoints"].begin_turn(*self._turn)
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -102,7 +103,7 @@ class Workbench:
 
             directory = self._project_dir / "checkpoints"
             made = Checkpoints(directory, self.workspace(), BlockingClock())
-            made.begin_turn(self._turn_title)
+            made.begin_turn(*self._turn)
             self._shared["checkpoints"] = made
         found: Checkpoints = self._shared["checkpoints"]
         return found

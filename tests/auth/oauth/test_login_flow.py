@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_clock import FakeClock
 
 from qwen_code.auth.oauth.errors import CodeExpired, SignInFailed
 from qwen_code.auth.oauth.login_flow import begin, finish
@@ -27,24 +28,12 @@ PENDING = (400, {"error": "authorization_pending"})
 GRANT = (200, {"access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 9})
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.time, self.wall_jump = 1000.0, 0.0
-
-    def now(self) -> float:
-        return self.time + self.wall_jump
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
 class FakeDisplay:
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.waits: list[tuple[float, str | None]] = []
+        self.waits_left: int | None = None
+        """How many waits are not interrupted, if any is."""
 
     def show(self, flow: PendingFlow) -> None: ...
 
@@ -52,8 +41,12 @@ class FakeDisplay:
         return nullcontext()
 
     def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
+        if self.waits_left is not None:
+            self.waits_left -= 1
+            if self.waits_left < 0:
+                raise KeyboardInterrupt
         self.waits.append((seconds, trouble))
-        self._clock.time += seconds
+        self._clock.advance(seconds)
 
 
 class FakeHttp:
@@ -81,7 +74,7 @@ class FakeResponse:
 
 class World:
     def __init__(self, directory: Path) -> None:
-        self.clock = FakeClock()
+        self.clock = FakeClock(1000.0)
         self.display = FakeDisplay(self.clock)
         self.pending = PendingStore(directory / "oauth_pending.json")
         self.store = FileStore(directory / "oauth_creds.json")
@@ -139,12 +132,28 @@ def test_it_ends_by_the_monotonic_clock(world: World) -> None:
 
 def test_a_flow_that_is_resumed_does_not_poll_early(world: World) -> None:
     flow = world.begin()
-    with pytest.raises(IndexError):  # the process dies in its first poll
-        world.finish(flow)
+    world.display.waits_left = 1
+    with pytest.raises(KeyboardInterrupt):  # the process dies while it waits for its second poll
+        world.finish(flow, PENDING)
     kept = world.pending.load(world.clock.now())
     assert kept is not None and kept.not_before == 1010
-    world.clock.time += 1
+    world.clock.advance(1)
+    world.display.waits_left = None
     assert world.finish(kept, GRANT).at == [1010]
+
+
+@pytest.mark.parametrize(("later_s", "next_poll"), [(0.01, 5), (1, 5), (30, 5), (64, 1), (70, 0)])
+def test_a_flow_whose_process_died_in_a_poll_waits_for_a_whole_interval(
+    world: World, later_s: float, next_poll: float
+) -> None:
+    """The server may have received that poll at any time until the process died."""
+    flow = world.begin(expires_in=600)
+    with pytest.raises(IndexError):
+        world.finish(flow)
+    world.clock.advance(later_s)
+    kept = world.pending.load(world.clock.now())
+    assert kept is not None
+    assert world.finish(kept, GRANT).at == [pytest.approx(1005 + later_s + next_poll)]
 
 
 def test_slow_down_is_remembered_over_a_crash(world: World) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_clock import FakeClock
 
 from qwen_code.auth.oauth.errors import RefreshFailed
 from qwen_code.auth.oauth.refresh import renew
@@ -16,23 +17,10 @@ from qwen_code.auth.oauth.store import FileStore
 from qwen_code.auth.oauth.token import Issuer, Token
 from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 
 ISSUER = Issuer("https://id.example", "c", "https://id.example/token")
 LIFETIME_S = 900
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.time = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 class FakeResponse:
@@ -80,25 +68,25 @@ class HereRenewer:
         self._server, self._clock = server, clock
 
     def start(self, store: FileStore, rejected: Secret | None) -> Any:
-        renewing = renew(
-            store,
-            self._server,
-            self._clock,
-            rejected=rejected,
-            default_issuer=ISSUER,
-            jitter=lambda: 0.5,
-        )
         try:
-            report = Report(renewing.notices)
+            renewed = renew(
+                store,
+                self._server,
+                self._clock,
+                rejected=rejected,
+                default_issuer=ISSUER,
+                jitter=lambda: 0.5,
+            )
+            report = Report(renewed.notices)
         except QwenError as error:
             report = Report((), None, type(error).__name__, error.message, error.hint, error.code)
-        return type("Done", (), {"wait": lambda _: report})()
+        return type("Done", (), {"wait": lambda _, stop: report})()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_nobody_is_signed_out_in_a_week(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    clock = FakeClock()
+    clock = FakeClock(1_000_000.0)
     server = FakeServer(clock, chance)
     path = tmp_path / "oauth_creds.json"
     FileStore(path).save(
@@ -109,13 +97,13 @@ def test_nobody_is_signed_out_in_a_week(tmp_path: Path, seed: int) -> None:
     ]
     served = failed = 0
     while clock.time < 1_000_000 + 7 * 86400:
-        clock.time += chance.choice([1, 20, 300, 600, 890, 3600, 8 * 3600])
+        clock.advance(chance.choice([1, 20, 300, 600, 890, 3600, 8 * 3600]))
         sign_in = chance.choice(processes)
         try:
-            token = sign_in.current()
+            token = sign_in.current(Stop())
             if not server.accepts(token):
-                assert sign_in.replace(token)
-                token = sign_in.current()
+                assert sign_in.replace(token, Stop())
+                token = sign_in.current(Stop())
         except QwenError as error:
             assert isinstance(error, RefreshFailed), (
                 error.message

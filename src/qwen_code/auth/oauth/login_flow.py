@@ -36,6 +36,9 @@ from qwen_code.base.http import Sender
 
 __all__ = ["Display", "begin", "finish"]
 
+_LONGEST_POLL_S = 60.0
+"""An upper bound for one poll, from connecting to the last byte of the answer."""
+
 
 class Display(Protocol):
     """Who shows a sign-in to a person, and lets time pass meanwhile."""
@@ -164,13 +167,9 @@ def _poll(
             raise
         if (wait := poll_at - clock.monotonic()) > 0:
             display.wait(wait, deadline - clock.monotonic(), trouble)
-        pending.save(
-            msgspec.structs.replace(
-                flow,
-                interval_s=machine.interval_s,
-                not_before=clock.now() + machine.interval_s,
-            )
-        )
+        # If this process is killed during the poll, the time when the server got it is unknown.
+        # A process that resumes the flow then waits a whole interval.
+        _keep(flow, pending, machine.interval_s, clock.now() + _LONGEST_POLL_S)
         try:
             response = http.send(request)
             body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
@@ -181,7 +180,14 @@ def _poll(
             decision = machine.answered(answer, clock.monotonic())
         if isinstance(decision, Grant):
             return decision
+        _keep(flow, pending, machine.interval_s, clock.now())
         trouble = decision.trouble
+
+
+def _keep(flow: PendingFlow, pending: PendingStore, interval_s: float, polled_at: float) -> None:
+    """Save the earliest time of the next poll, for a process that resumes the flow."""
+    not_before = polled_at + interval_s
+    pending.save(msgspec.structs.replace(flow, interval_s=interval_s, not_before=not_before))
 
 
 def _check_resource(grant: Grant) -> None:

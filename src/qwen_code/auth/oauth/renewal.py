@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -23,6 +24,7 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import AuthError, QwenError
 from qwen_code.base.http import HttpClient, Network, Timeouts
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -83,8 +85,12 @@ class Report(msgspec.Struct, frozen=True):
 class Pending(Protocol):
     """A renewal under way."""
 
-    def wait(self) -> Report:
-        """What came of it, once it has ended."""
+    def wait(self, stop: Stop) -> Report:
+        """What came of it, once it has ended; it goes on when the waiting is stopped.
+
+        Raises:
+            Stopped: the turn was stopped.
+        """
 
 
 class Renewer(Protocol):
@@ -141,7 +147,7 @@ class _Done:
     def __init__(self, report: Report) -> None:
         self._report = report
 
-    def wait(self) -> Report:
+    def wait(self, stop: Stop) -> Report:
         return self._report
 
 
@@ -153,6 +159,7 @@ class _Running:
 
         self._process = process
         self._answer = b""
+        self._ended: SimpleQueue[None] = SimpleQueue()
         assert process.stdin is not None
         with suppress(OSError):  # it died at once: then it gives no answer
             process.stdin.write(job)  # now, for we may be gone in a moment
@@ -161,9 +168,14 @@ class _Running:
         self._thread = threading.Thread(target=self._attend, daemon=True)
         self._thread.start()
 
-    def wait(self) -> Report:
-        self._thread.join(_ANSWER_TIMEOUT_S)
-        in_time = " in time" if self._thread.is_alive() else ""
+    def wait(self, stop: Stop) -> Report:
+        in_time = ""
+        with stop.calling(lambda: self._ended.put(None)):
+            try:
+                self._ended.get(timeout=_ANSWER_TIMEOUT_S)
+            except Empty:
+                in_time = " in time"
+        stop.check()
         try:
             return msgspec.json.decode(self._answer, type=Report)
         except msgspec.DecodeError:
@@ -176,6 +188,7 @@ class _Running:
 
     def _attend(self) -> None:
         self._answer = self._process.communicate()[0]
+        self._ended.put(None)
 
 
 def work(job: Job) -> Report:

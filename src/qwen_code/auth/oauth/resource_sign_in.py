@@ -17,6 +17,7 @@ from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.http import HttpClient, Network, Timeouts
 from qwen_code.base.log import debug
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.config.paths import Paths
 
 __all__ = ["ResourceTokens", "sign_in_for", "store_of"]
@@ -104,9 +105,9 @@ class ResourceTokens:
             issuer = known.token().issuer
             if issuer is None or not covers(issuer.resource, url):
                 return None
-            if refused is not None and not known.replace(Secret(refused)):
+            if refused is not None and not known.replace(Secret(refused), Stop()):
                 return None
-            return known.current().reveal()
+            return known.current(Stop()).reveal()
         except QwenError as error:
             debug("no token for a resource", name=name, error=error.message)
             return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded
 from qwen_code.auth.oauth.refresh import LOCK_TIMEOUT_S, needs_renewal
@@ -14,8 +15,11 @@ from qwen_code.base.clock import Clock
 from qwen_code.base.errors import ConfigError, CredentialMissing
 from qwen_code.base.files import LockHeld
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 
 __all__ = ["SignIn"]
+
+_POLL_S = 0.05
 
 
 class SignIn:
@@ -39,7 +43,7 @@ class SignIn:
         self._unsaved: Token | None = None
         self._renewing: Secret | None = None
 
-    def current(self) -> Secret:
+    def current(self, stop: Stop) -> Secret:
         """The access token to use now; renewed first if it is past its end.
 
         Raises:
@@ -55,9 +59,9 @@ class SignIn:
                 self._renewing = token.access_token
                 self._renewer.start(self._store, None)
             return token.access_token
-        return self._renewed(None).access_token
+        return self._renewed(None, stop).access_token
 
-    def fresh(self) -> Secret:
+    def fresh(self, stop: Stop) -> Secret:
         """An access token that lasts: one that is about to end is renewed first, if it can be.
 
         Raises:
@@ -67,12 +71,12 @@ class SignIn:
         freshness = token.freshness(self._clock.now())
         if freshness is Freshness.STALE and token.refresh_token is not None:
             try:
-                return self._renewed(None).access_token
+                return self._renewed(None, stop).access_token
             except (RefreshFailed, SignInEnded):
                 return token.access_token
-        return self.current()
+        return self.current(stop)
 
-    def replace(self, rejected: Secret) -> bool:
+    def replace(self, rejected: Secret, stop: Stop) -> bool:
         """Told of a 401 for ``rejected``: whether there is another token now.
 
         Raises:
@@ -83,7 +87,7 @@ class SignIn:
             return True
         if token.refresh_token is None:
             raise SignInEnded("its token was refused, and it came without one to renew it")
-        return self._renewed(rejected).access_token != rejected
+        return self._renewed(rejected, stop).access_token != rejected
 
     def token(self) -> Token:
         """What is stored now.
@@ -97,11 +101,11 @@ class SignIn:
             raise CredentialMissing("nobody is signed in", hint="Run: qwen auth login")
         return token
 
-    def _renewed(self, rejected: Secret | None) -> Token:
-        with self._lock:
+    def _renewed(self, rejected: Secret | None, stop: Stop) -> Token:
+        with self._alone(stop):
             try:
-                with self._store.turn(self._turn_timeout_s):
-                    return self._renew(rejected)
+                with self._store.turn(self._turn_timeout_s, stop):
+                    return self._renew(rejected, stop)
             except LockHeld as error:
                 raise self._waited_too_long(error) from error
             except ConfigError as error:
@@ -110,13 +114,23 @@ class SignIn:
                     hint=error.hint or "",
                 ) from error
 
-    def _renew(self, rejected: Secret | None) -> Token:
+    @contextmanager
+    def _alone(self, stop: Stop) -> Iterator[None]:
+        """One thread of this process at a time."""
+        while not self._lock.acquire(timeout=_POLL_S):
+            stop.check()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _renew(self, rejected: Secret | None, stop: Stop) -> Token:
         token = self.token()
         if not needs_renewal(token, rejected, self._clock.now()):
             return token
         if refusal := self._store.refusal_of(token):
             raise SignInEnded(refusal)
-        report = self._renewer.start(self._store, rejected).wait()
+        report = self._renewer.start(self._store, rejected).wait(stop)
         token = report.result(self._store)
         self._unsaved = token if report.unsaved else None
         for line in report.notices:

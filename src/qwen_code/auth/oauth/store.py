@@ -20,6 +20,7 @@ from qwen_code.auth.oauth.errors import CredentialsCorrupt
 from qwen_code.auth.oauth.token import Token, decode_token, encode_token
 from qwen_code.base.errors import QwenError
 from qwen_code.base.files import Reservation, process_lock, read_bounded, write_atomic
+from qwen_code.base.stop import Stop
 
 __all__ = ["FileStore", "Holder"]
 
@@ -143,13 +144,13 @@ class FileStore:
 
     # -- who refreshes ----------------------------------------------------------------------------
 
-    def turn(self, timeout_s: float) -> AbstractContextManager[None]:
+    def turn(self, timeout_s: float, stop: Stop | None = None) -> AbstractContextManager[None]:
         """The right to have a refresh made: of all who wait, one looks at a time.
 
         Raises:
             ConfigError: others had it for all of ``timeout_s``.
         """
-        return process_lock(self._beside("turn.lock"), timeout_s=timeout_s)
+        return process_lock(self._beside("turn.lock"), timeout_s=timeout_s, stop=stop)
 
     def exclusive(self, timeout_s: float) -> AbstractContextManager[None]:
         """The right to ask the server and to write; freed by the system if its holder dies.

@@ -19,9 +19,10 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, ExitCode
 from qwen_code.base.http import HttpClient, Timeouts
 from qwen_code.base.secret import redact
-from qwen_code.cli.console import is_interactive, paint
-from qwen_code.cli.options import Common, common_options
-from qwen_code.headless.terminal import safe_text
+from qwen_code.base.text import safe_text
+from qwen_code.cli.options import common_options
+from qwen_code.fronts.console import is_interactive, notice, paint
+from qwen_code.wiring.launch import Launch
 
 __all__ = ["doctor"]
 
@@ -32,12 +33,12 @@ _MARKS = {Verdict.GOOD: ("✓", "32"), Verdict.WARNING: ("!", "33"), Verdict.BAD
 @click.option("--json", "as_json", is_flag=True, help="The same as data.")
 @click.option("--offline", is_flag=True, help="Leave the network out.")
 @common_options
-def doctor(common: Common, as_json: bool, offline: bool) -> int:
+def doctor(launch: Launch, as_json: bool, offline: bool) -> int:
     """Look at files, variables, proxy, certificates, clock and network; say what to mend.
 
     Only requests without a credential are sent. Exits 0 where all is well, 1 where not.
     """
-    findings = _examine(common, offline=offline)
+    findings = _examine(launch, offline=offline)
     if as_json:
         import msgspec
 
@@ -52,9 +53,9 @@ def doctor(common: Common, as_json: bool, offline: bool) -> int:
     return ExitCode.FAILURE if is_bad else ExitCode.OK
 
 
-def _examine(common: Common, *, offline: bool) -> list[Finding]:
+def _examine(launch: Launch, *, offline: bool) -> list[Finding]:
     try:
-        gathered = common.gather(interactive=is_interactive())
+        gathered = launch.load(notice, interactive=is_interactive())
     except ConfigError as error:
         # Nothing else can be known before that is mended.
         return [Finding(Verdict.BAD, "settings", error.message, error.hint)]

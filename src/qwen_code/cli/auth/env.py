@@ -10,7 +10,9 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Connection
 from qwen_code.cli.auth.token import reveal
-from qwen_code.cli.options import Common, common_options
+from qwen_code.cli.options import common_options
+from qwen_code.fronts.console import notice
+from qwen_code.wiring.launch import Launch
 
 __all__ = ["FORMATS", "env", "variables"]
 
@@ -24,9 +26,9 @@ __all__ = ["FORMATS", "env", "variables"]
     help="Whose syntax.",
 )
 @common_options
-def env(common: Common, format_name: str) -> None:
+def env(launch: Launch, format_name: str) -> None:
     """Print LLAMA_* and OPENAI_* lines with the key in clear: eval "$(qwen auth env)"."""
-    gathered = common.gather()
+    gathered = launch.load(notice)
     connection = resolve(gathered.inputs).require()
     click.echo(FORMATS[format_name](variables(gathered, connection)))
 

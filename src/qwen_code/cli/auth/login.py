@@ -11,8 +11,9 @@ from qwen_code.auth.login import save_key, save_method
 from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import InputError, UsageError
-from qwen_code.cli.console import is_interactive
-from qwen_code.cli.options import Common, common_options
+from qwen_code.cli.options import common_options
+from qwen_code.fronts.console import is_interactive, notice
+from qwen_code.wiring.launch import Launch
 
 __all__ = ["login"]
 
@@ -33,7 +34,7 @@ _MOST_KEY_BYTES = 64 * 1024
 @click.option("--scope", metavar="SCOPES", help="What to ask for, separated by blanks.")
 @common_options
 def login(
-    common: Common,
+    launch: Launch,
     method: str | None,
     with_api_key: bool,
     **by_browser: Any,
@@ -48,9 +49,9 @@ def login(
     printf %s "$KEY" | qwen auth login --with-api-key --provider openrouter
     printf %s "$KEY" | qwen auth login --with-api-key --base-url https://host/v1 -m my-model
     """
-    gathered = common.gather(interactive=True)
+    gathered = launch.load(notice, interactive=True)
     if with_api_key:
-        saved = save_key(gathered.paths, common.flags, _read_key())
+        saved = save_key(gathered.paths, launch.flags, _read_key())
         click.echo(
             f"Saved the key as profile {saved}. It is used from now on; see qwen auth status."
         )
@@ -60,28 +61,28 @@ def login(
         click.echo("The embedded model is the method from now on. See qwen local status.")
         return
     if method == Method.QWEN_OAUTH or (method is None and any(by_browser.values())):
-        from qwen_code.cli.auth.sign_in import SignInOptions, sign_in
+        from qwen_code.fronts.text.sign_in import SignInOptions, sign_in
 
         options = SignInOptions.of(by_browser)
-        sign_in(gathered, options, profile=common.flags.profile, model=common.flags.model)
+        sign_in(gathered, options, profile=launch.flags.profile, model=launch.flags.model)
         return
-    _ask(common, gathered, method)
+    _ask(launch, gathered, method)
 
 
-def _ask(common: Common, gathered: Gathered, method: str | None) -> None:
+def _ask(launch: Launch, gathered: Gathered, method: str | None) -> None:
     if not is_interactive():
         raise UsageError(
             "the login dialog needs a terminal",
             hint="Without one: qwen auth login --method qwen-oauth, or\n"
             'printf %s "$KEY" | qwen auth login --with-api-key --provider NAME',
         )
-    from qwen_code.cli.dialog import Dialog
-    from qwen_code.headless.loop import LineReader, write_stdout
+    from qwen_code.fronts.text.login_dialog import LoginDialog
+    from qwen_code.fronts.text.loop import LineReader, write_stdout
 
     reader = LineReader(gathered.paths.history_file, ())
     try:
-        choice = Dialog(reader.plain, reader.secret, write_stdout).run(
-            gathered, common.flags, method
+        choice = LoginDialog(reader.plain, reader.secret, write_stdout).run(
+            gathered, launch.flags, method
         )
     except EOFError:
         raise KeyboardInterrupt from None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
-from qwen_code.auth.api import Flags
 from qwen_code.auth.profiles import DEFAULT_ACCOUNT, ProfileStore, creds_file
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import QwenError
-from qwen_code.cli.console import notice
-from qwen_code.cli.options import Common, common_options
+from qwen_code.cli.options import common_options
 from qwen_code.config.settings import save_user_value
+from qwen_code.fronts.console import notice
+from qwen_code.wiring.launch import Launch
 
 __all__ = ["logout"]
 
@@ -23,15 +23,15 @@ _CHOICE = "security.auth.selectedType"
 @click.command()
 @click.option("--all", "everything", is_flag=True, help="Forget every saved login.")
 @common_options
-def logout(common: Common, everything: bool) -> None:
+def logout(launch: Launch, everything: bool) -> None:
     """Forget the saved login in use, or the one that --profile names.
 
     A sign-in is revoked at its server first, where that offers it. Nothing that failed there keeps
     it here.
     """
-    gathered = common.gather()
+    gathered = launch.load(notice)
     known = gathered.inputs.api.profiles.profiles
-    names = sorted(known) if everything else _in_use(common, gathered)
+    names = sorted(known) if everything else _in_use(launch, gathered)
     for name in names:
         profile = gathered.inputs.api.profiles.get(name)
         if profile.method == Method.QWEN_OAUTH:
@@ -45,10 +45,10 @@ def logout(common: Common, everything: bool) -> None:
     _say_what_is_left()
 
 
-def _in_use(common: Common, gathered: Gathered) -> list[str]:
+def _in_use(launch: Launch, gathered: Gathered) -> list[str]:
     saved, sign_in = gathered.inputs.api.profiles, gathered.inputs.sign_in
-    if common.flags.profile:
-        return [common.flags.profile]
+    if launch.flags.profile:
+        return [launch.flags.profile]
     connection = resolve(gathered.inputs).connection
     if sign_in and (connection is None or connection.method is Method.QWEN_OAUTH):
         return [sign_in.name]
@@ -92,13 +92,13 @@ def _sign_out(gathered: Gathered, name: str) -> None:
 def _forget_the_choice(gathered: Gathered) -> None:
     """A method that was chosen by signing in is no choice any more without any login of it."""
     chosen = gathered.settings.first(_CHOICE, str)
-    left = Common(Flags(), None).gather().inputs.api.profiles.profiles.values()
+    left = Launch().load(notice).inputs.api.profiles.profiles.values()
     if chosen in (Method.OPENAI, Method.QWEN_OAUTH) and all(p.method != chosen for p in left):
         save_user_value(gathered.paths, _CHOICE, None)
 
 
 def _say_what_is_left() -> None:
     """Keys that live elsewhere are the user's; logging out leaves them, and says so."""
-    connection = resolve(Common(Flags(), None).gather().inputs).connection
+    connection = resolve(Launch().load(notice).inputs).connection
     if connection and connection.credential_source:
         notice(f"still in use: {connection.credential_source} (logout does not touch it)")

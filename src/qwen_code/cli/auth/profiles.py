@@ -11,9 +11,10 @@ from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import QwenError
 from qwen_code.base.secret import Secret
-from qwen_code.cli.console import notice
-from qwen_code.cli.options import Common, common_options
+from qwen_code.cli.options import common_options
 from qwen_code.config.settings import save_user_value
+from qwen_code.fronts.console import notice
+from qwen_code.wiring.launch import Launch
 
 __all__ = ["list_profiles", "switch"]
 
@@ -21,9 +22,9 @@ __all__ = ["list_profiles", "switch"]
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="The same as data, keys masked.")
 @common_options
-def list_profiles(common: Common, as_json: bool) -> None:
+def list_profiles(launch: Launch, as_json: bool) -> None:
     """List the saved logins; the one in use is marked."""
-    gathered = common.gather()
+    gathered = launch.load(notice)
     saved = gathered.inputs.api.profiles
     rows = [
         _row(gathered, name, profile, name == saved.current)
@@ -74,15 +75,15 @@ def _account(gathered: Gathered, name: str) -> str:
 @click.command()
 @click.argument("name")
 @common_options
-def switch(common: Common, name: str) -> None:
+def switch(launch: Launch, name: str) -> None:
     """Use the saved login NAME from now on."""
-    gathered = common.gather()
+    gathered = launch.load(notice)
     store = ProfileStore(gathered.paths.profiles_file)
     profile = gathered.inputs.api.profiles.get(name)
     store.save(name, profile)
     save_user_value(gathered.paths, "security.auth.selectedType", profile.method)
     click.echo(f"Switched to {name}.")
-    connection = resolve(common.gather().inputs).connection
+    connection = resolve(launch.load(notice).inputs).connection
     if connection and connection.method is Method.OPENAI and connection.credential_source:
         source = connection.credential_source
         if source.path != gathered.paths.profiles_file:

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
-
 import click
 
 from qwen_code.auth.resolver import resolve
-from qwen_code.auth.sources import Gathered
-from qwen_code.auth.types import Connection, Method, Resolution
+from qwen_code.auth.types import Resolution
 from qwen_code.base.errors import ExitCode, QwenError
-from qwen_code.cli.auth.token import expires_at
-from qwen_code.cli.console import is_interactive, report
-from qwen_code.cli.options import Common, common_options
-from qwen_code.config.values import SourceKind
+from qwen_code.base.stop import Stop
+from qwen_code.cli.options import common_options
+from qwen_code.fronts.console import is_interactive, notice, report
+from qwen_code.wiring.launch import Launch
+from qwen_code.wiring.reports.status import as_data, ended, quota_of, render
 
-if TYPE_CHECKING:
-    from qwen_code.auth.oauth.token import Token
-    from qwen_code.models.quota import Snapshot
-
-__all__ = ["as_data", "render", "status"]
+__all__ = ["status"]
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="The same as data.")
 @click.option("--check", is_flag=True, help="Ask the server whether it accepts the credential.")
 @common_options
-def status(common: Common, as_json: bool, check: bool) -> int:
+def status(launch: Launch, as_json: bool, check: bool) -> int:
     """Method, endpoint, model and key in use. Exits 0 where signed in, 1 where not."""
-    gathered = common.gather(interactive=is_interactive())
+    gathered = launch.load(notice, interactive=is_interactive())
     resolution = resolve(gathered.inputs)
-    answer, error = _ask(common, resolution) if check else (None, None)
-    problem = resolution.error or _ended(gathered, resolution) or error
+    answer, error = _ask(launch, resolution) if check else (None, None)
+    problem = resolution.error or ended(gathered, resolution) or error
     if as_json:
         import msgspec
 
-        from qwen_code.headless.quota_report import quota_data
+        from qwen_code.wiring.reports.quota import quota_data
 
-        quota = _quota(gathered, resolution.connection)
+        quota = quota_of(gathered, resolution.connection)
         data = as_data(gathered, resolution) | ({"check": answer} if check else {})
         data["quota"] = quota_data(quota) if quota else None
         if problem:
@@ -47,7 +40,7 @@ def status(common: Common, as_json: bool, check: bool) -> int:
     elif resolution.connection:
         click.echo(render(gathered, resolution.connection))
         if answer:
-            click.echo(_row("Server", answer))
+            click.echo(f"{'Server:':<10}{answer}")
     else:
         click.echo("Not signed in.")
     if problem and not as_json:
@@ -55,141 +48,14 @@ def status(common: Common, as_json: bool, check: bool) -> int:
     return ExitCode.FAILURE if problem else ExitCode.OK
 
 
-def _ask(common: Common, resolution: Resolution) -> tuple[str | None, QwenError | None]:
+def _ask(launch: Launch, resolution: Resolution) -> tuple[str | None, QwenError | None]:
     from qwen_code.wiring.link import open_link
 
     if resolution.connection is None:
         return None, None
     try:
-        with open_link(common.gather(), resolution.connection) as link:
-            models = link.client.models()
+        with open_link(launch.load(notice), resolution.connection) as link:
+            models = link.client.models(Stop())
     except QwenError as error:
         return None, error
     return f"accepts it, and offers {len(models)} model{'' if len(models) == 1 else 's'}", None
-
-
-def _ended(gathered: Gathered, resolution: Resolution) -> QwenError | None:
-    """The error of a sign-in that the server has refused to renew, and that is past its end."""
-    token = _token(gathered, resolution.connection)
-    if token is None:
-        return None
-    from qwen_code.auth.oauth.errors import SignInEnded
-    from qwen_code.auth.oauth.token import Freshness
-
-    assert gathered.inputs.sign_in is not None
-    refusal = gathered.inputs.sign_in.store.refusal_of(token)
-    if refusal and token.freshness(time.time()) is Freshness.INVALID:
-        return SignInEnded(refusal)
-    return None
-
-
-def _token(gathered: Gathered, connection: Connection | None) -> Token | None:
-    if connection is None or connection.method is not Method.QWEN_OAUTH:
-        return None
-    assert gathered.inputs.sign_in is not None
-    return gathered.inputs.sign_in.token
-
-
-def _quota(gathered: Gathered, connection: Connection | None) -> Snapshot | None:
-    from qwen_code.wiring.link import open_ledger
-
-    if connection is None or connection.method is not Method.QWEN_OAUTH:
-        return None
-    ledger = open_ledger(gathered, connection)
-    return ledger.snapshot() if ledger else None
-
-
-def render(gathered: Gathered, connection: Connection) -> str:
-    """The connection for a person: a line a fact, each with its source."""
-    rows = [_row("Method", _method(connection)), _row("Provider", connection.provider)]
-    if connection.method is Method.LOCAL:
-        rows.append(_row("Endpoint", "this machine, started with each run"))
-    else:
-        chosen = "" if connection.base_url_source.project is None else "  ← chosen by this project"
-        rows.append(_row("Endpoint", connection.base_url, f"{connection.base_url_source}{chosen}"))
-    source = str(connection.model_source) if connection.model_source else ""
-    rows.append(_row("Model", connection.model or _unnamed(connection), source))
-    if token := _token(gathered, connection):
-        rows.append(_row("Account", connection.credential_shown))
-        rows.append(_row("Token", _lifetime(gathered, token)))
-        if quota := _quota(gathered, connection):
-            from qwen_code.headless.quota_report import quota_in_words
-
-            rows.append(_row("Quota", quota_in_words(quota, time.time())))
-        rows.append(_row("Kept in", _kept_in(connection)))
-    elif connection.method is not Method.LOCAL:
-        rows.append(
-            _row("Key", connection.credential_shown, str(connection.credential_source or ""))
-        )
-        rows.append(_row("Kept in", _kept_in(connection)))
-    return "\n".join(rows)
-
-
-def _lifetime(gathered: Gathered, token: Token) -> str:
-    left_s = None if token.expires_at_ms is None else token.expires_at_ms / 1000 - time.time()
-    if left_s is None:
-        good = "good until the server says otherwise"
-    elif left_s <= 0:
-        good = "past its end"
-    else:
-        good = f"good for {_duration(left_s)}"
-    assert gathered.inputs.sign_in is not None
-    if gathered.inputs.sign_in.store.refusal_of(token):
-        return f"{good}; the server does not renew it any more: qwen auth login"
-    renewal = "renews itself" if token.refresh_token else "cannot be renewed"
-    return f"{good}, {renewal}"
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes / 60:.0f} h" if minutes < 2880 else f"{minutes / 1440:.0f} days"
-
-
-def _row(name: str, value: str, source: str = "") -> str:
-    return f"{name + ':':<10}{value}" + (f"  ({source})" if source else "")
-
-
-def _method(connection: Connection) -> str:
-    return connection.method + (f", profile {connection.profile}" if connection.profile else "")
-
-
-def _unnamed(connection: Connection) -> str:
-    return "Qwen2.5-Coder" if connection.method is Method.LOCAL else "the endpoint's only model"
-
-
-def _kept_in(connection: Connection) -> str:
-    source = connection.credential_source
-    if source is None:
-        return "nowhere: none is needed"
-    if source.kind is SourceKind.SHELL:
-        return "the environment of this shell"
-    if source.path is not None:
-        return f"{source.path}, as plain text"
-    return str(source)
-
-
-def as_data(gathered: Gathered, resolution: Resolution) -> dict[str, object]:
-    """The same facts as JSON types."""
-    connection = resolution.connection
-    if connection is None:
-        return {"signed_in": False}
-    source = connection.credential_source
-    return {
-        "signed_in": True,
-        "method": connection.method,
-        "provider": connection.provider,
-        "profile": connection.profile,
-        "base_url": None if connection.method is Method.LOCAL else connection.base_url,
-        "base_url_source": str(connection.base_url_source),
-        "chosen_by_project": str(connection.base_url_source.project or "") or None,
-        "model": connection.model,
-        "model_source": str(connection.model_source) if connection.model_source else None,
-        "credential": connection.credential_shown or None,
-        "credential_source": str(source) if source else None,
-        "expires_at": expires_at(gathered, connection),
-        "store": str(source.path) if source and source.path else source.kind if source else None,
-    }

@@ -9,17 +9,21 @@ from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import CredentialMissing
 from qwen_code.base.secret import Secret
-from qwen_code.cli.options import Common, common_options
+from qwen_code.base.stop import Stop
+from qwen_code.cli.options import common_options
+from qwen_code.fronts.console import notice
+from qwen_code.wiring.launch import Launch
+from qwen_code.wiring.reports.status import expires_at
 
-__all__ = ["expires_at", "reveal", "token"]
+__all__ = ["reveal", "token"]
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="With method, base URL and model.")
 @common_options
-def token(common: Common, as_json: bool) -> None:
+def token(launch: Launch, as_json: bool) -> None:
     """Print the valid key or token on stdout, and nothing else."""
-    gathered = common.gather()
+    gathered = launch.load(notice)
     connection = resolve(gathered.inputs).require()
     secret = reveal(gathered, connection)
     if not as_json:
@@ -38,15 +42,6 @@ def token(common: Common, as_json: bool) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
 
 
-def expires_at(gathered: Gathered, connection: Connection) -> float | None:
-    """When the credential ends, in seconds since the epoch; ``None`` where nobody knows."""
-    sign_in = gathered.inputs.sign_in
-    if connection.method is not Method.QWEN_OAUTH or sign_in is None:
-        return None
-    ends_at_ms = sign_in.source.token().expires_at_ms
-    return None if ends_at_ms is None else ends_at_ms / 1000
-
-
 def reveal(gathered: Gathered, connection: Connection) -> Secret:
     """The credential of ``connection``; a token that is about to end is renewed first.
 
@@ -59,5 +54,5 @@ def reveal(gathered: Gathered, connection: Connection) -> Secret:
             hint="For the embedded model: qwen local serve prints its address and key.",
         )
     if connection.method is Method.QWEN_OAUTH and gathered.inputs.sign_in:
-        return gathered.inputs.sign_in.source.fresh()
-    return connection.credential.current()
+        return gathered.inputs.sign_in.source.fresh(Stop())
+    return connection.credential.current(Stop())

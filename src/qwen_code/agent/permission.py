@@ -1,0 +1,209 @@
+"""Before a call is made: what the rules say of it, and what a person answers where one is asked.
+
+The answers mean the same in every front, because they are carried out here::
+
+    Once     this call, as it was asked or as the person changed it; a changed call is judged again
+    Always   calls like this one: for the session, or written down as a rule of the user's
+    No       not this call; the model is told the person's reason
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from qwen_code.agent.approvals import Decision, Judge, Mode, Ruling, is_delicate, rules_for
+from qwen_code.agent.calls import After
+from qwen_code.agent.events import AgentEvent, QuestionAnswered, QuestionAsked, ToolChanged
+from qwen_code.agent.toolbox import Prepared, Toolbox
+from qwen_code.base.stop import Stop
+from qwen_code.tools.base import Reach, Subject
+from qwen_code.tools.catalogue import EXIT_PLAN_MODE
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["Always", "Answer", "No", "Once", "Permission", "Question", "Scope"]
+
+
+class Scope(StrEnum):
+    """How long "always" lasts: this session, this project (its real path), or everywhere."""
+
+    SESSION = "session"
+    PROJECT = "project"
+    USER = "user"
+
+
+class Question(msgspec.Struct, frozen=True):
+    """May this call be made? Everything that a front needs to show it.
+
+    ``always`` says in words what `Always` would allow. ``rules`` are what it would write into the
+    user's settings; without any, `Scope.SESSION` is the only scope. Whoever waits for the answer
+    raises `Stopped` as soon as ``stop`` is set.
+    """
+
+    call_id: str
+    prepared: Prepared
+    reason: str
+    always: str
+    rules: tuple[str, ...]
+    stop: Stop
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether it is about a plan, which is accepted, changed or refused."""
+        return self.prepared.definition is EXIT_PLAN_MODE
+
+
+class Once(msgspec.Struct, frozen=True):
+    """Yes. ``arguments`` (JSON) replace those of the call; ``mode`` is the one after a plan."""
+
+    arguments: str | None = None
+    mode: Mode | None = None
+
+
+class Always(msgspec.Struct, frozen=True):
+    """Yes, and do not ask again about calls like this one."""
+
+    scope: Scope = Scope.SESSION
+
+
+class No(msgspec.Struct, frozen=True):
+    """Not this call. ``reason`` is what the person wants instead, if they said so.
+
+    ``is_unanswered``: nobody was there to say it, and ``reason`` says why.
+    """
+
+    reason: str = ""
+    is_unanswered: bool = False
+
+
+Answer = Once | Always | No
+
+
+class _Refused(Exception):
+    """Why a call may not be made, in words for the model."""
+
+
+class Permission:
+    """Decides about calls. ``ask`` puts a question before the person, if ``is_attended``.
+
+    ``before`` is a hook that may forbid what the rules allow: it returns why. ``after`` may add to
+    a result. ``remember`` writes rules down for a scope beyond the session.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        ask: Callable[[Question], Answer],
+        is_attended: Callable[[], bool] = lambda: True,
+        before: Callable[[Prepared, Stop], str | None] = lambda *_: None,
+        after: After = lambda *_: "",
+        remember: Callable[[Sequence[str], Scope], None] = lambda *_: None,
+    ) -> None:
+        self.judge = judge
+        self.ask = ask
+        self.is_attended = is_attended
+        self.before = before
+        self.after = after
+        self.remember = remember
+
+    def settle(
+        self, call_id: str, prepared: Prepared, toolbox: Toolbox, stop: Stop
+    ) -> Generator[list[AgentEvent], None, Prepared | str]:
+        """The call that may be made, or the reason why none may; yields what happens meanwhile.
+
+        Raises:
+            Stopped: the turn was stopped while the question was open.
+        """
+        try:
+            ruling = self._ruling(prepared, stop)
+            if ruling.decision is not Decision.ASK:
+                return prepared
+            if not self.is_attended():
+                return f"Not allowed: {ruling.reason}, and in this run nobody can be asked."
+            prepared.preview()  # nobody needs to think about what cannot be done
+            question = self._question(call_id, prepared, ruling, stop)
+            yield [QuestionAsked(call_id, prepared.title, ruling.reason)]
+            asked_at = time.monotonic()
+            try:
+                answer = self.ask(question)
+            finally:
+                waited_s = time.monotonic() - asked_at
+            stop.check()
+            yield [QuestionAnswered(call_id, waited_s)]
+            return (yield from self._carry_out(question, answer, toolbox))
+        except _Refused as refused:
+            return str(refused)
+        except ToolFailed as error:
+            return error.message
+
+    def _ruling(self, prepared: Prepared, stop: Stop) -> Ruling:
+        ruling = self.judge(prepared.call)
+        if ruling.decision is Decision.DENY:
+            raise _Refused(f"Not allowed: {ruling.reason}.")
+        if (no := self.before(prepared, stop)) is not None:
+            raise _Refused(no)
+        if prepared.definition is EXIT_PLAN_MODE:
+            return Ruling(Decision.ASK, "the plan is ready")
+        return ruling
+
+    def _question(self, call_id: str, prepared: Prepared, ruling: Ruling, stop: Stop) -> Question:
+        call = prepared.call
+        rules = () if prepared.definition is EXIT_PLAN_MODE else rules_for(call)
+        return Question(call_id, prepared, ruling.reason, _in_words(prepared), rules, stop)
+
+    def _carry_out(
+        self, question: Question, answer: Answer, toolbox: Toolbox
+    ) -> Generator[list[AgentEvent], None, Prepared]:
+        prepared = question.prepared
+        if isinstance(answer, No):
+            raise _Refused(_no(question, answer))
+        if question.is_plan:
+            mode = Mode.AUTO_EDIT if isinstance(answer, Always) else answer.mode
+            self.judge.mode = mode or Mode.DEFAULT
+        elif isinstance(answer, Always):
+            self._allow_from_now_on(question, answer.scope)
+        if isinstance(answer, Always) or answer.arguments is None:
+            return prepared
+        changed = toolbox.prepare(prepared.definition.name, answer.arguments)
+        if changed.definition is not EXIT_PLAN_MODE:
+            self._ruling(changed, question.stop)  # forbidden stays forbidden, whoever wrote it
+        yield [ToolChanged(question.call_id, changed.title, answer.arguments)]
+        note = f"(The user changed the call before it was made: {answer.arguments})\n\n"
+        return msgspec.structs.replace(changed, note=note)
+
+    def _allow_from_now_on(self, question: Question, scope: Scope) -> None:
+        call = question.prepared.call
+        if scope is not Scope.SESSION and question.rules:
+            self.remember(question.rules, scope)
+        self.judge.allow_from_now_on(call)
+
+
+def _no(question: Question, answer: No) -> str:
+    reason = answer.reason
+    if answer.is_unanswered:
+        return f"Not allowed: {reason}."
+    if question.is_plan:
+        wanted = f" They said: {reason}" if reason else ""
+        return f"The user did not accept the plan. You are still in plan mode.{wanted}"
+    if reason:
+        return f"The user did not allow it, and said: {reason}"
+    return "The user said no. Ask what they want instead."
+
+
+def _in_words(prepared: Prepared) -> str:
+    """What "always" means for calls like this one."""
+    call = prepared.call
+    if prepared.definition is EXIT_PLAN_MODE:
+        return "accept, and allow all edits in this session"
+    if is_delicate(call):
+        return f"changes of {call.subject}"
+    if call.reach is Reach.EDIT:
+        return "all edits in this session"
+    if call.kind is Subject.COMMAND:
+        return "exactly this command" + (f" in {call.directory}" if call.directory else "")
+    if call.kind is Subject.HOST:
+        return f"all pages of {call.subject}"
+    return f"every {call.tool}"

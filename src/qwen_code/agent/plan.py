@@ -1,0 +1,42 @@
+"""``exit_plan_mode``: the plan that plan mode ends with, for a person to accept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from qwen_code.agent.approvals import Judge, Mode
+from qwen_code.base.stop import Stop
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import OwnTool, Preview, Result
+from qwen_code.tools.errors import ToolFailed
+
+__all__ = ["ExitPlanMode"]
+
+
+class PlanArguments(msgspec.Struct):
+    plan: str
+
+
+class ExitPlanMode(OwnTool[PlanArguments]):
+    """Its call is put before a person like any other question; when it runs, they have said yes."""
+
+    definition = catalogue.EXIT_PLAN_MODE
+    arguments = PlanArguments
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+
+    def title(self, arguments: PlanArguments) -> str:
+        return "the plan is ready"
+
+    def preview(self, arguments: PlanArguments) -> Preview:
+        if self._judge.mode is not Mode.PLAN:
+            raise ToolFailed("you are not in plan mode: go on with the work")
+        return Preview(arguments.plan)
+
+    def run(self, arguments: Any, show: Callable[[str], None], stop: Stop) -> Result:
+        mode = self._judge.mode
+        return Result(f"The user accepted the plan. You are in {mode} mode now: do it.", mode)

@@ -1,0 +1,72 @@
+"""A resumed history as events, so that any front can show it as it shows what happens now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from qwen_code.agent.calls import Asked, finished
+from qwen_code.agent.events import AgentEvent, PromptSent, ToolAsked
+from qwen_code.agent.progress import words_of
+from qwen_code.agent.toolbox import Toolbox
+from qwen_code.models.events import Finished, TextDelta
+from qwen_code.tools.base import Result, Todo
+from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.todo import TodoArguments
+
+__all__ = ["replay"]
+
+
+def replay(
+    messages: Sequence[Mapping[str, Any]], toolbox: Toolbox | None = None
+) -> Iterator[list[AgentEvent]]:
+    """``messages`` as the events that they came from, one list a message.
+
+    ``toolbox`` gives calls their titles; without it they have none. What a history does not keep
+    is absent: the model's thinking, diffs, how long anything took.
+    """
+    asked: dict[str, Asked] = {}
+    for message in messages:
+        role = message.get("role")
+        if role == "user":
+            yield [PromptSent(words_of(message))]
+        elif role == "assistant":
+            yield _answer(message, asked, toolbox)
+        elif role == "tool" and (call := asked.pop(str(message.get("tool_call_id")), None)):
+            todos = _todos(call.arguments) if call.name == "todo_write" else None
+            yield [finished(call, Result(words_of(message), "", todos=todos))]
+
+
+def _answer(
+    message: Mapping[str, Any], asked: dict[str, Asked], toolbox: Toolbox | None
+) -> list[AgentEvent]:
+    events: list[AgentEvent] = []
+    if text := words_of(message):
+        events.append(TextDelta(text))
+    calls = []
+    for each in message.get("tool_calls") or ():
+        function = each.get("function", {})
+        call = Asked(str(each.get("id")), str(function.get("name")), str(function.get("arguments")))
+        asked[call.id] = call
+        calls.append(_asked(call, toolbox))
+    return [*events, Finished("tool_calls" if calls else "stop"), *calls]
+
+
+def _asked(call: Asked, toolbox: Toolbox | None) -> ToolAsked:
+    if toolbox is not None:
+        try:
+            prepared = toolbox.prepare(call.name, call.arguments)
+            reach = prepared.definition.reach
+            return ToolAsked(call.id, call.name, prepared.title, call.arguments, reach)
+        except ToolFailed:
+            pass  # a tool that is not there any more, or takes other arguments today
+    return ToolAsked(call.id, call.name, "", call.arguments)
+
+
+def _todos(arguments: str) -> tuple[Todo, ...] | None:
+    try:
+        return tuple(msgspec.json.decode(arguments, type=TodoArguments).todos)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,177 @@
+"""The file of a session: lines of JSON, only ever appended to.
+
+The first line says what the file is about, each other one is a message or a change of the
+conversation. A line that cannot be read counts as a message without content: only it is lost.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import msgspec
+
+from qwen_code.base.errors import InputError, UsageError
+from qwen_code.base.secret import redact
+
+__all__ = [
+    "Head",
+    "Line",
+    "Replayed",
+    "Rewound",
+    "Shortened",
+    "Withdrawn",
+    "append",
+    "drop_torn_end",
+    "lock",
+    "replay",
+]
+
+MAX_BYTES = 256 << 20
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Head(msgspec.Struct, frozen=True, tag="session", tag_field="type"):
+    """What the file is about."""
+
+    id: str
+    cwd: str
+    started_at: float
+
+
+class Line(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
+    """One message of the conversation."""
+
+    at: float
+    message: Any
+
+
+class Shortened(msgspec.Struct, frozen=True, tag="shortened", tag_field="type"):
+    """From here on the model is sent these messages, and not all that came before."""
+
+    at: float
+    messages: list[Any]
+
+
+class Rewound(msgspec.Struct, frozen=True, tag="rewound", tag_field="type"):
+    """The user went back: of all messages only the first ``remaining`` are in force.
+
+    From here on the model is sent ``messages``.
+    """
+
+    at: float
+    messages: list[Any]
+    remaining: _Count
+
+
+class Withdrawn(msgspec.Struct, frozen=True, tag="withdrawn", tag_field="type"):
+    """The last ``count`` messages do not count: a prompt that got no answer."""
+
+    at: float
+    count: _Count
+
+
+Record = Head | Line | Shortened | Rewound | Withdrawn
+
+
+class Replayed(msgspec.Struct):
+    """What a file says, damaged lines included.
+
+    ``messages`` are what the model was sent last, ``history`` are all messages in force, also those
+    that a compaction has replaced. ``started_at`` is 0 where it is not known.
+    """
+
+    messages: list[Any] = msgspec.field(default_factory=list)
+    history: list[Any] = msgspec.field(default_factory=list)
+    started_at: float = 0.0
+
+    def take(self, record: Record) -> None:
+        """Apply the next record."""
+        if isinstance(record, Line):
+            self.started_at = self.started_at or record.at
+            self.messages.append(record.message)
+            self.history.append(record.message)
+        elif isinstance(record, Shortened):
+            self.messages = [*record.messages]
+        elif isinstance(record, Rewound):
+            self.messages = [*record.messages]
+            del self.history[record.remaining :]
+        elif isinstance(record, Withdrawn):
+            for messages in (self.messages, self.history):
+                del messages[max(0, len(messages) - record.count) :]
+
+
+def replay(path: Path) -> Replayed:
+    """Read a session.
+
+    Raises:
+        InputError: it is too large, or cannot be read.
+    """
+    replayed = Replayed()
+    for record in _records(path):
+        replayed.take(record)
+    return replayed
+
+
+def append(file: IO[bytes], record: Record) -> None:
+    """Add a record, without secrets, and whole or not at all.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    data = redact(msgspec.json.encode(record).decode()).encode() + b"\n"
+    size = os.fstat(file.fileno()).st_size
+    if file.write(data) != len(data):  # a disk that is almost full takes a part
+        os.ftruncate(file.fileno(), size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def lock(file: IO[bytes], session_id: str) -> None:
+    """Keep other processes from opening the session; closes the file where that fails.
+
+    Raises:
+        UsageError: another process has it open.
+    """
+    try:
+        import fcntl  # absent on Windows
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        raise UsageError(
+            f"another qwen is in the session {session_id}",
+            hint="End that one, or begin a new session.",
+        ) from error
+
+
+def drop_torn_end(path: Path) -> None:
+    """Cut off a last line without its end, or the next record would be appended to it."""
+    with suppress(OSError), path.open("r+b") as file:
+        data = file.read()
+        if data and not data.endswith(b"\n"):
+            file.truncate(data.rfind(b"\n") + 1)
+
+
+def _records(path: Path) -> Iterator[Record]:
+    decode = msgspec.json.Decoder(Record).decode
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is too large to be read", hint="Begin a new session.")
+        with path.open("rb") as file:
+            for raw in file:
+                try:
+                    yield decode(raw)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    if raw.strip():
+                        yield Line(0.0, None)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint=None) from error

@@ -1,0 +1,137 @@
+"""A conversation as the Chat Completions API accepts it, whatever a file held, and to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from qwen_code.agent.progress import words_of
+
+__all__ = ["as_markdown", "repaired"]
+
+_UNANSWERED = "The session ended before this was done."
+
+
+def repaired(messages: Iterable[Any]) -> list[dict[str, Any]]:
+    """``messages`` without what the API would refuse, and with an answer for every tool call.
+
+    What is well-formed stays as it is; repairing twice changes nothing more.
+    """
+    whole: list[dict[str, Any]] = []
+    waiting: list[str] = []
+    for message in messages:
+        clean = _clean(message)
+        if clean is None:
+            continue
+        if clean["role"] == "tool":
+            if clean["tool_call_id"] not in waiting:
+                continue
+            waiting.remove(clean["tool_call_id"])
+        else:
+            whole += _answers(waiting)
+            waiting = [call["id"] for call in clean.get("tool_calls", ())]
+        whole.append(clean)
+    return whole + _answers(waiting)
+
+
+def as_markdown(messages: Sequence[Mapping[str, Any]]) -> str:
+    """A conversation to read."""
+    parts = []
+    for message in messages:
+        role = str(message.get("role"))
+        text = words_of(message).strip()
+        if role == "tool":
+            parts.append(f"```\n{text}\n```")
+        elif text:
+            parts.append(f"## {role.capitalize()}\n\n{text}")
+        for call in message.get("tool_calls") or ():
+            function = call.get("function", {})
+            parts.append(f"**{function.get('name')}** `{function.get('arguments')}`")
+    return "\n\n".join(parts) + "\n"
+
+
+def _answers(ids: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"role": "tool", "tool_call_id": each, "content": _UNANSWERED} for each in ids]
+
+
+def _clean(message: Any) -> dict[str, Any] | None:
+    """A message that the API accepts, as close to the given one as can be."""
+    if not isinstance(message, dict):
+        return None
+    role = message.get("role")
+    if role == "assistant":
+        return _clean_assistant(message)
+    if role == "user":
+        content = _content(message.get("content"), images=True)
+    elif role == "tool" and isinstance(message.get("tool_call_id"), str):
+        content = _content(message.get("content"))
+    else:
+        return None
+    if content is None:
+        return None
+    foreign = ("tool_calls", "tool_call_id" if role == "user" else "")
+    kept = {name: value for name, value in message.items() if name not in foreign}
+    return {**kept, "content": content}
+
+
+def _clean_assistant(message: dict[str, Any]) -> dict[str, Any] | None:
+    content = _content(message.get("content"))
+    calls = _calls(message.get("tool_calls"))
+    if not content and not calls:
+        return None
+    clean = {**message, "content": content, "tool_calls": calls}
+    clean.pop("tool_call_id", None)
+    if not calls:
+        del clean["tool_calls"]
+    return clean
+
+
+def _content(value: Any, *, images: bool = False) -> str | list[Any] | None:
+    """Text, or those parts of a list that are known."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        return None
+    return [part for part in value if _is_text(part) or (images and _is_image(part))] or None
+
+
+def _is_text(part: Any) -> bool:
+    return (
+        isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+    )
+
+
+def _is_image(part: Any) -> bool:
+    if not isinstance(part, dict) or part.get("type") != "image_url":
+        return False
+    image = part.get("image_url")
+    return isinstance(image, dict) and isinstance(image.get("url"), str)
+
+
+def _calls(value: Any) -> list[dict[str, Any]]:
+    """The calls that can be answered: each has an id of its own and names a tool."""
+    calls: dict[str, dict[str, Any]] = {}
+    for call in value if isinstance(value, list) else ():
+        if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
+            continue
+        call_id, function = call.get("id"), call["function"]
+        name = function.get("name")
+        if isinstance(call_id, str) and call_id and isinstance(name, str) and name:
+            arguments = _arguments(function.get("arguments"))
+            clean = {**call, "type": "function", "function": {**function, "arguments": arguments}}
+            calls.setdefault(call_id, clean)
+    return list(calls.values())
+
+
+def _arguments(value: Any) -> str:
+    """A JSON object as text; servers refuse a conversation with anything else."""
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode()
+    try:
+        if isinstance(value, str) and isinstance(msgspec.json.decode(value), dict):
+            return value
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    return "{}"

@@ -1,0 +1,77 @@
+"""The end of one turn, asked for from outside: set from any thread, heard by whatever waits.
+
+A `Stop` is handed down to everything that can wait: HTTP, retries, pacing, tools, hooks, calls to
+other programs, questions to a person. Nothing in here takes a lock, so a signal handler may set it
+in the middle of any wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+
+__all__ = ["Stop", "Stopped"]
+
+
+class Stopped(BaseException):
+    """Raised by what was waiting when its `Stop` was set.
+
+    Like ``KeyboardInterrupt`` it is not an ``Exception``: it is not a failure, and no handler of
+    failures may swallow it.
+    """
+
+
+class Stop:
+    """Whether a turn should end. Once set it stays set; every turn gets a new one."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._listeners: dict[object, Callable[[], object]] = {}
+
+    def set(self) -> None:
+        """End the turn. May be called from any thread and from a signal handler, also twice."""
+        self.is_set = True
+        for listener in list(self._listeners.values()):
+            listener()
+
+    def check(self) -> None:
+        """Go on, unless the turn should end.
+
+        Raises:
+            Stopped: it should.
+        """
+        if self.is_set:
+            raise Stopped
+
+    def wait(self, seconds: float) -> None:
+        """Let ``seconds`` pass.
+
+        Raises:
+            Stopped: the turn should end; at once.
+        """
+        inbox: SimpleQueue[None] = SimpleQueue()
+        with self.calling(lambda: inbox.put(None)), suppress(Empty):
+            inbox.get(timeout=max(0.0, seconds))
+        self.check()
+
+    def listen(self, listener: Callable[[], object]) -> Callable[[], object]:
+        """Call ``listener`` when the turn should end, or at once if it should already.
+
+        It is called on the thread that sets the stop, and may be called twice. Call what is
+        returned to be told no more.
+        """
+        key = object()
+        self._listeners[key] = listener
+        if self.is_set:
+            listener()
+        return lambda: self._listeners.pop(key, None)
+
+    @contextmanager
+    def calling(self, listener: Callable[[], object]) -> Iterator[None]:
+        """As :meth:`listen`, for as long as the context lasts."""
+        forget = self.listen(listener)
+        try:
+            yield
+        finally:
+            forget()

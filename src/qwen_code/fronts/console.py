@@ -1,0 +1,78 @@
+"""What the command line says beside its answer: errors, warnings, notices, all on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+from qwen_code.base.errors import QwenError
+from qwen_code.base.log import debug
+from qwen_code.base.secret import redact
+from qwen_code.base.text import safe_text
+
+__all__ = ["explain_unexpected", "is_interactive", "is_plain", "notice", "paint", "report"]
+
+
+def paint(text: str, code: str, *, stream: TextIO | None = None) -> str:
+    """``text`` in an ANSI style where a person looks at ``stream`` (default stderr) in colour."""
+    target = stream or sys.stderr
+    if not target.isatty() or is_plain():
+        return text
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
+def is_plain() -> bool:
+    """Whether the user wants no colours (https://no-color.org) or the terminal has none."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def report(error: QwenError) -> None:
+    """An error: what happened, then the way out."""
+    debug("error", kind=type(error).__name__, message=error.message, code=error.code)
+    lines = [f"{paint('qwen:', '1;31')} {_clean(error.message)}"]
+    if error.hint:
+        lines += [f"  {line}" if line else "" for line in _clean(error.hint).split("\n")]
+    _write("\n".join(lines))
+
+
+def notice(text: str) -> None:
+    """One line that the user should read."""
+    _write(f"{paint('qwen:', '1;33')} {_clean(text)}")
+
+
+def explain_unexpected(error: Exception) -> QwenError:
+    """What is said of an exception that nothing expected; its traceback goes to the debug log."""
+    from traceback import format_exception
+
+    debug("unexpected error", traceback="".join(format_exception(error)))
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return QwenError(f"{error.strerror or error}{where}")
+    return QwenError(
+        f"internal error: {type(error).__name__}: {error}",
+        hint="Run it again with --debug and look at the log; that is worth a bug report.",
+    )
+
+
+def is_interactive() -> bool:
+    """Whether a person is at a terminal that can be read from and written to."""
+    try:
+        return sys.stdin.isatty() and sys.stdout.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+def _clean(text: str) -> str:
+    return redact(safe_text(text))
+
+
+def _write(text: str) -> None:
+    with suppress(OSError, ValueError):  # a full disk must not hide the message about it
+        sys.stdout.flush()
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass  # nobody can be told: stderr itself is closed

@@ -1,0 +1,342 @@
+"""``--output-format json`` and ``stream-json``: the shapes that Node Qwen Code's users parse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import msgspec
+
+from qwen_code import __version__
+from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinished
+from qwen_code.base.ids import new_uuid
+from qwen_code.fronts.renderer import Outcome
+from qwen_code.models.events import (
+    Cut,
+    FellBack,
+    Finished,
+    Paced,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from qwen_code.wiring.reports.quota import quota_data, rate_limits_data
+from qwen_code.wiring.reports.remarks import remark
+
+if TYPE_CHECKING:
+    from qwen_code.wiring.conversation import State
+
+__all__ = ["JsonRenderer", "usage_data"]
+
+_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+
+
+class JsonRenderer:
+    """One array at the end, or with ``is_stream`` one line a message as soon as it is complete.
+
+    With ``partial`` every piece of the answer is a line of its own as it arrives. ``out`` takes
+    bytes: JSON is UTF-8 whatever the locale says (RFC 8259 §8.1).
+    """
+
+    def __init__(self, out: BinaryIO, *, is_stream: bool, partial: bool = False) -> None:
+        self._out = out
+        self._is_stream = is_stream
+        self._partial = partial and is_stream
+        self._session_id = ""
+        self._model = ""
+        self._messages: list[dict[str, Any]] = []
+        self._id = new_uuid()
+        self._kind: str | None = None
+        self._block: _Block | None = None
+        self._blocks: list[_Block] = []
+        self._usage: Usage | None = None
+        self._finished: Finished | None = None
+        self._cut: str | None = None
+        self._has_started = False
+
+    def start(self, describe: Callable[[], State] | None) -> None:
+        state = describe() if describe else None
+        self._session_id = state.session_id if state else new_uuid()
+        self._model = state.model if state else ""
+        servers = state.mcp_servers if state else {}
+        self._add(
+            {
+                "type": "system",
+                "subtype": "init",
+                "cwd": str(state.cwd) if state else _cwd(),
+                "tools": list(state.tools) if state else [],
+                "mcp_servers": [
+                    {"name": name, "status": "failed" if problem else "connected"}
+                    for name, problem in servers.items()
+                ],
+                "model": self._model,
+                "permission_mode": state.mode if state else "default",
+                "slash_commands": list(state.commands) if state else [],
+                "agents": [],
+                "auth_type": state.method if state else "",
+                "qwen_code_version": __version__,
+            }
+        )
+        self._flush()
+
+    def events(self, events: Sequence[AgentEvent]) -> None:
+        for event in events:
+            kind = type(event)
+            if kind is TextDelta or kind is RefusalDelta:
+                self._piece("text", event.text)  # type: ignore[union-attr]
+            elif kind is ReasoningDelta:
+                self._piece("thinking", event.text)  # type: ignore[union-attr]
+            elif isinstance(event, ToolCallDelta):
+                self._tool_call(event)
+            elif isinstance(event, Usage):
+                self._usage = event
+            elif isinstance(event, Finished):
+                self._finished = event
+            elif isinstance(event, Cut):
+                self._cut = event.reason
+            elif isinstance(event, FellBack):
+                self._model = event.model
+            else:
+                self._tool_event(event)
+            if line := remark(event):
+                data = {"message": line, **_details(event)}
+                self._add({"type": "system", "subtype": "notice", "data": data})
+        self._flush()
+
+    def finish(self, outcome: Outcome) -> None:
+        self._end_answer()
+        self._add(self._result(outcome))
+        if not self._is_stream:
+            self._out.write(_encode(self._messages) + b"\n")
+            self._out.flush()
+        self._flush()
+
+    def _end_answer(self) -> None:
+        """The model has answered: what it said and called is whole now."""
+        self._end_message()
+        if self._has_started:
+            self._has_started = False
+            self._stream_event({"type": "message_stop"})
+
+    def _tool_event(self, event: AgentEvent) -> None:
+        if isinstance(event, ToolAsked):
+            self._end_answer()
+        elif isinstance(event, ToolFinished):
+            self._tool_result(event)
+        elif isinstance(event, HelperEvent):
+            self._helper(event)
+
+    def _tool_result(self, event: ToolFinished) -> None:
+        result = {
+            "type": "tool_result",
+            "tool_use_id": event.call_id,
+            "content": event.text,
+            "is_error": event.is_error,
+        }
+        message = {"role": "user", "content": [result]}
+        self._add({"type": "user", "message": message, "parent_tool_use_id": None})
+
+    def _helper(self, helper: HelperEvent) -> None:
+        event = helper.event
+        if isinstance(event, ToolAsked):
+            data = {
+                "kind": "helper",
+                "tool": event.name,
+                "message": event.title,
+                "parent_tool_use_id": helper.call_id,
+            }
+            self._add({"type": "system", "subtype": "notice", "data": data})
+
+    def _piece(self, kind: str, text: str) -> None:
+        block = self._block
+        if block is None or block.kind != kind:
+            block = self._open(kind, {"type": kind, kind: ""})
+        block.pieces.append(text)
+        self._delta(block, {"type": f"{kind}_delta", kind: text})
+
+    def _tool_call(self, piece: ToolCallDelta) -> None:
+        block = next(
+            (b for b in self._blocks if b.kind == "tool_use" and b.call == piece.index), None
+        )
+        if block is None:
+            call_id, name = piece.id or new_uuid(), piece.name or ""
+            start = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+            block = self._open("tool_use", start)
+            block.call = piece.index
+        block.pieces.append(piece.arguments)
+        if piece.arguments:
+            self._delta(block, {"type": "input_json_delta", "partial_json": piece.arguments})
+
+    def _open(self, kind: str, content: dict[str, Any]) -> _Block:
+        """Begin a block, and with another kind of block another message, as Node does."""
+        if self._kind not in (kind, None):
+            self._end_message()
+        self._kind = kind
+        if kind != "tool_use":
+            self._close_block()
+        if not self._has_started:
+            self._has_started = True
+            head = {"id": self._id, "role": "assistant", "model": self._model, "content": []}
+            self._stream_event({"type": "message_start", "message": head})
+        block = self._block = _Block(kind, len(self._blocks), content)
+        self._blocks.append(block)
+        self._stream_event(
+            {"type": "content_block_start", "index": block.index, "content_block": content}
+        )
+        return block
+
+    def _delta(self, block: _Block, delta: dict[str, Any]) -> None:
+        if self._partial:
+            self._stream_event(
+                {"type": "content_block_delta", "index": block.index, "delta": delta}
+            )
+
+    def _close_block(self) -> None:
+        for block in self._blocks:
+            if block.is_open:
+                block.is_open = False
+                self._stream_event({"type": "content_block_stop", "index": block.index})
+        self._block = None
+
+    def _end_message(self) -> None:
+        """Emit what came so far as a message of its own; one message has blocks of one kind."""
+        if not self._blocks:
+            return
+        self._close_block()
+        finished = self._finished
+        message = {
+            "id": self._id,
+            "type": "message",
+            "role": "assistant",
+            "model": (finished and finished.model) or self._model,
+            "content": [block.whole() for block in self._blocks],
+            "stop_reason": _STOP_REASONS.get(finished.reason, finished.reason)
+            if finished
+            else None,
+            "usage": usage_data(self._usage),
+        }
+        self._add({"type": "assistant", "message": message, "parent_tool_use_id": None})
+        self._id = new_uuid()
+        self._blocks = []
+        self._kind = None
+
+    def _result(self, outcome: Outcome) -> dict[str, Any]:
+        error = self._error(outcome)
+        result: dict[str, Any] = {
+            "type": "result",
+            "subtype": "error_during_execution" if error else "success",
+            "is_error": error is not None,
+            "duration_ms": outcome.duration_ms,
+            "duration_api_ms": outcome.api_duration_ms,
+            "num_turns": outcome.rounds,
+            "result": outcome.structured or outcome.text,
+            "usage": usage_data(outcome.usage),
+            "permission_denials": [
+                {
+                    "tool_name": asked.name,
+                    "tool_use_id": asked.call_id,
+                    "tool_input": _parsed(asked.arguments),
+                }
+                for asked in outcome.denied
+            ],
+        }
+        if outcome.quota:
+            result["quota"] = quota_data(outcome.quota)
+        if outcome.rate_limits:
+            result["rate_limits"] = rate_limits_data(outcome.rate_limits)
+        if error:
+            result["error"] = error
+        return result
+
+    def _error(self, outcome: Outcome) -> dict[str, Any] | None:
+        if error := outcome.error:
+            return {
+                "type": type(error).__name__,
+                "message": error.message,
+                "hint": error.hint,
+                "code": error.code,
+            }
+        if outcome.was_stopped:
+            return {"type": "Interrupted", "message": "interrupted", "hint": None, "code": None}
+        if self._cut is not None:
+            message = f"the answer was cut off: {self._cut}"
+            return {"type": "Cut", "message": message, "hint": None, "code": "cut"}
+        return None
+
+    def _stream_event(self, event: dict[str, Any]) -> None:
+        if self._partial:
+            self._add({"type": "stream_event", "event": event, "parent_tool_use_id": None})
+
+    def _add(self, message: dict[str, Any]) -> None:
+        self._messages.append({**message, "uuid": new_uuid(), "session_id": self._session_id})
+
+    def _flush(self) -> None:
+        """One write for all the lines that one chunk from the network made."""
+        if self._is_stream and self._messages:
+            self._out.write(b"".join([_encode(message) + b"\n" for message in self._messages]))
+            self._out.flush()
+            self._messages.clear()
+
+
+class _Block(msgspec.Struct):
+    """A content block as it grows."""
+
+    kind: str
+    index: int
+    content: dict[str, Any]
+    pieces: list[str] = []
+    call: int | None = None
+    is_open: bool = True
+
+    def whole(self) -> dict[str, Any]:
+        text = "".join(self.pieces)
+        value = _parsed(text) if self.kind == "tool_use" else text
+        return {**self.content, "input" if self.kind == "tool_use" else self.kind: value}
+
+
+def usage_data(usage: Usage | None) -> dict[str, int]:
+    """Token counts under the names that readers of these formats know."""
+    usage = usage or Usage(0, 0, 0)
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.completion_tokens,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def _cwd() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return ""
+
+
+def _details(event: AgentEvent) -> dict[str, Any]:
+    """What a program may want of an event beside its sentence."""
+    if isinstance(event, Paced):
+        return {"kind": "paced", "wait_s": round(event.wait_s, 3)}
+    if isinstance(event, FellBack):
+        return {"kind": "fallback", "model": event.model, "instead_of": event.instead_of}
+    return {}
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        # A directory or argument whose name is not UTF-8. Only json lets such text through, to
+        # be replaced; it is slow to import and rarely needed.
+        import json
+
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _parsed(arguments: str) -> Any:
+    try:
+        return msgspec.json.decode(arguments or "{}")
+    except msgspec.DecodeError:
+        return arguments

@@ -1,0 +1,249 @@
+"""The plain prompt loop: a line, an answer, and so on. For terminals that show text and no more."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from qwen_code.base.errors import InputError, QwenError
+from qwen_code.base.stop import Stop, Stopped
+
+__all__ = ["Command", "LineReader", "PromptLoop", "choose"]
+
+ReadLine = Callable[[str], str]
+Write = Callable[[str], None]
+
+_BLOCK = '"""'
+_MORE = "... "
+_MAX_HISTORY = 1000
+_MAX_LINE_BYTES = 65_536
+_POLL_S = 0.05
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A slash command: what it does in a few words, and the function that gets its argument."""
+
+    summary: str
+    run: Callable[[str], None]
+
+
+class PromptLoop:
+    """Reads prompts and commands until the end; what happens with them is given from outside.
+
+    ``read_line`` raises ``EOFError`` at the end of input and ``KeyboardInterrupt`` on Ctrl-C.
+    """
+
+    def __init__(
+        self,
+        *,
+        read_line: ReadLine,
+        write: Write,
+        answer: Callable[[str], None],
+        commands: Mapping[str, Command],
+        report: Callable[[QwenError], None],
+    ) -> None:
+        self._read_line = read_line
+        self._write = write
+        self._answer = answer
+        self._commands = commands
+        self._report = report
+
+    def run(self) -> None:
+        """Until ``/quit``, Ctrl-D, or Ctrl-C twice at an empty prompt."""
+        interrupted = False
+        while True:
+            try:
+                text = self._read_prompt()
+            except EOFError:
+                self._write("\n")
+                return
+            except KeyboardInterrupt:
+                if interrupted:
+                    self._write("\n")
+                    return
+                interrupted = True
+                self._write("\n(Ctrl-C again, Ctrl-D or /quit ends it)\n")
+                continue
+            interrupted = False
+            if text.strip() in ("/quit", "/exit"):
+                return
+            if text.strip():
+                self._handle(text)
+
+    def _read_prompt(self) -> str:
+        """One prompt: a trailing backslash continues it, three quotes open and end a block."""
+        line = self._read_line("> ")
+        if line.strip().startswith(_BLOCK):
+            lines = [line.strip().removeprefix(_BLOCK)]
+            while not lines[-1].rstrip().endswith(_BLOCK):
+                lines.append(self._read_more(_BLOCK))
+            lines[-1] = lines[-1].rstrip().removesuffix(_BLOCK)
+            return "\n".join(lines).strip("\n")
+        lines = [line]
+        while lines[-1].endswith("\\"):
+            lines[-1] = lines[-1][:-1]
+            lines.append(self._read_more(""))
+        return "\n".join(lines)
+
+    def _read_more(self, end: str) -> str:
+        """The next line of a prompt; Ctrl-D is its ``end``, and not the end of everything."""
+        try:
+            return self._read_line(_MORE)
+        except EOFError:
+            self._write("\n")
+            return end
+
+    def _handle(self, text: str) -> None:
+        name, *rest = text.strip().split(maxsplit=1)
+        argument = rest[0] if rest else ""
+        is_prompt = "\n" in text.strip() or not name.startswith("/") or "/" in name[1:]
+        try:
+            if is_prompt:  # longer texts and paths too
+                self._answer(text)
+            elif command := self._commands.get(name):
+                command.run(argument)
+            else:
+                self._unknown(name)
+        except (KeyboardInterrupt, Stopped):
+            self._write("\n(interrupted)\n")
+        except EOFError:
+            self._write("\n")
+        except QwenError as error:
+            self._report(error)
+
+    def _unknown(self, name: str) -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, self._commands, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        self._write(f"There is no command {name}.{meant} /help lists them.\n")
+
+
+def choose(title: str, options: Sequence[str], *, read_line: ReadLine, write: Write) -> int:
+    """Which option a person picks, from 0; Enter takes the first.
+
+    Raises:
+        EOFError, KeyboardInterrupt: none, they gave up.
+    """
+    write(f"{title}\n")
+    for number, option in enumerate(options, 1):
+        write(f"  {number}. {option}\n")
+    while True:
+        text = read_line(f"Choose 1–{len(options)} [1]: ").strip() or "1"
+        if text.isdecimal() and 1 <= int(text) <= len(options):
+            return int(text) - 1
+        write(f"Type a number from 1 to {len(options)}, or Ctrl-D to leave it.\n")
+
+
+class LineReader:
+    """Lines from a terminal, with editing, history and completion where ``readline`` is there."""
+
+    def __init__(self, history_file: Path, words: Sequence[str]) -> None:
+        self._history_file = history_file
+        self.words = words
+        self._new: list[str] = []
+        try:
+            import readline
+        except ImportError:  # Windows
+            self._readline = None
+            return
+        self._readline = readline
+        readline.set_auto_history(False)
+        readline.parse_and_bind("set enable-bracketed-paste on")
+        readline.parse_and_bind("tab: complete")
+        readline.set_completer_delims("")
+        readline.set_completer(self._complete)
+        for item in self._read_history():
+            readline.add_history(item)
+
+    def __call__(self, prompt: str) -> str:
+        """One line, kept in the history unless it is a command with an argument."""
+        line = self.plain(prompt)
+        is_command_with_argument = line.startswith("/") and " " in line.strip()
+        if self._readline and line.strip() and not is_command_with_argument:
+            self._readline.add_history(line)
+            self._new.append(line)
+        return line
+
+    def remember(self, line: str) -> None:
+        """Let the arrow keys find ``line``."""
+        if self._readline and line.strip():
+            self._readline.add_history(line)
+
+    def plain(self, prompt: str) -> str:
+        """One line that is nobody's business later: an answer in a dialog."""
+        # Bytes that are no text in the terminal's encoding come as lone surrogates (PEP 383),
+        # which no request could carry.
+        return input(prompt).encode("utf-8", "replace").decode()
+
+    def question(self, prompt: str, stop: Stop) -> str:
+        """One line as an answer while a turn waits for it.
+
+        Raises:
+            EOFError: the user is gone.
+            Stopped: the turn was stopped.
+        """
+        if os.name == "nt" or not sys.stdin.isatty():
+            return self.plain(prompt)
+        write_stdout(prompt)
+        descriptor = sys.stdin.fileno()
+        # The terminal itself gives whole lines; a signal handler can stop this wait.
+        while not select.select([descriptor], [], [], _POLL_S)[0]:
+            stop.check()
+        stop.check()
+        data = os.read(descriptor, _MAX_LINE_BYTES)
+        if not data:
+            raise EOFError
+        return data.decode(sys.stdin.encoding or "utf-8", "replace").rstrip("\r\n")
+
+    def secret(self, prompt: str) -> str:
+        """One line without echo.
+
+        Raises:
+            InputError: the terminal cannot do that.
+        """
+        from getpass import getpass
+
+        try:
+            return getpass(prompt)
+        except OSError as error:
+            raise InputError("this terminal cannot hide what is typed", hint=_PIPE_IT) from error
+
+    def save(self) -> None:
+        """Add this session's lines to the history, private to the user. It is a convenience:
+        where it cannot be written, nothing is said."""
+        items = [line for line in self._new if "\n" not in line]
+        if not items:
+            return
+        from qwen_code.base.files import write_atomic
+
+        # Read again: another session may have ended meanwhile.
+        items = (self._read_history() + items)[-_MAX_HISTORY:]
+        with suppress(QwenError):
+            write_atomic(self._history_file, "".join(f"{item}\n" for item in items).encode())
+        self._new.clear()
+
+    def _read_history(self) -> list[str]:
+        try:
+            return self._history_file.read_text("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+
+    def _complete(self, text: str, state: int) -> str | None:
+        found = [word for word in self.words if text.startswith("/") and word.startswith(text)]
+        return found[state] if state < len(found) else None
+
+
+_PIPE_IT = 'Use: printf %s "$KEY" | qwen auth login --with-api-key'
+
+
+def write_stdout(text: str) -> None:
+    """The loop's own words."""
+    sys.stdout.write(text)
+    sys.stdout.flush()

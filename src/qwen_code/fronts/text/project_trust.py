@@ -1,0 +1,48 @@
+"""Asks whether a project may start what it defines: servers of tools, and hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from qwen_code.auth.sources import Gathered
+from qwen_code.base.secret import redact
+from qwen_code.base.text import safe_text
+from qwen_code.config.trust import TrustStore
+from qwen_code.mcp import any_defined
+from qwen_code.wiring.hooks import find_hooks, has_hooks
+
+__all__ = ["ask_for_trust"]
+
+
+def ask_for_trust(
+    gathered: Gathered, read_line: Callable[[str], str], write: Callable[[str], None]
+) -> None:
+    """Ask about each thing that was not agreed to; no answer is a no, and is asked again."""
+    for folder, digest, what in _untrusted(gathered):
+        write(f"{folder} wants to start on this machine:\n  {safe_text(redact(what))}\n")
+        try:
+            answer = read_line("Let it, as it is now? [y/N] ").strip().lower()
+        except (EOFError, KeyboardInterrupt):
+            write("\n")
+            return
+        if answer in ("y", "yes"):
+            TrustStore.load(gathered.paths).trust_definition(folder, digest)
+
+
+def _untrusted(gathered: Gathered) -> Iterator[tuple[Path, str, str]]:
+    def ignore(_: str) -> None:
+        """Problems are said when the session begins."""
+
+    if any_defined(gathered.paths, gathered.settings):
+        from qwen_code.mcp.definitions import find_definitions
+
+        for server in find_definitions(gathered.paths, gathered.settings, ignore):
+            if server.folder and not server.is_trusted:
+                what = f"the MCP server {server.spec.name}: {server.spec.target}"
+                yield server.folder, server.digest, what
+    if has_hooks(gathered):
+        for source in find_hooks(gathered, ignore):
+            if source.folder and not source.is_trusted:
+                commands = "\n  ".join(f"{h.event} hook: {h.command}" for h in source.hooks)
+                yield source.folder, source.digest, commands

@@ -1,0 +1,119 @@
+"""Asks a person in plain lines: whether a tool may be called, and what only they know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from qwen_code.agent.approvals import Mode
+from qwen_code.agent.permission import Always, Answer, No, Once, Question, Scope
+from qwen_code.base.stop import Stop
+from qwen_code.base.text import safe_text
+from qwen_code.tools.base import Subject
+from qwen_code.wiring.conversation import Answers, Form
+
+__all__ = ["Questions"]
+
+_MAX_PREVIEW_LINES = 60
+_GONE = No("the user is gone", is_unanswered=True)
+_SCOPES = {
+    "a": Scope.SESSION,
+    "always": Scope.SESSION,
+    "ap": Scope.PROJECT,
+    "au": Scope.USER,
+}
+
+
+class Questions:
+    """``read_line`` raises ``EOFError`` where the user is gone, and `Stopped` where the turn is."""
+
+    def __init__(
+        self,
+        read_line: Callable[[str, Stop], str],
+        write: Callable[[str], None],
+        paint: Callable[[str, str], str],
+    ) -> None:
+        self._read_line = read_line
+        self._write = write
+        self._paint = paint
+
+    def permission(self, question: Question) -> Answer:
+        """Their answer; anything that is not a choice is a no, and is what the model is told."""
+        self._show(question)
+        try:
+            return self._accept_plan(question) if question.is_plan else self._allow(question)
+        except EOFError:
+            return _GONE
+
+    def question(self, form: Form) -> Answers | None:
+        """A line, or a choice; a form of a schema is asked for field by field."""
+        self._write(f"{self._paint(safe_text(form.text), '1')}\n")
+        try:
+            if form.schema is not None:
+                fields = form.schema.get("properties", {})
+                return {name: self._line(f"{safe_text(name)}: ", form.stop) for name in fields}
+            answer = self._choice(form.options, form.stop)
+        except EOFError:
+            return None
+        return {"answer": answer} if answer else None
+
+    def _allow(self, question: Question) -> Answer:
+        is_command = question.prepared.definition.subject is Subject.COMMAND
+        edit = "[e]dit, " if is_command else ""
+        longer = "; ap: in this project for good, au: everywhere" if question.rules else ""
+        text = (
+            f"Do it? ({question.reason})  [y]es, [a]lways ({safe_text(question.always)}{longer}), "
+            f"[n]o, {edit}or say what instead: "
+        )
+        while True:
+            answer = self._line(text, question.stop)
+            word = answer.lower()
+            if word in ("y", "yes"):
+                return Once()
+            if word in _SCOPES and (question.rules or _SCOPES[word] is Scope.SESSION):
+                return Always(_SCOPES[word])
+            if word in ("n", "no"):
+                return No()
+            if word in ("e", "edit") and is_command:
+                if changed := self._line("Run this instead: ", question.stop):
+                    arguments = msgspec.to_builtins(question.prepared.arguments)
+                    changed_arguments = {**arguments, "command": changed}
+                    return Once(msgspec.json.encode(changed_arguments).decode())
+            elif answer:
+                return No(answer)
+
+    def _accept_plan(self, question: Question) -> Answer:
+        text = (
+            "Do it so?  [y]es and ask before each change, [a]ll edits without asking, "
+            "[n]o, or say what to change: "
+        )
+        while True:
+            answer = self._line(text, question.stop)
+            if answer.lower() in ("y", "yes"):
+                return Once(mode=Mode.DEFAULT)
+            if answer.lower() in ("a", "all"):
+                return Once(mode=Mode.AUTO_EDIT)
+            if answer:
+                return No("" if answer.lower() in ("n", "no") else answer)
+
+    def _choice(self, options: Sequence[str], stop: Stop) -> str:
+        for number, option in enumerate(options, 1):
+            self._write(f"  {number}. {safe_text(option)}\n")
+        answer = self._line("Your answer: ", stop)
+        if answer.isdecimal() and 1 <= int(answer) <= len(options):
+            return options[int(answer) - 1]
+        return answer
+
+    def _line(self, prompt: str, stop: Stop) -> str:
+        return self._read_line(prompt, stop).strip()
+
+    def _show(self, question: Question) -> None:
+        preview = question.prepared.preview()
+        lines = preview.change.diff() if preview.change else preview.text.splitlines()
+        shown = lines if question.is_plan else lines[:_MAX_PREVIEW_LINES]
+        for line in shown:
+            code = {"+": "32", "-": "31", "@": "36"}.get(line[:1], "2") if preview.change else "2"
+            self._write(f"  {self._paint(safe_text(line), code)}\n")
+        if len(lines) > len(shown):
+            self._write(f"  … {len(lines) - len(shown)} more lines\n")

@@ -1,0 +1,152 @@
+"""The answer as text, and what happens beside it as lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from qwen_code.agent.events import AgentEvent
+from qwen_code.base.text import safe_text
+from qwen_code.fronts.console import is_plain, paint
+from qwen_code.models.events import Finished, RefusalDelta, TextDelta, ToolCallDelta
+from qwen_code.wiring.reports.remarks import remark
+
+if TYPE_CHECKING:
+    from qwen_code.fronts.renderer import Outcome
+    from qwen_code.fronts.text.markdown import MarkdownStyler
+    from qwen_code.fronts.text.tool_lines import ToolLines
+    from qwen_code.wiring.conversation import State
+
+__all__ = ["TextRenderer", "text_renderer"]
+
+_TOOL_EVENTS = {
+    *("ToolAsked", "QuestionAsked", "ToolChanged", "ToolOutput", "ToolFinished", "HelperEvent"),
+}
+
+
+class TextRenderer:
+    """The answer on ``out`` as it comes; remarks and tool calls on ``err``.
+
+    Styled where ``is_styled``; what tools print is shown where ``shows_output``. An answer of a
+    given shape goes to ``result`` at the end.
+    """
+
+    def __init__(
+        self,
+        out: TextIO,
+        err: TextIO,
+        *,
+        is_terminal: bool,
+        is_styled: bool,
+        shows_output: bool = False,
+        dim: Callable[[str], str] = lambda text: text,
+        result: TextIO | None = None,
+    ) -> None:
+        self._out = out
+        self._err = err
+        self._is_terminal = is_terminal
+        self._styler = _styler() if is_styled else None
+        self._ends_in_newline = True
+        self._wrote = False
+        self._shows_output = shows_output
+        self._dim = dim
+        self._result = result
+        self._tool_lines: ToolLines | None = None
+        self._has_calls = False
+
+    def start(self, describe: Callable[[], State] | None) -> None:
+        """Text has no preamble."""
+
+    def events(self, events: Sequence[AgentEvent]) -> None:
+        text = ""
+        for event in events:
+            kind = type(event)
+            if kind is TextDelta or kind is RefusalDelta:
+                text += event.text  # type: ignore[union-attr]
+            elif kind is ToolCallDelta:
+                self._has_calls = True
+            elif isinstance(event, Finished) and not self._has_calls and not (self._wrote or text):
+                self._remark("the model ended its answer without a word")
+            elif line := remark(event):
+                self._write(text)
+                text = ""
+                self._remark(line)
+            elif self._has_calls and kind.__name__ in _TOOL_EVENTS:
+                self._write(text)
+                text = ""
+                self._tool_event(event)
+        self._write(text)
+
+    def finish(self, outcome: Outcome) -> None:
+        self._end_paragraph()
+        self._out.flush()
+        if self._result is not None and outcome.structured is not None:
+            self._result.write(f"{outcome.structured}\n")
+            self._result.flush()
+
+    def _end_paragraph(self) -> None:
+        if self._styler:
+            self._put(self._styler.close())
+            self._styler = _styler()
+        if self._wrote and not self._ends_in_newline:
+            self._put("\n")
+            self._ends_in_newline = True
+
+    def _tool_event(self, event: AgentEvent) -> None:
+        if self._tool_lines is None:
+            from qwen_code.fronts.text.tool_lines import ToolLines  # only where a tool is called
+
+            self._tool_lines = ToolLines(shows_output=self._shows_output)
+        lines = [safe_text(line) for line in self._tool_lines.lines(event)]
+        if not lines:
+            return
+        self._end_paragraph()
+        self._out.flush()
+        self._err.write("".join(f"{self._dim(line)}\n" for line in lines))
+        self._err.flush()
+
+    def _write(self, text: str) -> None:
+        if self._is_terminal:
+            text = safe_text(text)
+        if not text:
+            return
+        self._wrote = True
+        self._ends_in_newline = text.endswith("\n")
+        self._put(self._styler.feed(text) if self._styler else text)
+        self._out.flush()
+
+    def _put(self, text: str) -> None:
+        try:
+            self._out.write(text)
+        except UnicodeEncodeError:
+            encoding = self._out.encoding or "ascii"
+            self._out.write(text.encode(encoding, "replace").decode(encoding))
+
+    def _remark(self, line: str) -> None:
+        if self._wrote and not self._ends_in_newline and self._is_terminal:
+            self._put("\n")
+            self._ends_in_newline = True
+        self._out.flush()
+        self._err.write(f"qwen: {safe_text(line)}\n")
+        self._err.flush()
+
+
+def text_renderer(out: TextIO, result: TextIO | None = None) -> TextRenderer:
+    """Text on ``out``, styled where a person looks at it in colour."""
+    is_terminal = out.isatty()
+    return TextRenderer(
+        out,
+        sys.stderr,
+        is_terminal=is_terminal,
+        is_styled=is_terminal and not is_plain(),
+        shows_output=sys.stderr.isatty(),
+        dim=lambda text: paint(text, "2"),
+        result=result,
+    )
+
+
+def _styler() -> MarkdownStyler:
+    from qwen_code.fronts.text.markdown import MarkdownStyler  # only for people
+
+    return MarkdownStyler()

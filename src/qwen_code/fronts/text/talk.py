@@ -1,0 +1,354 @@
+"""``qwen`` alone on a terminal: the prompt loop and its commands, over one conversation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from qwen_code import __version__
+from qwen_code.agent.context import project_root
+from qwen_code.agent.events import AgentEventStream
+from qwen_code.agent.permission import Answer, Question
+from qwen_code.agent.tally import Tally
+from qwen_code.auth.errors import EndpointUntrusted
+from qwen_code.auth.resolver import resolve
+from qwen_code.base.errors import CredentialMissing, ExitCode, UsageError
+from qwen_code.base.moment import moment_of_day
+from qwen_code.base.stop import Stop, Stopped
+from qwen_code.base.text import safe_text
+from qwen_code.config.trust import TrustStore
+from qwen_code.fronts.console import notice, paint, report
+from qwen_code.fronts.renderer import Outcome, show
+from qwen_code.fronts.signals import ending_by_signals
+from qwen_code.fronts.text.login_dialog import LoginDialog
+from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose, write_stdout
+from qwen_code.fronts.text.project_trust import ask_for_trust
+from qwen_code.fronts.text.questions import Questions
+from qwen_code.fronts.text.renderer import text_renderer
+from qwen_code.wiring.agent import session_store
+from qwen_code.wiring.conversation import Answers, Conversation, Form
+from qwen_code.wiring.launch import CHOOSE, Launch
+
+if TYPE_CHECKING:
+    from qwen_code.agent.checkpoints import Undone
+    from qwen_code.agent.session import Summary
+    from qwen_code.auth.oauth.login_flow import Display
+    from qwen_code.auth.sources import Gathered
+    from qwen_code.wiring.agent import AgentOptions
+
+__all__ = ["run_loop"]
+
+_MAX_LISTED_SESSIONS = 15
+_MAX_LISTED_PROMPTS = 20
+_MAX_TITLE_LENGTH = 70
+_LATEST_FIRST = ("/auth", "/model", "/approvals", "/undo", "/redo", "/rewind", "/resume")
+_COMMANDS = (
+    *_LATEST_FIRST,
+    *("/compress", "/clear", "/context", "/quota", "/status", "/explain", "/help", "/quit"),
+)
+
+
+class TextFront:
+    """A person at a terminal that shows text and no more."""
+
+    is_attended = True
+
+    def __init__(self, reader: LineReader) -> None:
+        self._questions = Questions(
+            reader.question, write_stdout, lambda text, code: paint(text, code, stream=sys.stdout)
+        )
+
+    def permission(self, question: Question) -> Answer:
+        return self._questions.permission(question)
+
+    def question(self, form: Form) -> Answers | None:
+        return self._questions.question(form)
+
+    def notice(self, text: str) -> None:
+        notice(text)
+
+    def sign_in(self) -> Display:
+        import os
+
+        from qwen_code.fronts.text.sign_in_display import display_for
+
+        return display_for(os.environ, browser=True, write=write_stdout)
+
+
+def run_loop(launch: Launch, options: AgentOptions) -> int:
+    """Talk until the user ends it. The conversation outlives every change of method or model."""
+    gathered = launch.load(notice, interactive=True)
+    reader = LineReader(gathered.paths.history_file, _COMMANDS)
+    if options.resume == CHOOSE:
+        options = msgspec.structs.replace(options, resume=_chosen_session(gathered, reader))
+    ask_for_trust(gathered, reader.plain, write_stdout)
+    front = TextFront(reader)
+    conversation = Conversation(launch, options, front, interactive=True)
+    talk = _Talk(conversation, reader, launch)
+    try:
+        write_stdout(f"{paint(f'qwen {__version__}', '1', stream=sys.stdout)}\n")
+        if not talk.connect():
+            return ExitCode.AUTHENTICATION
+        talk.loop().run()
+    except Stopped:
+        return ExitCode.INTERRUPTED
+    finally:
+        conversation.close()
+        reader.save()
+    return ExitCode.OK
+
+
+def _chosen_session(gathered: Gathered, reader: LineReader) -> str:
+    """The session that a person picks from a list."""
+    paths = gathered.paths
+    found = session_store(paths, project_root(paths.cwd)).summaries()
+    return _pick_session(found, reader)
+
+
+def _pick_session(found: list[Summary], reader: LineReader) -> str:
+    listed = found[:_MAX_LISTED_SESSIONS]
+    if not listed:
+        raise UsageError("there is no session here to go on with", hint="Begin one: qwen")
+    lines = [f"{moment_of_day(each.changed_at)}  {safe_text(each.title)}" for each in listed]
+    picked = choose("Go on with:", lines, read_line=reader.plain, write=write_stdout)
+    return listed[picked].id
+
+
+@contextmanager
+def _stoppable() -> Iterator[Stop]:
+    """A stop that Ctrl-C sets. Where the process was asked to end, it does so afterwards."""
+    stop = Stop()
+    with ending_by_signals(stop) as received:
+        yield stop
+    if received.number is not None and received.number != 2:
+        raise SystemExit(128 + received.number)
+
+
+class _Talk:
+    """The loop's commands, each over the conversation."""
+
+    def __init__(self, conversation: Conversation, reader: LineReader, launch: Launch) -> None:
+        self._talk = conversation
+        self._reader = reader
+        self._launch = launch
+        self._dialog = LoginDialog(reader.plain, reader.secret, write_stdout)
+
+    def loop(self) -> PromptLoop:
+        commands = {
+            "/auth": Command(
+                "switch method, account or endpoint; the conversation stays", self._auth
+            ),
+            "/model": Command("show the models, or use another: /model NAME", self._model),
+            "/approvals": Command(
+                "what may be done unasked: plan, default, auto-edit, yolo", self._mode
+            ),
+            "/undo": Command("put files back as they were before the last turn", self._undo),
+            "/redo": Command("take the last undo back", self._redo),
+            "/rewind": Command("go back to an earlier prompt, files too: /rewind N", self._rewind),
+            "/resume": Command("go on with an earlier session: /resume [ID]", self._resume),
+            "/compress": Command("make the conversation shorter", self._compress),
+            "/clear": Command("begin a new conversation; the old one is kept", self._clear),
+            "/context": Command("what fills the model's window", self._context),
+            "/quota": Command("what is left of the requests", self._quota),
+            "/status": Command("method, endpoint, model and key in use", self._status),
+            "/explain": Command("which credential is used, and why", self._explain),
+            "/help": Command("this list", self._help),
+            "/quit": Command("end (also Ctrl-D)", self._help),
+        }
+        for name, description in self._talk.command_descriptions().items():
+            commands.setdefault(name, Command(description, self._own(name)))
+        self._commands = commands
+        self._reader.words = tuple(commands)
+        return PromptLoop(
+            read_line=self._reader,
+            write=write_stdout,
+            answer=self._answer,
+            commands=commands,
+            report=report,
+        )
+
+    def connect(self) -> bool:
+        """Open the conversation; ask for a login where none is there. ``False``: the user left."""
+        while True:
+            try:
+                with _stoppable() as stop:
+                    self._talk.find()
+                    self._talk.open(stop)
+                self._say_where()
+                return True
+            except EndpointUntrusted as error:
+                report(error)
+                if not self._asked_to_trust(error):
+                    return False
+            except CredentialMissing:
+                write_stdout("No way to reach a model is set up yet.\n")
+                return self._set_up()
+
+    def _set_up(self) -> bool:
+        """Go through the login dialog, and use what was chosen. ``False``: nothing was changed."""
+        gathered = self._talk.load()
+        try:
+            choice = self._dialog.run(gathered, self._launch.flags)
+        except (EOFError, KeyboardInterrupt):
+            write_stdout("\nNothing was changed.\n")
+            return False
+        while True:
+            try:
+                with _stoppable() as stop:
+                    self._talk.use_login(choice.method, choice.profile, stop)
+            except EndpointUntrusted as error:
+                report(error)
+                if not self._asked_to_trust(error):
+                    return False
+            else:
+                # What was chosen just now counts more than what the command line said.
+                self._launch = self._launch.by(choice.method, choice.profile)
+                self._say_where()
+                return True
+
+    def _say_where(self) -> None:
+        state = self._talk.state
+        where = "this machine" if state.method == "local" else state.base_url
+        chosen = f" (chosen by {state.chosen_by})" if state.chosen_by else ""
+        write_stdout(f"{safe_text(state.model)} · {where}{chosen} · /help\n")
+
+    def _asked_to_trust(self, error: EndpointUntrusted) -> bool:
+        question = f"Let {error.origin} have your key whenever you work in {error.folder}? [y/N] "
+        try:
+            if self._reader.plain(question).strip().lower() not in ("y", "yes"):
+                return False
+        except (EOFError, KeyboardInterrupt):
+            return False
+        TrustStore.load(self._talk.load().paths).trust(error.folder, error.origin)
+        return True
+
+    # -- turns ------------------------------------------------------------------------------------
+
+    def _answer(self, prompt: str) -> None:
+        self._show(lambda stop: self._talk.ask(prompt, stop))
+
+    def _own(self, name: str) -> Callable[[str], None]:
+        return lambda argument: self._answer(f"{name} {argument}".rstrip())
+
+    def _show(self, begin: Callable[[Stop], AgentEventStream]) -> Tally:
+        renderer, tally = text_renderer(sys.stdout), Tally()
+        with _stoppable() as stop:
+            try:
+                show(begin(stop), renderer, tally)
+            finally:
+                renderer.finish(Outcome(tally.text, 0, self._talk.api_duration_ms))
+        return tally
+
+    def _compress(self, argument: str) -> None:
+        before = self._talk.state.size_tokens
+        self._show(self._talk.compress)
+        if self._talk.state.size_tokens == before:
+            write_stdout("It is as short as it can be.\n")
+
+    # -- commands ---------------------------------------------------------------------------------
+
+    def _mode(self, argument: str) -> None:
+        mode = self._talk.set_mode(argument) if argument else self._talk.state.mode
+        write_stdout(f"Mode: {mode}\n")
+
+    def _undo(self, argument: str) -> None:
+        _tell(self._talk.undo(argument or None))
+
+    def _redo(self, argument: str) -> None:
+        _tell(self._talk.redo(argument or None))
+
+    def _rewind(self, argument: str) -> None:
+        prompts = self._talk.prompts()
+        if not argument:
+            first = max(0, len(prompts) - _MAX_LISTED_PROMPTS)
+            for number, text in enumerate(prompts[first:], first + 1):
+                write_stdout(f"{number:>4}. {_on_one_line(text)}\n")
+            write_stdout("Go back to before one of them: /rewind N\n" if prompts else "Nothing.\n")
+            return
+        if not argument.isdecimal():
+            raise UsageError(f"{argument!r} is not a number", hint="See the prompts: /rewind")
+        prompt, undone = self._talk.rewind(int(argument) - 1)
+        _tell(undone)
+        write_stdout(f"Back to before: {_on_one_line(prompt)}\n")
+        self._reader.remember(prompt)
+
+    def _resume(self, argument: str) -> None:
+        session_id = argument or _pick_session(self._talk.sessions(), self._reader)
+        with _stoppable() as stop:
+            self._talk.resume(session_id, stop)
+        prompts = self._talk.prompts()
+        last = f" Your last prompt: {_on_one_line(prompts[-1])}" if prompts else ""
+        write_stdout(f"Session {self._talk.state.session_id}.{last}\n")
+
+    def _clear(self, argument: str) -> None:
+        with _stoppable() as stop:
+            self._talk.new(stop)
+        write_stdout("A new conversation.\n")
+
+    def _auth(self, argument: str) -> None:
+        self._set_up()
+
+    def _model(self, argument: str) -> None:
+        with _stoppable() as stop:
+            if argument:
+                self._talk.use_model(argument, stop)
+                self._say_where()
+                return
+            current = self._talk.state.model
+            for name in self._talk.models(stop):
+                write_stdout(f"{'*' if name == current else ' '} {safe_text(name)}\n")
+
+    def _status(self, argument: str) -> None:
+        from qwen_code.wiring.reports.status import render
+
+        write_stdout(f"{render(self._talk.load(), self._talk.connection)}\n")
+        state = self._talk.state
+        write_stdout(f"Mode:     {state.mode}\n")
+        write_stdout(
+            f"Talk:     session {state.session_id}, {state.prompts} prompts, about "
+            f"{state.size_tokens:,} of {state.window_tokens:,} tokens\n"
+        )
+
+    def _context(self, argument: str) -> None:
+        from qwen_code.wiring.reports.context import context_in_words
+
+        write_stdout(f"{context_in_words(self._talk.context())}\n")
+
+    def _quota(self, argument: str) -> None:
+        from qwen_code.wiring.reports.quota import quota_in_words, rate_limits_in_words
+
+        now = time.time()
+        quota, limits = self._talk.quota(), self._talk.rate_limits()
+        if quota:
+            write_stdout(f"{quota_in_words(quota, now)}\n")
+        if limits:
+            write_stdout(f"{rate_limits_in_words(limits, now)}\n")
+        if not quota and not limits:
+            write_stdout("Nothing is counted here, and the server has said nothing of limits.\n")
+
+    def _explain(self, argument: str) -> None:
+        from qwen_code.wiring.reports.explain import render
+
+        resolution = resolve(self._talk.load().inputs)
+        write_stdout(f"{render(resolution, lambda t, c: paint(t, c, stream=sys.stdout))}\n")
+
+    def _help(self, argument: str) -> None:
+        for name, command in self._commands.items():
+            write_stdout(f"  {name:<12}{safe_text(command.summary)}\n")
+        write_stdout('  A line that ends in \\ goes on; """ begins and ends a longer text.\n')
+
+
+def _tell(undone: Undone) -> None:
+    from qwen_code.wiring.reports.undone import undone_in_words
+
+    write_stdout(undone_in_words(undone))
+
+
+def _on_one_line(text: str) -> str:
+    line = safe_text(" ".join(text.split()))
+    return line if len(line) <= _MAX_TITLE_LENGTH else f"{line[: _MAX_TITLE_LENGTH - 1]}…"

@@ -1,0 +1,119 @@
+"""Tool calls as lines for a person: what is done, what it prints, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qwen_code.agent.events import (
+    AgentEvent,
+    HelperEvent,
+    QuestionAsked,
+    ToolAsked,
+    ToolChanged,
+    ToolFinished,
+    ToolOutput,
+)
+from qwen_code.tools.base import Reach
+
+__all__ = ["ToolLines"]
+
+_NAMES = {
+    "read_file": "Read",
+    "write_file": "Write",
+    "edit": "Edit",
+    "list_directory": "List",
+    "glob": "Find",
+    "grep": "Search",
+    "run_shell_command": "$",
+    "web_fetch": "Fetch",
+    "todo_write": "Steps",
+    "save_memory": "Remember",
+    "ask_user": "Ask",
+    "task": "Helper",
+    "exit_plan_mode": "Plan",
+}
+_MAX_OUTPUT_LINES = 12
+_MAX_CHANGE_LINES = 20
+_MAX_LINE_LENGTH = 200
+
+
+class ToolLines:
+    """Makes lines of events. What only reads gets one line when it is done; the rest, one when it
+    begins and one when it ends."""
+
+    def __init__(self, *, shows_output: bool) -> None:
+        self._shows_output = shows_output
+        self._asked: dict[str, ToolAsked] = {}
+        self._printed: dict[str, int] = {}
+        self._partial: dict[str, str] = {}
+        self._seen: set[str] = set()
+        """Calls whose change a person has looked at already."""
+        self._helper: ToolLines | None = None
+
+    def lines(self, event: AgentEvent) -> Iterator[str]:
+        """The lines that ``event`` is worth, without their ends."""
+        if isinstance(event, ToolAsked):
+            self._asked[event.call_id] = event
+            if event.reach is not Reach.READ or event.name == "task":
+                yield _cut(_header(event))
+        elif isinstance(event, QuestionAsked):
+            self._seen.add(event.call_id)
+        elif isinstance(event, ToolChanged):
+            self._seen.discard(event.call_id)
+            yield _cut(f"  changed to: {event.title}")
+        elif isinstance(event, ToolOutput):
+            yield from self._output(event)
+        elif isinstance(event, ToolFinished):
+            yield from self._finished(event)
+        elif isinstance(event, HelperEvent):
+            if self._helper is None:
+                self._helper = ToolLines(shows_output=False)
+            yield from (f"  {line}" for line in self._helper.lines(event.event))
+
+    def _output(self, event: ToolOutput) -> Iterator[str]:
+        if not self._shows_output:
+            return
+        *whole, rest = (self._partial.pop(event.call_id, "") + event.text).split("\n")
+        self._partial[event.call_id] = rest
+        count = self._printed.get(event.call_id, 0)
+        for line in whole:
+            count += 1
+            if count <= _MAX_OUTPUT_LINES:
+                yield _cut(f"  {line.rstrip()}")
+            elif count == _MAX_OUTPUT_LINES + 1:
+                yield "  …"
+        self._printed[event.call_id] = count
+
+    def _finished(self, event: ToolFinished) -> Iterator[str]:
+        asked = self._asked.pop(event.call_id, None)
+        rest = self._partial.pop(event.call_id, "")
+        if rest.strip() and self._printed.get(event.call_id, 0) < _MAX_OUTPUT_LINES:
+            yield _cut(f"  {rest.rstrip()}")
+        self._printed.pop(event.call_id, None)
+        mark = "✗ " if event.is_error else ""
+        if event.name == "todo_write" and not event.is_error:
+            yield f"• Steps · {event.summary}"
+            yield from (f"  {line}" for line in event.text.split("\n"))
+        elif asked and (asked.reach is not Reach.READ or asked.name == "task"):
+            yield _cut(f"  {mark}{event.summary}")
+            yield from self._change(event)
+        else:
+            header = _header(asked) if asked else f"• {event.name}"
+            yield _cut(f"{header} · {mark}{event.summary}")
+
+    def _change(self, event: ToolFinished) -> Iterator[str]:
+        """What was changed in a file, unless it was shown with a question."""
+        if event.change is None or event.call_id in self._seen:
+            return
+        lines = [line for line in event.change.diff() if not line.startswith(("---", "+++"))]
+        yield from (_cut(f"  {line}") for line in lines[:_MAX_CHANGE_LINES])
+        if len(lines) > _MAX_CHANGE_LINES:
+            yield f"  … {len(lines) - _MAX_CHANGE_LINES} more lines"
+
+
+def _header(asked: ToolAsked) -> str:
+    return f"• {_NAMES.get(asked.name, asked.name)} {asked.title}".rstrip()
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _MAX_LINE_LENGTH else f"{line[: _MAX_LINE_LENGTH - 1]}…"

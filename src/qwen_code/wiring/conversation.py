@@ -1,0 +1,495 @@
+"""One conversation with a model that can act, for any front. No terminal and no click in here.
+
+Everything that a front does goes through `Conversation`; everything that a conversation needs of a
+front is in `Front`. Calls block. Another thread may set the `Stop` of a call at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from qwen_code.agent.approvals import Mode
+from qwen_code.agent.events import AgentEvent, AgentEventStream, StructuredAnswer, TurnEnded
+from qwen_code.agent.permission import Answer, Question
+from qwen_code.auth.resolver import resolve
+from qwen_code.auth.types import Connection, Method
+from qwen_code.base.errors import UsageError
+from qwen_code.base.stop import Stop, Stopped
+from qwen_code.models.events import TextDelta
+from qwen_code.wiring.agent import AgentOptions, Assembled, assemble
+from qwen_code.wiring.launch import Launch
+from qwen_code.wiring.link import Link, announce, name_model, open_link
+
+if TYPE_CHECKING:
+    from qwen_code.agent.checkpoints import Undone
+    from qwen_code.agent.session import Summary
+    from qwen_code.auth.oauth.login_flow import Display
+    from qwen_code.auth.sources import Gathered
+    from qwen_code.auth.types import Resolution
+    from qwen_code.models.client import ModelClient
+    from qwen_code.models.quota import Snapshot
+    from qwen_code.models.rate_limits import RateLimits
+    from qwen_code.wiring.reports.context import ContextUse
+
+__all__ = ["Answers", "Conversation", "Form", "Front", "State"]
+
+Answers = Mapping[str, Any]
+"""What a person filled in. A plain question has its one answer under ``answer``."""
+
+_ANSWER = "answer"
+_MAX_REMINDERS = 2
+
+
+class Form(msgspec.Struct, frozen=True):
+    """Something that only a person knows: a line, a choice of ``options``, or a ``schema`` (JSON
+    Schema of an object). Whoever waits for the answer raises `Stopped` when ``stop`` is set."""
+
+    text: str
+    stop: Stop
+    options: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
+
+
+class Front(Protocol):
+    """All that a front must be able to do."""
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether somebody is there who can be asked."""
+
+    def permission(self, question: Question) -> Answer:
+        """May this call be made?"""
+
+    def question(self, form: Form) -> Answers | None:
+        """What a person answers; ``None`` where they do not want to."""
+
+    def notice(self, text: str) -> None:
+        """One line that the person should read."""
+
+    def sign_in(self) -> Display:
+        """Where a sign-in is shown."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a front shows of a conversation, as of now."""
+
+    session_id: str
+    cwd: Path
+    method: str
+    model: str
+    base_url: str
+    chosen_by: str | None
+    """What chose the endpoint, where a project's files did."""
+    mode: Mode
+    tools: tuple[str, ...]
+    commands: tuple[str, ...]
+    mcp_servers: Mapping[str, str | None]
+    """By name: why it cannot be used, ``None`` where it can."""
+    prompts: int
+    size_tokens: int
+    window_tokens: int
+
+
+class Conversation:
+    """Open it, ask, and close it; it outlives every change of model, login and session."""
+
+    def __init__(
+        self, launch: Launch, options: AgentOptions, front: Front, *, interactive: bool = False
+    ) -> None:
+        self._launch = launch
+        self._options = options
+        self._front = front
+        self._interactive = interactive
+        self._found: tuple[Gathered, Resolution] | None = None
+        self._link: Link | None = None
+        self._assembled: Assembled | None = None
+
+    # -- the way to a model -----------------------------------------------------------------------
+
+    def load(self) -> Gathered:
+        """Read the configuration anew, as it is on disk now.
+
+        Raises:
+            ConfigError: a file of the user's own cannot be used.
+        """
+        return self._launch.load(self._front.notice, interactive=self._interactive)
+
+    def find(self) -> Connection:
+        """The connection that will be used. Nothing is sent or started.
+
+        Raises:
+            AuthError: there is no usable credential, or it may not go to that endpoint.
+            ConfigError: a file or value cannot be used.
+        """
+        gathered = self.load()
+        resolution = resolve(gathered.inputs)
+        if self._found is None:
+            for line in resolution.notices:
+                self._front.notice(line)
+        self._found = gathered, resolution
+        return resolution.require()
+
+    def open(self, stop: Stop) -> None:
+        """Connect, and put the agent together where there is none yet.
+
+        What was open stays as it is where this fails.
+
+        Raises:
+            QwenError: as :meth:`find`; or the model's name is not known, or a setting of the
+                agent cannot be used.
+            Stopped: ``stop`` was set meanwhile.
+        """
+        if self._found is None:
+            self.find()
+        assert self._found is not None
+        (gathered, resolution), self._found = self._found, None
+        connection = resolution.require()
+        announce(gathered, resolution.announcements, self._front.notice)
+        link = open_link(gathered, connection, stop)
+        try:
+            name_model(link, stop)
+            assembled = self._assembled or self._assemble(gathered, self._options, stop)
+        except BaseException:
+            link.close()
+            raise
+        self._assembled = assembled
+        self._take(link)
+        assembled.fit(link.connection, gathered.settings)
+
+    def use_login(self, method: str, profile: str | None, stop: Stop) -> None:
+        """Go on by another method or saved login; the conversation stays.
+
+        Raises:
+            QwenError: it cannot be used; then the one before stays in use.
+            Stopped: ``stop`` was set meanwhile.
+        """
+        self._relaunch(self._launch.by(method, profile), stop)
+
+    def use_model(self, name: str, stop: Stop) -> None:
+        """Ask this model from now on. The one place that refits window, vision and tools.
+
+        Raises:
+            QwenError: the embedded model is not there under that name.
+            Stopped: ``stop`` was set while it started.
+        """
+        link, assembled = self._opened()
+        if link.connection.method is Method.LOCAL:
+            flags = msgspec.structs.replace(self._launch.flags, model=name)
+            launch = msgspec.structs.replace(self._launch, flags=flags, auth_type=Method.LOCAL)
+            self._relaunch(launch, stop)
+            return
+        link.use_model(name)
+        assembled.fit(link.connection, self.load().settings)
+
+    def models(self, stop: Stop) -> list[str]:
+        """The models that the endpoint offers.
+
+        Raises:
+            QwenError: it does not say.
+            Stopped: ``stop`` was set.
+        """
+        return self.client.models(stop)
+
+    @property
+    def client(self) -> ModelClient:
+        """The client of the link in use."""
+        return self._opened()[0].client
+
+    @property
+    def connection(self) -> Connection:
+        """The connection in use."""
+        return self._opened()[0].connection
+
+    def quota(self) -> Snapshot | None:
+        """What is used of the account's allowance; ``None`` where it is not counted."""
+        return self._link.client.quota() if self._link else None
+
+    def rate_limits(self) -> RateLimits | None:
+        """What the server last said of its limits; ``None`` where it said nothing."""
+        return self._link.client.rate_limits if self._link else None
+
+    # -- turns ------------------------------------------------------------------------------------
+
+    def ask(self, prompt: str, stop: Stop) -> AgentEventStream:
+        """Answer ``prompt``: a slash command of the user's is expanded first.
+
+        The last event is `TurnEnded`, also after a stop. Whatever happens, the conversation stays
+        one that the API accepts.
+
+        Raises:
+            QwenError: the model cannot be asked, or gave no answer of the shape that was wanted.
+        """
+        link, assembled = self._opened()
+        try:
+            text = yield from self._expanded(prompt, stop)
+        except Stopped:
+            yield [TurnEnded("stopped", 0)]
+            return
+        if assembled.structured is None:
+            yield from assembled.agent.ask(text, link.client, stop)
+        else:
+            yield from self._ask_for_shape(text, stop)
+
+    def compress(self, stop: Stop) -> AgentEventStream:
+        """Make the conversation shorter now; no event where it is as short as can be.
+
+        Raises:
+            QwenError: it cannot be saved.
+            Stopped: ``stop`` was set; it is as it was.
+        """
+        link, assembled = self._opened()
+        yield from assembled.agent.compress(link.client, stop)
+
+    @property
+    def api_duration_ms(self) -> int:
+        """How long the model took in the last turn."""
+        return self._assembled.agent.api_duration_ms if self._assembled else 0
+
+    def _ask_for_shape(self, text: str, stop: Stop) -> AgentEventStream:
+        from qwen_code.agent.structured import REMINDER
+
+        link, assembled = self._opened()
+        structured = assembled.structured
+        assert structured is not None
+        structured.begin()
+        rounds, reminders, said = 0, 0, ""
+        while True:
+            ended = TurnEnded("stopped", 0)
+            said = ""
+            with closing(assembled.agent.ask(text, link.client, stop)) as events:
+                for batch in events:
+                    said += "".join(e.text for e in batch if isinstance(e, TextDelta))
+                    last = batch[-1]
+                    if isinstance(last, TurnEnded):
+                        ended = last
+                    else:
+                        yield batch
+            rounds += ended.rounds
+            if ended.reason == "done" and not structured.is_over:
+                structured.take_text(said)
+            if ended.reason != "done" or structured.is_over or reminders == _MAX_REMINDERS:
+                break
+            reminders, text = reminders + 1, REMINDER
+        if structured.value is not None:
+            yield [StructuredAnswer(structured.value)]
+        yield [msgspec.structs.replace(ended, rounds=rounds)]
+        if structured.value is None and ended.reason in ("done", "loop"):
+            raise structured.not_given()
+
+    def _expanded(self, prompt: str, stop: Stop) -> Generator[list[AgentEvent], None, str]:
+        if not prompt.startswith("/"):
+            return prompt
+        from qwen_code.agent.commands import expand, read_commands
+
+        assembled = self._opened()[1]
+        name, _, arguments = prompt.partition(" ")
+        found = {command.name: command for command in read_commands(assembled.command_dirs)}
+        if name not in found:
+            return prompt
+        agent = assembled.agent
+        return (
+            yield from expand(found[name], arguments.strip(), agent.toolbox, agent.permission, stop)
+        )
+
+    # -- what it is -------------------------------------------------------------------------------
+
+    def set_mode(self, name: str) -> Mode:
+        """What may be done unasked from now on: plan, default, auto-edit or yolo.
+
+        Raises:
+            UsageError: there is no such mode.
+        """
+        try:
+            mode = Mode(name.replace("_", "-"))
+        except ValueError as error:
+            raise UsageError(
+                f"there is no mode {name!r}", hint=f"There are: {', '.join(Mode)}."
+            ) from error
+        self._opened()[1].judge.mode = mode
+        return mode
+
+    @property
+    def state(self) -> State:
+        """All of it, as of now."""
+        link, assembled = self._opened()
+        connection, agent = link.connection, assembled.agent
+        project = connection.base_url_source.project
+        states = assembled.servers.states() if assembled.servers else ()
+        return State(
+            agent.session.id,
+            assembled.cwd,
+            connection.method,
+            connection.model or "",
+            connection.base_url,
+            str(connection.base_url_source) if project else None,
+            assembled.judge.mode,
+            tuple(agent.toolbox.names),
+            tuple(assembled.command_names()),
+            {each.name: each.reason for each in states},
+            len(agent.progress.words),
+            agent.size_tokens,
+            agent.compactor.window_tokens,
+        )
+
+    def context(self) -> ContextUse:
+        """What fills the model's window."""
+        from qwen_code.agent.compaction import estimate_tokens
+        from qwen_code.wiring.reports.context import ContextUse
+
+        agent = self._opened()[1].agent
+        by_role = {"user": 0, "assistant": 0, "tool": 0}
+        for message in agent.session.messages:
+            by_role[str(message["role"])] += estimate_tokens(message)
+        instructions, tools = agent.overhead_tokens()
+        return ContextUse(
+            agent.compactor.window_tokens,
+            instructions,
+            tools,
+            by_role["user"],
+            by_role["assistant"],
+            by_role["tool"],
+        )
+
+    def command_descriptions(self) -> dict[str, str]:
+        """The user's own slash commands, each with what it is for."""
+        from qwen_code.agent.commands import read_commands
+
+        found = read_commands(self._opened()[1].command_dirs)
+        return {command.name: command.description for command in found}
+
+    @property
+    def history(self) -> Iterator[list[AgentEvent]]:
+        """All that was said so far, as events to show."""
+        from qwen_code.agent.replay import replay
+
+        agent = self._opened()[1].agent
+        return replay(agent.session.messages, agent.toolbox)
+
+    # -- sessions and files -----------------------------------------------------------------------
+
+    def new(self, stop: Stop) -> None:
+        """Begin a new session; the old one is kept. Mode and model stay.
+
+        Raises:
+            QwenError: a setting cannot be used.
+            Stopped: ``stop`` was set while servers of tools were starting.
+        """
+        self._change_session(None, stop)
+
+    def resume(self, session_id: str, stop: Stop) -> None:
+        """Go on with an earlier session of this project.
+
+        Raises:
+            UsageError: there is none, or another process has it.
+            Stopped: ``stop`` was set while servers of tools were starting.
+        """
+        self._change_session(session_id, stop)
+
+    def sessions(self) -> list[Summary]:
+        """The sessions of this project, the latest first."""
+        return self._opened()[1].session_store.summaries()
+
+    def undo(self, checkpoint_id: str | None = None) -> Undone:
+        """Put the files back as they were before the last turn that is not undone yet.
+
+        Raises:
+            UsageError: there is nothing to undo.
+        """
+        return self._opened()[1].workbench.checkpoints.undo(checkpoint_id)
+
+    def redo(self, checkpoint_id: str | None = None) -> Undone:
+        """Take the last undo back.
+
+        Raises:
+            UsageError: there is nothing to redo.
+        """
+        return self._opened()[1].workbench.checkpoints.redo(checkpoint_id)
+
+    def prompts(self) -> list[str]:
+        """The prompts of this session, oldest first; `rewind` takes their numbers, from 0."""
+        return self._opened()[1].agent.session.prompts()
+
+    def rewind(self, turn: int) -> tuple[str, Undone]:
+        """Go back to before prompt number ``turn``, the conversation and the files together.
+
+        Returns the prompt, to be changed and asked again, and what was done to files.
+
+        Raises:
+            UsageError: there is no such prompt.
+        """
+        assembled = self._opened()[1]
+        prompts = self.prompts()
+        if not 0 <= turn < len(prompts):
+            raise UsageError(f"there is no prompt number {turn + 1}", hint="See them: /rewind")
+        undone = assembled.workbench.checkpoints.undo_back_to(assembled.agent.session.id, turn)
+        return assembled.agent.rewind(turn), undone
+
+    def close(self) -> None:
+        """End what is running, and let go of the session. May be called again."""
+        if self._assembled is not None:
+            self._assembled.close()
+            self._assembled = None
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _opened(self) -> tuple[Link, Assembled]:
+        assert self._link is not None, "the conversation is not open"
+        assert self._assembled is not None, "the conversation is not open"
+        return self._link, self._assembled
+
+    def _relaunch(self, launch: Launch, stop: Stop) -> None:
+        """Connect anew by ``launch``; where that fails, the one before stays in force."""
+        before, self._launch = self._launch, launch
+        try:
+            self.find()
+            self.open(stop)
+        except BaseException:
+            self._launch, self._found = before, None
+            raise
+
+    def _take(self, link: Link) -> None:
+        before, self._link = self._link, link
+        if before is not None:
+            before.close()
+
+    def _assemble(self, gathered: Gathered, options: AgentOptions, stop: Stop) -> Assembled:
+        front = self._front
+        return assemble(
+            gathered,
+            options,
+            ask=front.permission,
+            ask_user=self._ask_user if front.is_attended else None,
+            is_attended=lambda: front.is_attended,
+            notice=front.notice,
+            stop=stop,
+        )
+
+    def _ask_user(self, text: str, options: Sequence[str], stop: Stop) -> str | None:
+        answers = self._front.question(Form(text, stop, tuple(options)))
+        return None if answers is None else str(answers.get(_ANSWER) or "") or None
+
+    def _change_session(self, session_id: str | None, stop: Stop) -> None:
+        link, before = self._opened()
+        gathered = self.load()
+        options = msgspec.structs.replace(self._options, resume=session_id, mode=before.judge.mode)
+        # The session of before is let go of first: it may be the one that is wanted.
+        session = before.agent.session
+        was_claimed = session.is_claimed
+        session.close()
+        try:
+            after = self._assemble(gathered, options, stop)
+        except BaseException:
+            if was_claimed:
+                session.claim()
+            raise
+        before.close()
+        self._assembled = after
+        after.fit(link.connection, gathered.settings)

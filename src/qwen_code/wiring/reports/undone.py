@@ -1,0 +1,24 @@
+"""What an undo or redo did, file by file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qwen_code.base.text import safe_text
+
+if TYPE_CHECKING:
+    from qwen_code.agent.checkpoints import Undone
+
+__all__ = ["undone_in_words"]
+
+
+def undone_in_words(undone: Undone) -> str:
+    """A line for each file, with its end."""
+    kinds = (
+        ("Put back", undone.restored),
+        ("Removed", undone.removed),
+        ("Left as it is, because it was changed since", undone.left),
+        ("Left as it is, because the other content is not stored", undone.missing),
+    )
+    lines = [f"{what}: {safe_text(path)}\n" for what, paths in kinds for path in paths]
+    return "".join(lines) or "No file was changed.\n"

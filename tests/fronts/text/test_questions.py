@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qwen_code.agent.approvals import Mode
+from qwen_code.agent.permission import Always, Answer, No, Once, Question, Scope
+from qwen_code.agent.toolbox import Prepared
+from qwen_code.base.stop import Stop, Stopped
+from qwen_code.fronts.text.questions import Questions
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import Definition, FileChange, Preview
+from qwen_code.tools.shell import ShellArguments
+from qwen_code.wiring.conversation import Form
+
+
+class FakeTool:
+    def __init__(self, preview: Preview) -> None:
+        self._preview = preview
+
+    def subject(self, arguments: Any) -> str:
+        return "x"
+
+    def directory(self, arguments: Any) -> str:
+        return ""
+
+    def preview(self, arguments: Any) -> Preview:
+        return self._preview
+
+
+class Terminal:
+    """Answers in order; what is written is kept."""
+
+    def __init__(self, *answers: str | BaseException) -> None:
+        self._answers = list(answers)
+        self.shown = ""
+        self.questions = Questions(self._read, self._write, lambda text, _: text)
+
+    def _read(self, prompt: str, stop: Stop) -> str:
+        self.shown += prompt
+        answer = self._answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _write(self, text: str) -> None:
+        self.shown += text
+
+    def asked(
+        self,
+        definition: Definition = catalogue.RUN_SHELL_COMMAND,
+        preview: Preview | None = None,
+        rules: tuple[str, ...] = (),
+    ) -> Answer:
+        tool: Any = FakeTool(preview or Preview())
+        prepared = Prepared(definition, tool, ShellArguments("make"))
+        question = Question("c", prepared, "no rule allows it", "this much", rules, Stop())
+        return self.questions.permission(question)
+
+
+@pytest.mark.parametrize(
+    ("answers", "answer"),
+    [
+        (["y"], Once()),
+        (["", " YES "], Once()),
+        (["a"], Always()),
+        (["n"], No()),
+        (["use make"], No("use make")),
+        ([EOFError()], No("the user is gone", is_unanswered=True)),
+        (
+            ["e", "make test"],
+            Once('{"command":"make test","directory":".","timeout_s":120,"background":false}'),
+        ),
+        (["e", "", "n"], No()),
+    ],
+)
+def test_answers(answers: list[Any], answer: Answer) -> None:
+    assert Terminal(*answers).asked() == answer
+
+
+@pytest.mark.parametrize(("word", "scope"), [("ap", Scope.PROJECT), ("au", Scope.USER)])
+def test_always_for_longer_is_offered_where_a_rule_can_say_it(word: str, scope: Scope) -> None:
+    terminal = Terminal(word)
+    assert terminal.asked(rules=("Bash(make)",)) == Always(scope)
+    assert "in this project for good" in terminal.shown
+    without = Terminal(word)
+    assert without.asked() == No(word), "it is not a choice there, so it is what the user says"
+    assert "in this project for good" not in without.shown
+
+
+def test_a_stop_is_no_answer() -> None:
+    with pytest.raises(Stopped):
+        Terminal(Stopped()).asked()
+
+
+def test_what_would_change_is_shown_without_escape_sequences() -> None:
+    terminal = Terminal("y")
+    new = "b\x1b]0;x\x07\n" + "c\n" * 99
+    terminal.asked(catalogue.EDIT, Preview(change=FileChange("f", "a\n", new)))
+    assert "  -a\n  +b\n" in terminal.shown and "more lines" in terminal.shown
+    assert "\x1b" not in terminal.shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ("y", Once(mode=Mode.DEFAULT)),
+        ("a", Once(mode=Mode.AUTO_EDIT)),
+        ("n", No()),
+        ("leave the tests alone", No("leave the tests alone")),
+    ],
+)
+def test_a_plan_is_shown_whole_and_accepted_or_not(answer: str, outcome: Answer) -> None:
+    terminal = Terminal(answer)
+    plan = "\n".join(f"step {n}" for n in range(100))
+    assert terminal.asked(catalogue.EXIT_PLAN_MODE, Preview(plan)) == outcome
+    assert "step 99" in terminal.shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"), [("2", "blue"), ("green", "green"), ("", None), ("7", "7")]
+)
+def test_the_models_question(answer: str, told: str | None) -> None:
+    terminal = Terminal(answer)
+    answers = terminal.questions.question(Form("Which?", Stop(), ("red", "blue")))
+    assert answers == (None if told is None else {"answer": told})
+    assert "Which?" in terminal.shown and "2. blue" in terminal.shown
+
+
+def test_a_form_is_asked_for_field_by_field() -> None:
+    terminal = Terminal("Ada", "36")
+    form = Form("Who?", Stop(), schema={"properties": {"name": {}, "age": {}}})
+    assert terminal.questions.question(form) == {"name": "Ada", "age": "36"}
+
+
+def test_with_nobody_there() -> None:
+    assert Terminal(EOFError()).questions.question(Form("?", Stop())) is None

@@ -1,0 +1,499 @@
+"""One conversation as every front has it: against a real model server, through a written front."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conversations import Talk, ask
+from model_server import FakeModelServer, call
+
+from qwen_code.agent.approvals import Mode
+from qwen_code.agent.events import (
+    HelperEvent,
+    PromptSent,
+    QuestionAnswered,
+    QuestionAsked,
+    StructuredAnswer,
+    ToolAsked,
+    ToolChanged,
+    ToolFinished,
+    TurnEnded,
+)
+from qwen_code.agent.permission import Always, No, Once, Question, Scope
+from qwen_code.agent.structured import NotGiven
+from qwen_code.base.errors import CredentialMissing, QwenError, UsageError
+from qwen_code.base.stop import Stop
+from qwen_code.models.events import TextDelta
+from qwen_code.tools.base import FileChange, Todo
+
+Talks = Callable[..., Talk]
+
+
+def words(events: list[Any]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def results(events: list[Any]) -> list[ToolFinished]:
+    return [event for event in events if isinstance(event, ToolFinished)]
+
+
+def sent(model: FakeModelServer) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = model.requests[-1].body["messages"]
+    return messages
+
+
+def test_it_answers_and_remembers(talk: Talk, model: FakeModelServer) -> None:
+    conversation = talk.open()
+    events = ask(conversation, "first")
+    assert words(events) == "Hello from the model"
+    assert events[-1] == TurnEnded("done", 1)
+    ask(conversation, "second")
+    assert [m["content"] for m in sent(model)[1:]] == ["first", "Hello from the model", "second"]
+    assert conversation.prompts() == ["first", "second"]
+    assert conversation.state.prompts == 2
+
+
+def test_without_a_way_to_a_model_nothing_is_started(talk: Talk, model: FakeModelServer) -> None:
+    conversation = talk.new({"LLAMA_API_KEY": "", "LLAMA_API_BASE_URL": "https://host.example/v1"})
+    with pytest.raises(CredentialMissing):
+        conversation.find()
+    with pytest.raises(CredentialMissing):
+        conversation.open(Stop())
+    conversation.close()
+    assert not model.requests
+
+
+def test_the_state_says_what_a_front_shows(talk: Talk) -> None:
+    (talk.project / ".qwen" / "commands").mkdir(parents=True)
+    (talk.project / ".qwen" / "commands" / "tidy.md").write_text("Tidy up {{args}}.")
+    state = talk.open(mode="plan").state
+    assert (state.method, state.model, state.mode) == ("openai", "only-model", Mode.PLAN)
+    assert state.cwd == talk.project
+    assert state.commands == ("tidy",)
+    assert {"read_file", "edit", "ask_user", "exit_plan_mode"} <= set(state.tools)
+    assert state.chosen_by is None
+    assert state.window_tokens > 0
+
+
+def test_own_slash_commands_are_expanded(talk: Talk, model: FakeModelServer) -> None:
+    (talk.home / ".qwen" / "commands").mkdir(parents=True)
+    (talk.home / ".qwen" / "commands" / "tidy.md").write_text("Tidy up {{args}}.")
+    conversation = talk.open()
+    ask(conversation, "/tidy the attic")
+    assert sent(model)[-1]["content"] == "Tidy up the attic."
+    ask(conversation, "/nothing of that name")
+    assert sent(model)[-1]["content"] == "/nothing of that name"
+
+
+# -- permission -----------------------------------------------------------------------------------
+
+
+def write(text: str, path: str = "new.txt") -> list[dict[str, Any]]:
+    return call("write_file", path=path, content=text)
+
+
+def test_a_question_is_an_event_before_and_after(talk: Talk, model: FakeModelServer) -> None:
+    model.script = [write("x\n")]
+    talk.front.permit = lambda _: Once()
+    events = ask(talk.open(), "do it")
+    kinds = [type(event) for event in events if type(event).__module__.endswith("agent.events")]
+    assert kinds == [ToolAsked, QuestionAsked, QuestionAnswered, ToolFinished, TurnEnded]
+    assert (talk.project / "new.txt").read_text() == "x\n"
+    assert results(events)[0].change == FileChange("new.txt", None, "x\n")
+
+
+def test_no_with_a_reason_goes_to_the_model(talk: Talk, model: FakeModelServer) -> None:
+    model.script = [write("x")]
+    talk.front.permit = lambda _: No("write it to old.txt")
+    events = ask(talk.open(), "do it")
+    assert results(events)[0].is_denied
+    assert "and said: write it to old.txt" in sent(model)[-1]["content"]
+    assert not (talk.project / "new.txt").exists()
+
+
+def test_a_changed_call_is_made_as_it_was_changed(talk: Talk, model: FakeModelServer) -> None:
+    model.script = [write("x")]
+    talk.front.permit = lambda _: Once('{"path": "other.txt", "content": "y"}')
+    events = ask(talk.open(), "do it")
+    assert (talk.project / "other.txt").read_text() == "y"
+    assert not (talk.project / "new.txt").exists()
+    assert [e.title for e in events if isinstance(e, ToolChanged)] == ["other.txt"]
+    assert "The user changed the call" in sent(model)[-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ('{"path": "secret.txt", "content": "y"}', "forbids it"),
+        ('{"path": 7}', "Expected `str`"),
+        ("no JSON", "not JSON"),
+        ('{"path": "../outside", "content": "y"}', "outside"),
+    ],
+)
+def test_a_changed_call_is_judged_again(
+    talk: Talk, model: FakeModelServer, changed: str, said: str
+) -> None:
+    (talk.home / ".qwen").mkdir()
+    settings = {"permissions": {"deny": ["write_file(secret.txt)"]}}
+    (talk.home / ".qwen" / "settings.json").write_text(json.dumps(settings))
+    model.script = [write("x")]
+    talk.front.permit = lambda _: Once(changed)
+    events = ask(talk.open(), "do it")
+    assert said in results(events)[0].text
+    assert [path.name for path in talk.project.iterdir()] == []
+
+
+def test_always_for_edits_is_all_edits_but_delicate_ones(
+    talk: Talk, model: FakeModelServer
+) -> None:
+    model.script = [write("1"), write("2", "b.txt"), write("3", ".envrc"), write("4", ".envrc")]
+    talk.front.permit = lambda _: Always()
+    conversation = talk.open()
+    ask(conversation, "do it")
+    asked = [question.prepared.call.subject for question in talk.front.asked]
+    assert asked == ["new.txt", ".envrc"], "the second time, that very file was allowed"
+    assert conversation.state.mode is Mode.AUTO_EDIT
+    assert talk.front.asked[0].always == "all edits in this session"
+    assert talk.front.asked[1].always == "changes of .envrc"
+    assert talk.front.asked[1].rules == ()
+
+
+@pytest.mark.process
+def test_always_for_a_command_is_this_text_in_this_directory(
+    talk: Talk, model: FakeModelServer
+) -> None:
+    (talk.project / "sub").mkdir()
+    run = "run_shell_command"
+    model.script = [
+        call(run, command="./t.sh"),
+        call(run, command="./t.sh"),
+        call(run, command="./t.sh", directory="sub"),
+        call(run, command="./t.sh "),
+    ]
+    talk.front.permit = lambda _: Always()
+    ask(talk.open(), "do it")
+    asked = [(q.prepared.call.subject, q.prepared.call.directory) for q in talk.front.asked]
+    assert asked == [("./t.sh", ""), ("./t.sh", "sub"), ("./t.sh ", "")]
+    assert talk.front.asked[0].rules == ("Bash(./t.sh)",)
+    assert talk.front.asked[1].rules == (), "no rule names a directory"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("scope", [Scope.PROJECT, Scope.USER])
+def test_always_can_be_written_down(
+    talks: Talks, model: FakeModelServer, tmp_path: Any, scope: Scope
+) -> None:
+    talk = talks()
+    (talk.home / ".qwen").mkdir()
+    settings = talk.home / ".qwen" / "settings.json"
+    settings.write_text('{\n  // mine\n  "permissions": {"allow": ["grep"]}\n}\n')
+    command = "echo 'a  b' | cat"
+    model.script = [call("run_shell_command", command=command)]
+    talk.front.permit = lambda _: Always(scope)
+    ask(talk.open(), "do it")
+    assert "// mine" in settings.read_text()
+    again = talk.new()
+    again.open(Stop())
+    model.script = [
+        call("run_shell_command", command=command),
+        call("run_shell_command", command=f"{command} -n"),
+    ]
+    talk.front.permit = lambda _: No()
+    ask(again, "do it again")
+    asked = [question.prepared.call.subject for question in talk.front.asked]
+    assert asked == [command, f"{command} -n"], "that text alone is allowed from now on"
+    other = talks("two")
+    (other.home / ".qwen").mkdir()
+    (other.home / ".qwen" / "settings.json").write_bytes(settings.read_bytes())
+    model.script = [call("run_shell_command", command=command)]
+    ask(other.open(), "elsewhere")
+    assert bool(other.front.asked) is (scope is Scope.PROJECT)
+
+
+def test_a_projects_own_file_allows_nothing(talk: Talk, model: FakeModelServer) -> None:
+    (talk.project / ".qwen").mkdir()
+    rules = {str(talk.project): ["write_file"]}
+    text = json.dumps({"qwen_code": {"permissions": {"projects": rules}}})
+    (talk.project / ".qwen" / "settings.json").write_text(text)
+    model.script = [write("x")]
+    ask(talk.open(), "do it")
+    assert len(talk.front.asked) == 1
+
+
+# -- plan mode ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [Mode.DEFAULT, Mode.AUTO_EDIT, Mode.YOLO])
+def test_an_accepted_plan_goes_on_in_the_mode_that_was_chosen(
+    talk: Talk, model: FakeModelServer, mode: Mode
+) -> None:
+    model.script = [call("exit_plan_mode", plan="1. Write new.txt"), write("x")]
+    plans: list[str] = []
+
+    def permit(question: Question) -> Once:
+        if question.is_plan:
+            plans.append(question.prepared.preview().text)
+        return Once(mode=mode)
+
+    talk.front.permit = permit
+    conversation = talk.open(mode="plan")
+    ask(conversation, "plan it")
+    assert plans == ["1. Write new.txt"]
+    assert conversation.state.mode is mode
+    assert (talk.project / "new.txt").read_text() == "x"
+    assert len(talk.front.asked) == (2 if mode is Mode.DEFAULT else 1)
+    assert "exit_plan_mode" not in conversation.state.tools
+    instructions = [r.body["messages"][0]["content"] for r in model.requests]
+    assert ["plan mode" in text for text in instructions] == [True, False, False]
+
+
+def test_a_refused_plan_stays_in_plan_mode(talk: Talk, model: FakeModelServer) -> None:
+    model.script = [call("exit_plan_mode", plan="1. Delete it"), write("x")]
+    talk.front.permit = lambda _: No("keep it")
+    conversation = talk.open(mode="plan")
+    events = ask(conversation, "plan it")
+    assert conversation.state.mode is Mode.PLAN
+    first, second = results(events)
+    assert "They said: keep it" in first.text
+    assert "plan mode" in second.text and not (talk.project / "new.txt").exists()
+
+
+def test_a_changed_plan_is_the_one_that_counts(talk: Talk, model: FakeModelServer) -> None:
+    model.script = [call("exit_plan_mode", plan="1. Delete it")]
+    talk.front.permit = lambda _: Once('{"plan": "1. Rename it"}', Mode.DEFAULT)
+    ask(talk.open(mode="plan"), "plan it")
+    assert "1. Rename it" in sent(model)[-1]["content"]
+
+
+def test_where_nobody_can_be_asked_there_is_no_plan_to_accept(talk: Talk) -> None:
+    talk.front.is_attended = False
+    assert not {"exit_plan_mode", "ask_user"} & set(talk.open(mode="plan").state.tools)
+
+
+# -- questions, todos, helpers --------------------------------------------------------------------
+
+
+def test_the_models_question_is_a_form(talk: Talk, model: FakeModelServer) -> None:
+    model.script = [call("ask_user", question="Which?", options=["red", "blue"])]
+    talk.front.fill_in = lambda form: {"answer": form.options[1]}
+    ask(talk.open(), "ask me")
+    assert (talk.front.forms[0].text, talk.front.forms[0].options) == ("Which?", ("red", "blue"))
+    assert sent(model)[-1]["content"] == "The user answered: blue"
+
+
+def test_steps_come_as_data(talk: Talk, model: FakeModelServer) -> None:
+    todos = [{"content": "look", "status": "completed"}, {"content": "mend", "status": "pending"}]
+    model.script = [call("todo_write", todos=todos)]
+    (end,) = results(ask(talk.open(), "go"))
+    assert end.todos == (Todo("look", "completed"), Todo("mend", "pending"))
+
+
+def test_a_helpers_events_name_their_call(talk: Talk, model: FakeModelServer) -> None:
+    model.script = [call("task", prompt="look around"), [{"content": "found"}]]
+    events = ask(talk.open(), "go")
+    (asked,) = [event for event in events if isinstance(event, ToolAsked)]
+    helpers = [event for event in events if isinstance(event, HelperEvent)]
+    assert helpers and {event.call_id for event in helpers} == {asked.call_id}
+    assert results(events)[-1].text == "found"
+
+
+# -- models, logins, modes ------------------------------------------------------------------------
+
+
+def test_another_model_is_refitted(talk: Talk, model: FakeModelServer) -> None:
+    conversation = talk.open()
+    before = conversation.state.window_tokens
+    conversation.use_model("gpt-5", Stop())
+    ask(conversation, "hi")
+    assert model.requests[-1].body["model"] == "gpt-5"
+    assert conversation.state.model == "gpt-5"
+    assert conversation.state.window_tokens != before
+
+
+def test_another_login_keeps_the_conversation(talk: Talk, model: FakeModelServer) -> None:
+    other = FakeModelServer()
+    (talk.home / ".qwen").mkdir()
+    saved = {
+        "profiles": {
+            "work": {
+                "method": "openai",
+                "baseUrl": other.base_url,
+                "apiKey": "key-of-work",
+                "model": "only-model",
+            }
+        }
+    }
+    (talk.home / ".qwen" / "profiles.json").write_text(json.dumps(saved))
+    conversation = talk.open()
+    ask(conversation, "first")
+    conversation.use_login("openai", "work", Stop())
+    ask(conversation, "second")
+    other.close()
+    assert other.requests[-1].key == "key-of-work"
+    assert [m["content"] for m in sent(other)[1:]] == ["first", "Hello from the model", "second"]
+
+
+def test_a_login_that_fails_leaves_the_one_before(talk: Talk, model: FakeModelServer) -> None:
+    conversation = talk.open()
+    with pytest.raises(QwenError):
+        conversation.use_login("openai", "nobody", Stop())
+    assert words(ask(conversation, "hi")) == "Hello from the model"
+
+
+def test_there_is_no_such_mode(talk: Talk) -> None:
+    conversation = talk.open()
+    assert conversation.set_mode("auto_edit") is Mode.AUTO_EDIT
+    with pytest.raises(UsageError, match="there is no mode 'fast'"):
+        conversation.set_mode("fast")
+    assert conversation.state.mode is Mode.AUTO_EDIT
+
+
+# -- sessions and files ---------------------------------------------------------------------------
+
+
+def test_undo_redo_step_by_step(talk: Talk, model: FakeModelServer) -> None:
+    conversation = talk.open(mode="yolo")
+    file = talk.project / "new.txt"
+    for text in ("1", "2"):
+        model.script = [call("read_file", path="new.txt"), write(text)]
+        ask(conversation, f"write {text}")
+    assert conversation.undo().restored == ("new.txt",)
+    assert file.read_text() == "1"
+    assert conversation.undo().removed == ("new.txt",)
+    assert not file.exists()
+    conversation.redo()
+    conversation.redo()
+    assert file.read_text() == "2"
+
+
+def test_rewind_takes_the_conversation_and_the_files_back(
+    talk: Talk, model: FakeModelServer
+) -> None:
+    conversation = talk.open(mode="yolo")
+    file = talk.project / "new.txt"
+    for number in range(3):
+        model.script = [call("read_file", path="new.txt"), write(str(number))]
+        ask(conversation, f"write {number}")
+    prompt, undone = conversation.rewind(1)
+    assert (prompt, file.read_text()) == ("write 1", "0")
+    assert undone.restored == ("new.txt",)
+    assert conversation.prompts() == ["write 0"]
+    ask(conversation, "go on")
+    contents = [m["content"] for m in sent(model) if m["role"] == "user"]
+    assert contents == ["write 0", "go on"]
+    with pytest.raises(UsageError, match="no prompt number 9"):
+        conversation.rewind(8)
+    conversation.close()
+    resumed = talk.open(resume="")
+    assert resumed.prompts() == ["write 0", "go on"]
+
+
+def test_resume_inside_and_replay(talk: Talk, model: FakeModelServer) -> None:
+    conversation = talk.open(mode="yolo")
+    model.script = [write("x")]
+    ask(conversation, "the first session")
+    first = conversation.state.session_id
+    conversation.new(Stop())
+    assert conversation.prompts() == [] and conversation.state.session_id != first
+    ask(conversation, "the second session")
+    conversation.resume(first, Stop())
+    assert conversation.prompts() == ["the first session"]
+    history = [event for batch in conversation.history for event in batch]
+    assert history[0] == PromptSent("the first session")
+    assert [e.title for e in history if isinstance(e, ToolAsked)] == ["new.txt"]
+    assert results(history)[0].text.startswith("Made new.txt")
+    assert words(history) == "Hello from the model"
+    with pytest.raises(UsageError):
+        conversation.resume("nothing", Stop())
+    ask(conversation, "still there")
+    assert conversation.prompts() == ["the first session", "still there"]
+
+
+def test_what_fills_the_window(talk: Talk) -> None:
+    conversation = talk.open()
+    ask(conversation, "x" * 4000)
+    use = conversation.context()
+    assert use.prompts > 900 and use.instructions > 300 and use.tools > 500
+    assert use.total < use.window_tokens
+
+
+def test_two_side_by_side(talks: Talks, model: FakeModelServer) -> None:
+    """Two directories, two sessions, one process; each on a thread of its own."""
+    both = [talks("a"), talks("b")]
+    conversations = [each.open(mode="yolo") for each in both]
+    model.script = [write("x") for _ in range(10)]
+    errors: list[BaseException] = []
+
+    def go(conversation: Any, name: str) -> None:
+        try:
+            for number in range(5):
+                ask(conversation, f"{name} {number}")
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=go, args=(conversation, name))
+        for conversation, name in zip(conversations, "ab", strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not errors
+    for conversation, name, each in zip(conversations, "ab", both, strict=True):
+        assert conversation.prompts() == [f"{name} {number}" for number in range(5)]
+        assert conversation.state.cwd == each.project
+
+
+# -- an answer of a given shape -------------------------------------------------------------------
+
+SCHEMA = json.dumps({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
+
+
+def give(**answer: Any) -> list[dict[str, Any]]:
+    return call("structured_output", **answer)
+
+
+def test_an_answer_that_fits(talk: Talk, model: FakeModelServer) -> None:
+    model.script = [give(n="x"), give(n=7)]
+    events = ask(talk.open(schema=SCHEMA), "count")
+    assert [e.value for e in events if isinstance(e, StructuredAnswer)] == ['{"n":7}']
+    assert isinstance(events[-1], TurnEnded)
+    assert events[-1].rounds == 2
+
+
+def test_an_answer_that_never_fits_ends_after_a_few_tries(
+    talk: Talk, model: FakeModelServer
+) -> None:
+    model.script = [give(n=f"no {number}") for number in range(1000)]
+    conversation = talk.open(schema=SCHEMA)
+    with pytest.raises(NotGiven) as caught:
+        ask(conversation, "count")
+    assert len(model.requests) <= 6
+    assert '"no 4"' in caught.value.message and "n: " in caught.value.message
+    assert caught.value.last == '{"n": "no 4"}'
+    model.script = [give(n=1)]
+    events = ask(conversation, "again")
+    assert [e.value for e in events if isinstance(e, StructuredAnswer)] == ['{"n":1}']
+
+
+def test_a_model_that_only_talks_is_reminded_and_then_left(
+    talk: Talk, model: FakeModelServer
+) -> None:
+    with pytest.raises(NotGiven):
+        ask(talk.open(schema=SCHEMA), "count")
+    assert len(model.requests) == 3
+
+
+@pytest.mark.parametrize("text", ['{"n": 7}', '```json\n{"n": 7}\n```', ' {"n":7}\n'])
+def test_an_answer_in_words_that_is_the_answer_is_taken(
+    talk: Talk, model: FakeModelServer, text: str
+) -> None:
+    model.script = [[{"content": text}]]
+    events = ask(talk.open(schema=SCHEMA), "count")
+    assert [e.value for e in events if isinstance(e, StructuredAnswer)] == ['{"n":7}']
+    assert len(model.requests) == 1

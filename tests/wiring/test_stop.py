@@ -1,0 +1,400 @@
+"""A turn that is stopped from another thread, in each state that it can be in.
+
+However it was waiting, it ends soon; what it started has ended; the conversation is one that the
+API accepts, and the session can be resumed. How soon exactly is measured by the bench.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conversations import Talk, ask
+from model_server import FakeModelServer, call
+from transcript_checks import assert_acceptable
+
+from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, TurnEnded
+from qwen_code.agent.permission import Once, Question
+from qwen_code.base.stop import Stop, Stopped
+from qwen_code.wiring.conversation import Conversation
+
+GENEROUS_S = 10.0
+"""Far above what is aimed at: a slow machine must not fail this."""
+
+pytestmark = pytest.mark.process
+
+
+class Scene:
+    """A conversation that is about to wait for something, and how to see that it does."""
+
+    def __init__(self, talk: Talk, model: FakeModelServer) -> None:
+        self.talk = talk
+        self.model = model
+        self.options: dict[str, Any] = {"mode": "yolo"}
+        self.environ: dict[str, str] = {}
+        self.prompt = "go"
+        self.release = threading.Event()
+        """Set at the end, so that no thread of a server stays behind."""
+        self.sockets: list[socket.socket] = []
+        self.waits: Callable[[], bool] = lambda: bool(model.requests)
+
+    def settings(self, **values: Any) -> None:
+        (self.talk.home / ".qwen").mkdir(exist_ok=True)
+        (self.talk.home / ".qwen" / "settings.json").write_text(json.dumps(values))
+
+    def run_command(self, command: str, **more: Any) -> None:
+        self.model.script = [call("run_shell_command", command=command, **more)]
+        started = self.talk.project / "started"
+        self.waits = started.exists
+
+
+def connecting(scene: Scene) -> None:
+    """A server that does not accept: its queue of connections is full."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    address = listener.getsockname()
+    waiting = [socket.socket() for _ in range(4)]
+    for each in waiting:
+        each.setblocking(False)
+        with suppress(BlockingIOError):
+            each.connect(address)
+    scene.environ["LLAMA_API_BASE_URL"] = f"http://127.0.0.1:{address[1]}/v1"
+    scene.sockets += [listener, *waiting]
+    began = time.monotonic()
+    scene.waits = lambda: time.monotonic() - began > 1.0
+
+
+def silent_server(scene: Scene) -> str:
+    """The address of a server that accepts, and never answers."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    scene.sockets.append(listener)
+    before = len(scene.sockets)
+
+    def accept() -> None:
+        with suppress(OSError):
+            scene.sockets.append(listener.accept()[0])
+
+    threading.Thread(target=accept, daemon=True).start()
+    scene.waits = lambda: len(scene.sockets) > before
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def first_byte(scene: Scene) -> None:
+    scene.environ["LLAMA_API_BASE_URL"] = f"{silent_server(scene)}/v1"
+
+
+def stream(scene: Scene) -> None:
+    scene.model.after_first_word = lambda: (scene.release.wait(30), None)[1]
+
+
+def stream_of_a_call(scene: Scene) -> None:
+    """Half of a tool call has arrived."""
+    scene.model.script = [call("read_file", path="a.txt")]
+    scene.model.after_first_word = lambda: (scene.release.wait(30), None)[1]
+
+
+def retrying(scene: Scene) -> None:
+    scene.model.status, scene.model.error_body = 429, b'{"error": {"message": "slow down"}}'
+    scene.model.extra_headers = {"Retry-After": "40"}
+
+
+def command(scene: Scene) -> None:
+    scene.run_command("echo $$ > pids; touch started; sleep 60; touch late")
+
+
+def stubborn_command(scene: Scene) -> None:
+    """It ignores the polite signal, and so does its child."""
+    scene.run_command(
+        "trap '' TERM; echo $$ > pids; (trap '' TERM; echo $BASHPID >> pids; touch started; "
+        "sleep 60; sleep 60; touch late); sleep 60; touch late"
+    )
+
+
+def chatty_command(scene: Scene) -> None:
+    scene.run_command("echo $$ > pids; touch started; yes")
+
+
+def two_side_by_side(scene: Scene) -> None:
+    """Two searches at once: calls that only read."""
+    slow_ripgrep(scene)
+    scene.model.script = [[*call("grep", 0, pattern="x"), *call("grep", 1, pattern="y")]]
+
+
+def slow_ripgrep(scene: Scene) -> None:
+    program = scene.talk.home / "rg"
+    program.write_text("#!/bin/sh\necho $$ >> pids\ntouch started\nexec sleep 60\n")
+    program.chmod(0o755)
+    scene.environ["FAKE_RG"] = str(program)
+    scene.model.script = [call("grep", pattern="x")]
+    scene.waits = (scene.talk.project / "started").exists
+
+
+def hook_before(scene: Scene) -> None:
+    hook = {"type": "command", "command": "echo $$ > pids; touch started; exec sleep 60"}
+    scene.settings(hooks={"PreToolUse": [{"hooks": [hook]}]})
+    scene.model.script = [call("list_directory", path=".")]
+    scene.waits = (scene.talk.project / "started").exists
+
+
+def hook_after(scene: Scene) -> None:
+    hook = {"type": "command", "command": "echo $$ > pids; touch started; exec sleep 60"}
+    scene.settings(hooks={"PostToolUse": [{"hooks": [hook]}]})
+    scene.model.script = [call("list_directory", path=".")]
+    scene.waits = (scene.talk.project / "started").exists
+
+
+def key_helper(scene: Scene) -> None:
+    """A command that prints the key, and takes its time."""
+    script = f"cd {scene.talk.project}; echo $$ > pids; touch started; exec sleep 60"
+    scene.settings(
+        security={"auth": {"apiKeyHelper": ["sh", "-c", script], "baseUrl": scene.model.base_url}},
+        model={"name": "only-model"},
+    )
+    for name in [name for name in scene.talk.environ if name.startswith("LLAMA_")]:
+        del scene.talk.environ[name]
+    scene.waits = (scene.talk.project / "started").exists
+
+
+def page(scene: Scene) -> None:
+    scene.settings(tools={"webFetch": {"allowPrivate": True}})
+    scene.model.script = [call("web_fetch", url=f"{silent_server(scene)}/")]
+
+
+def mcp_call(scene: Scene) -> None:
+    pytest.importorskip("mcp")
+    import sys
+
+    server = Path(__file__).parents[1] / "support" / "mcp_server.py"
+    entry = {"command": sys.executable, "args": [str(server)]}
+    scene.talk.environ["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    scene.settings(mcpServers={"ours": entry})
+    note = str(scene.talk.project / "note")
+    scene.model.script = [call("mcp__ours__wait", seconds=60, note=note)]
+    began = threading.Event()
+    scene.model.after_first_word = began.set
+    scene.waits = began.is_set
+
+
+def helper(scene: Scene) -> None:
+    """A helper's own request is under way."""
+    scene.model.script = [call("task", prompt="look")]
+
+    def hold() -> None:
+        if len(scene.model.requests) > 1:
+            scene.release.wait(30)
+
+    scene.model.after_first_word = hold
+    scene.waits = lambda: len(scene.model.requests) > 1
+
+
+def permission(scene: Scene) -> None:
+    scene.options["mode"] = "default"
+    scene.model.script = [call("write_file", path="late", content="x")]
+
+    def wait(question: Question) -> Once:
+        question.stop.wait(60)
+        return Once()
+
+    scene.talk.front.permit = wait
+    scene.waits = lambda: bool(scene.talk.front.asked)
+
+
+def plan(scene: Scene) -> None:
+    permission(scene)
+    scene.options["mode"] = "plan"
+    scene.model.script = [call("exit_plan_mode", plan="1. Do it")]
+
+
+def form(scene: Scene) -> None:
+    scene.model.script = [call("ask_user", question="Which?")]
+
+    def wait(form: Any) -> None:
+        form.stop.wait(60)
+
+    scene.talk.front.fill_in = wait
+    scene.waits = lambda: bool(scene.talk.front.forms)
+
+
+def slash_command(scene: Scene) -> None:
+    """A command in the user's own slash command."""
+    (scene.talk.home / ".qwen" / "commands").mkdir(parents=True)
+    text = "See !{echo $$ > pids; touch started; sleep 60}"
+    (scene.talk.home / ".qwen" / "commands" / "slow.md").write_text(text)
+    scene.prompt = "/slow"
+    scene.waits = (scene.talk.project / "started").exists
+
+
+SCENES = [
+    *(connecting, first_byte, stream, stream_of_a_call, retrying),
+    *(command, stubborn_command, chatty_command, slow_ripgrep, two_side_by_side),
+    *(hook_before, hook_after, key_helper, page, mcp_call, helper),
+    *(permission, plan, form, slash_command),
+]
+
+
+@pytest.fixture
+def scene(talk: Talk, model: FakeModelServer, monkeypatch: Any) -> Iterator[Scene]:
+    scene = Scene(talk, model)
+    monkeypatch.setattr(
+        "qwen_code.tools.search.find_ripgrep", lambda: scene.environ.get("FAKE_RG", "rg")
+    )
+    yield scene
+    scene.release.set()
+    for each in scene.sockets:
+        each.close()
+
+
+def stop_once(waits: Callable[[], bool], stop: Stop, told: list[float]) -> threading.Thread:
+    """A thread that stops the turn as soon as it waits."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + 20
+        while not waits() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(0.05)
+        told.append(time.monotonic())
+        stop.set()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+@pytest.mark.parametrize("prepare", SCENES, ids=lambda each: each.__name__)
+def test_a_turn_ends_wherever_it_waits(scene: Scene, prepare: Callable[[Scene], None]) -> None:
+    prepare(scene)
+    conversation = scene.talk.new(scene.environ, **scene.options)
+    conversation.open(Stop())
+    stop, told = Stop(), list[float]()
+    thread = stop_once(scene.waits, stop, told)
+    events = ask(conversation, scene.prompt, stop)
+    ended_at = time.monotonic()
+    thread.join()
+    assert ended_at - told[0] < GENEROUS_S
+    assert isinstance(events[-1], TurnEnded)
+    assert events[-1].reason == "stopped"
+    messages = the_conversation(conversation)
+    assert_acceptable(messages)
+    _every_call_has_its_end(events)
+    if (scene.talk.project / "pids").exists():
+        pids = [int(pid) for pid in (scene.talk.project / "pids").read_text().split()]
+        assert not [pid for pid in pids if is_running(pid)]
+    assert not (scene.talk.project / "late").exists()
+    session_id = conversation.state.session_id
+    conversation.close()
+    _goes_on(scene, session_id, has_file=bool(messages))
+
+
+def the_conversation(conversation: Conversation) -> list[dict[str, Any]]:
+    return conversation._opened()[1].agent.session.messages
+
+
+def _every_call_has_its_end(events: list[AgentEvent]) -> None:
+    asked = [event.call_id for event in events if isinstance(event, ToolAsked)]
+    ends = [event.call_id for event in events if isinstance(event, ToolFinished)]
+    assert sorted(asked) == sorted(ends)
+
+
+def _goes_on(scene: Scene, session_id: str, *, has_file: bool) -> None:
+    """The session can be resumed, and the model is sent a conversation that it accepts."""
+    scene.release.set()
+    server = FakeModelServer()
+    environ = {**scene.talk.environ, "LLAMA_API_BASE_URL": server.base_url}
+    environ |= {"LLAMA_API_KEY": "another", "LLAMA_API_MODEL": "only-model"}
+    (scene.talk.home / ".qwen" / "settings.json").unlink(missing_ok=True)
+    options = {"resume": session_id} if has_file else {}
+    conversation = scene.talk.new(environ, **options)
+    conversation.open(Stop())
+    events = ask(conversation, "go on")
+    server.close()
+    assert events[-1] == TurnEnded("done", 1)
+    assert_acceptable(server.requests[-1].body["messages"][1:])
+
+
+@pytest.mark.parametrize("prepare", SCENES, ids=lambda each: each.__name__)
+def test_a_turn_that_is_stopped_before_it_begins_does_nothing(
+    scene: Scene, prepare: Callable[[Scene], None]
+) -> None:
+    prepare(scene)
+    conversation = scene.talk.new(scene.environ, **scene.options)
+    conversation.open(Stop())
+    stop = Stop()
+    stop.set()
+    events = ask(conversation, scene.prompt, stop)
+    assert events == [TurnEnded("stopped", 0)]
+    assert not scene.model.requests
+    assert the_conversation(conversation) == []
+
+
+def test_opening_can_be_stopped(scene: Scene) -> None:
+    """The request that names the only model is never answered."""
+    url = f"{silent_server(scene)}/v1"
+    conversation = scene.talk.new({"LLAMA_API_BASE_URL": url, "LLAMA_API_MODEL": ""})
+    stop, told = Stop(), list[float]()
+    thread = stop_once(scene.waits, stop, told)
+    with pytest.raises(Stopped):
+        conversation.open(stop)
+    assert time.monotonic() - told[0] < GENEROUS_S
+    thread.join()
+
+
+def test_one_of_two_conversations_is_stopped(
+    talks: Callable[..., Talk], model: FakeModelServer
+) -> None:
+    """The other one does not notice."""
+    a, b = talks("a"), talks("b")
+    command = "touch started; sleep 60; touch late"
+    model.script = [call("run_shell_command", command=command)]
+    stop, told = Stop(), list[float]()
+    one = a.open(mode="yolo")
+    thread = stop_once((a.project / "started").exists, stop, told)
+    ended: list[list[AgentEvent]] = []
+    turn = threading.Thread(target=lambda: ended.append(ask(one, "wait", stop)))
+    turn.start()
+    deadline = time.monotonic() + 20
+    while not (a.project / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    model.script = [call("run_shell_command", command="sleep 1; touch done")]
+    other = b.open(mode="yolo")
+    events = ask(other, "work")
+    turn.join(30)
+    thread.join()
+    assert ended[0][-1] == TurnEnded("stopped", 1)
+    assert not (a.project / "late").exists()
+    assert events[-1] == TurnEnded("done", 2)
+    assert (b.project / "done").exists()
+
+
+def test_the_summary_of_a_full_window_can_be_stopped(talk: Talk, model: FakeModelServer) -> None:
+    conversation = talk.open()
+    for number in range(6):
+        ask(conversation, f"{number} " + "x" * 4000)
+    before = [*the_conversation(conversation)]
+    release = threading.Event()
+    model.after_first_word = lambda: (release.wait(30), None)[1]
+    count = len(model.requests)
+    stop, told = Stop(), list[float]()
+    thread = stop_once(lambda: len(model.requests) > count, stop, told)
+    with pytest.raises(Stopped):
+        for _ in conversation.compress(stop):
+            pass
+    release.set()
+    thread.join()
+    assert the_conversation(conversation) == before
