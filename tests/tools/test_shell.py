@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,21 @@ def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
+
+
+def test_closing_ends_what_is_still_being_stopped(
+    shell: RunShellCommand, call: Call, tmp_path: Path
+) -> None:
+    """A turn waits for a stopped command for a moment only; then the process may end."""
+    mark = tmp_path / "pid"
+    command = f"trap '' TERM; echo $$ > {mark}; sleep 60; sleep 60"
+    thread = threading.Thread(target=lambda: call(shell, command=command))
+    thread.start()
+    until(lambda: mark.exists() and bool(mark.read_text()))
+    shell.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert not is_running(int(mark.read_text()))
 
 
 def test_what_it_prints_and_how_it_ended(shell: RunShellCommand, call: Call) -> None:

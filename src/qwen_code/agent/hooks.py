@@ -177,6 +177,7 @@ class Hooks:
                 stdin=msgspec.json.encode(told),
                 timeout_s=hook.timeout_s,
                 stop=stop,
+                with_children=True,
             )
         except TimeoutExpired:
             return None, "", f"did not answer within {hook.timeout_s:g} s"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from qwen_code.base.stop import Stop
@@ -24,8 +27,12 @@ def run(
     cwd: Path | None = None,
     stdin: bytes | None = None,
     keep_stderr: bool = True,
+    with_children: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
     """What ``command`` printed, and its exit code.
+
+    ``with_children``: what it has started is ended with it. It cannot ask at the terminal then,
+    because it runs in a session of its own.
 
     Raises:
         OSError: it cannot be started.
@@ -41,6 +48,7 @@ def run(
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if keep_stderr else subprocess.DEVNULL,
+        start_new_session=with_children,
     ) as process:
         try:
             while True:
@@ -53,6 +61,9 @@ def run(
                     if time.monotonic() >= deadline:
                         raise
         except BaseException:
+            if with_children and hasattr(os, "killpg"):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             raise
     return subprocess.CompletedProcess(command, process.returncode, out, err or b"")

@@ -57,6 +57,8 @@ class RunShellCommand(OwnTool[ShellArguments]):
         self._output_dir = output_dir
         self._sandbox = sandbox
         self._background: list[subprocess.Popen[bytes]] = []
+        self._waited_for: set[subprocess.Popen[bytes]] = set()
+        self._is_closed = False
 
     def directory(self, arguments: ShellArguments) -> str:
         return "" if arguments.directory in ("", ".") else arguments.directory
@@ -73,12 +75,16 @@ class RunShellCommand(OwnTool[ShellArguments]):
         if arguments.background:
             return self._leave_running(arguments.command, directory)
         process = self._start(arguments.command, directory, subprocess.PIPE)
+        self._waited_for.add(process)
+        if self._is_closed:
+            _signal(process, signal.SIGKILL)
         output = _Output(self._output_dir, show)
         started = time.monotonic()
         try:
             ended = _read(process, output, started + arguments.timeout_s, stop)
         finally:
-            _end(process, _STOP_GRACE_S if stop.is_set else _GRACE_S)
+            _end([process], _STOP_GRACE_S if stop.is_set else _GRACE_S)
+            self._waited_for.discard(process)
             output.close()
         if stop.is_set and not ended:
             raise ToolFailed(f"The user stopped it. Until then it printed:\n{output.text}")
@@ -91,9 +97,11 @@ class RunShellCommand(OwnTool[ShellArguments]):
         return Result(text, f"exit code {code}, {time.monotonic() - started:.1f} s")
 
     def close(self) -> None:
-        """End what was left running."""
-        for process in self._background:
-            _end(process, _GRACE_S)
+        """End what was left running, and what a stopped turn did not wait for any longer."""
+        self._is_closed = True  # a call that is just beginning sees it
+        for process in [*self._waited_for]:
+            _signal(process, signal.SIGKILL)  # it was asked to end already
+        _end(self._background, _GRACE_S)
         self._background.clear()
 
     def _leave_running(self, command: str, directory: Path) -> Result:
@@ -141,19 +149,29 @@ def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float, st
     return False
 
 
-def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
-    """End the command's whole process group: asked first, and after ``grace_s`` not asked."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            break
-        deadline = time.monotonic() + (grace_s if number == signal.SIGTERM else 0)
-        while time.monotonic() < deadline and _is_there(process):
-            time.sleep(0.02)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+def _end(processes: Sequence[subprocess.Popen[bytes]], grace_s: float) -> None:
+    """End the whole process group of each: asked first, and after ``grace_s`` not asked."""
+    left = [process for process in processes if _signal(process, signal.SIGTERM)]
+    deadline = time.monotonic() + grace_s
+    while (left := [process for process in left if _is_there(process)]) and (
+        time.monotonic() < deadline
+    ):
+        time.sleep(0.02)
+    for process in left:
+        _signal(process, signal.SIGKILL)
+    for process in processes:
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Whether there was still something in the process group to be told."""
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _is_there(process: subprocess.Popen[bytes]) -> bool:
