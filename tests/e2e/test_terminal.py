@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -64,6 +66,13 @@ def terminal(tmp_path: Path, qwen: Any, require: Callable[[str, bool], None]) ->
 def configured(qwen: Any, server: Any) -> None:
     lines = f"LLAMA_API_KEY={KEY}\nLLAMA_API_BASE_URL={server.base_url}\nLLAMA_API_MODEL=m\n"
     qwen.write("~/.qwen/.env", lines)
+
+
+def is_running(pid: str) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
 
 
 def choose(terminal: Terminal, title: str) -> None:
@@ -149,6 +158,57 @@ def test_an_interrupt_stops_the_answer_and_not_the_talk(
     terminal.press("C-d")
     terminal.type("echo code=$?")
     terminal.wait_for("code=0")
+
+
+def test_what_was_typed_before_a_question_is_not_its_answer(
+    terminal: Terminal, qwen: Any, server: Any, configured: None, calls: Any
+) -> None:
+    import threading
+
+    goes_on = threading.Event()
+    server.after_first_word = lambda: goes_on.wait(40)
+    server.script = [calls("run_shell_command", command="touch done")]
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("begin")
+    deadline = time.monotonic() + 40
+    while not server.requests and time.monotonic() < deadline:
+        time.sleep(0.01)
+    terminal.type("y")
+    terminal.wait_for("y\n")
+    goes_on.set()
+    terminal.wait_for("or say what instead:")
+    time.sleep(0.5)  # it would have been read at once
+    assert not (qwen.project / "done").exists()
+    terminal.type("n")
+    terminal.wait_for("Hello from the model")
+    assert not (qwen.project / "done").exists()
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_a_request_to_end_leaves_nothing_running(
+    terminal: Terminal, qwen: Any, server: Any, configured: None, calls: Any, is_busy: bool
+) -> None:
+    import threading
+
+    goes_on = threading.Event()
+    command = "echo $$ $PPID > pids; sleep 60; sleep 60"
+    server.script = [calls("run_shell_command", command=command, background=True)]
+    if is_busy:
+        server.after_first_word = lambda: goes_on.wait(40) if len(server.requests) > 1 else None
+    terminal.type(f"{terminal.start} --yolo")
+    terminal.wait_for("/help")
+    terminal.type("begin")
+    terminal.wait_for("Hello" if is_busy else "Hello from the model")
+    pid, qwen_pid = (qwen.project / "pids").read_text().split()
+    os.kill(int(qwen_pid), signal.SIGTERM)
+    terminal.type("echo code=$?")
+    terminal.wait_for("code=143")
+    deadline = time.monotonic() + 40
+    while is_running(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    goes_on.set()
 
 
 def test_markdown_is_styled_on_a_terminal_only(

@@ -183,7 +183,8 @@ class LineReader:
         return input(prompt).encode("utf-8", "replace").decode()
 
     def question(self, prompt: str, stop: Stop) -> str:
-        """One line as an answer while a turn waits for it.
+        """One line as an answer while a turn waits for it; what was typed before the question was
+        shown cannot be its answer, and is dropped.
 
         Raises:
             EOFError: the user is gone.
@@ -191,8 +192,9 @@ class LineReader:
         """
         if os.name == "nt" or not sys.stdin.isatty():
             return self.plain(prompt)
-        write_stdout(prompt)
         descriptor = sys.stdin.fileno()
+        _drop_typed(descriptor)
+        write_stdout(prompt)
         # The terminal itself gives whole lines; a signal handler can stop this wait.
         while not select.select([descriptor], [], [], _POLL_S)[0]:
             stop.check()
@@ -238,6 +240,13 @@ class LineReader:
     def _complete(self, text: str, state: int) -> str | None:
         found = [word for word in self.words if text.startswith("/") and word.startswith(text)]
         return found[state] if state < len(found) else None
+
+
+def _drop_typed(descriptor: int) -> None:
+    import termios  # absent on Windows
+
+    with suppress(termios.error):
+        termios.tcflush(descriptor, termios.TCIFLUSH)
 
 
 _PIPE_IT = 'Use: printf %s "$KEY" | qwen auth login --with-api-key'
