@@ -7,9 +7,28 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+def is_running(pid: str) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -106,6 +125,112 @@ def test_an_interrupt_keeps_what_came_and_is_130(
     else:
         last = json.loads(out.splitlines()[-1])
         assert (last["type"], last["is_error"]) == ("result", True)
+
+
+class Run:
+    """A run that is under way."""
+
+    def __init__(self, qwen: Any, env: Any, *arguments: str, stdin: int) -> None:
+        self.process = subprocess.Popen(
+            [*qwen.command, *arguments],
+            env={**qwen.environ, **env},
+            cwd=qwen.project,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def catches_signals(self) -> bool:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+        return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+    def result(self) -> dict[str, Any]:
+        with self.process:
+            assert self.process.stdout
+            assert self.process.stderr
+            out, errors = self.process.stdout.read(), self.process.stderr.read()
+        assert b"Traceback" not in errors
+        result: dict[str, Any] = json.loads(out)[-1]
+        assert result["type"] == "result"
+        return result
+
+
+def test_a_run_that_waits_for_standard_input_can_be_ended(qwen: Any, env: Any) -> None:
+    """The pipe stays open: a read goes on after a signal unless somebody looks at the stop."""
+    run = Run(qwen, env, "-o", "json", stdin=subprocess.PIPE)
+    wait_for(run.catches_signals)
+    time.sleep(0.3)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.result()["error"]["type"] == "Interrupted"
+    assert run.process.returncode == 143
+
+
+def test_more_signals_do_not_cut_off_the_end_of_a_run(
+    qwen: Any, env: Any, server: Any, calls: Any
+) -> None:
+    """Ctrl-C three times: there is a result, and nothing is left running in the background."""
+    command = "trap '' TERM; echo $$ > pid; sleep 60; sleep 60"
+    server.script = [calls("run_shell_command", command=command, background=True)]
+    second, goes_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        if len(server.requests) > 1:
+            second.set()
+            goes_on.wait(30)
+
+    server.after_first_word = hold
+    run = Run(qwen, env, "-o", "json", "--yolo", "-p", "go", stdin=subprocess.DEVNULL)
+    assert second.wait(30)
+    wait_for((qwen.project / "pid").exists)
+    for _ in range(3):
+        run.process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    assert run.result()["error"]["type"] == "Interrupted"
+    goes_on.set()
+    assert run.process.returncode == 130
+    assert not is_running((qwen.project / "pid").read_text().strip())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--nope", "-p", "auth"), "--nope"),
+        (("--approval-mode", "fly", "-p", "hi"), "fly"),
+        (("--input-format", "stream-json"), "--input-format"),
+    ],
+)
+def test_a_wrong_command_line_has_a_json_result_too(
+    qwen: Any, arguments: tuple[str, ...], said: str
+) -> None:
+    done = qwen("-o", "json", *arguments)
+    assert done.returncode == 2
+    result = json.loads(done.stdout)[-1]
+    assert (result["type"], result["error"]["type"]) == ("result", "UsageError")
+    assert said in result["error"]["message"]
+
+
+@pytest.mark.parametrize("method", ["close", "quota"])
+def test_an_internal_error_at_the_end_has_a_json_result_too(
+    qwen: Any, env: Any, method: str
+) -> None:
+    code = (
+        "from qwen_code.cli.main import main\n"
+        "from qwen_code.wiring.conversation import Conversation\n"
+        f"Conversation.{method} = lambda self: 1 / 0\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-o", "json", "-p", "hi"],
+        env={**qwen.environ, **env},
+        cwd=qwen.project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in json.loads(done.stdout)[-1]["error"]["message"]
 
 
 def test_the_prompt_loop_is_not_entered_without_a_terminal(qwen: Any, env: Any) -> None:

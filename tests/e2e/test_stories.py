@@ -548,6 +548,13 @@ class TestHooks:
         assert done.returncode == 52 and "hooks" in done.stderr
 
 
+def is_running(pid: str) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
 class Driver:
     """A program that drives ``qwen`` by lines."""
 
@@ -577,6 +584,13 @@ class Driver:
             if message["type"] == kind:
                 return message
         raise AssertionError(f"no {kind}: {self._process.stderr.read()!r}")  # type: ignore[union-attr]
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """The exit code, while its input is still open."""
+        return self._process.wait(timeout=30)
 
     def end(self) -> int:
         self._process.communicate(timeout=30)
@@ -627,6 +641,62 @@ class TestAProgramAtTheOtherEnd:
         assert driver.until("result")["error"]["type"] == "Interrupted"
         driver.ask("still there?")
         assert driver.until("result")["result"] == "Hello from the model"
+        assert driver.end() == 0
+
+    def test_an_interrupt_behind_a_prompt_is_about_that_prompt(
+        self, qwen: Any, server: Any
+    ) -> None:
+        """It may be read before the turn has begun."""
+        driver = Driver(qwen)
+        goes_on = threading.Event()
+        server.after_first_word = lambda: goes_on.wait(30)
+        driver.ask("wait")
+        driver.send(type="control_request", request_id="1", request={"subtype": "interrupt"})
+        assert driver.until("result")["error"]["type"] == "Interrupted"
+        goes_on.set()
+        driver.ask("still there?")
+        assert driver.until("result")["result"] == "Hello from the model"
+        assert driver.end() == 0
+
+    @pytest.mark.parametrize("is_interrupted", [False, True])
+    def test_a_request_to_end_during_a_turn(
+        self, qwen: Any, server: Any, calls: Calls, is_interrupted: bool
+    ) -> None:
+        driver = Driver(qwen, "--yolo")
+        command = "trap '' TERM; touch begun; sleep 60; sleep 60"
+        server.script = [calls("run_shell_command", command=command)]
+        driver.ask("wait")
+        wait_for((qwen.project / "begun").exists)
+        if is_interrupted:
+            driver.signal(signal.SIGINT)
+            time.sleep(0.02)
+        driver.signal(signal.SIGTERM)
+        assert driver.until("result")["error"]["type"] == "Interrupted"
+        assert driver.wait() == 143
+        driver.end()
+
+    def test_a_request_to_end_between_turns_ends_the_background_too(
+        self, qwen: Any, server: Any, calls: Calls
+    ) -> None:
+        driver = Driver(qwen, "--yolo")
+        command = "echo $$ > pid; sleep 60; sleep 60"
+        server.script = [calls("run_shell_command", command=command, background=True)]
+        driver.ask("begin")
+        driver.until("result")
+        wait_for((qwen.project / "pid").exists)
+        driver.signal(signal.SIGHUP)
+        assert driver.wait() == 129
+        driver.end()
+        assert not is_running((qwen.project / "pid").read_text().strip())
+
+    def test_a_model_has_a_name(self, qwen: Any, server: Any) -> None:
+        driver = Driver(qwen)
+        for model in (None, " "):
+            request = {"subtype": "set_model", "model": model}
+            driver.send(type="control_request", request_id="1", request=request)
+            assert driver.until("control_response")["response"]["subtype"] == "error"
+        driver.ask("hi")
+        assert driver.until("result")["is_error"] is False
         assert driver.end() == 0
 
     def test_what_is_no_message(self, qwen: Any, server: Any) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
 import click
 
 from qwen_code import __version__
-from qwen_code.base.errors import ExitCode, QwenError
+from qwen_code.base.errors import ExitCode, QwenError, UsageError
 from qwen_code.cli.options import prompt_options
 from qwen_code.fronts.console import explain_unexpected, report
 
@@ -65,6 +66,10 @@ class _Root(LazyGroup):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise _ReaderLeft from error  # click would end the process with 1
+
+    def names_command(self, args: list[str]) -> bool:
+        """Whether this is a command line of one of the commands, and not of a prompt."""
+        return any(argument in self._lazy for argument in self._split(args)[1][:1])
 
     def _split(self, args: list[str]) -> tuple[list[str], list[str]]:
         """Options in front, and the rest from the first word that is neither option nor value."""
@@ -163,20 +168,56 @@ def run(argv: Sequence[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except (KeyboardInterrupt, click.Abort):
+        _end_in_json(argv, None)
         return ExitCode.INTERRUPTED
+    except SystemExit as ended:  # a signal between turns; everything is closed
+        return ended.code if isinstance(ended.code, int) else ExitCode.FAILURE
     except click.ClickException as error:
         error.show()
+        _end_in_json(argv, UsageError(error.format_message()))
         return ExitCode.USAGE
     except QwenError as error:
+        _end_in_json(argv, error)
         report(error)
         return error.exit_code
     except (_ReaderLeft, BrokenPipeError):
         _drop_output()
         return ExitCode.OK
     except Exception as error:  # noqa: BLE001 the last resort: no traceback for the user
-        report(explain_unexpected(error))
+        explained = explain_unexpected(error)
+        _end_in_json(argv, explained)
+        report(explained)
         _drop_output()
         return ExitCode.FAILURE
+
+
+def _end_in_json(argv: Sequence[str], error: QwenError | None) -> None:
+    """Write the JSON result of a prompt that ended before anything else could write one."""
+    wanted = _output_format(argv)
+    if wanted not in ("json", "stream-json"):
+        return
+    from qwen_code.fronts.stream_json.renderer import write_end
+
+    with suppress(OSError, ValueError):
+        write_end(sys.stdout.buffer, error, is_stream=wanted == "stream-json")
+
+
+def _output_format(argv: Sequence[str]) -> str | None:
+    """What the command line of a prompt says, as far as a wrong one can be understood."""
+    assert isinstance(cli, _Root)
+    if cli.names_command(list(argv)):
+        return None  # other commands write something else
+    found = None
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        if argument == "--":
+            break
+        if argument in ("-o", "--output-format"):
+            found = following
+        elif argument.startswith("--output-format="):
+            found = argument.partition("=")[2]
+        elif argument.startswith("-o"):
+            found = argument[2:]
+    return found
 
 
 def _prepare_streams() -> None:

@@ -55,7 +55,7 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
         launch,
         partial(_headless_options, values),
         _renderer(values),
-        lambda: take_prompt(argument, read_stdin(sys.stdin, argument, notice)),
+        lambda stop: take_prompt(argument, read_stdin(sys.stdin, argument, notice, stop)),
         wants_limits=is_json,
     )
 

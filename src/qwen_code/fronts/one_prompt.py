@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,11 +12,13 @@ from qwen_code.base.errors import ExitCode, QwenError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.fronts.console import explain_unexpected, notice, report
 from qwen_code.fronts.renderer import Outcome, Renderer, show
-from qwen_code.fronts.signals import ending_by_signals
+from qwen_code.fronts.signals import ending_by_signals, exit_code_of
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 
 if TYPE_CHECKING:
     from qwen_code.auth.oauth.login_flow import Display
+    from qwen_code.models.quota import Snapshot
+    from qwen_code.models.rate_limits import RateLimits
     from qwen_code.wiring.agent import AgentOptions
     from qwen_code.wiring.launch import Launch
 
@@ -46,7 +47,7 @@ def run_prompt(
     launch: Launch,
     take_options: Callable[[], AgentOptions],
     make_renderer: Callable[[], Renderer],
-    read_prompt: Callable[[], str],
+    read_prompt: Callable[[Stop], str],
     *,
     wants_limits: bool,
 ) -> int:
@@ -64,11 +65,10 @@ def run_prompt(
             run.was_stopped = True
         except QwenError as caught:
             run.error = caught
-        except BrokenPipeError:
-            raise  # whoever read the output has gone
         except Exception as caught:  # noqa: BLE001 whatever it is, the run ends with a result
             run.error = explain_unexpected(caught)
         finally:
+            received.is_finishing = True
             code = run.finish(received.number, wants_limits=wants_limits)
     return code
 
@@ -89,13 +89,13 @@ class _Run:
         self,
         launch: Launch,
         take_options: Callable[[], AgentOptions],
-        read_prompt: Callable[[], str],
+        read_prompt: Callable[[Stop], str],
         stop: Stop,
     ) -> None:
         conversation = Conversation(launch, take_options(), Unattended())
         self._conversation = conversation
         conversation.find()
-        prompt = read_prompt()
+        prompt = read_prompt(stop)
         conversation.open(stop)
         self._renderer = self._make_renderer()
         self._renderer.start(lambda: conversation.state)
@@ -104,7 +104,7 @@ class _Run:
     def finish(self, signal_number: int | None, *, wants_limits: bool) -> int:
         tally, conversation = self._tally, self._conversation
         was_stopped = self.was_stopped or tally.ended == "stopped"
-        limits = conversation if wants_limits else None
+        quota, rate_limits = self._end(wants_limits=wants_limits)
         outcome = Outcome(
             tally.text,
             round((time.monotonic() - self._started) * 1000),
@@ -112,14 +112,12 @@ class _Run:
             tally.usage,
             self.error,
             was_stopped,
-            limits.quota() if limits else None,
-            limits.rate_limits() if limits else None,
+            quota,
+            rate_limits,
             tally.rounds,
             tally.denied,
             tally.structured,
         )
-        if conversation is not None:
-            conversation.close()
         if self._renderer is None:
             self._renderer = self._make_renderer()
             self._renderer.start(None)
@@ -127,11 +125,28 @@ class _Run:
         if tally.denied:
             _say_what_was_denied(tally)
         if was_stopped:
-            return 128 + (signal_number or signal.SIGINT)
+            return exit_code_of(signal_number)
         if self.error:
             report(self.error)
             return self.error.exit_code
         return ExitCode.OK if tally.ended == "done" else ExitCode.FAILURE
+
+    def _end(self, *, wants_limits: bool) -> tuple[Snapshot | None, RateLimits | None]:
+        """Close what is open. Whatever fails in it, the run ends with a result."""
+        conversation, limits = self._conversation, None
+        if conversation is None:
+            return None, None
+        try:
+            try:
+                limits = conversation.rate_limits() if wants_limits else None
+                return (conversation.quota() if wants_limits else None), limits
+            finally:
+                conversation.close()
+        except QwenError as caught:
+            self.error = self.error or caught
+        except Exception as caught:  # noqa: BLE001 as in `run_prompt`
+            self.error = self.error or explain_unexpected(caught)
+        return None, limits
 
 
 def _say_what_was_denied(tally: Tally) -> None:

@@ -6,14 +6,20 @@ import os
 import select
 import stat
 import sys
+import time
 from collections.abc import Callable
 from typing import IO
 
 from qwen_code.base.errors import InputError
+from qwen_code.base.stop import Stop
 
 __all__ = ["read_stdin", "take_prompt"]
 
 _MOST_BYTES = 8 << 20
+_PIECE_BYTES = 1 << 16
+_POLL_S = 0.05
+"""How often the stop is looked at: Python goes on with a read that a signal has interrupted."""
+
 _FIRST_BYTE_WAIT_S = 3.0
 """How long a pipe may be silent where the command line already has a prompt: an editor or ssh
 often leaves an open pipe behind that nobody will ever write to. Shorter would lose what a slow
@@ -44,6 +50,7 @@ def read_stdin(
     stream: IO[str] | None,
     argument: str | None,
     notice: Callable[[str], None],
+    stop: Stop,
     *,
     wait_s: float = _FIRST_BYTE_WAIT_S,
 ) -> str | None:
@@ -53,6 +60,7 @@ def read_stdin(
 
     Raises:
         InputError: more than 8 MiB, not UTF-8, or not readable.
+        Stopped: ``stop`` was set while it was waited for.
     """
     if stream is None or stream.closed:
         return None
@@ -61,13 +69,13 @@ def read_stdin(
         descriptor = stream.fileno()
         if stream.isatty():
             return None
-        if has_argument and not _has_data(descriptor, wait_s):
+        if has_argument and not _has_data(descriptor, wait_s, stop):
             notice(
                 f"standard input stayed silent for {wait_s:g} s and was left out"
                 " (redirect it from /dev/null to say that it is empty)"
             )
             return None
-        data = stream.buffer.read(_MOST_BYTES + 1)  # type: ignore[attr-defined]
+        data = _read(descriptor, stop)
     except (OSError, ValueError) as error:
         if has_argument:
             return None
@@ -94,10 +102,31 @@ def _has_lone_bytes(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _has_data(descriptor: int, wait_s: float) -> bool:
+def _read(descriptor: int, stop: Stop) -> bytes:
+    """What comes until the end, or a little more than is allowed."""
+    data = bytearray()
+    while len(data) <= _MOST_BYTES:
+        while not _has_data(descriptor, _POLL_S, stop):
+            pass
+        piece = os.read(descriptor, _PIECE_BYTES)
+        if not piece:
+            break
+        data += piece
+    return bytes(data)
+
+
+def _has_data(descriptor: int, wait_s: float, stop: Stop) -> bool:
     """Whether a pipe or socket has something to read, or its end, within the wait."""
     mode = os.fstat(descriptor).st_mode
     if sys.platform == "win32" or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        stop.check()
         return True
-    readable, _, _ = select.select([descriptor], [], [], wait_s)
-    return bool(readable)
+    deadline = time.monotonic() + wait_s
+    while True:
+        stop.check()
+        left_s = max(0.0, deadline - time.monotonic())
+        if select.select([descriptor], [], [], min(left_s, _POLL_S))[0]:
+            stop.check()
+            return True
+        if left_s <= _POLL_S:
+            return False

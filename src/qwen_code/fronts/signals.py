@@ -1,49 +1,96 @@
-"""Signals that end a turn: Ctrl-C, and what the system sends when a process should go."""
+"""Signals that end a turn, or the process: Ctrl-C, and what the system sends to end it."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from qwen_code.base.stop import Stop
 
-__all__ = ["ending_by_signals"]
+__all__ = ["Received", "ending_by_signals", "exit_code_of", "leaving_by_signals"]
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-class _Received:
-    """Which signal came, if one did."""
+class Received:
+    """Which signal came, if any. A request to end the process counts more than Ctrl-C.
 
-    number: int | None = None
+    While ``is_finishing`` is set, signals are noted and interrupt nothing: results are written and
+    child processes are ended.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.is_finishing = False
+
+    @property
+    def ends_process(self) -> bool:
+        """Whether the process was asked to end, and not only the turn."""
+        return self.number not in (None, signal.SIGINT)
+
+    def note(self, number: int) -> None:
+        if self.number is None or number != signal.SIGINT:
+            self.number = number
+
+
+def exit_code_of(number: int | None) -> int:
+    """The exit code after a signal; Ctrl-C where none is known."""
+    return 128 + (number or signal.SIGINT)
 
 
 @contextmanager
-def ending_by_signals(stop: Stop) -> Iterator[_Received]:
+def ending_by_signals(stop: Stop) -> Iterator[Received]:
     """Set ``stop`` when the process is asked to end; a second signal raises ``KeyboardInterrupt``.
 
     Only in the main thread, the one that gets signals. What was ignored (``nohup``) stays ignored.
     """
-    received = _Received()
+    received = Received()
 
     def end(number: int, _frame: FrameType | None) -> None:
+        received.note(number)
+        if received.is_finishing:
+            return
         if stop.is_set:
             raise KeyboardInterrupt
-        received.number = number
         stop.set()
 
+    with _handling(end):
+        yield received
+
+
+@contextmanager
+def leaving_by_signals() -> Iterator[Received]:
+    """Between turns: raise ``SystemExit`` when the process is asked to end, so that what runs in
+    the background is ended too. Ctrl-C raises ``KeyboardInterrupt``, as without this."""
+    received = Received()
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        received.note(number)
+        if received.is_finishing:
+            return
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.is_finishing = True
+        raise SystemExit(exit_code_of(number))
+
+    with _handling(leave):
+        yield received
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for name in _SIGNALS:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, end)
+                before[number] = signal.signal(number, handler)
     try:
-        yield received
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -8,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_code.base.errors import InputError
-from qwen_code.fronts.stream_json.stream_input import Control, Prompt, Reply, parse_line
+from qwen_code.fronts.stream_json.stream_input import (
+    Control,
+    Prompt,
+    Reply,
+    StreamInput,
+    parse_line,
+)
 
 
 def line(**message: Any) -> bytes:
@@ -43,6 +50,46 @@ def test_what_nobody_needs_to_know() -> None:
 def test_what_is_no_message(text: bytes) -> None:
     with pytest.raises(InputError, match="not a message"):
         parse_line(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"type": "user", "message": {"content": ["a"]}}',
+        b'{"type": "user", "message": {"content": [5]}}',
+        b'{"type": "control_response", "response": "x"}',
+        b"[" * 100_000,
+        b'{"type": "user", "message": {"content": ' + b"[" * 5000 + b"]" * 5000 + b"}}",
+    ],
+    ids=["text", "number", "reply", "deep", "deep-content"],
+)
+def test_another_shape_does_not_end_the_reading(text: bytes) -> None:
+    """The thread that reads would end at any other exception, and the run with 0."""
+    with pytest.raises(InputError, match="not a message"):
+        parse_line(text)
+
+
+def test_an_interrupt_is_for_the_prompt_that_was_read_first() -> None:
+    lines = [line(type="user", message={"content": text}) for text in ("a", "b")]
+    stdin = StreamInput(io.BytesIO(b"\n".join(lines)), lambda _: None)
+    stdin.start()
+    wait_until_read(stdin)
+    stdin.interrupt()
+    first = stdin.next_prompt()
+    assert first is not None
+    assert first.stop.is_set
+    stdin.interrupt()
+    second = stdin.next_prompt()
+    assert second is not None
+    assert not second.stop.is_set
+    stdin.interrupt()
+    assert second.stop.is_set
+    assert stdin.next_prompt() is None
+    stdin.interrupt()
+
+
+def wait_until_read(stdin: StreamInput) -> None:
+    assert stdin.has_ended.wait(30)
 
 
 @given(st.binary(max_size=60))

@@ -10,6 +10,7 @@ import msgspec
 
 from qwen_code import __version__
 from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinished
+from qwen_code.base.errors import QwenError
 from qwen_code.base.ids import new_uuid
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.models.events import (
@@ -29,7 +30,7 @@ from qwen_code.wiring.reports.remarks import remark
 if TYPE_CHECKING:
     from qwen_code.wiring.conversation import State
 
-__all__ = ["JsonRenderer", "usage_data"]
+__all__ = ["JsonRenderer", "usage_data", "write_end"]
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
@@ -279,6 +280,13 @@ class JsonRenderer:
             self._out.write(b"".join([_encode(message) + b"\n" for message in self._messages]))
             self._out.flush()
             self._messages.clear()
+
+
+def write_end(out: BinaryIO, error: QwenError | None, *, is_stream: bool) -> None:
+    """All that a run writes that ended before there was a conversation. ``None``: interrupted."""
+    renderer = JsonRenderer(out, is_stream=is_stream)
+    renderer.start(None)
+    renderer.finish(Outcome("", 0, 0, error=error, was_stopped=error is None, rounds=0))
 
 
 class _Block(msgspec.Struct):

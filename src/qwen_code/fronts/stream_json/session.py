@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -18,8 +17,8 @@ from qwen_code.base.ids import new_uuid
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.fronts.console import explain_unexpected, notice, report
 from qwen_code.fronts.renderer import Outcome, show
-from qwen_code.fronts.signals import ending_by_signals
-from qwen_code.fronts.stream_json.renderer import JsonRenderer
+from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
+from qwen_code.fronts.stream_json.renderer import JsonRenderer, write_end
 from qwen_code.fronts.stream_json.stream_input import Control, StreamInput
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 
@@ -37,28 +36,31 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
     Every prompt has its JSON result; a conversation that cannot be opened has one, too.
     """
     front = _Program()
-    renderer = JsonRenderer(sys.stdout.buffer, is_stream=True, partial=partial)
     stop, conversation = Stop(), None
-    try:
-        with ending_by_signals(stop):
-            conversation = Conversation(launch, take_options(), front)
-            conversation.find()
-            conversation.open(stop)
-    except (Exception, Stopped, KeyboardInterrupt) as caught:  # noqa: BLE001 it is the result
-        if conversation is not None:
-            conversation.close()
-        return _ended(renderer, caught)
-    try:
-        return _Session(conversation, front, partial=partial).run()
-    finally:
-        conversation.close()
+    with leaving_by_signals() as leaving:
+        try:
+            with ending_by_signals(stop) as received:
+                try:
+                    conversation = Conversation(launch, take_options(), front)
+                    conversation.find()
+                    conversation.open(stop)
+                except (Exception, Stopped, KeyboardInterrupt) as caught:  # noqa: BLE001 the result
+                    received.is_finishing = True
+                    code = _ended(caught)
+                    return code if received.number is None else exit_code_of(received.number)
+            return _Session(conversation, front, partial=partial).run()
+        except KeyboardInterrupt:  # between prompts
+            return ExitCode.INTERRUPTED
+        finally:
+            leaving.is_finishing = True
+            if conversation is not None:
+                conversation.close()
 
 
-def _ended(renderer: JsonRenderer, caught: BaseException) -> int:
-    """The result of a conversation that was never open."""
+def _ended(caught: BaseException) -> int:
+    """Write the result of a conversation that was never open, or cannot go on."""
     error = _as_error(caught)
-    renderer.start(None)
-    renderer.finish(Outcome("", 0, 0, error=error, was_stopped=error is None))
+    write_end(sys.stdout.buffer, error, is_stream=True)
     if error is None:
         return ExitCode.INTERRUPTED
     report(error)
@@ -123,28 +125,25 @@ class _Session:
         self._conversation = conversation
         self._front = front
         self._partial = partial
-        self._stop = Stop()
 
     def run(self) -> int:
         front = self._front
         front.input = StreamInput(sys.stdin.buffer, self._control)
+        front.input.start()  # from here on `_control` may be called
         code: int = ExitCode.OK
         while True:
             try:
                 prompt = front.input.next_prompt()
             except QwenError as error:
-                return _ended(self._renderer(), error)
+                return _ended(error)
             if prompt is None:
                 return code
-            code = self._answer(prompt)
+            code = self._answer(prompt.text, prompt.stop)
 
-    def _renderer(self) -> JsonRenderer:
-        return JsonRenderer(sys.stdout.buffer, is_stream=True, partial=self._partial)
-
-    def _answer(self, prompt: str) -> int:
+    def _answer(self, prompt: str, stop: Stop) -> int:
         started = time.monotonic()
-        renderer, tally, stop = self._renderer(), Tally(), Stop()
-        self._stop = stop
+        renderer = JsonRenderer(sys.stdout.buffer, is_stream=True, partial=self._partial)
+        tally = Tally()
         conversation, error, was_stopped = self._conversation, None, False
         with ending_by_signals(stop) as received:
             try:
@@ -152,40 +151,49 @@ class _Session:
                 show(conversation.ask(prompt, stop), renderer, tally)
             except (Stopped, KeyboardInterrupt):
                 was_stopped = True
-            except BrokenPipeError:
-                raise  # whoever read the output has gone
             except Exception as caught:  # noqa: BLE001 every prompt has a result
                 error = _as_error(caught)
-        was_stopped = was_stopped or tally.ended == "stopped"
-        renderer.finish(
-            Outcome(
-                tally.text,
-                round((time.monotonic() - started) * 1000),
-                conversation.api_duration_ms,
-                tally.usage,
-                error,
-                was_stopped,
-                conversation.quota(),
-                conversation.rate_limits(),
-                tally.rounds,
-                tally.denied,
-                tally.structured,
-            )
-        )
-        if received.number not in (None, signal.SIGINT):
-            raise SystemExit(128 + (received.number or 0))
+            received.is_finishing = True
+            was_stopped = was_stopped or tally.ended == "stopped"
+            duration_ms = round((time.monotonic() - started) * 1000)
+            renderer.finish(self._outcome(tally, duration_ms, error, was_stopped=was_stopped))
+        if received.ends_process:
+            raise SystemExit(exit_code_of(received.number))
         if was_stopped:
             return ExitCode.INTERRUPTED
         if error is not None:
             return error.exit_code
         return ExitCode.OK if tally.ended == "done" else ExitCode.FAILURE
 
+    def _outcome(
+        self, tally: Tally, duration_ms: int, error: QwenError | None, *, was_stopped: bool
+    ) -> Outcome:
+        conversation, quota, rate_limits = self._conversation, None, None
+        try:
+            quota, rate_limits = conversation.quota(), conversation.rate_limits()
+        except Exception as caught:  # noqa: BLE001 every prompt has a result
+            error = error or _as_error(caught)
+        return Outcome(
+            tally.text,
+            duration_ms,
+            conversation.api_duration_ms,
+            tally.usage,
+            error,
+            was_stopped,
+            quota,
+            rate_limits,
+            tally.rounds,
+            tally.denied,
+            tally.structured,
+        )
+
     def _control(self, message: Control) -> None:
         """Called on the thread that reads."""
         response: dict[str, Any] = {"subtype": "success", "request_id": message.request_id}
         try:
             self._carry_out(message)
-        except QwenError as error:
+        except Exception as caught:  # noqa: BLE001 the thread goes on to read
+            error = caught if isinstance(caught, QwenError) else explain_unexpected(caught)
             response |= {"subtype": "error", "error": error.message}
         self._front.write({"type": "control_response", "response": response})
 
@@ -194,10 +202,14 @@ class _Session:
         if message.subtype == "initialize":
             self._front.is_attended = True
         elif message.subtype == "interrupt":
-            self._stop.set()
+            assert self._front.input is not None
+            self._front.input.interrupt()
         elif message.subtype == "set_permission_mode":
             conversation.set_mode(str(request.get("mode")))
         elif message.subtype == "set_model":
-            conversation.use_model(str(request.get("model")), Stop())
+            model = request.get("model")
+            if not isinstance(model, str) or not model.strip():
+                raise QwenError("set_model needs the name of a model")
+            conversation.use_model(model, Stop())
         else:
             raise QwenError(f"there is no request {message.subtype!r}")

@@ -11,6 +11,7 @@ Node Qwen Code's SDK speaks::
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, BinaryIO
@@ -20,7 +21,7 @@ import msgspec
 from qwen_code.base.errors import InputError
 from qwen_code.base.stop import Stop
 
-__all__ = ["Control", "Prompt", "Reply", "StreamInput", "parse_line"]
+__all__ = ["Asked", "Control", "Prompt", "Reply", "StreamInput", "parse_line"]
 
 _MAX_LINE_BYTES = 8 << 20
 
@@ -29,6 +30,13 @@ class Prompt(msgspec.Struct, frozen=True):
     """Something to answer."""
 
     text: str
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A prompt with what ends its turn: an interrupt may come before the turn begins."""
+
+    text: str
+    stop: Stop
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -65,7 +73,10 @@ def parse_line(line: bytes) -> Prompt | Control | Reply | None:
         if kind == "control_response":
             outer = message["response"]
             return Reply(str(outer["request_id"]), dict(outer.get("response") or {}))
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (
+        *(msgspec.DecodeError, UnicodeDecodeError, RecursionError),
+        *(KeyError, TypeError, ValueError, AttributeError),  # another shape
+    ) as error:
         raise InputError(
             f"a line of standard input is not a message: {error}",
             hint='Write {"type": "user", "message": {"role": "user", "content": "…"}}',
@@ -88,21 +99,36 @@ class StreamInput:
     def __init__(self, source: BinaryIO, control: Callable[[Control], None]) -> None:
         self._source = source
         self._control = control
-        self._prompts: SimpleQueue[Prompt | InputError | None] = SimpleQueue()
+        self._prompts: SimpleQueue[Asked | InputError | None] = SimpleQueue()
+        self._unfinished: deque[Stop] = deque()
+        """Of the prompts that were read, the one that is being answered first."""
+        self._is_answering = False
         self._replies: SimpleQueue[Reply | None] = SimpleQueue()
-        self._has_ended = threading.Event()
+        self.has_ended = threading.Event()
+
+    def start(self) -> None:
+        """Begin to read."""
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
-    def next_prompt(self) -> str | None:
-        """The next prompt; ``None`` at the end of the input.
+    def next_prompt(self) -> Asked | None:
+        """The next prompt; ``None`` at the end of the input. The one before is answered then.
 
         Raises:
             InputError: a line was no message.
         """
+        if self._is_answering:
+            self._unfinished.popleft()
+            self._is_answering = False
         found = self._prompts.get()
         if isinstance(found, InputError):
             raise found
-        return found.text if found else None
+        self._is_answering = found is not None
+        return found
+
+    def interrupt(self) -> None:
+        """Stop the prompt that is being answered, or the next one that was read before this."""
+        for stop in [*self._unfinished][:1]:
+            stop.set()
 
     def reply_to(self, request_id: str, stop: Stop) -> dict[str, Any] | None:
         """The answer to a request of ours; ``None`` where the input ends before it.
@@ -111,7 +137,7 @@ class StreamInput:
             Stopped: the turn was stopped.
         """
         with stop.calling(lambda: self._replies.put(None)):
-            while not self._has_ended.is_set() or not self._replies.empty():
+            while not self.has_ended.is_set() or not self._replies.empty():
                 reply = self._replies.get()
                 stop.check()
                 if reply is not None and reply.request_id == request_id:
@@ -125,7 +151,7 @@ class StreamInput:
         except (OSError, ValueError):
             pass  # the input is gone
         finally:
-            self._has_ended.set()
+            self.has_ended.set()
             self._prompts.put(None)
             self._replies.put(None)
 
@@ -136,7 +162,9 @@ class StreamInput:
             self._prompts.put(error)
             return
         if isinstance(message, Prompt):
-            self._prompts.put(message)
+            asked = Asked(message.text, Stop())
+            self._unfinished.append(asked.stop)
+            self._prompts.put(asked)
         elif isinstance(message, Reply):
             self._replies.put(message)
         elif isinstance(message, Control):

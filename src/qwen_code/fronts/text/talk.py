@@ -24,7 +24,7 @@ from qwen_code.base.text import safe_text
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.console import notice, paint, report
 from qwen_code.fronts.renderer import Outcome, show
-from qwen_code.fronts.signals import ending_by_signals
+from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.text.login_dialog import LoginDialog
 from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose, write_stdout
 from qwen_code.fronts.text.project_trust import ask_for_trust
@@ -90,16 +90,18 @@ def run_loop(launch: Launch, options: AgentOptions) -> int:
     front = TextFront(reader)
     conversation = Conversation(launch, options, front, interactive=True)
     talk = _Talk(conversation, reader, launch)
-    try:
-        write_stdout(f"{paint(f'qwen {__version__}', '1', stream=sys.stdout)}\n")
-        if not talk.connect():
-            return ExitCode.AUTHENTICATION
-        talk.loop().run()
-    except Stopped:
-        return ExitCode.INTERRUPTED
-    finally:
-        conversation.close()
-        reader.save()
+    with leaving_by_signals() as received:
+        try:
+            write_stdout(f"{paint(f'qwen {__version__}', '1', stream=sys.stdout)}\n")
+            if not talk.connect():
+                return ExitCode.AUTHENTICATION
+            talk.loop().run()
+        except Stopped:
+            return ExitCode.INTERRUPTED
+        finally:
+            received.is_finishing = True
+            conversation.close()
+            reader.save()
     return ExitCode.OK
 
 
@@ -124,9 +126,11 @@ def _stoppable() -> Iterator[Stop]:
     """A stop that Ctrl-C sets. Where the process was asked to end, it does so afterwards."""
     stop = Stop()
     with ending_by_signals(stop) as received:
-        yield stop
-    if received.number is not None and received.number != 2:
-        raise SystemExit(128 + received.number)
+        try:
+            yield stop
+        finally:
+            if received.ends_process:  # however the turn ended
+                raise SystemExit(exit_code_of(received.number))
 
 
 class _Talk:

@@ -1,0 +1,62 @@
+"""What signals do during a turn, between turns, and while a run is ending."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from qwen_code.base.stop import Stop
+from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
+
+
+def test_the_first_one_stops_the_turn_and_the_second_one_interrupts() -> None:
+    stop = Stop()
+    with ending_by_signals(stop) as received:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert received.number == signal.SIGINT
+    assert not received.ends_process
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, None])
+def test_a_request_to_end_the_process_is_never_lost(first: signal.Signals | None) -> None:
+    """Neither behind Ctrl-C, nor where the turn was stopped in another way."""
+    stop = Stop()
+    with ending_by_signals(stop) as received:
+        if first is None:
+            stop.set()
+        else:
+            signal.raise_signal(first)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert received.ends_process
+    assert exit_code_of(received.number) == 143
+
+
+def test_what_ends_a_run_is_not_interrupted() -> None:
+    stop = Stop()
+    with ending_by_signals(stop) as received:
+        signal.raise_signal(signal.SIGINT)
+        received.is_finishing = True
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+    assert received.number == signal.SIGTERM
+
+
+def test_between_turns_the_process_leaves_once() -> None:
+    with leaving_by_signals() as received:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with ending_by_signals(Stop()):
+            signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(SystemExit) as caught:
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+    assert caught.value.code == 129
+    assert received.ends_process
