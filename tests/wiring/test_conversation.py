@@ -27,7 +27,7 @@ from qwen_code.agent.permission import Always, No, Once, Question, Scope
 from qwen_code.agent.structured import NotGiven
 from qwen_code.base.errors import CredentialMissing, QwenError, UsageError
 from qwen_code.base.stop import Stop
-from qwen_code.models.events import TextDelta
+from qwen_code.models.events import Notice, TextDelta
 from qwen_code.tools.base import FileChange, Todo
 
 Talks = Callable[..., Talk]
@@ -214,6 +214,30 @@ def test_always_can_be_written_down(
     assert bool(other.front.asked) is (scope is Scope.PROJECT)
 
 
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "settings",
+    ["{oops", '{"permissions": {"allow": "edit"}}', "[]"],
+    ids=["broken", "text", "list"],
+)
+def test_where_always_cannot_be_saved_it_holds_for_the_session(
+    talk: Talk, model: FakeModelServer, settings: str
+) -> None:
+    conversation = talk.open()
+    (talk.home / ".qwen").mkdir(exist_ok=True)
+    file = talk.home / ".qwen" / "settings.json"
+    file.write_text(settings)
+    model.script = [call("run_shell_command", command="echo done") for _ in range(2)]
+    talk.front.permit = lambda _: Always(Scope.USER)
+    events = ask(conversation, "do it twice")
+    assert [result.text for result in results(events)] == ["done", "done"]
+    assert len(talk.front.asked) == 1
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert len(said) == 1
+    assert "this session only" in said[0] and str(file) in said[0]
+    assert file.read_text() == settings
+
+
 def test_a_projects_own_file_allows_nothing(talk: Talk, model: FakeModelServer) -> None:
     (talk.project / ".qwen").mkdir()
     rules = {str(talk.project): ["write_file"]}
@@ -267,6 +291,18 @@ def test_a_changed_plan_is_the_one_that_counts(talk: Talk, model: FakeModelServe
     talk.front.permit = lambda _: Once('{"plan": "1. Rename it"}', Mode.DEFAULT)
     ask(talk.open(mode="plan"), "plan it")
     assert "1. Rename it" in sent(model)[-1]["content"]
+
+
+@pytest.mark.parametrize("changed", ["no JSON", '{"plan": 5}'])
+def test_a_plan_that_was_changed_into_none_is_not_accepted(
+    talk: Talk, model: FakeModelServer, changed: str
+) -> None:
+    model.script = [call("exit_plan_mode", plan="1. Delete it"), write("x")]
+    talk.front.permit = lambda _: Once(changed, Mode.YOLO)
+    conversation = talk.open(mode="plan")
+    ask(conversation, "plan it")
+    assert conversation.state.mode is Mode.PLAN
+    assert not (talk.project / "new.txt").exists()
 
 
 def test_where_nobody_can_be_asked_there_is_no_plan_to_accept(talk: Talk) -> None:

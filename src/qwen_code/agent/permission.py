@@ -17,9 +17,17 @@ import msgspec
 
 from qwen_code.agent.approvals import Decision, Judge, Mode, Ruling, is_delicate, rules_for
 from qwen_code.agent.calls import After
-from qwen_code.agent.events import AgentEvent, QuestionAnswered, QuestionAsked, ToolChanged
+from qwen_code.agent.events import (
+    AgentEvent,
+    AgentEventStream,
+    QuestionAnswered,
+    QuestionAsked,
+    ToolChanged,
+)
 from qwen_code.agent.toolbox import Prepared, Toolbox
+from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
+from qwen_code.models.events import Notice
 from qwen_code.tools.base import Reach, Subject
 from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
@@ -160,25 +168,33 @@ class Permission:
         prepared = question.prepared
         if isinstance(answer, No):
             raise _Refused(_no(question, answer))
-        if question.is_plan:
+        if isinstance(answer, Once) and answer.arguments is not None:
+            prepared = self._changed(question, answer.arguments, toolbox)
+            yield [ToolChanged(question.call_id, prepared.title, answer.arguments)]
+        if question.is_plan:  # only now: the changed plan is one that can be accepted
             mode = Mode.AUTO_EDIT if isinstance(answer, Always) else answer.mode
             self.judge.mode = mode or Mode.DEFAULT
         elif isinstance(answer, Always):
-            self._allow_from_now_on(question, answer.scope)
-        if isinstance(answer, Always) or answer.arguments is None:
-            return prepared
-        changed = toolbox.prepare(prepared.definition.name, answer.arguments)
+            yield from self._allow_from_now_on(question, answer.scope)
+        return prepared
+
+    def _changed(self, question: Question, arguments: str, toolbox: Toolbox) -> Prepared:
+        changed = toolbox.prepare(question.prepared.definition.name, arguments)
         if changed.definition is not EXIT_PLAN_MODE:
             self._ruling(changed, question.stop)  # forbidden stays forbidden, whoever wrote it
-        yield [ToolChanged(question.call_id, changed.title, answer.arguments)]
-        note = f"(The user changed the call before it was made: {answer.arguments})\n\n"
+        note = f"(The user changed the call before it was made: {arguments})\n\n"
         return msgspec.structs.replace(changed, note=note)
 
-    def _allow_from_now_on(self, question: Question, scope: Scope) -> None:
-        call = question.prepared.call
-        if scope is not Scope.SESSION and question.rules:
+    def _allow_from_now_on(self, question: Question, scope: Scope) -> AgentEventStream:
+        """Where it cannot be written down, it holds for the session, and the person is told."""
+        self.judge.allow_from_now_on(question.prepared.call)
+        if scope is Scope.SESSION or not question.rules:
+            return
+        try:
             self.remember(question.rules, scope)
-        self.judge.allow_from_now_on(call)
+        except (OSError, QwenError) as error:
+            reason = error.message if isinstance(error, QwenError) else error.strerror
+            yield [Notice(f"this is allowed for this session only, it cannot be saved: {reason}")]
 
 
 def _no(question: Question, answer: No) -> str:

@@ -247,9 +247,14 @@ def _remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> N
     if scope is Scope.PROJECT:
         key = [*_PROJECT_RULES, os.path.realpath(root)]
 
-    def with_rules(before: object) -> list[str]:
-        known = before if isinstance(before, list) else []
-        return list(dict.fromkeys([*known, *rules]))
+    def with_rules(before: object) -> list[Any]:
+        if not isinstance(before, list | None):
+            raise ConfigError(
+                f"{paths.settings_file}: {'.'.join(key)} is not a list",
+                hint='Write a list: ["run_shell_command(git log)"]',
+            )
+        known = before or []
+        return [*known, *(rule for rule in rules if rule not in known)]
 
     update_user_value(paths, key, with_rules)
 
