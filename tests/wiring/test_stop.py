@@ -21,7 +21,7 @@ from conversations import Talk, ask
 from model_server import FakeModelServer, call
 from transcript_checks import assert_acceptable
 
-from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, TurnEnded
+from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
 from qwen_code.agent.permission import Once, Question
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.wiring.conversation import Conversation
@@ -341,6 +341,24 @@ def test_a_turn_that_is_stopped_before_it_begins_does_nothing(
     assert events == [TurnEnded("stopped", 0)]
     assert not scene.model.requests
     assert the_conversation(conversation) == []
+
+
+def test_a_front_that_is_slower_than_a_tool_is_stopped_as_soon(
+    talk: Talk, model: FakeModelServer
+) -> None:
+    """What a tool has printed by then would take minutes to show."""
+    model.script = [call("run_shell_command", command="yes")]
+    stop, shown, told = Stop(), 0, 0.0
+    for batch in talk.open(mode="yolo").ask("go", stop):
+        if any(isinstance(event, ToolOutput) for event in batch):
+            shown += 1
+            time.sleep(0.02)
+            if shown == 100:
+                told = time.monotonic()
+                stop.set()
+    assert time.monotonic() - told < GENEROUS_S
+    assert shown < 200
+    assert isinstance(batch[-1], TurnEnded)
 
 
 def test_opening_can_be_stopped(scene: Scene) -> None:

@@ -25,6 +25,9 @@ STOPPED = "The user stopped this."
 _STOP_GRACE_S = 0.15
 """How long tools may take to end after a stop. What is still busy then is not waited for."""
 
+_MAX_WAITING_EVENTS = 64
+"""How far a tool may run ahead of the front that shows what it prints, before it is held back."""
+
 After = Callable[[Prepared, str, Stop], str]
 """Given a call and its result; what it returns is added to what the model is told."""
 
@@ -69,7 +72,7 @@ def run_side_by_side(
         with stop.calling(lambda: _pass_on(own, inbox)):
             for thread in threads:
                 thread.start()
-            while running and (event := inbox.get()) is not None:
+            while running and not own.is_set and (event := inbox.get()) is not None:
                 if isinstance(event, ToolFinished):
                     del running[event.call_id]
                 yield [event]
@@ -90,14 +93,15 @@ def _pass_on(own: Stop, inbox: SimpleQueue[AgentEvent | None]) -> None:
 def _last_events(
     inbox: SimpleQueue[AgentEvent | None], running: dict[str, Asked]
 ) -> AgentEventStream:
-    """What still comes of the calls that were stopped."""
+    """What still comes of the calls that were stopped. What they printed before is left out:
+    showing it may take longer than printing it."""
     deadline = time.monotonic() + _STOP_GRACE_S
     while running and (left_s := deadline - time.monotonic()) > 0:
         with suppress(Empty):
             event = inbox.get(timeout=left_s)
             if isinstance(event, ToolFinished):
                 del running[event.call_id]
-            if event is not None:
+            if event is not None and not isinstance(event, ToolOutput):
                 yield [event]
     for call in running.values():
         yield [finished(call, Result(STOPPED, "stopped"), is_error=True)]
@@ -140,8 +144,11 @@ def _run(ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, after:
     began, is_error = time.monotonic(), True
 
     def show(text: str) -> None:
-        if text:
-            inbox.put(ToolOutput(call.id, redact(text)))
+        if not text:
+            return
+        while inbox.qsize() > _MAX_WAITING_EVENTS and not stop.is_set:
+            time.sleep(0.005)  # the front is slower than the tool
+        inbox.put(ToolOutput(call.id, redact(text)))
 
     try:
         result = prepared.run(show, stop)
