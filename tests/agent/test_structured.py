@@ -41,3 +41,35 @@ def test_the_model_is_told_what_does_not_fit() -> None:
 def test_what_is_no_schema(text: str) -> None:
     with pytest.raises(UsageError, match="--json-schema"):
         StructuredOutput(text)
+
+
+def test_references_of_a_schema_that_is_wrapped_lead_somewhere() -> None:
+    """pydantic writes a list of models so."""
+    schema = {
+        "type": "array",
+        "items": {"$ref": "#/$defs/Point"},
+        "$defs": {"Point": {"type": "integer"}},
+    }
+    tool = StructuredOutput(json.dumps(schema))
+    assert tool.definition.parameters["$defs"] == schema["$defs"]
+    assert tool.parse('{"value": [1]}') == [1]
+    with pytest.raises(ToolFailed):
+        tool.parse('{"value": ["x"]}')
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1}', '{"a":1}'),
+        ('\n```json\n{"a": 1}\n```\n', '{"a":1}'),
+        ('```\n{"a": 1}```', '{"a":1}'),
+        ('the answer is {"a": 1}', None),
+        ("a" + " " * 200_000 + "b", None),
+    ],
+    ids=["plain", "fenced", "fenced-tightly", "words", "blanks"],
+)
+def test_an_answer_in_words_is_taken_where_it_is_json(text: str, value: str | None) -> None:
+    """Blanks without end, as some models write them, took minutes to look at."""
+    tool = StructuredOutput('{"type": "object"}')
+    tool.take_text(text)
+    assert tool.value == value

@@ -22,6 +22,7 @@ _MAX_PROBLEMS = 10
 _MAX_TRIES = 5
 _MAX_SHOWN = 2000
 _WRAPPED = "value"
+_DEFINITIONS = ("$defs", "definitions")
 
 
 class NotGiven(QwenError):
@@ -67,6 +68,8 @@ class StructuredOutput:
         # A tool takes an object; an answer may be anything.
         self._is_wrapped = schema.get("type") != "object"
         wrapped = {"type": "object", "properties": {_WRAPPED: schema}, "required": [_WRAPPED]}
+        # References such as "#/$defs/Point" begin at the root, which is the wrapper now.
+        wrapped |= {name: schema[name] for name in _DEFINITIONS if name in schema}
         self.value: str | None = None
         self._tries = 0
         self._last = ""
@@ -93,9 +96,11 @@ class StructuredOutput:
 
     def take_text(self, text: str) -> None:
         """Take a final answer in words for the answer itself, where it is JSON that fits."""
-        found = re.fullmatch(r"(?s)\s*(?:```(?:json)?\s*\n)?(.*?)(?:\n```)?\s*", text)
+        text = text.strip()
+        if fence := re.match(r"```(?:json)?[ \t]*\n", text):
+            text = text[fence.end() :].removesuffix("```")
         try:
-            value = msgspec.json.decode(found[1] if found else text)
+            value = msgspec.json.decode(text)
             self._check(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ToolFailed):
             return
