@@ -57,6 +57,21 @@ def test_it_answers_and_remembers(talk: Talk, model: FakeModelServer) -> None:
     assert conversation.state.prompts == 2
 
 
+def test_a_prompt_that_is_taken_back_is_not_counted(talk: Talk, model: FakeModelServer) -> None:
+    """Nor is it told to the model in a summary."""
+    conversation = talk.open()
+    ask(conversation, "first")
+    model.status, model.error_body = 400, b'{"error": {"message": "no"}}'
+    with pytest.raises(QwenError):
+        ask(conversation, "failed")
+    model.status = 200
+    stop = Stop()
+    stop.set()
+    ask(conversation, "stopped", stop)
+    assert conversation.prompts() == ["first"]
+    assert conversation.state.prompts == 1
+
+
 def test_without_a_way_to_a_model_nothing_is_started(talk: Talk, model: FakeModelServer) -> None:
     conversation = talk.new({"LLAMA_API_KEY": "", "LLAMA_API_BASE_URL": "https://host.example/v1"})
     with pytest.raises(CredentialMissing):

@@ -87,9 +87,12 @@ class Agent:
                         self._untold = ""
                     yield batch
         finally:
-            if messages[-1] is asked:
+            is_taken_back = messages[-1] is asked
+            if is_taken_back:
                 messages.pop()
             self._keep()
+            if is_taken_back:
+                self.progress = Progress(self.session.before)
 
     def compress(self, model: Model, stop: Stop) -> AgentEventStream:
         """Make the conversation shorter now.
