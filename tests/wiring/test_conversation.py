@@ -464,6 +464,44 @@ def test_resume_inside_and_replay(talk: Talk, model: FakeModelServer) -> None:
     assert conversation.prompts() == ["the first session", "still there"]
 
 
+def test_the_history_is_what_a_person_said_also_after_a_compaction(
+    talk: Talk, model: FakeModelServer
+) -> None:
+    conversation = talk.open()
+    for number in range(6):
+        ask(conversation, f"{number} " + "x" * 4000)
+    for _ in conversation.compress(Stop()):
+        pass
+    history = [event for batch in conversation.history for event in batch]
+    said = [event.text for event in history if isinstance(event, PromptSent)]
+    assert said == conversation.prompts()
+    assert [text[0] for text in said] == list("012345")
+
+
+def test_a_session_whose_file_was_deleted(talk: Talk) -> None:
+    """The person is told that it is not kept, and /rewind says why it cannot be done."""
+    conversation = talk.open()
+    ask(conversation, "first")
+    for file in talk.home.rglob("*.jsonl"):
+        file.unlink()
+    events = ask(conversation, "second")
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert said == ["this conversation is not being kept: its file was deleted"]
+    with pytest.raises(QwenError, match="its file was deleted"):
+        conversation.rewind(0)
+    assert conversation.prompts() == ["first", "second"]
+    assert events[-1] == TurnEnded("done", 1)
+
+
+def test_a_model_that_cannot_be_taken_leaves_the_one_before(talk: Talk) -> None:
+    conversation = talk.open()
+    (talk.home / ".qwen").mkdir(exist_ok=True)
+    (talk.home / ".qwen" / "settings.json").write_text("{oops")
+    with pytest.raises(QwenError):
+        conversation.use_model("other", Stop())
+    assert conversation.state.model == "only-model"
+
+
 def test_what_fills_the_window(talk: Talk) -> None:
     conversation = talk.open()
     ask(conversation, "x" * 4000)

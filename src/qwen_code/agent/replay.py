@@ -9,7 +9,7 @@ import msgspec
 
 from qwen_code.agent.calls import Asked, finished
 from qwen_code.agent.events import AgentEvent, PromptSent, ToolAsked
-from qwen_code.agent.progress import words_of
+from qwen_code.agent.progress import is_prompt, words_of
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.models.events import Finished, TextDelta
 from qwen_code.tools.base import Result, Todo
@@ -30,7 +30,7 @@ def replay(
     asked: dict[str, Asked] = {}
     for message in messages:
         role = message.get("role")
-        if role == "user":
+        if is_prompt(message):
             yield [PromptSent(words_of(message))]
         elif role == "assistant":
             yield _answer(message, asked, toolbox)

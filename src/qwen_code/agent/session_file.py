@@ -122,10 +122,13 @@ def append(file: IO[bytes], record: Record) -> None:
     """Add a record, without secrets, and whole or not at all.
 
     Raises:
-        OSError: the disk is full.
+        OSError: the disk is full, or the file was deleted.
     """
     data = redact(msgspec.json.encode(record).decode()).encode() + b"\n"
-    size = os.fstat(file.fileno()).st_size
+    status = os.fstat(file.fileno())
+    if status.st_nlink == 0:
+        raise OSError(errno.ENOENT, "its file was deleted")
+    size = status.st_size
     if file.write(data) != len(data):  # a disk that is almost full takes a part
         os.ftruncate(file.fileno(), size)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

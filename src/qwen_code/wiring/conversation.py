@@ -18,7 +18,7 @@ from qwen_code.agent.events import AgentEvent, AgentEventStream, StructuredAnswe
 from qwen_code.agent.permission import Answer, Question
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
-from qwen_code.base.errors import UsageError
+from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.models.events import TextDelta
 from qwen_code.wiring.agent import AgentOptions, Assembled, assemble
@@ -174,7 +174,8 @@ class Conversation:
         """Ask this model from now on. The one place that refits window, vision and tools.
 
         Raises:
-            QwenError: the embedded model is not there under that name.
+            QwenError: the embedded model is not there under that name, or the settings cannot be
+                read; then the model before stays in use.
             Stopped: ``stop`` was set while it started.
         """
         link, assembled = self._opened()
@@ -183,8 +184,9 @@ class Conversation:
             launch = msgspec.structs.replace(self._launch, flags=flags, auth_type=Method.LOCAL)
             self._relaunch(launch, stop)
             return
+        settings = self.load().settings
         link.use_model(name)
-        assembled.fit(link.connection, self.load().settings)
+        assembled.fit(link.connection, settings)
 
     def models(self, stop: Stop) -> list[str]:
         """The models that the endpoint offers.
@@ -364,11 +366,11 @@ class Conversation:
 
     @property
     def history(self) -> Iterator[list[AgentEvent]]:
-        """All that was said so far, as events to show."""
+        """All that was said so far, as events to show, also what the model is no longer sent."""
         from qwen_code.agent.replay import replay
 
         agent = self._opened()[1].agent
-        return replay(agent.session.messages, agent.toolbox)
+        return replay(agent.session.before, agent.toolbox)
 
     # -- sessions and files -----------------------------------------------------------------------
 
@@ -421,13 +423,20 @@ class Conversation:
 
         Raises:
             UsageError: there is no such prompt.
+            QwenError: it cannot be saved; the files are back, the conversation is as it was.
         """
         assembled = self._opened()[1]
         prompts = self.prompts()
         if not 0 <= turn < len(prompts):
             raise UsageError(f"there is no prompt number {turn + 1}", hint="See them: /rewind")
         undone = assembled.workbench.checkpoints.undo_back_to(assembled.agent.session.id, turn)
-        return assembled.agent.rewind(turn), undone
+        try:
+            return assembled.agent.rewind(turn), undone
+        except OSError as error:
+            raise QwenError(
+                f"the conversation cannot be saved: {error.strerror}",
+                hint="Make room, or begin a new one: /clear",
+            ) from error
 
     def close(self) -> None:
         """End what is running, and let go of the session. May be called again."""
