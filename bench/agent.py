@@ -1,4 +1,4 @@
-"""The agent's figures: tokens of a request, turns of a long session, searches of a big tree."""
+"""The agent's figures: tokens of a request, turns of a long session, searches, stops."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _MOST_TOKENS = 2_500
 _TURNS = 1_000
 _WINDOWS = {"never shortened": 100_000_000, "window of 32,000": 32_000}
 _FILES = 100_000
+_MAX_STOP_MS = 200
 
 
 def tokens(python: Path, requests: Mapping[str, bytes]) -> str:
@@ -72,6 +73,16 @@ def searches(python: Path, root: Path, rounds: int) -> str:
         assert floor
         rows[f"`{name}`"] = [cell(own), cell(floor), cell(own / floor, 2, " ×")]
     return table([f"{_FILES:,} files", "qwen, ms", "`rg`, ms", "relative"], rows)
+
+
+def stops(python: Path, root: Path, rounds: int) -> str:
+    """A table of how soon a turn ends after it was stopped."""
+    found = _client(python, "stop_turn.py", str(root), str(rounds))
+    rows = {name: [cell(median(ms)), cell(max(ms))] for name, ms in found.items()}
+    return (
+        f"{table(['stopped while it waits for', 'median, ms', 'longest, ms'], rows)}\n"
+        f"A turn is to end within {_MAX_STOP_MS} ms."
+    )
 
 
 def _plant(root: Path) -> None:

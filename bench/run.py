@@ -249,6 +249,7 @@ def main() -> None:
             agent.tokens(python, agents),
             agent.turns(python, Path(root)),
             agent.searches(python, Path(root) / "tree", options.rounds),
+            agent.stops(python, Path(root) / "stop", options.rounds),
         ]
     server.close()
     print(f"{_medians(bench, names)}\n\n{_ratios(bench, names)}\n\n{_streaming(bench, names)}\n")
