@@ -41,6 +41,7 @@ def test_of_another_system(): ...
 def test_skips_are_one_line_that_says_how_to_run_them(
     run: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
+    monkeypatch.delenv("QWEN_TEST_REQUIRE", raising=False)
     programs = run.mkdir("programs")
     (programs / "chromium").touch(mode=0o700)
     monkeypatch.setenv("PATH", str(programs))
