@@ -699,6 +699,70 @@ class TestAProgramAtTheOtherEnd:
         assert driver.until("result")["is_error"] is False
         assert driver.end() == 0
 
+    def test_a_call_can_be_changed_before_it_is_made(
+        self, qwen: Any, server: Any, calls: Calls
+    ) -> None:
+        driver = Driver(qwen)
+        driver.send(type="control_request", request_id="1", request={"subtype": "initialize"})
+        server.script = [calls("write_file", path="a.txt", content="a")]
+        driver.ask("write it")
+        asked = driver.until("control_request")
+        changed = {"path": "b.txt", "content": "b"}
+        answer = {"behavior": "allow", "updatedInput": changed}
+        response = {"request_id": asked["request_id"], "response": answer}
+        driver.send(type="control_response", response=response)
+        assert driver.until("result")["is_error"] is False
+        assert (qwen.project / "b.txt").read_text() == "b"
+        assert not (qwen.project / "a.txt").exists()
+        assert driver.end() == 0
+
+    def test_own_slash_commands_are_announced_and_expanded(self, qwen: Any, server: Any) -> None:
+        qwen.write("~/.qwen/commands/tidy.md", "Tidy up {{args}}.")
+        driver = Driver(qwen)
+        driver.ask("/tidy the attic")
+        assert driver.until("system")["slash_commands"] == ["tidy"]
+        driver.until("result")
+        assert server.prompts == ["Tidy up the attic."]
+        assert driver.end() == 0
+
+    def test_an_answer_of_a_shape_to_every_prompt(
+        self, qwen: Any, server: Any, calls: Calls
+    ) -> None:
+        schema = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
+        driver = Driver(qwen, "--json-schema", schema)
+        server.script = [calls("structured_output", n=1)]
+        driver.ask("count")
+        assert driver.until("result")["result"] == '{"n":1}'
+        server.script = [calls("structured_output", n=f"no {n}") for n in range(100)]
+        driver.ask("again")
+        failed = driver.until("result")
+        assert failed["is_error"] and failed["error"]["type"] == "NotGiven"
+        assert len(server.requests) <= 7
+        server.script = [calls("structured_output", n=3)]
+        driver.ask("once more")
+        assert driver.until("result")["result"] == '{"n":3}'
+        assert driver.end() == 0
+
+    def test_another_model_is_fitted_to(self, qwen: Any, server: Any, calls: Calls) -> None:
+        """A model that sees is given the picture, one that does not is told so."""
+        picture = (
+            b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"
+            b"\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
+        )
+        (qwen.project / "a.png").write_bytes(picture)
+        driver = Driver(qwen)
+        for model, sees in (("only-text", False), ("gpt-5", True)):
+            request = {"subtype": "set_model", "model": model}
+            driver.send(type="control_request", request_id="1", request=request)
+            driver.until("control_response")
+            server.script = [calls("read_file", path="a.png")]
+            driver.ask("look")
+            driver.until("result")
+            last = server.requests[-1].body
+            assert last["model"] == model
+            assert ("image_url" in json.dumps(last["messages"][-1])) is sees
+        assert driver.end() == 0
+
     def test_what_is_no_message(self, qwen: Any, server: Any) -> None:
         done = qwen(
             *("--input-format", "stream-json", "--output-format", "stream-json"), stdin=b"hello\n"

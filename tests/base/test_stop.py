@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from qwen_code.base.stop import Stop, Stopped
+
+
+def test_it_stays_set_and_may_be_set_twice() -> None:
+    stop = Stop()
+    stop.check()
+    stop.set()
+    stop.set()
+    assert stop.is_set
+    with pytest.raises(Stopped):
+        stop.check()
+
+
+def test_no_handler_of_failures_takes_it_for_one() -> None:
+    with pytest.raises(Stopped):
+        try:
+            raise Stopped
+        except Exception:
+            pytest.fail("it was handled as a failure")
+
+
+def test_a_wait_ends_by_itself() -> None:
+    started = time.monotonic()
+    Stop().wait(0.05)
+    assert time.monotonic() - started >= 0.05
+    Stop().wait(-1)
+
+
+def test_a_wait_ends_at_once_where_it_is_set_already() -> None:
+    stop = Stop()
+    stop.set()
+    with pytest.raises(Stopped):
+        stop.wait(60)
+
+
+def test_a_wait_is_ended_from_another_thread() -> None:
+    stop = Stop()
+    threading.Timer(0.05, stop.set).start()
+    with pytest.raises(Stopped):
+        stop.wait(60)
+
+
+def test_a_signal_handler_may_set_it_in_the_middle_of_a_wait() -> None:
+    stop = Stop()
+    before = signal.signal(signal.SIGALRM, lambda *_: stop.set())
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(Stopped):
+            stop.wait(60)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_listeners_are_told_while_they_listen() -> None:
+    stop, told = Stop(), list[str]()
+    forget = stop.listen(lambda: told.append("forgotten"))
+    forget()
+    forget()
+    with stop.calling(lambda: told.append("left")):
+        pass
+    stop.listen(lambda: told.append("there"))
+    stop.set()
+    assert told == ["there"]
+    with stop.calling(lambda: told.append("late")):
+        assert told == ["there", "late"]
+
+
+def test_nothing_is_left_of_waits() -> None:
+    stop = Stop()
+    for _ in range(100):
+        stop.wait(0)
+    assert stop._listeners == {}
+
+
+def test_listeners_may_come_and_go_while_it_is_set() -> None:
+    """No listener is missed: whoever registers is told, before or after."""
+    for _ in range(50):
+        stop, told = Stop(), list[int]()
+
+        def register(number: int, stop: Stop = stop, told: list[int] = told) -> None:
+            for turn in range(20):
+                with stop.calling(note(told, number * 100 + turn)):
+                    pass
+            stop.listen(note(told, number))
+
+        threads = [threading.Thread(target=register, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert set(range(4)) <= set(told)
+
+
+def note(told: list[int], number: int) -> Callable[[], None]:
+    return lambda: told.append(number)
