@@ -139,6 +139,65 @@ def test_the_commands_answer(terminal: Terminal, server: Any, configured: None) 
     terminal.wait_for("/model", times=3)
 
 
+def test_stepping_back_and_forward(
+    terminal: Terminal, qwen: Any, server: Any, configured: None, calls: Callable[..., Any]
+) -> None:
+    server.script = [
+        calls("write_file", path="a.txt", content="one\n"),
+        [{"content": "Written."}],
+        calls("run_shell_command", command="echo 'two' >> a.txt"),
+        [{"content": "Added."}],
+    ]
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("write it")
+    terminal.wait_for("Do it?")
+    terminal.type("y")
+    terminal.wait_for("Written.")
+    terminal.type("add to it")
+    terminal.wait_for("Do it?", times=2)
+    terminal.type("ap")
+    terminal.wait_for("Added.")
+    assert "Bash(echo 'two' >> a.txt)" in (qwen.home / ".qwen" / "settings.json").read_text()
+    (qwen.project / "a.txt").write_text("one\n")
+    terminal.type("/undo")
+    terminal.wait_for("Removed: a.txt")
+    terminal.type("/undo")
+    terminal.wait_for("nothing to undo")
+    terminal.type("/redo")
+    terminal.wait_for("Put back: a.txt")
+    terminal.type("/context")
+    terminal.wait_for("results of tools")
+    terminal.type("/rewind")
+    terminal.wait_for("2. add to it")
+    terminal.type("/rewind 1")
+    terminal.wait_for("Back to before: write it")
+    assert not (qwen.project / "a.txt").exists()
+    terminal.type("/resume")
+    terminal.wait_for("Go on with:")
+    terminal.type("1")
+    terminal.wait_for("Session ")
+
+
+def test_a_plan_is_accepted_and_carried_out(
+    terminal: Terminal, qwen: Any, server: Any, configured: None, calls: Callable[..., Any]
+) -> None:
+    server.script = [
+        calls("exit_plan_mode", plan="1. Write a.txt"),
+        calls("write_file", path="a.txt", content="one\n"),
+        [{"content": "Written."}],
+    ]
+    terminal.type(f"{terminal.start} --approval-mode plan")
+    terminal.wait_for("/help")
+    terminal.type("plan it")
+    assert "1. Write a.txt" in terminal.wait_for("Do it so?")
+    terminal.type("a")
+    assert "+one" in terminal.wait_for("Written.")
+    assert (qwen.project / "a.txt").read_text() == "one\n"
+    terminal.type("/approvals")
+    terminal.wait_for("Mode: auto-edit")
+
+
 def test_an_interrupt_stops_the_answer_and_not_the_talk(
     terminal: Terminal, server: Any, configured: None
 ) -> None:
