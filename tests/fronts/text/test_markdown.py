@@ -110,6 +110,15 @@ def test_any_split_gives_the_same_output(text: str, cuts: list[int]) -> None:
     assert "".join(pieces) + styler.close() == styled(text)
 
 
+@pytest.mark.parametrize("opening", ["- *a*", "+ *a*", "| *a* |", "> *a*", "# *a*", "```", "- - -"])
+@pytest.mark.parametrize("spaces", [117, 118, 119, 120, 125])
+def test_a_deeply_indented_line_looks_the_same_in_pieces(spaces: int, opening: str) -> None:
+    text = " " * spaces + opening + "\n*b*"
+    styler = MarkdownStyler()
+    pieces = [styler.feed(character) for character in text]
+    assert "".join(pieces) + styler.close() == styled(text)
+
+
 @given(_TEXTS)
 def test_any_split_gives_the_same_output_at_the_limits(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -125,9 +125,10 @@ class MarkdownStyler:
         if quote := _QUOTE.match(text):
             self._quotes += 1
             return f"{_DIM}│{_NOT_DIM} ", quote.end()
-        if bullet := _BULLET.match(text):
+        opening = text[:_LONGEST_OPENING]  # what decides, also where the text came in pieces
+        if bullet := _BULLET.match(opening):
             return f"{bullet[1]}• ", bullet.end()
-        if text.lstrip(" ").startswith("|"):
+        if opening.lstrip(" ").startswith("|"):
             return self._raw("", 0)  # a table stays aligned only as it is
         self._at_start = False
         if _HEADING.match(text):
