@@ -12,7 +12,7 @@ from typing import Any
 from bench.table import cell, median, table
 
 _CLIENTS = Path(__file__).parent / "clients"
-_MOST_TOKENS = 2_500
+_MAX_TOKENS = 2_500
 _TURNS = 1_000
 _WINDOWS = {"never shortened": 100_000_000, "window of 32,000": 32_000}
 _FILES = 100_000
@@ -34,7 +34,7 @@ def tokens(python: Path, requests: Mapping[str, bytes]) -> str:
     columns = ["instructions", "tools", "both", "whole request"]
     return (
         f"{table(['o200k_base tokens', *columns], rows)}\n"
-        f"Instructions and tools of qwen are to stay under {_MOST_TOKENS:,}."
+        f"Instructions and tools of qwen are to stay under {_MAX_TOKENS:,}."
     )
 
 

@@ -61,7 +61,7 @@ def main() -> None:
     )
 
     def turn(number: int) -> None:
-        for _ in agent.ask(f"Please look at file number {number}.", Scripted()):
+        for _ in agent.ask(f"Please look at file number {number}.", Scripted(), Stop()):
             pass
 
     took, memory = [], []

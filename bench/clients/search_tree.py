@@ -10,8 +10,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from qwen_code.base.stop import Stop
 from qwen_code.tools.search import Glob, Grep, find_ripgrep
 from qwen_code.tools.workspace import Workspace
 
@@ -30,21 +32,21 @@ def main() -> None:
     every = glob.parse('{"pattern": "**/*.py"}')
     rare = grep.parse('{"pattern": "needle_[0-9]+"}')
     chosen = grep.parse('{"pattern": "needle_[0-9]+", "glob": "*.py"}')
-    work = {
+    work: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "glob **/*8.py": (
-            lambda: glob.run(named, lambda _: None),
+            lambda: glob.run(named, lambda _: None, Stop()),
             lambda: ripgrep("--files", "--sortr=modified", "--glob=**/*8.py"),
         ),
         "glob **/*.py": (
-            lambda: glob.run(every, lambda _: None),
+            lambda: glob.run(every, lambda _: None, Stop()),
             lambda: ripgrep("--files", "--sortr=modified", "--glob=**/*.py"),
         ),
         "grep": (
-            lambda: grep.run(rare, lambda _: None),
+            lambda: grep.run(rare, lambda _: None, Stop()),
             lambda: ripgrep("--line-number", "--sort=path", "needle_[0-9]+"),
         ),
         "grep in *.py": (
-            lambda: grep.run(chosen, lambda _: None),
+            lambda: grep.run(chosen, lambda _: None, Stop()),
             lambda: ripgrep("--line-number", "--sort=path", "--glob=*.py", "needle_[0-9]+"),
         ),
     }

@@ -1,4 +1,4 @@
-"""``qwen auth doctor`` finds what was broken on purpose, and names the mend."""
+"""``qwen auth doctor`` finds what was broken on purpose, and names the fix."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_all_is_well(qwen: Any, env: Any, server: Any) -> None:
 def test_nothing_is_set_up(qwen: Any) -> None:
     code, findings = examine(qwen)
     assert code == 1
-    assert "qwen auth login" in worst(findings, "method")["mend"]
+    assert "qwen auth login" in worst(findings, "method")["fix"]
 
 
 def test_a_server_that_is_not_there(qwen: Any, env: Any) -> None:
@@ -60,7 +60,7 @@ def test_a_clock_that_is_off(qwen: Any, env: Any, server: Any) -> None:
     code, findings = examine(qwen, **env)
     assert code == 0
     clock = worst(findings, "clock")
-    assert clock["verdict"] == "warning" and "ahead" in clock["said"] and "ntp" in clock["mend"]
+    assert clock["verdict"] == "warning" and "ahead" in clock["said"] and "ntp" in clock["fix"]
 
 
 def test_files_that_are_open_to_others_or_damaged(qwen: Any, env: Any) -> None:
@@ -69,7 +69,7 @@ def test_files_that_are_open_to_others_or_damaged(qwen: Any, env: Any) -> None:
     creds.parent.chmod(0o755)
     code, findings = examine(qwen, **env)
     assert code == 1
-    assert "chmod 700" in worst(findings, "permissions")["mend"]
+    assert "chmod 700" in worst(findings, "permissions")["fix"]
     assert "damaged" in worst(findings, "sign-in")["said"]
 
 

@@ -126,7 +126,7 @@ def test_what_nobody_allowed_is_refused_and_said(qwen: Any, server: Any, calls: 
     assert done.returncode == 0
     assert qwen.project.joinpath("a.txt").read_text() == "one\n"
     assert not qwen.project.joinpath("made").exists()
-    assert "nobody can be asked" in results(server)[1]
+    assert "there is no one to ask" in results(server)[1]
     denials = json.loads(done.stdout)[-1]["permission_denials"]
     assert [d["tool_name"] for d in denials] == ["edit", "run_shell_command"]
     assert denials[1]["tool_input"] == {"command": "touch made"}
@@ -188,7 +188,7 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(
     server.after_first_word = meanwhile
     assert qwen("--yolo", "change it").returncode == 0
     assert file.read_text() == "one\ntwo\nthree\n"
-    assert "changed by somebody else" in results(server)[1]
+    assert "has changed since you read it" in results(server)[1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

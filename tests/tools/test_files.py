@@ -116,7 +116,7 @@ class TestWrite:
             call(write, path="src/a.py", content="x")
         call(read, path="src/a.py")
         (project / "src" / "a.py").write_text("somebody's work")
-        with pytest.raises(ToolFailed, match="changed by somebody else"):
+        with pytest.raises(ToolFailed, match="has changed since you read it"):
             call(write, path="src/a.py", content="x")
         call(read, path="src/a.py")
         call(write, path="src/a.py", content="x")
@@ -155,7 +155,7 @@ class TestEdit:
     ) -> None:
         call(read, path="src/a.py")
         (project / "src" / "a.py").write_text("inside, changed")
-        with pytest.raises(ToolFailed, match="changed by somebody else"):
+        with pytest.raises(ToolFailed, match="has changed since you read it"):
             call(edit, path="src/a.py", old_string="in", new_string="out")
 
 

@@ -12,12 +12,12 @@ from qwen_code.tools.todo import TodoWrite
 def test_the_list_comes_back_as_the_user_sees_it(call: Callable[..., Result]) -> None:
     todos = [
         {"content": "look", "status": "completed"},
-        {"content": "mend", "status": "in_progress"},
+        {"content": "fix", "status": "in_progress"},
         {"content": "test", "status": "pending"},
     ]
     result = call(TodoWrite(), todos=todos)
     listed = tuple(Todo(**todo) for todo in todos)  # type: ignore[arg-type]
-    assert result == Result("[x] look\n[>] mend\n[ ] test", "1 of 3 done", todos=listed)
+    assert result == Result("[x] look\n[>] fix\n[ ] test", "1 of 3 done", todos=listed)
     assert call(TodoWrite(), todos=[]).text == "(no steps)"
 
 

@@ -337,10 +337,10 @@ def test_the_models_question_is_a_form(talk: Talk, model: FakeModelServer) -> No
 
 
 def test_steps_come_as_data(talk: Talk, model: FakeModelServer) -> None:
-    todos = [{"content": "look", "status": "completed"}, {"content": "mend", "status": "pending"}]
+    todos = [{"content": "look", "status": "completed"}, {"content": "fix", "status": "pending"}]
     model.script = [call("todo_write", todos=todos)]
     (end,) = results(ask(talk.open(), "go"))
-    assert end.todos == (Todo("look", "completed"), Todo("mend", "pending"))
+    assert end.todos == (Todo("look", "completed"), Todo("fix", "pending"))
 
 
 def test_a_helpers_events_name_their_call(talk: Talk, model: FakeModelServer) -> None:

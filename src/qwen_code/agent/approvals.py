@@ -131,7 +131,7 @@ def parse_rule(text: str, where: str) -> Rule:
     found = re.fullmatch(_RULE, text)
     if found is None:
         raise ConfigError(
-            f"{where}: {text!r} is no rule",
+            f"{where}: {text!r} is not a rule",
             hint='Write it as "tool" or "tool(…)", for example "run_shell_command(git status)".',
         )
     subject = found[2].strip() if found[2] is not None else ""

@@ -24,8 +24,8 @@ from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["CommandFile", "expand", "find_commands", "read_commands"]
 
-_MOST_BYTES = 64 << 10
-_MOST_FILES = 200
+_MAX_BYTES = 64 << 10
+_MAX_FILES = 200
 _NAME = r"[A-Za-z0-9][\w.-]*"
 _PART = r"\{\{args\}\}|\$ARGUMENTS\b|([!@])\{"
 
@@ -43,7 +43,7 @@ def find_commands(directories: Sequence[Path]) -> dict[str, Path]:
     """The files by name; a later directory wins. Links out of a directory are left out."""
     found: dict[str, Path] = {}
     for directory in directories:
-        for path in sorted(directory.rglob("*.md"))[:_MOST_FILES] if directory.is_dir() else ():
+        for path in sorted(directory.rglob("*.md"))[:_MAX_FILES] if directory.is_dir() else ():
             parts = path.relative_to(directory).with_suffix("").parts
             is_inside = path.resolve().is_relative_to(directory.resolve())
             if is_inside and all(re.fullmatch(_NAME, part) for part in parts):
@@ -94,7 +94,7 @@ def expand(
 def _read(name: str, path: Path) -> CommandFile | None:
     try:
         with path.open("rb") as file:
-            text = file.read(_MOST_BYTES).decode("utf-8-sig")
+            text = file.read(_MAX_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
     text = text.replace("\r\n", "\n")
@@ -146,7 +146,7 @@ def _call(
     except ToolFailed as error:
         stop.check()
         what = next(iter(arguments.values()))
-        raise InputError(f"{what}: {error.message}", hint="Mend the command's file.") from error
+        raise InputError(f"{what}: {error.message}", hint="Fix the command's file.") from error
 
 
 def _quoted(text: str) -> str:

@@ -21,9 +21,9 @@ __all__ = ["NOTE_NAMES", "Note", "describe_place", "find_notes", "git_branch", "
 NOTE_NAMES = ("QWEN.md", "AGENTS.md")
 
 _MARKDOWN = (".md", ".mdc", ".markdown")
-_MOST_BYTES = 64 << 10
-_MOST_TOTAL_CHARACTERS = 100_000
-_MOST_DEPTH = 5
+_MAX_BYTES = 64 << 10
+_MAX_TOTAL_CHARACTERS = 100_000
+_MAX_DEPTH = 5
 _IMPORT = r"(?<![\w@`/])@((?:\./|\.\./|/|~/)?[\w./-]*\w)"
 _CODE = r"(?sm)^(?:```|~~~).*?^(?:```|~~~)|`[^`\n]*`"
 
@@ -71,7 +71,7 @@ def find_notes(
     within = _Bounds(Path(os.path.realpath(root)), home)
     places += [(root.joinpath(*inside[:depth]), within) for depth in range(len(inside) + 1)]
     found: dict[Path, Note] = {}
-    left = _MOST_TOTAL_CHARACTERS
+    left = _MAX_TOTAL_CHARACTERS
     for directory, bounds in places:
         for name in names:
             path = directory / name
@@ -133,7 +133,7 @@ def _read(path: Path, real: Path, bounds: _Bounds, notice: Callable[[str], None]
 def _text(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
-            return file.read(_MOST_BYTES).decode("utf-8-sig", "replace")
+            return file.read(_MAX_BYTES).decode("utf-8-sig", "replace")
     except OSError:
         return None
 
@@ -165,7 +165,7 @@ def _outside_code(text: str) -> Iterator[tuple[int, int]]:
 
 def _imported(name: str, file: Path, bounds: _Bounds, open_files: tuple[Path, ...]) -> str | None:
     real = Path(os.path.realpath(file.parent / name))
-    if real in open_files or len(open_files) > _MOST_DEPTH:
+    if real in open_files or len(open_files) > _MAX_DEPTH:
         return None
     if not bounds.admit(real) or not real.is_file():
         return None

@@ -47,8 +47,8 @@ class Question(msgspec.Struct, frozen=True):
     """May this call be made? Everything that a front needs to show it.
 
     ``always`` says in words what `Always` would allow. ``rules`` are what it would write into the
-    user's settings; without any, `Scope.SESSION` is the only scope. Whoever waits for the answer
-    raises `Stopped` as soon as ``stop`` is set.
+    user's settings; without any, `Scope.SESSION` is the only scope. A front that waits for the
+    answer raises `Stopped` as soon as ``stop`` is set.
     """
 
     call_id: str
@@ -80,7 +80,7 @@ class Always(msgspec.Struct, frozen=True):
 class No(msgspec.Struct, frozen=True):
     """Not this call. ``reason`` is what the person wants instead, if they said so.
 
-    ``is_unanswered``: nobody was there to say it, and ``reason`` says why.
+    ``is_unanswered``: there was no one to ask, and ``reason`` says why.
     """
 
     reason: str = ""
@@ -130,8 +130,8 @@ class Permission:
             if ruling.decision is not Decision.ASK:
                 return prepared
             if not self.is_attended():
-                return f"Not allowed: {ruling.reason}, and in this run nobody can be asked."
-            prepared.preview()  # nobody needs to think about what cannot be done
+                return f"Not allowed: {ruling.reason}, and in this run there is no one to ask."
+            prepared.preview()  # a call that cannot work is refused without a question
             question = self._question(call_id, prepared, ruling, stop)
             yield [QuestionAsked(call_id, prepared.title, ruling.reason)]
             asked_at = time.monotonic()
@@ -181,7 +181,7 @@ class Permission:
     def _changed(self, question: Question, arguments: str, toolbox: Toolbox) -> Prepared:
         changed = toolbox.prepare(question.prepared.definition.name, arguments)
         if changed.definition is not EXIT_PLAN_MODE:
-            self._ruling(changed, question.stop)  # forbidden stays forbidden, whoever wrote it
+            self._ruling(changed, question.stop)  # what is denied stays denied, whoever wrote it
         note = f"(The user changed the call before it was made: {arguments})\n\n"
         return msgspec.structs.replace(changed, note=note)
 

@@ -24,8 +24,8 @@ Message = Mapping[str, Any]
 Arguments = Mapping[str, Any]
 Calls = dict[str, list[str]]
 
-_MOST_STEPS = 3
-_MOST_LINES = 150
+_MAX_STEPS = 3
+_MAX_LINES = 150
 """Of a file: its window is small."""
 
 _FIELDS = {
@@ -122,7 +122,7 @@ class GuidedModel:
         must = [path for path in calls.get("read_file", ()) if self._kind_of(path) == "file"]
         if made:
             calls = {"read_file": must}
-        if not any(calls.values()) or len(made) >= _MOST_STEPS:
+        if not any(calls.values()) or len(made) >= _MAX_STEPS:
             return None
         return self._ask(question, calls, stop, may_answer=not must)
 
@@ -148,7 +148,7 @@ class GuidedModel:
         name = step.pop("tool", _ANSWER)
         if step.get(_FIELDS.get(name, "")) not in calls.get(name, ()):
             return None
-        return name, {**step, "limit": _MOST_LINES} if name == "read_file" else step
+        return name, {**step, "limit": _MAX_LINES} if name == "read_file" else step
 
 
 def possible_calls(question: str, kind_of: Callable[[str], str]) -> Calls:

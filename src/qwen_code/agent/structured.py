@@ -58,7 +58,7 @@ class StructuredOutput:
         try:
             schema = msgspec.json.decode(text)
             if not isinstance(schema, dict):
-                raise ValueError("it is no object")
+                raise ValueError("it is not an object")
             self._validator = jsonschema_rs.validator_for(schema, retriever=_fetch_nothing)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             reason = error.message if isinstance(error, jsonschema_rs.ValidationError) else error

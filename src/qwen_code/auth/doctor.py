@@ -1,4 +1,4 @@
-"""Examine everything that a credential's way depends on, and say how to mend what is wrong.
+"""Examine everything that a credential's way depends on, and say how to fix what is wrong.
 
 Each examination gives findings and never fails itself. What needs the network is given the HTTP
 client; nothing is sent but a request without any credential.
@@ -24,7 +24,7 @@ from qwen_code.config import env_names
 
 __all__ = ["Finding", "Verdict", "examine_files", "examine_network", "examine_sources"]
 
-_MOST_SKEW_S = 60.0
+_MAX_SKEW_S = 60.0
 _NAMES = (*env_names.API_KEY, *env_names.BASE_URL, *env_names.MODEL)
 
 
@@ -37,12 +37,12 @@ class Verdict(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at; ``mend`` is what to do where it is not good."""
+    """One thing that was looked at; ``fix`` is what to do where it is not good."""
 
     verdict: Verdict
     about: str
     said: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 def _good(about: str, said: str) -> Finding:
@@ -61,8 +61,8 @@ def examine_files(gathered: Gathered) -> Iterator[Finding]:
     if os.access(home, os.W_OK | os.X_OK):
         yield _good("home", f"{home} can be written")
     else:
-        mend = f"sudo chown -R $(id -un) '{home}', or set QWEN_HOME to a directory of yours"
-        yield Finding(Verdict.BAD, "home", f"{home} cannot be written", mend)
+        fix = f"sudo chown -R $(id -un) '{home}', or set QWEN_HOME to a directory of yours"
+        yield Finding(Verdict.BAD, "home", f"{home} cannot be written", fix)
     secret = [gathered.paths.profiles_file, gathered.paths.oauth_creds_file]
     secret += sorted(gathered.paths.accounts_dir.glob("*.json"))
     for path in (home, *secret):
@@ -121,7 +121,7 @@ def examine_sources(gathered: Gathered, resolution: Resolution) -> Iterator[Find
     else:
         yield _good(".env", f"{env_file.path} is the one that is read")
         for problem in env_file.warnings():
-            yield Finding(Verdict.WARNING, ".env", problem, "Mend that line: NAME=value")
+            yield Finding(Verdict.WARNING, ".env", problem, "Fix that line: NAME=value")
     for name in _NAMES:
         for candidate in gathered.environment.candidates(name):
             if candidate.status != "usable":
@@ -177,19 +177,19 @@ def _reach(about: str, url: str, http: Sender, clock: Clock) -> list[Finding]:
     try:
         response = http.send(Request("GET", url, {"accept": "application/json"}))
     except (TransportError, ConfigError) as error:
-        mend = error.hint
+        fix = error.hint
         if error.code == "connect" and not _resolves(origin):
-            mend = f"The name {origin.host} is not known here: check it, the DNS and the VPN."
-        return [Finding(Verdict.BAD, about, error.message, mend)]
+            fix = f"The name {origin.host} is not known here: check it, the DNS and the VPN."
+        return [Finding(Verdict.BAD, about, error.message, fix)]
     response.close()
     findings = [_good(about, f"{origin} answers ({response.status})")]
     skew_s = _skew_s(response.headers.get("date"), clock.now())
-    if skew_s is not None and abs(skew_s) > _MOST_SKEW_S:
+    if skew_s is not None and abs(skew_s) > _MAX_SKEW_S:
         said = (
             f"this clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} {origin}"
         )
-        mend = "Set it: timedatectl set-ntp true. Sign-ins work all the same; certificates may not."
-        findings.append(Finding(Verdict.WARNING, "clock", said, mend))
+        fix = "Set it: timedatectl set-ntp true. Sign-ins work all the same; certificates may not."
+        findings.append(Finding(Verdict.WARNING, "clock", said, fix))
     elif skew_s is not None:
         findings.append(_good("clock", f"it agrees with {origin}"))
     return findings

@@ -76,7 +76,7 @@ def run_helper(
     except OSError as error:
         raise AuthError(
             f"the key helper {command[0]} cannot be started: {error.strerror}",
-            hint="Mend security.auth.apiKeyHelper in your settings.json.",
+            hint="Fix security.auth.apiKeyHelper in your settings.json.",
         ) from error
     if done.returncode != 0:
         raise AuthError(

@@ -21,7 +21,7 @@ DEFAULT_ACCOUNT = "qwen-oauth"
 
 _LIMIT_BYTES = 1 << 20
 _LOCK_TIMEOUT_S = 10.0
-_MOST_NAME_LENGTH = 64
+_MAX_NAME_LENGTH = 64
 
 
 class Profile(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -93,7 +93,7 @@ class ProfileStore:
         if (
             not name.isprintable()
             or not name.strip()
-            or len(name) > _MOST_NAME_LENGTH
+            or len(name) > _MAX_NAME_LENGTH
             or name[0] == "-"
         ):
             raise UsageError(
@@ -155,7 +155,7 @@ class ProfileStore:
         except OSError as error:
             raise ConfigError(
                 f"{self._path} cannot be read: {error.strerror or error}",
-                hint="Mend its permissions, or move it away and sign in again.",
+                hint="Fix its permissions, or move it away and sign in again.",
             ) from error
         try:
             raw = msgspec.json.decode(data)
@@ -168,7 +168,7 @@ class ProfileStore:
     def _damaged(self, reason: str) -> ConfigError:
         return ConfigError(
             f"{self._path} is damaged: {reason}",
-            hint=f"Mend it, or: mv '{self._path}' '{self._path}.old', and log in again.",
+            hint=f"Fix it, or: mv '{self._path}' '{self._path}.old', and log in again.",
         )
 
     def _mend_mode(self) -> str | None:

@@ -92,7 +92,7 @@ def _oauth(inputs: Inputs) -> tuple[Connection, dict[str, Candidate]]:
     sign_in = inputs.sign_in
     if sign_in is None:
         raise CredentialMissing(
-            "nobody is signed in with Qwen OAuth",
+            "not signed in with Qwen OAuth",
             hint="Run: qwen auth login --method qwen-oauth",
         )
     flags, profiles = inputs.api.flags, inputs.api.profiles
@@ -210,7 +210,7 @@ def _check_enforced(inputs: Inputs) -> None:
             raise ConfigError(
                 f"{flag.source.name} asks for {flag.text}, "
                 f"but {wanted.source} allows only {wanted.text}",
-                hint="Leave the flag out, or ask whoever keeps that settings file.",
+                hint="Leave the flag out, or ask who maintains that settings file.",
             )
 
 

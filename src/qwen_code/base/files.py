@@ -190,5 +190,5 @@ def _sync_directory(path: Path) -> None:
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(
         f"cannot write {path}: {error.strerror or error}",
-        hint="Free some space or mend the permissions, or set QWEN_HOME to a directory of yours.",
+        hint="Free some space or fix the permissions, or set QWEN_HOME to a directory of yours.",
     )

@@ -42,7 +42,7 @@ __all__ = [
 
 _SENSITIVE = ("authorization", "api-key")
 
-_MOST_WAITING_CHUNKS = 4096
+_MAX_WAITING_CHUNKS = 4096
 """How far the network may run ahead of whoever reads, before it is held back."""
 
 
@@ -378,7 +378,7 @@ class _Exchange:
                 read = answer.body_reader.read_chunk
                 while (chunk := read()) is not None:
                     put(bytes(chunk))
-                    while self._inbox.qsize() > _MOST_WAITING_CHUNKS and not self._closed.wait(
+                    while self._inbox.qsize() > _MAX_WAITING_CHUNKS and not self._closed.wait(
                         0.005
                     ):
                         pass
@@ -419,7 +419,7 @@ class _Exchange:
         if proxy and connecting:
             return TransportError(
                 f"cannot reach {self._origin} through the proxy {proxy.shown}: {reason}",
-                hint=f"The proxy comes from {proxy.blame}; mend it, or list the host in NO_PROXY.",
+                hint=f"The proxy comes from {proxy.blame}; fix it, or list the host in NO_PROXY.",
                 code="proxy",
                 retryable=True,
             )

@@ -86,7 +86,7 @@ def _sources(
     path = Path(name).expanduser()
     if not path.is_file():
         raise InputError(
-            f"--source {name} is no known source and no file",
+            f"--source {name} is neither a known source nor a file",
             hint=f"Known sources: {', '.join(known)}; or name a GGUF file.",
         )
     return [FileSource(path)]

@@ -19,7 +19,7 @@ _UNUSABLE = "[\x00\udc80-\udcff]"
 """NUL, and what ``surrogateescape`` makes of bytes that are not UTF-8."""
 _LONGEST_BLANK = 256
 """The parser's time grows with the square of a run of blanks; nobody writes such a run."""
-_MOST_PROBLEMS = 20
+_MAX_PROBLEMS = 20
 """More than this says nothing new: it is some other kind of file."""
 _BLANK = r"[^\S\r\n]{2,}+"
 
@@ -87,7 +87,7 @@ def _parse_text(text: str) -> ParsedDotenv:
         elif binding.key is not None and binding.value is not None:
             pairs.pop(binding.key, None)
             pairs[binding.key] = Pair(binding.key, binding.value, line)
-    return ParsedDotenv(tuple(pairs.values()), tuple(problems[:_MOST_PROBLEMS]))
+    return ParsedDotenv(tuple(pairs.values()), tuple(problems[:_MAX_PROBLEMS]))
 
 
 def _count_lines(text: str) -> int:

@@ -136,7 +136,7 @@ class Settings(msgspec.Struct, frozen=True):
             return msgspec.convert(candidate.value, type_)
         except msgspec.ValidationError as error:
             raise ConfigError(
-                f"{candidate.source}: {error}", hint="Mend that line, or take it out."
+                f"{candidate.source}: {error}", hint="Fix that line, or take it out."
             ) from error
 
 
@@ -254,7 +254,7 @@ def _read(path: Path) -> Layer | None:
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror or error}",
-            hint="Mend its permissions, or move it away.",
+            hint="Fix its permissions, or move it away.",
         ) from error
     try:
         return Layer(path, data, jsonc.loads(data))
@@ -265,5 +265,5 @@ def _read(path: Path) -> Layer | None:
 def _broken(path: Path, error: jsonc.JsoncError) -> ConfigError:
     return ConfigError(
         f"{path}:{error.line}:{error.column}: {error.message}",
-        hint="Mend that place, or move the file away.",
+        hint="Fix that place, or move the file away.",
     )

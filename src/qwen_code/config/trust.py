@@ -122,8 +122,8 @@ class TrustStore:
 
     def _unusable(self, reason: str) -> ConfigError:
         return ConfigError(
-            f"{self._path} cannot be used: {reason}. Until it is mended, nothing is trusted.",
-            hint="Mend it, or move it away and answer again what you trust.",
+            f"{self._path} cannot be used: {reason}. Until it is fixed, nothing is trusted.",
+            hint="Fix it, or move it away and answer again what you trust.",
         )
 
 

@@ -25,7 +25,7 @@ from qwen_code.emulator.state import IssuedToken, State, digest
 __all__ = ["Emulator", "serve"]
 
 _PREFIX = "/api/v1/oauth2"
-_MOST_BODY_BYTES = 16 << 20
+_MAX_BODY_BYTES = 16 << 20
 _FORM = "application/x-www-form-urlencoded"
 _SLOW_S = 3.0
 _LIFETIMES: dict[str, Any] = {
@@ -381,6 +381,6 @@ async def _read_body(request: Request) -> bytes:
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > _MOST_BODY_BYTES:
+        if len(body) > _MAX_BODY_BYTES:
             break
-    return bytes(body[:_MOST_BODY_BYTES])
+    return bytes(body[:_MAX_BODY_BYTES])

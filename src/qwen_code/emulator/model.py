@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 __all__ = ["Model", "ScriptedModel", "UpstreamModel"]
 
 _PIECE = 4
-_MOST_ECHOED = 200
+_MAX_ECHOED = 200
 
 
 class Model(Protocol):
@@ -72,7 +72,7 @@ def _messages(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _echo(request: dict[str, Any]) -> str:
     asked = [str(m.get("content")) for m in _messages(request) if m.get("role") == "user"]
-    words = (asked[-1] if asked else "nothing")[:_MOST_ECHOED]
+    words = (asked[-1] if asked else "nothing")[:_MAX_ECHOED]
     return f"This is the emulator's scripted model. You asked: {words}"
 
 

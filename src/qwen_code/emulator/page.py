@@ -18,7 +18,7 @@ __all__ = ["PASSWORD", "ApprovalPage"]
 PASSWORD = "demo"  # noqa: S105 it is printed on the page
 _COOKIE = "emulator_session"
 _NAMES = {"f0304373b74a44d2b584a3fb70ca9e56": "Qwen Code"}
-_MOST_TRIES = 5
+_MAX_TRIES = 5
 _TRIES_WINDOW_S = 60.0
 
 _STYLE = """
@@ -173,7 +173,7 @@ class ApprovalPage:
     def _is_guessing(self) -> bool:
         while self._wrong_codes and self._wrong_codes[0] < time.monotonic() - _TRIES_WINDOW_S:
             self._wrong_codes.popleft()
-        return len(self._wrong_codes) >= _MOST_TRIES
+        return len(self._wrong_codes) >= _MAX_TRIES
 
 
 def _problem(text: str) -> str:

@@ -15,7 +15,7 @@ __all__ = ["Client", "DeviceCode", "IssuedToken", "LogEntry", "Settings", "State
 
 _MINUTE_S = 60.0
 _DAY_S = 86400.0
-_MOST_LOGGED = 100_000
+_MAX_LOGGED = 100_000
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -116,7 +116,7 @@ class State:
 
     def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
-        self.log: deque[LogEntry] = deque(maxlen=_MOST_LOGGED)
+        self.log: deque[LogEntry] = deque(maxlen=_MAX_LOGGED)
         self.codes: dict[str, DeviceCode] = {}
         self.ended_families: set[str] = set()
         self._now = now

@@ -15,7 +15,7 @@ from qwen_code.base.stop import Stop
 
 __all__ = ["read_stdin", "take_prompt"]
 
-_MOST_BYTES = 8 << 20
+_MAX_BYTES = 8 << 20
 _PIECE_BYTES = 1 << 16
 _POLL_S = 0.05
 """How often the stop is looked at: Python goes on with a read that a signal has interrupted."""
@@ -82,9 +82,9 @@ def read_stdin(
         raise InputError(
             f"standard input cannot be read: {error}", hint="Give a prompt."
         ) from error
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise InputError(
-            f"standard input is longer than {_MOST_BYTES >> 20} MiB",
+            f"standard input is longer than {_MAX_BYTES >> 20} MiB",
             hint="Give the model the part that matters.",
         )
     try:
@@ -105,7 +105,7 @@ def _has_lone_bytes(text: str) -> bool:
 def _read(descriptor: int, stop: Stop) -> bytes:
     """What comes until the end, or a little more than is allowed."""
     data = bytearray()
-    while len(data) <= _MOST_BYTES:
+    while len(data) <= _MAX_BYTES:
         while not _has_data(descriptor, _POLL_S, stop):
             pass
         piece = os.read(descriptor, _PIECE_BYTES)

@@ -75,7 +75,7 @@ def pull(
             except OSError as error:
                 raise PullFailed(
                     f"{store.directory} cannot be written: {error.strerror or error}",
-                    hint="Free some space or mend the permissions; the next pull goes on.",
+                    hint="Free some space or fix the permissions; the next pull goes on.",
                 ) from error
             except QwenError as error:
                 reasons.append(f"{source.title}: {error.message}")

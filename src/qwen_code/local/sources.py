@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 _BLOCK_BYTES = 1 << 20
-_MOST_REDIRECTS = 5
+_MAX_REDIRECTS = 5
 _PART_TIMEOUT_S = 900
 
 
@@ -82,7 +82,7 @@ class HttpSource:
     def blocks(self, start: int) -> Iterator[bytes]:
         response = self._http.send(Request("GET", self._url, _range(start)))
         url = self._url
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             if response.status not in (301, 302, 303, 307, 308):
                 break
             response.close()

@@ -26,8 +26,8 @@ from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["Connection", "Surroundings"]
 
-_MOST_PAGES = 50
-_MOST_TOOLS = 500
+_MAX_PAGES = 50
+_MAX_TOOLS = 500
 
 # What the package has to say of a broken server, it would print into the terminal.
 for _name in ("mcp", "client", "asyncio"):
@@ -152,7 +152,7 @@ class Connection:
 async def _list_tools(client: Client) -> list[Offer]:
     offers: list[Offer] = []
     cursor: str | None = None
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         page = await client.list_tools(cursor=cursor)
         offers += [
             Offer(
@@ -164,9 +164,9 @@ async def _list_tools(client: Client) -> list[Offer]:
             for tool in page.tools
         ]
         cursor = page.next_cursor
-        if cursor is None or len(offers) >= _MOST_TOOLS:
+        if cursor is None or len(offers) >= _MAX_TOOLS:
             break
-    return offers[:_MOST_TOOLS]
+    return offers[:_MAX_TOOLS]
 
 
 def _in_words(error: BaseException, limit_s: float) -> str:

@@ -111,7 +111,7 @@ def save_entry(file: Path, name: str, entry: Mapping[str, Any] | None) -> bool:
                 data = jsonc.remove_value(data, path)
         except jsonc.JsoncError as error:
             raise ConfigError(
-                f"{file}:{error.line}: {error.message}", hint="Mend that place first."
+                f"{file}:{error.line}: {error.message}", hint="Fix that place first."
             ) from error
         if entry is not None or was_there:
             write_atomic(file, data, mode=0o644 if is_projects else 0o600)

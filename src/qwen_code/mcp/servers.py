@@ -188,7 +188,9 @@ def _check(key: str, written: _Written, url: str | None) -> None:
             raise _unusable(key, error.message) from error
     for name, text in written.headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not _is_header_value(text):
-            raise _unusable(key, f"{name!r} is no header, or its value has a control character")
+            raise _unusable(
+                key, f"{name!r} is not a valid header name, or its value has a control character"
+            )
 
 
 def _is_header_value(text: str) -> bool:
@@ -196,4 +198,4 @@ def _is_header_value(text: str) -> bool:
 
 
 def _unusable(key: str, reason: str) -> ConfigError:
-    return ConfigError(f"{key}: {reason}", hint="Mend that entry, or take it out.")
+    return ConfigError(f"{key}: {reason}", hint="Fix that entry, or take it out.")

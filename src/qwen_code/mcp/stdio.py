@@ -24,7 +24,7 @@ from qwen_code.mcp.servers import ServerSpec
 __all__ = ["Process", "open_log"]
 
 _LONGEST_LINE_BYTES = 32 << 20
-_MOST_RUBBISH_LINES = 200
+_MAX_RUBBISH_LINES = 200
 _LOG_LIMIT_BYTES = 1 << 20
 _GRACE_S = 0.4
 _POLL_S = 0.02
@@ -112,8 +112,8 @@ class Process:
             except ValueError:
                 # Some print a greeting first; one that prints nothing else is no server.
                 rubbish += bool(line.strip())
-                if rubbish > _MOST_RUBBISH_LINES:
-                    return "what it prints is no protocol"
+                if rubbish > _MAX_RUBBISH_LINES:
+                    return "what it prints is not MCP"
                 continue
             rubbish = 0
             await to_session.send(SessionMessage(message))

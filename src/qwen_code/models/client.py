@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelClient"]
 
-_MOST_LISTED_MODELS = 20
+_MAX_LISTED_MODELS = 20
 
 
 class ModelClient:
@@ -274,7 +274,7 @@ class ModelClient:
         return error_from(500, {}, failed.body, endpoint=endpoint, now=self._clock.now())
 
     def _explained(self, endpoint: Endpoint, error: QwenError, stop: Stop) -> QwenError:
-        """An unknown model is easier to mend with the list of those that are known."""
+        """An unknown model is easier to fix with the list of those that are known."""
         if not isinstance(error, UnknownModel):
             return error
         try:
@@ -284,7 +284,7 @@ class ModelClient:
         from difflib import get_close_matches  # only for this mistake
 
         near = get_close_matches(endpoint.model, names, n=3, cutoff=0.4)
-        listed = [*near, *(name for name in names if name not in near)][:_MOST_LISTED_MODELS]
+        listed = [*near, *(name for name in names if name not in near)][:_MAX_LISTED_MODELS]
         more = len(names) - len(listed)
         hint = (
             f"There are: {', '.join(listed)}{f', and {more} more' if more else ''}.\n{error.hint}"

@@ -29,7 +29,7 @@ _BUSY_S = 2.0
 """Nobody holds the file longer than a millisecond, unless the machine has stopped them."""
 
 _OF_THE_FILE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_CONSTRAINT")
-"""Errors that a fresh file mends; the others are of the disk, the rights or the moment."""
+"""Errors that a fresh file fixes; the others are of the disk, the rights or the moment."""
 
 
 class Database:

@@ -27,7 +27,7 @@ from qwen_code.models.openai_wire import Endpoint, decode_json
 
 __all__ = ["WireError", "error_from", "parse_error"]
 
-_MOST_MESSAGE_LENGTH = 500
+_MAX_MESSAGE_LENGTH = 500
 
 _EXHAUSTED_CODES = {
     "insufficient_quota",
@@ -237,4 +237,4 @@ def _reset_s(headers: Mapping[str, str], now: float) -> float | None:
 def _clean(text: str) -> str:
     """A server's words, fit to be shown: one short line without secrets or control characters."""
     text = redact(_CONTROL.sub(" ", text)).strip()
-    return text if len(text) <= _MOST_MESSAGE_LENGTH else f"{text[:_MOST_MESSAGE_LENGTH]}…"
+    return text if len(text) <= _MAX_MESSAGE_LENGTH else f"{text[:_MAX_MESSAGE_LENGTH]}…"

@@ -31,7 +31,7 @@ def first_answer(models: Sequence[str], ask: Ask) -> EventStream:
     Once anything of an answer was given out, no other model is asked.
 
     Raises:
-        QwenError: the last model's reason, or one that no other model could mend.
+        QwenError: the last model's reason, or one that no other model could fix.
     """
     for number, model in enumerate(models, start=1):
         given = False

@@ -10,7 +10,7 @@ from qwen_code.models.errors import BadAnswer
 
 __all__ = ["ServerSentEvent", "SseDecoder"]
 
-_MOST_EVENT_BYTES = 16 << 20
+_MAX_EVENT_BYTES = 16 << 20
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
@@ -52,7 +52,7 @@ class SseDecoder:
         else:
             lines = _LINE_END.split(buffer)
         self._rest = lines.pop()
-        if len(self._rest) + sum(map(len, self._data)) > _MOST_EVENT_BYTES:
+        if len(self._rest) + sum(map(len, self._data)) > _MAX_EVENT_BYTES:
             raise BadAnswer("the server sent an event of more than 16 MiB")
         events: list[ServerSentEvent] = []
         for line in lines:

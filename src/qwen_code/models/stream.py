@@ -210,7 +210,7 @@ def decode_completion(body: bytes, model: str) -> list[Event]:
 
 
 def _lenient(data: bytes) -> _Chunk | None:
-    """The chunk in ``data`` without the fields whose types are odd; ``None`` if it is no object."""
+    """The chunk in ``data`` without the fields whose types are odd; ``None`` where it is none."""
     raw = decode_json(data)
     if not isinstance(raw, dict):
         return None

@@ -13,7 +13,7 @@ from qwen_code.tools.text import Encoding, sniff
 __all__ = ["Edited", "replace"]
 
 _LONGEST_SHOWN_LINES = 12
-_MOST_COMPARED_LINES = 4000
+_MAX_COMPARED_LINES = 4000
 _LEAST_LIKENESS = 0.6
 _NEWLINES = re.compile("\r\n|\r|\n")
 
@@ -137,7 +137,7 @@ def _most_alike(lines: list[str], wanted: list[str]) -> tuple[float, int]:
     best, where = 0.0, 0
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2("\n".join(wanted))
-    for first in range(min(len(lines), _MOST_COMPARED_LINES)):
+    for first in range(min(len(lines), _MAX_COMPARED_LINES)):
         matcher.set_seq1("\n".join(lines[first : first + len(wanted)]))
         if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best:
             ratio = matcher.ratio()

@@ -19,11 +19,11 @@ from qwen_code.tools.workspace import Place, Workspace
 
 __all__ = ["Edit", "ListDirectory", "ReadFile", "WriteFile"]
 
-_MOST_BYTES = 10 << 20
-_MOST_LINES = 2000
-_MOST_LINE_LENGTH = 2000
-_MOST_ENTRIES = 500
-_MOST_CELL_OUTPUT = 1000
+_MAX_BYTES = 10 << 20
+_MAX_LINES = 2000
+_MAX_LINE_LENGTH = 2000
+_MAX_ENTRIES = 500
+_MAX_CELL_OUTPUT = 1000
 _IMAGES = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -43,7 +43,7 @@ def _keep_nothing(place: Place, data: bytes) -> None:
 class ReadArguments(msgspec.Struct):
     path: str
     offset: Annotated[int, msgspec.Meta(ge=1)] = 1
-    limit: Annotated[int, msgspec.Meta(ge=1)] = _MOST_LINES
+    limit: Annotated[int, msgspec.Meta(ge=1)] = _MAX_LINES
 
 
 class ReadFile(OwnTool[ReadArguments]):
@@ -65,7 +65,7 @@ class ReadFile(OwnTool[ReadArguments]):
 
     def run(self, arguments: ReadArguments, show: Callable[[str], None], stop: Stop) -> Result:
         place = self._workspace.locate(arguments.path)
-        data = self._workspace.read(place, _MOST_BYTES)
+        data = self._workspace.read(place, _MAX_BYTES)
         self._seen.note(place, data)
         suffix = place.path.suffix.lower()
         if kind := _IMAGES.get(suffix):
@@ -85,7 +85,7 @@ def _part(text: str, arguments: ReadArguments) -> Result:
     first = arguments.offset - 1
     if first >= len(lines):
         raise ToolFailed(f"it has {len(lines)} lines; there is no line {arguments.offset}")
-    chosen = lines[first : first + min(arguments.limit, _MOST_LINES)]
+    chosen = lines[first : first + min(arguments.limit, _MAX_LINES)]
     last = first + len(chosen)
     shown = "".join(_cut(line) for line in chosen)
     summary = f"{len(chosen)} line{'s' if len(chosen) > 1 else ''}"
@@ -97,9 +97,9 @@ def _part(text: str, arguments: ReadArguments) -> Result:
 
 
 def _cut(line: str) -> str:
-    if len(line) <= _MOST_LINE_LENGTH:
+    if len(line) <= _MAX_LINE_LENGTH:
         return line
-    return f"{line[:_MOST_LINE_LENGTH]}… [cut: {len(line):,} characters]\n"
+    return f"{line[:_MAX_LINE_LENGTH]}… [cut: {len(line):,} characters]\n"
 
 
 def _notebook(data: bytes) -> str | None:
@@ -116,7 +116,7 @@ def _cell(number: int, cell: dict[str, Any]) -> str:
     for output in cell.get("outputs", ()):
         plain = output.get("text") or output.get("data", {}).get("text/plain")
         if plain:
-            text += f"# output:\n{_joined(plain)[:_MOST_CELL_OUTPUT]}\n"
+            text += f"# output:\n{_joined(plain)[:_MAX_CELL_OUTPUT]}\n"
     return text
 
 
@@ -184,7 +184,7 @@ def _change(place: Place, before: bytes | None, after: bytes) -> FileChange:
 def _content(workspace: Workspace, place: Place) -> bytes | None:
     if not os.path.lexists(place.path):
         return None
-    return workspace.read(place, _MOST_BYTES)
+    return workspace.read(place, _MAX_BYTES)
 
 
 def _encoded(content: str, encoding: Encoding) -> bytes:
@@ -237,7 +237,7 @@ class Edit(OwnTool[EditArguments]):
     def _understood(self, arguments: EditArguments) -> tuple[Place, bytes, Edited]:
         """The file, what is in it now, and what will be."""
         place = self._workspace.locate(arguments.path)
-        before = self._workspace.read(place, _MOST_BYTES)
+        before = self._workspace.read(place, _MAX_BYTES)
         self._seen.check(place, before)
         edited = replace(
             before, arguments.old_string, arguments.new_string, replace_all=arguments.replace_all
@@ -271,7 +271,7 @@ class ListDirectory(OwnTool[ListArguments]):
                 names = sorted(f"{e.name}/" if e.is_dir() else e.name for e in entries)
         except OSError as error:
             raise ToolFailed(f"{place.shown}: {(error.strerror or '').lower()}") from error
-        shown = names[:_MOST_ENTRIES]
+        shown = names[:_MAX_ENTRIES]
         text = "\n".join(shown) or "(it is empty)"
         if len(names) > len(shown):
             text += f"\n[{len(names) - len(shown)} more; use glob]"

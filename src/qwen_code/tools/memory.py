@@ -18,7 +18,7 @@ __all__ = ["SaveMemory"]
 _HEADING = "## Qwen Added Memories"
 """Where Node Qwen Code keeps them too."""
 
-_MOST_BYTES = 256 << 10
+_MAX_BYTES = 256 << 10
 _LONGEST_FACT = 1000
 _LOCK_TIMEOUT_S = 5.0
 
@@ -53,7 +53,7 @@ class SaveMemory(OwnTool[MemoryArguments]):
 
     def _read(self) -> str:
         try:
-            return read_bounded(self._file, _MOST_BYTES).decode()
+            return read_bounded(self._file, _MAX_BYTES).decode()
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:

@@ -20,9 +20,9 @@ from qwen_code.tools.workspace import Place, Workspace
 
 __all__ = ["Glob", "Grep", "find_ripgrep"]
 
-_MOST_PATHS = 200
-_MOST_MATCHES = 200
-_MOST_LINE_LENGTH = 300
+_MAX_PATHS = 200
+_MAX_MATCHES = 200
+_MAX_LINE_LENGTH = 300
 _TIMEOUT_S = 30.0
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
@@ -75,7 +75,7 @@ class Glob(OwnTool[GlobArguments]):
             names = _matching(arguments.pattern, names, place)
         names.sort()
         names.sort(key=_Changed(place.root), reverse=True)
-        shown = names[:_MOST_PATHS]
+        shown = names[:_MAX_PATHS]
         text = "\n".join(shown) or "no file matches"
         if len(names) > len(shown):
             text += f"\n[{len(names) - len(shown)} more: narrow it down]"
@@ -111,7 +111,7 @@ class Grep(OwnTool[GrepArguments]):
         place = self._workspace.locate(arguments.path)
         command = [
             *("--line-number", "--with-filename", "--no-heading", "--sort=path"),
-            f"--max-columns={_MOST_LINE_LENGTH}",
+            f"--max-columns={_MAX_LINE_LENGTH}",
             "--max-columns-preview",
             f"--context={arguments.context}",
             *(["--ignore-case"] if arguments.ignore_case else []),
@@ -121,7 +121,7 @@ class Grep(OwnTool[GrepArguments]):
         ]
         output = _ripgrep(self._workspace, place, command, self._environ, stop)
         lines = _lines(place, output, arguments.glob)
-        shown = lines[:_MOST_MATCHES]
+        shown = lines[:_MAX_MATCHES]
         text = "\n".join(shown) or "nothing matches"
         if len(lines) > len(shown):
             text += f"\n[{len(lines) - len(shown)} more lines: narrow it down]"
@@ -194,7 +194,7 @@ def _matching(pattern: str, names: Iterable[str], place: Place) -> list[str]:
     try:
         spec = GitIgnoreSpec.from_lines(_without_braces(pattern.lstrip("!")))
     except ValueError as error:
-        raise ToolFailed(f"{pattern} is no pattern of file names: {error}") from error
+        raise ToolFailed(f"{pattern} is not a pattern of file names: {error}") from error
     return [name for name in names if spec.match_file(name.removeprefix(base))]
 
 

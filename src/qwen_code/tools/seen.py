@@ -30,6 +30,4 @@ class Seen:
         if known is None:
             raise ToolFailed(f"{place.shown} exists, and you have not read it. Read it first.")
         if known != sha256(data).digest():
-            raise ToolFailed(
-                f"{place.shown} was changed by somebody else since you read it. Read it again."
-            )
+            raise ToolFailed(f"{place.shown} has changed since you read it. Read it again.")

@@ -66,7 +66,7 @@ class Workspace:
             ToolFailed: outside of the workspace, or no path at all.
         """
         if not text or "\0" in text:
-            raise ToolFailed("that is no path")
+            raise ToolFailed("that is not a path")
         try:
             real = Path(os.path.realpath(self.roots[0] / text))
         except OSError as error:

@@ -47,7 +47,8 @@ _MAX_REMINDERS = 2
 
 class Form(msgspec.Struct, frozen=True):
     """Something that only a person knows: a line, a choice of ``options``, or a ``schema`` (JSON
-    Schema of an object). Whoever waits for the answer raises `Stopped` when ``stop`` is set."""
+    Schema of an object). A front that waits for the answer raises `Stopped` when ``stop`` is set.
+    """
 
     text: str
     stop: Stop
@@ -60,7 +61,7 @@ class Front(Protocol):
 
     @property
     def is_attended(self) -> bool:
-        """Whether somebody is there who can be asked."""
+        """Whether there is a person who can be asked."""
 
     def permission(self, question: Question) -> Answer:
         """May this call be made?"""

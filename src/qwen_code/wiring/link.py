@@ -27,7 +27,7 @@ from qwen_code.models.quota import Ledger, Limits, account_key
 
 __all__ = ["Link", "announce", "name_model", "open_ledger", "open_link"]
 
-_MOST_LISTED_MODELS = 20
+_MAX_LISTED_MODELS = 20
 
 
 class Link:
@@ -111,10 +111,10 @@ def name_model(link: Link, stop: Stop) -> None:
         return
     names = link.client.models(stop)
     if len(names) != 1:
-        listed = ", ".join(names[:_MOST_LISTED_MODELS]) or "none"
+        listed = ", ".join(names[:_MAX_LISTED_MODELS]) or "none"
         more = (
-            f", and {len(names) - _MOST_LISTED_MODELS} more"
-            if len(names) > _MOST_LISTED_MODELS
+            f", and {len(names) - _MAX_LISTED_MODELS} more"
+            if len(names) > _MAX_LISTED_MODELS
             else ""
         )
         raise ConfigError(
@@ -164,7 +164,7 @@ def _positive(settings: Settings, dotted: str, usual: int) -> int:
         found = settings.usable(dotted)
         raise ConfigError(
             f"{found.source if found else dotted}: {number} is not 1 or more",
-            hint="Mend that line, or take it out.",
+            hint="Fix that line, or take it out.",
         )
     return number
 

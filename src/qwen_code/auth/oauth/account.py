@@ -12,7 +12,7 @@ from qwen_code.base.secret import Secret
 __all__ = ["account_name"]
 
 _CLAIMS = ("email", "preferred_username", "name", "sub")
-_MOST_LENGTH = 100
+_MAX_LENGTH = 100
 
 
 def account_name(id_token: Secret | None) -> str | None:
@@ -32,5 +32,5 @@ def account_name(id_token: Secret | None) -> str | None:
     for claim in _CLAIMS:
         name = claims.get(claim)
         if isinstance(name, str) and name.strip() and name.isprintable():
-            return name.strip()[:_MOST_LENGTH]
+            return name.strip()[:_MAX_LENGTH]
     return None

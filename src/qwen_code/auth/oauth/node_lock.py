@@ -84,7 +84,7 @@ class NodeLock:
         except OSError as error:
             raise RefreshFailed(
                 f"{self._path} cannot be made: {error.strerror}",
-                hint="Mend the permissions of that directory, or free some space.",
+                hint="Fix the permissions of that directory, or free some space.",
             ) from error
         with os.fdopen(descriptor, "w") as file:
             file.write(self._marker)

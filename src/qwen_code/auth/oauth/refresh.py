@@ -94,7 +94,7 @@ def renew(
 def _stored(store: FileStore) -> Token:
     token = store.load()
     if token is None:
-        raise CredentialMissing("nobody is signed in any more", hint="Run: qwen auth login")
+        raise CredentialMissing("the sign-in has been removed", hint="Run: qwen auth login")
     return token
 
 

@@ -78,7 +78,7 @@ class Report(msgspec.Struct, frozen=True):
             raise AuthError(self.message, hint=self.hint, code=self.code)
         token = decode_token(self.unsaved.encode()) if self.unsaved else store.load()
         if token is None:
-            raise SignInEnded("somebody signed out meanwhile")
+            raise SignInEnded("the sign-in was removed meanwhile")
         return token
 
 

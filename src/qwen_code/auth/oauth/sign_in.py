@@ -47,7 +47,7 @@ class SignIn:
         """The access token to use now; renewed first if it is past its end.
 
         Raises:
-            AuthError: nobody is signed in, or it could not be renewed.
+            AuthError: not signed in, or it could not be renewed.
         """
         token = self.token()
         freshness = token.freshness(self._clock.now())
@@ -65,7 +65,7 @@ class SignIn:
         """An access token that lasts: one that is about to end is renewed first, if it can be.
 
         Raises:
-            AuthError: nobody is signed in, or it is past its end and could not be renewed.
+            AuthError: not signed in, or it is past its end and could not be renewed.
         """
         token = self.token()
         freshness = token.freshness(self._clock.now())
@@ -98,7 +98,7 @@ class SignIn:
         """
         token = self._unsaved or self._store.load()
         if token is None:
-            raise CredentialMissing("nobody is signed in", hint="Run: qwen auth login")
+            raise CredentialMissing("not signed in", hint="Run: qwen auth login")
         return token
 
     def _renewed(self, rejected: Secret | None, stop: Stop) -> Token:

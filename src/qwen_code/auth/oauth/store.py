@@ -25,7 +25,7 @@ from qwen_code.base.stop import Stop
 __all__ = ["FileStore", "Holder"]
 
 _LIMIT_BYTES = 1 << 20
-_MOST_REFUSED = 8
+_MAX_REFUSED = 8
 _TORN_TRIES = 10
 _TORN_PAUSE_S = 0.02
 _LITTER_AGE_S = 60.0
@@ -138,7 +138,7 @@ class FileStore:
         """Remember that the server refused this generation, so that nobody asks it again."""
         state = self._state()
         state.refused[token.fingerprint] = reason
-        while len(state.refused) > _MOST_REFUSED:
+        while len(state.refused) > _MAX_REFUSED:
             state.refused.pop(next(iter(state.refused)))
         self._write_state(state)
 

@@ -45,9 +45,9 @@ _DEFAULT_INTERVAL_S = 5.0
 _DEFAULT_CODE_LIFETIME_S = 900.0
 _LONGEST_CODE_LIFETIME_S = 3600.0
 _LONGEST_TOKEN_LIFETIME_S = 400 * 86400.0
-_MOST_DESCRIPTION_LENGTH = 500
-_MOST_CODE_LENGTH = 64
-_MOST_ADDRESS_LENGTH = 2000
+_MAX_DESCRIPTION_LENGTH = 500
+_MAX_CODE_LENGTH = 64
+_MAX_ADDRESS_LENGTH = 2000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -147,8 +147,8 @@ def parse_device_authorization(
         return ErrorAnswer("invalid_answer", f"it has no {' and no '.join(missing)}", status)
     uri, user_code = str(texts["verification_uri"]), str(texts["user_code"])
     if not _is_web_address(uri):
-        return ErrorAnswer("invalid_answer", "its verification_uri is no address", status)
-    if not user_code.isprintable() or len(user_code) > _MOST_CODE_LENGTH:
+        return ErrorAnswer("invalid_answer", "its verification_uri is not a URL", status)
+    if not user_code.isprintable() or len(user_code) > _MAX_CODE_LENGTH:
         return ErrorAnswer("invalid_answer", "its user_code cannot be typed", status)
     complete = raw.get("verification_uri_complete")
     lifetime = _seconds(raw.get("expires_in"), _LONGEST_CODE_LIFETIME_S)
@@ -249,7 +249,7 @@ def _is_web_address(text: str) -> bool:
     """Whether it can be shown on one line and opened in a browser, and nothing else."""
     return (
         text.startswith(("https://", "http://"))
-        and len(text) <= _MOST_ADDRESS_LENGTH
+        and len(text) <= _MAX_ADDRESS_LENGTH
         and all(0x20 < ord(character) < 0x7F for character in text)
     )
 
@@ -272,4 +272,4 @@ def _clean(text: Any) -> str:
     if not isinstance(text, str):
         return ""
     text = redact(_CONTROL.sub(" ", text)).strip()
-    return text if len(text) <= _MOST_DESCRIPTION_LENGTH else f"{text[:_MOST_DESCRIPTION_LENGTH]}…"
+    return text if len(text) <= _MAX_DESCRIPTION_LENGTH else f"{text[:_MAX_DESCRIPTION_LENGTH]}…"

@@ -1,4 +1,4 @@
-"""``qwen auth doctor``: what is wrong on a credential's way, and how to mend it."""
+"""``qwen auth doctor``: what is wrong on a credential's way, and how to fix it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MARKS = {Verdict.GOOD: ("✓", "32"), Verdict.WARNING: ("!", "33"), Verdict.BAD
 @click.option("--offline", is_flag=True, help="Leave the network out.")
 @common_options
 def doctor(launch: Launch, as_json: bool, offline: bool) -> int:
-    """Look at files, variables, proxy, certificates, clock and network; say what to mend.
+    """Look at files, variables, proxy, certificates, clock and network; say what to fix.
 
     Only requests without a credential are sent. Exits 0 where all is well, 1 where not.
     """
@@ -47,8 +47,8 @@ def doctor(launch: Launch, as_json: bool, offline: bool) -> int:
     else:
         for finding in findings:
             click.echo(redact(safe_text(_line(finding))))
-            if finding.mend:
-                click.echo(redact(safe_text(f"    {finding.mend}")))
+            if finding.fix:
+                click.echo(redact(safe_text(f"    {finding.fix}")))
     is_bad = any(finding.verdict is Verdict.BAD for finding in findings)
     return ExitCode.FAILURE if is_bad else ExitCode.OK
 
@@ -57,7 +57,7 @@ def _examine(launch: Launch, *, offline: bool) -> list[Finding]:
     try:
         gathered = launch.load(notice, interactive=is_interactive())
     except ConfigError as error:
-        # Nothing else can be known before that is mended.
+        # Nothing else can be known before that is fixed.
         return [Finding(Verdict.BAD, "settings", error.message, error.hint)]
     resolution = resolve(gathered.inputs)
     findings = [*examine_files(gathered), *examine_sources(gathered, resolution)]

@@ -25,7 +25,7 @@ _AT = "qwen_code.cli.auth"
         "list": (f"{_AT}.profiles:list_profiles", "The saved logins."),
         "switch": (f"{_AT}.profiles:switch", "Use another saved login."),
         "logout": (f"{_AT}.logout:logout", "Revoke and remove a saved login."),
-        "doctor": (f"{_AT}.doctor:doctor", "What is wrong, and how to mend it."),
+        "doctor": (f"{_AT}.doctor:doctor", "What is wrong, and how to fix it."),
     },
 )
 def auth() -> None:

@@ -17,7 +17,7 @@ from qwen_code.wiring.launch import Launch
 
 __all__ = ["login"]
 
-_MOST_KEY_BYTES = 64 * 1024
+_MAX_KEY_BYTES = 64 * 1024
 
 
 @click.command()
@@ -95,7 +95,7 @@ def _read_key() -> str:
             "--with-api-key reads the key from standard input, which is a terminal",
             hint="Leave the option out to be asked for the key without echo.",
         )
-    data = sys.stdin.buffer.read(_MOST_KEY_BYTES + 1)
-    if len(data) > _MOST_KEY_BYTES:
+    data = sys.stdin.buffer.read(_MAX_KEY_BYTES + 1)
+    if len(data) > _MAX_KEY_BYTES:
         raise InputError("standard input is too long to be a key", hint="Pipe the key alone.")
     return data.decode("utf-8", "replace")
