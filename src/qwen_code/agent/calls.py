@@ -56,7 +56,7 @@ class Ready(msgspec.Struct):
 def run_side_by_side(
     group: Sequence[Ready], stop: Stop, after: After = lambda *_: ""
 ) -> AgentEventStream:
-    """Each call on a thread of its own; what they print and how they end, as it happens.
+    """Each call on its own thread; what they print and how they end, as it happens.
 
     When ``stop`` is set, or the iterator is closed, everything that still runs is stopped. Every
     call gets its end all the same, within 200 ms; a tool that does not hear is left behind.

@@ -53,7 +53,7 @@ class Summary(msgspec.Struct, frozen=True):
 class Session:
     """One conversation that is being held. Close it, or use it as a context manager.
 
-    ``messages`` is what the model is sent; whoever holds the conversation appends to this list.
+    ``messages`` is what the model is sent; the agent appends to this list.
     Nothing is written before the first message.
     """
 
@@ -242,29 +242,16 @@ class Session:
 
 
 class SessionStore:
-    """The sessions of one project, in a directory of their own."""
+    """The sessions of one project, in one directory."""
 
     def __init__(self, directory: Path, cwd: Path, clock: Clock) -> None:
         self._directory = directory
         self._cwd = cwd
         self._clock = clock
 
-    def begin(self, session_id: str | None = None) -> Session:
-        """A new session, with a new UUID unless one is given; its first message makes its file.
-
-        Raises:
-            UsageError: the id is not a UUID, or there is such a session already.
-        """
-        session_id = new_uuid() if session_id is None else session_id.lower()
-        if not re.fullmatch(_UUID, session_id):
-            raise UsageError(f"{session_id!r} is not a UUID", hint="Without an id one is made.")
-        path = self._directory / f"{session_id}.jsonl"
-        if path.exists():
-            raise UsageError(
-                f"the session {session_id} exists already",
-                hint=f"Resume it: qwen --resume {session_id}",
-            )
-        return Session(path, self._cwd, self._clock)
+    def begin(self) -> Session:
+        """A new session with a new UUID; its first message makes its file."""
+        return Session(self._directory / f"{new_uuid()}.jsonl", self._cwd, self._clock)
 
     def resume(self, id_or_beginning: str | None = None) -> Session:
         """Go on with a session: the one named, or the latest.

@@ -65,7 +65,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Delegate(Protocol):
-    """A tool whose call is a conversation of its own: it yields events, and returns the result."""
+    """A tool whose call is itself a conversation: it yields events, and returns the result."""
 
     def delegate(
         self, call_id: str, arguments: Any, stop: Stop

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from qwen_code.auth.bearer import StaticKey
-from qwen_code.auth.entra import EntraToken
 from qwen_code.auth.errors import EndpointUntrusted
-from qwen_code.auth.helper import HelperSpec, parse_helper
 from qwen_code.auth.offers import (
     Offer,
     ProviderEntry,
@@ -37,6 +36,9 @@ from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
+
+if TYPE_CHECKING:
+    from qwen_code.auth.helper import HelperSpec
 
 __all__ = ["ApiInputs", "ApiResolution", "Flags", "resolve_api"]
 
@@ -292,8 +294,12 @@ class _Search:
         if key is None:
             return None, "none needed", preset.header_style
         if key.source.name == _ENTRA:
+            from qwen_code.auth.entra import EntraToken
+
             return EntraToken(), "Microsoft Entra ID token", HeaderStyle.BEARER
         if key.source.name == _HELPER:
+            from qwen_code.auth.helper import parse_helper
+
             value = next(
                 c.value for c in self._in.settings.lookup(_HELPER) if c.source == key.source
             )

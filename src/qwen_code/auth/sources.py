@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from qwen_code.auth import entra
 from qwen_code.auth.api import ApiInputs, Flags
-from qwen_code.auth.helper import HelperKey, HelperSpec, run_helper
 from qwen_code.auth.offers import Offer
 from qwen_code.auth.profiles import DEFAULT_ACCOUNT, Profile, Profiles, ProfileStore, creds_file
 from qwen_code.auth.resolver import Inputs
@@ -30,6 +28,7 @@ from qwen_code.config.trust import TrustStore
 from qwen_code.config.values import Value
 
 if TYPE_CHECKING:
+    from qwen_code.auth.helper import HelperSpec
     from qwen_code.auth.oauth.stored import StoredSignIn
 
 __all__ = ["Gathered", "gather"]
@@ -75,6 +74,8 @@ def gather(
         warnings.append(profiles.notice)
 
     def make_helper(spec: HelperSpec) -> CredentialSource:
+        from qwen_code.auth.helper import HelperKey, run_helper  # few keys come from a program
+
         child = environment.child_environment()
         return HelperKey(
             spec,
@@ -115,7 +116,7 @@ def gather(
         version,
         paths.qwen_home,
         flags,
-        entra_installed=may_be_azure and entra.is_installed(),
+        entra_installed=may_be_azure and _has_entra(),
     )
     method = profiles.profiles[pin.text].method if pin and not problem else None
     pinned = Offer(method, pin.source) if pin and method else None
@@ -124,6 +125,12 @@ def gather(
     )
     network = network_from(environment, settings)
     return Gathered(paths, settings, environment, network, inputs, tuple(warnings))
+
+
+def _has_entra() -> bool:
+    from qwen_code.auth.entra import is_installed
+
+    return is_installed()
 
 
 def _with_sign_in(profiles: Profiles, paths: Paths) -> Profiles:

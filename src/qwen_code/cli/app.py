@@ -13,7 +13,7 @@ import click
 
 from qwen_code import __version__
 from qwen_code.base.errors import ExitCode, QwenError, UsageError
-from qwen_code.cli.options import prompt_options
+from qwen_code.cli.options import PROMPT_PARAMS
 from qwen_code.fronts.console import explain_unexpected, report
 
 __all__ = ["LazyGroup", "cli", "run"]
@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
 
 
 class _ReaderLeft(Exception):
-    """Whoever read our output has closed the pipe."""
+    """The reader of our output has closed the pipe."""
 
 
 class _Root(LazyGroup):
@@ -131,12 +131,12 @@ def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted
         ),
         "completion": ("qwen_code.cli.completion:completion", "Print shell completion code."),
     },
+    params=[*PROMPT_PARAMS],
     invoke_without_command=True,
     subcommand_metavar="[PROMPT] | COMMAND …",
     add_help_option=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
 )
-@prompt_options
 @click.option(
     *("-v", "--version"),
     is_flag=True,

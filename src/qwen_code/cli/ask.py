@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwen_code.base.errors import UsageError
-from qwen_code.cli.options import CHOOSE, prompt_options, take_agent, take_launch
+from qwen_code.cli.options import CHOOSE, PROMPT_PARAMS, take_agent, take_launch
 from qwen_code.fronts.console import is_interactive, notice
 
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["ask"]
 
 
-@click.command(hidden=True, add_help_option=False)
+@click.command(hidden=True, add_help_option=False, params=[*PROMPT_PARAMS])
 @click.argument("prompt", nargs=-1)
-@prompt_options
 def ask(prompt: tuple[str, ...], **values: Any) -> int:
     """Answer a prompt, or talk with a person at the terminal."""
     launch = take_launch(values)

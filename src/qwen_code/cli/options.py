@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CHOOSE",
     "LATEST",
+    "PROMPT_PARAMS",
     "common_options",
-    "prompt_options",
     "take_agent",
     "take_launch",
 ]
@@ -183,11 +183,17 @@ _HELP = click.option(
 """As click's own, whose text would load translations (1 ms) that there are not."""
 
 
-def prompt_options(function: F) -> F:
-    """All options of a run that asks the model; for a command without click's own ``--help``."""
-    for option in reversed([*_PROMPT, *_AGENT, *_CONNECTION, _HELP]):
-        function = option(function)
-    return function
+def _built(options: Sequence[Callable[[Any], Any]]) -> tuple[click.Parameter, ...]:
+    def bare() -> None: ...
+
+    for option in options:
+        option(bare)
+    return tuple(bare.__click_params__)  # type: ignore[attr-defined]
+
+
+PROMPT_PARAMS = _built([*_PROMPT, *_AGENT, *_CONNECTION, _HELP])
+"""All options of a run that asks the model; for a command without click's own ``--help``. Built
+once for the two commands that have them: a start pays for each."""
 
 
 def common_options(function: F) -> F:

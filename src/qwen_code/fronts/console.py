@@ -75,4 +75,4 @@ def _write(text: str) -> None:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        pass  # nobody can be told: stderr itself is closed
+        pass  # stderr itself is closed

@@ -26,7 +26,7 @@ __all__ = ["Unattended", "run_prompt"]
 
 
 class Unattended:
-    """The front where there is nobody to ask."""
+    """The front of a run without a person."""
 
     is_attended = False
 

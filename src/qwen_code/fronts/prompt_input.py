@@ -22,7 +22,7 @@ _POLL_S = 0.05
 
 _FIRST_BYTE_WAIT_S = 3.0
 """How long a pipe may be silent where the command line already has a prompt: an editor or ssh
-often leaves an open pipe behind that nobody will ever write to. Shorter would lose what a slow
+often leaves an open pipe behind that will never be written to. Shorter would lose what a slow
 command is about to write, and the answer would be about nothing."""
 
 

@@ -35,7 +35,7 @@ _REASONS: dict[str, FinishReason] = {
 }
 
 
-_SAME_MODEL_ENDING = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4,8}|-latest|[:@].*)?")
+_SAME_MODEL_ENDING = r"(-\d{4}-\d{2}-\d{2}|-\d{4,8}|-latest|[:@].*)"
 
 
 class StreamFailed(QwenError):
@@ -286,8 +286,12 @@ def _usage(raw: Any) -> Usage | None:
 def _is_same_model(asked: str, answering: str) -> bool:
     """Whether two names mean one model: vendors put a path before it, servers a date behind it."""
     a, b = (name.lower().rpartition("/")[2].removesuffix(".gguf") for name in (asked, answering))
+    if a == b:  # nearly always, and the pattern is not compiled for it
+        return True
     shorter, longer = sorted((a, b), key=len)
-    return longer.startswith(shorter) and bool(_SAME_MODEL_ENDING.fullmatch(longer[len(shorter) :]))
+    return longer.startswith(shorter) and bool(
+        re.fullmatch(_SAME_MODEL_ENDING, longer[len(shorter) :])
+    )
 
 
 def _not_the_api(data: bytes) -> BadAnswer:

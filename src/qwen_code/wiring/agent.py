@@ -288,7 +288,7 @@ def _add_hooks(
 
 
 def _workspace_finder(gathered: Gathered, more: Sequence[Path]) -> Callable[[], Workspace]:
-    """The workspace when somebody first needs it: most runs never touch a file."""
+    """The workspace, made at its first use: most runs never touch a file."""
     found: list[Workspace] = []
 
     def find() -> Workspace:

@@ -110,7 +110,7 @@ def test_an_encoding_without_the_character() -> None:
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        (Retrying(2, 1.25, "it is busy"), "it is busy; trying again in 1.2 s"),
+        (Retrying(2, 1.25, "it is busy"), "it is busy; retrying in 1.2 s"),
         (Notice("n"), "n"),
         (
             Paced(11.2, "60 requests a minute are used up"),

@@ -203,7 +203,7 @@ class JsonRenderer:
         self._block = None
 
     def _end_message(self) -> None:
-        """Emit what came so far as a message of its own; one message has blocks of one kind."""
+        """Emit what came so far as its own message; one message has blocks of one kind."""
         if not self._blocks:
             return
         self._close_block()

@@ -55,7 +55,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def parse_line(line: bytes) -> Prompt | Control | Reply | None:
-    """What a line says; ``None`` where it is empty or of a kind that nobody needs to know.
+    """What a line says; ``None`` where it is empty or of a kind without a meaning here.
 
     Raises:
         InputError: it is not a message.
@@ -91,7 +91,7 @@ def _text(content: Any) -> str:
 
 
 class StreamInput:
-    """Reads lines on a thread of its own, so that an interrupt is heard while an answer comes.
+    """Reads lines on its own thread, so that an interrupt is heard while an answer comes.
 
     ``control`` is called on that thread, for interrupts too.
     """

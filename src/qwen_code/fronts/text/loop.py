@@ -177,8 +177,8 @@ class LineReader:
             self._readline.add_history(line)
 
     def plain(self, prompt: str) -> str:
-        """One line that is nobody's business later: an answer in a dialog."""
-        # Bytes that are no text in the terminal's encoding come as lone surrogates (PEP 383),
+        """One line that does not go into the history: an answer in a dialog."""
+        # Bytes that the terminal's encoding does not have come as lone surrogates (PEP 383),
         # which no request could carry.
         return input(prompt).encode("utf-8", "replace").decode()
 

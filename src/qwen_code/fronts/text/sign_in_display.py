@@ -25,7 +25,7 @@ _CLEAR_LINE = "\r\x1b[K"
 def display_for(
     environ: Mapping[str, str], *, browser: bool, write: Callable[[str], None]
 ) -> LineDisplay:
-    """The display for whoever is there: keys and a countdown on a terminal, plain lines else."""
+    """Keys and a countdown on a terminal, else plain lines."""
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and environ.get("TERM") != "dumb"
     kind = TerminalDisplay if is_terminal and os.name != "nt" else LineDisplay
     return kind(write, environ, browser=browser)
@@ -61,7 +61,7 @@ class LineDisplay:
         time.sleep(max(0.0, seconds))
 
     def attention(self) -> AbstractContextManager[None]:
-        """Nobody can type here."""
+        """No keys are read here."""
         return nullcontext()
 
     def _link(self, url: str) -> str:

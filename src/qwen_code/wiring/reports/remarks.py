@@ -21,7 +21,7 @@ _TURN_ENDINGS = {
 def remark(event: AgentEvent) -> str | None:
     """What is worth a line beside the answer, in one sentence."""
     if isinstance(event, Retrying):
-        return f"{event.reason}; trying again in {event.wait_s:.1f} s"
+        return f"{event.reason}; retrying in {event.wait_s:.1f} s"
     if isinstance(event, Paced):
         return f"waiting {duration_in_words(event.wait_s)}: {event.reason}"
     if isinstance(event, FellBack):
