@@ -23,7 +23,7 @@ from emulator_process import EmulatorProcess
 from fake_oauth import FakeAuthorizationServer
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["prerequisites", "processes", "pytester"]
+pytest_plugins = ["conversations", "prerequisites", "processes", "pytester"]
 
 # No time limit per example: a busy machine exceeds any. Each run uses the same examples;
 # `make fuzz` looks for new ones.

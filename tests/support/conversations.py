@@ -1,11 +1,14 @@
-"""Conversations in this process, and a front whose answers are written down."""
+"""Conversations in this process, and a front whose answers are written down; a pytest plugin."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
+from model_server import FakeModelServer
 
 from qwen_code.agent.events import AgentEvent
 from qwen_code.agent.permission import Answer, No, Question
@@ -38,7 +41,7 @@ class FakeFront:
         self.notices.append(text)
 
     def sign_in(self) -> Any:
-        raise AssertionError("nobody signs in here")
+        raise AssertionError("no test signs in here")
 
 
 class Talk:
@@ -82,3 +85,29 @@ class Talk:
 def ask(conversation: Conversation, prompt: str, stop: Stop | None = None) -> list[AgentEvent]:
     """All that happens."""
     return [event for batch in conversation.ask(prompt, stop or Stop()) for event in batch]
+
+
+@pytest.fixture
+def model() -> Iterator[FakeModelServer]:
+    server = FakeModelServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def talks(tmp_path: Path, model: FakeModelServer) -> Iterator[Callable[..., Talk]]:
+    """Make places for conversations; all are closed at the end."""
+    made: list[Talk] = []
+
+    def make(name: str = "one", **options: Any) -> Talk:
+        made.append(Talk(tmp_path / name, model.base_url, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def talk(talks: Callable[..., Talk]) -> Talk:
+    return talks()

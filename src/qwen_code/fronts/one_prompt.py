@@ -104,11 +104,12 @@ class _Run:
     def finish(self, signal_number: int | None, *, wants_limits: bool) -> int:
         tally, conversation = self._tally, self._conversation
         was_stopped = self.was_stopped or tally.ended == "stopped"
+        api_duration_ms = conversation.api_duration_ms if conversation else 0
         quota, rate_limits = self._end(wants_limits=wants_limits)
         outcome = Outcome(
             tally.text,
             round((time.monotonic() - self._started) * 1000),
-            conversation.api_duration_ms if conversation else 0,
+            api_duration_ms,
             tally.usage,
             self.error,
             was_stopped,

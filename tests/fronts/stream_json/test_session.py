@@ -1,0 +1,170 @@
+"""A conversation with a program, in this process: lines in, lines out."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conversations import Talk
+from model_server import FakeModelServer, call
+
+from qwen_code.base.errors import ExitCode, UsageError
+from qwen_code.fronts.stream_json.session import run_stream
+from qwen_code.wiring.agent import AgentOptions
+from qwen_code.wiring.launch import Launch
+
+Run = Callable[..., tuple[int, list[dict[str, Any]]]]
+
+
+def prompt(text: str) -> dict[str, Any]:
+    return {"type": "user", "message": {"role": "user", "content": text}}
+
+
+def control(subtype: str, request_id: str = "1", **fields: Any) -> dict[str, Any]:
+    request = {"subtype": subtype, **fields}
+    return {"type": "control_request", "request_id": request_id, "request": request}
+
+
+@pytest.fixture
+def run(talk: Talk, monkeypatch: pytest.MonkeyPatch, capsysbinary: Any) -> Run:
+    def run_it(
+        *lines: dict[str, Any] | bytes,
+        options: Callable[[], AgentOptions] = AgentOptions,
+        **environ: str,
+    ) -> tuple[int, list[dict[str, Any]]]:
+        data = b"".join(
+            (each if isinstance(each, bytes) else json.dumps(each).encode()) + b"\n"
+            for each in lines
+        )
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        launch = Launch(cwd=talk.project, environ={**talk.environ, **environ})
+        code = run_stream(launch, options, partial=False)
+        return code, [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+
+    return run_it
+
+
+def results(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [message for message in messages if message["type"] == "result"]
+
+
+def responses(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [m["response"] for m in messages if m["type"] == "control_response"]
+
+
+def test_every_prompt_has_a_result_in_one_session(run: Run, model: FakeModelServer) -> None:
+    code, messages = run(prompt("first"), b"", prompt("second"), {"type": "keep_alive"})
+    assert code == ExitCode.OK
+    assert [each["result"] for each in results(messages)] == ["Hello from the model"] * 2
+    assert len({each["session_id"] for each in results(messages)}) == 1
+    assert [m["content"] for m in model.requests[-1].body["messages"][1:]] == [
+        *("first", "Hello from the model", "second")
+    ]
+
+
+def test_an_input_without_a_prompt(run: Run, model: FakeModelServer) -> None:
+    assert run() == (ExitCode.OK, [])
+    assert not model.requests
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"{", b"[]", b'"text"', b"\xff\xfe", b"null", b'{"type": "user"}'),
+        *(b'{"type": "control_request"}', b'{"type": "control_request", "request_id": 1}'),
+        b'{"type": "user", "message": {"content": [{"type": "text"}]}}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_line_that_is_not_a_message_ends_it_with_a_result(run: Run, line: bytes) -> None:
+    code, messages = run(prompt("first"), line, prompt("never asked"))
+    assert code == ExitCode.INPUT
+    first, last = results(messages)
+    assert (first["is_error"], last["is_error"]) == (False, True)
+    assert "not a message" in last["error"]["message"]
+
+
+def test_a_conversation_that_cannot_be_opened_has_a_result(run: Run) -> None:
+    code, messages = run(
+        prompt("x"), LLAMA_API_KEY="", LLAMA_API_BASE_URL="https://host.example/v1"
+    )
+    assert code == ExitCode.AUTHENTICATION
+    (result,) = results(messages)
+    assert result["is_error"]
+
+
+def test_options_that_contradict_have_a_result(run: Run) -> None:
+    def options() -> AgentOptions:
+        raise UsageError("they contradict each other")
+
+    code, messages = run(prompt("x"), options=options)
+    assert code == ExitCode.USAGE
+    (result,) = results(messages)
+    assert result["error"]["message"] == "they contradict each other"
+
+
+def test_what_the_model_refuses_is_the_result_of_that_prompt(
+    run: Run, model: FakeModelServer
+) -> None:
+    model.status, model.error_body = 400, b'{"error": {"message": "no such thing"}}'
+    code, messages = run(prompt("x"), prompt("y"))
+    assert code == ExitCode.FAILURE
+    assert [each["is_error"] for each in results(messages)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "error"),
+    [
+        (control("initialize"), None),
+        (control("interrupt"), None),
+        (control("set_permission_mode", mode="plan"), None),
+        (control("set_permission_mode", mode="auto_edit"), None),
+        (control("set_permission_mode", mode="reckless"), "no mode 'reckless'"),
+        (control("set_permission_mode"), "no mode"),
+        (control("set_model", model="other"), None),
+        (control("set_model", model=" "), "the name of a model"),
+        (control("set_model", model=5), "the name of a model"),
+        (control("dance"), "no request 'dance'"),
+    ],
+)
+def test_every_request_has_a_response(
+    run: Run, request_line: dict[str, Any], error: str | None
+) -> None:
+    code, messages = run(request_line)
+    assert code == ExitCode.OK
+    (response,) = responses(messages)
+    assert response["request_id"] == "1"
+    assert response["subtype"] == ("error" if error else "success")
+    assert (error or "") in response.get("error", "")
+
+
+def test_a_model_that_was_set_is_asked(run: Run, model: FakeModelServer) -> None:
+    _, messages = run(control("set_model", model="other"), prompt("x"))
+    assert model.requests[-1].body["model"] == "other"
+    assert next(m for m in messages if m.get("subtype") == "init")["model"] == "other"
+
+
+def test_a_program_that_did_not_offer_to_be_asked_is_not(
+    run: Run, model: FakeModelServer, talk: Talk
+) -> None:
+    model.script = [call("write_file", path="new.txt", content="x")]
+    code, messages = run(prompt("x"))
+    assert code == ExitCode.OK
+    assert not [m for m in messages if m["type"] == "control_request"]
+    assert [d["tool_name"] for d in results(messages)[0]["permission_denials"]] == ["write_file"]
+    assert not (talk.project / "new.txt").exists()
+
+
+def test_a_program_that_is_gone_before_it_answers_has_said_no(
+    run: Run, model: FakeModelServer, talk: Talk
+) -> None:
+    model.script = [call("write_file", path="new.txt", content="x")]
+    code, messages = run(control("initialize"), prompt("x"))
+    assert code == ExitCode.OK
+    (asked,) = [m for m in messages if m["type"] == "control_request"]
+    assert asked["request"]["tool_name"] == "write_file"
+    assert asked["request"]["input"] == {"path": "new.txt", "content": "x"}
+    assert not (talk.project / "new.txt").exists()
