@@ -74,7 +74,7 @@ def test_broken_servers_cost_a_notice_each(open_servers: Any, stdio: Any) -> Non
     assert len(session.said) == len(said) == 5
     assert "there is no no-such-command" in said["absent"]
     assert "it ended (exit code 1)" in said["dies"]
-    assert "no protocol" in said["rubbish"]
+    assert "not MCP" in said["rubbish"]
     assert "NOT_THERE" in said["unset"]
     assert session.call("mcp__good__add", '{"a": 1, "b": 2}').text == "3"
 
