@@ -68,6 +68,7 @@ def run_side_by_side(
         for ready in group
     ]
     running = {ready.call.id: ready.call for ready in group}
+    deadline = 0.0
     try:
         with stop.calling(lambda: _pass_on(own, inbox)):
             for thread in threads:
@@ -76,10 +77,11 @@ def run_side_by_side(
                 if isinstance(event, ToolFinished):
                     del running[event.call_id]
                 yield [event]
-        yield from _last_events(inbox, running)
+        deadline = time.monotonic() + _STOP_GRACE_S
+        yield from _last_events(inbox, running, deadline)
     finally:
         own.set()
-        deadline = time.monotonic() + _STOP_GRACE_S
+        deadline = deadline or time.monotonic() + _STOP_GRACE_S  # one for both waits
         for thread in threads:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -91,11 +93,10 @@ def _pass_on(own: Stop, inbox: SimpleQueue[AgentEvent | None]) -> None:
 
 
 def _last_events(
-    inbox: SimpleQueue[AgentEvent | None], running: dict[str, Asked]
+    inbox: SimpleQueue[AgentEvent | None], running: dict[str, Asked], deadline: float
 ) -> AgentEventStream:
     """What still comes of the calls that were stopped. What they printed before is left out:
     showing it may take longer than printing it."""
-    deadline = time.monotonic() + _STOP_GRACE_S
     while running and (left_s := deadline - time.monotonic()) > 0:
         with suppress(Empty):
             event = inbox.get(timeout=left_s)
