@@ -190,7 +190,7 @@ def test_a_plan_is_accepted_and_carried_out(
     terminal.type(f"{terminal.start} --approval-mode plan")
     terminal.wait_for("/help")
     terminal.type("plan it")
-    assert "1. Write a.txt" in terminal.wait_for("Do it so?")
+    assert "1. Write a.txt" in terminal.wait_for("Accept this plan?")
     terminal.type("a")
     assert "+one" in terminal.wait_for("Written.")
     assert (qwen.project / "a.txt").read_text() == "one\n"

@@ -42,8 +42,13 @@ def call() -> Callable[..., Result]:
     """Call a tool as the model does: with JSON."""
     import json
 
-    def run(tool: Any, show: Callable[[str], None] = lambda _: None, **arguments: Any) -> Result:
-        result: Result = tool.run(tool.parse(json.dumps(arguments)), show, Stop())
+    def run(
+        tool: Any,
+        show: Callable[[str], None] = lambda _: None,
+        stop: Stop | None = None,
+        **arguments: Any,
+    ) -> Result:
+        result: Result = tool.run(tool.parse(json.dumps(arguments)), show, stop or Stop())
         return result
 
     return run

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.shell import RunShellCommand
@@ -53,6 +54,32 @@ def test_closing_ends_what_is_still_being_stopped(
     thread.join(30)
     assert not thread.is_alive()
     assert not is_running(int(mark.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("sleep 60", "The user stopped it."),
+        ("echo half; sleep 60", "The user stopped it. Until then it printed:\nhalf"),
+    ],
+)
+def test_what_is_told_of_a_stopped_command(
+    shell: RunShellCommand, call: Call, project: Path, command: str, told: str
+) -> None:
+    stop = Stop()
+
+    def stop_it() -> None:
+        until((project / "begun").exists)
+        stop.set()
+
+    thread = threading.Thread(target=stop_it)
+    thread.start()
+    # Before the mark, so that it has printed when it is stopped.
+    before, _, after = command.rpartition("sleep")
+    with pytest.raises(ToolFailed) as caught:
+        call(shell, command=f"{before}touch begun; sleep{after}", stop=stop)
+    thread.join()
+    assert caught.value.message == told
 
 
 def test_what_it_prints_and_how_it_ended(shell: RunShellCommand, call: Call) -> None:

@@ -87,7 +87,8 @@ class RunShellCommand(OwnTool[ShellArguments]):
             self._waited_for.discard(process)
             output.close()
         if stop.is_set and not ended:
-            raise ToolFailed(f"The user stopped it. Until then it printed:\n{output.text}")
+            printed = f" Until then it printed:\n{output.text}" if output.text else ""
+            raise ToolFailed(f"The user stopped it.{printed}")
         if not ended:
             raise ToolFailed(f"it was ended after {arguments.timeout_s} s.\n{output.text}")
         code = process.returncode
@@ -146,6 +147,8 @@ def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float, st
                 output.take(data)
             elif process.poll() is not None:
                 return True
+        if selector.select(0):  # what it has printed until now: a pipe holds no more than this
+            output.take(os.read(descriptor, 65536))
     return False
 
 

@@ -83,10 +83,10 @@ def test_answers(answers: list[Any], answer: Answer) -> None:
 def test_always_for_longer_is_offered_where_a_rule_can_say_it(word: str, scope: Scope) -> None:
     terminal = Terminal(word)
     assert terminal.asked(rules=("Bash(make)",)) == Always(scope)
-    assert "in this project for good" in terminal.shown
+    assert "always in this project" in terminal.shown
     without = Terminal(word)
     assert without.asked() == No(word), "it is not a choice there, so it is what the user says"
-    assert "in this project for good" not in without.shown
+    assert "always in this project" not in without.shown
 
 
 def test_a_stop_is_no_answer() -> None:

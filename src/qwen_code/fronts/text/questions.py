@@ -61,7 +61,7 @@ class Questions:
     def _allow(self, question: Question) -> Answer:
         is_command = question.prepared.definition.subject is Subject.COMMAND
         edit = "[e]dit, " if is_command else ""
-        longer = "; ap: in this project for good, au: everywhere" if question.rules else ""
+        longer = "; ap: always in this project, au: always everywhere" if question.rules else ""
         text = (
             f"Do it? ({question.reason})  [y]es, [a]lways ({safe_text(question.always)}{longer}), "
             f"[n]o, {edit}or say what instead: "
@@ -85,7 +85,7 @@ class Questions:
 
     def _accept_plan(self, question: Question) -> Answer:
         text = (
-            "Do it so?  [y]es and ask before each change, [a]ll edits without asking, "
+            "Accept this plan?  [y]es, ask before each change, [a]ll edits without asking, "
             "[n]o, or say what to change: "
         )
         while True:
