@@ -127,6 +127,41 @@ def test_an_interrupt_keeps_what_came_and_is_130(
         assert (last["type"], last["is_error"]) == ("result", True)
 
 
+@pytest.mark.parametrize("output_format", ["text", "json", "stream-json"])
+def test_an_interrupt_while_modules_are_imported_is_130_too(
+    qwen: Any, env: Any, server: Any, output_format: str
+) -> None:
+    """As it is where Ctrl-C comes in the first moments: no traceback, and a JSON result."""
+    program = (
+        "import sys\n"
+        "from importlib.abc import MetaPathFinder\n"
+        "class Interrupt(MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'qwen_code.wiring.launch':\n"
+        "            sys.meta_path.remove(self)\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from qwen_code.cli.main import main\n"
+        "main()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "-p", "hi", "-o", output_format],
+        env={**qwen.environ, **env},
+        cwd=qwen.project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (130, b"")
+    if output_format == "text":
+        assert not ended.stdout
+    else:
+        last = json.loads(ended.stdout.splitlines()[-1])
+        result = last[-1] if output_format == "json" else last
+        assert (result["type"], result["is_error"]) == ("result", True)
+    assert not server.requests
+
+
 class Run:
     """A run that is under way."""
 

@@ -16,7 +16,7 @@ from qwen_code.base.errors import ExitCode, QwenError, UsageError
 from qwen_code.cli.options import PROMPT_PARAMS
 from qwen_code.fronts.console import explain_unexpected, report
 
-__all__ = ["LazyGroup", "cli", "run"]
+__all__ = ["LazyGroup", "cli", "end_interrupted", "run"]
 
 
 class LazyGroup(click.Group):
@@ -168,8 +168,7 @@ def run(argv: Sequence[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _end_in_json(argv, None)
-        return ExitCode.INTERRUPTED
+        return end_interrupted(argv)
     except SystemExit as ended:  # a signal between turns; everything is closed
         return ended.code if isinstance(ended.code, int) else ExitCode.FAILURE
     except click.ClickException as error:
@@ -189,6 +188,12 @@ def run(argv: Sequence[str]) -> int:
         report(explained)
         _drop_output()
         return ExitCode.FAILURE
+
+
+def end_interrupted(argv: Sequence[str]) -> int:
+    """The end of a run that was interrupted before anything of it could be shown."""
+    _end_in_json(argv, None)
+    return ExitCode.INTERRUPTED
 
 
 def _end_in_json(argv: Sequence[str], error: QwenError | None) -> None:

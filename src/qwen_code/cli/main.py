@@ -20,9 +20,14 @@ def main() -> None:
 
     # Looking for cycles after every 700 new objects costs a start 3 ms, and finds none.
     gc.set_threshold(50_000)
-    from qwen_code.cli.app import run
+    try:
+        from qwen_code.cli.app import run
 
-    code = run(sys.argv[1:])
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules were imported
+        from qwen_code.cli.app import end_interrupted
+
+        code = end_interrupted(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
