@@ -217,7 +217,8 @@ def test_a_cancelled_command_ends_and_the_session_goes_on(
     roles = [m["role"] for m in server.requests[-1].body["messages"]]
     assert roles == ["system", "user", "assistant", "tool", "user"]
     (told,) = results(server)
-    assert told.startswith("The user stopped it. Until then it printed:")
+    # A command that a busy machine takes long to end is not waited for.
+    assert told.startswith(("The user stopped it.", "The user stopped this."))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
