@@ -59,7 +59,7 @@ clean: ## remove what was built and set up
 # Measured is what users get: a wheel, compiled as it is installed. An editable one starts slower.
 .venv-bench/.set-up: pyproject.toml constraints.txt $(shell find src -name '*.py')
 	$(call make_venv,.venv-bench)
-	.venv-bench/bin/python $(PIP) install -c constraints.txt . httpx openai bpe-openai==0.1.4
+	.venv-bench/bin/python $(PIP) install -c constraints.txt '.[mcp]' httpx openai bpe-openai==0.1.4
 	@touch $@
 
 # Some systems ship Python without ensurepip: their own pip then puts one into the environment.

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from transcript_checks import assert_acceptable
 from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
 from qwen_code.agent.permission import Once, Question
 from qwen_code.base.stop import Stop, Stopped
+from qwen_code.local.store import WeightStore
+from qwen_code.local.weights import SMALL
 from qwen_code.wiring.conversation import Conversation
 
 GENEROUS_S = 10.0
@@ -164,6 +168,41 @@ def key_helper(scene: Scene) -> None:
     scene.waits = (scene.talk.project / "started").exists
 
 
+def sign_in(scene: Scene, *, expires_in_s: float) -> None:
+    """Use a stored sign-in, whose own API is the model's server."""
+    for name in [name for name in scene.talk.environ if name.startswith("LLAMA_")]:
+        del scene.talk.environ[name]
+    creds = {
+        "access_token": "a",
+        "refresh_token": "r",
+        "token_type": "Bearer",
+        "resource_url": scene.model.base_url,
+        "expiry_date": round((time.time() + expires_in_s) * 1000),
+    }
+    file = scene.talk.home / ".qwen" / "oauth_creds.json"
+    file.parent.mkdir(mode=0o700)
+    file.write_text(json.dumps(creds))
+    file.chmod(0o600)
+    scene.environ["LLAMA_API_MODEL"] = "only-model"
+
+
+def renewal(scene: Scene) -> None:
+    """The token is past its end, and the server that should give another does not answer."""
+    sign_in(scene, expires_in_s=-60)
+    scene.environ["QWEN_OAUTH_BASE_URL"] = silent_server(scene)
+
+
+def pacing(scene: Scene) -> None:
+    """The requests of this minute are used up."""
+    sign_in(scene, expires_in_s=3600)
+    scene.environ["QWEN_OAUTH_BASE_URL"] = scene.model.base_url
+    scene.settings(quota={"perMinute": 1})
+    scene.model.script = [call("list_directory", path=".")]
+    answered = threading.Event()
+    scene.model.after_first_word = answered.set
+    scene.waits = answered.is_set
+
+
 def page(scene: Scene) -> None:
     scene.settings(tools={"webFetch": {"allowPrivate": True}})
     scene.model.script = [call("web_fetch", url=f"{silent_server(scene)}/")]
@@ -171,8 +210,6 @@ def page(scene: Scene) -> None:
 
 def mcp_call(scene: Scene) -> None:
     pytest.importorskip("mcp")
-    import sys
-
     server = Path(__file__).parents[1] / "support" / "mcp_server.py"
     entry = {"command": sys.executable, "args": [str(server)]}
     scene.talk.environ["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
@@ -236,7 +273,7 @@ def slash_command(scene: Scene) -> None:
 SCENES = [
     *(connecting, first_byte, stream, stream_of_a_call, retrying),
     *(command, stubborn_command, chatty_command, slow_ripgrep, two_side_by_side),
-    *(hook_before, hook_after, key_helper, page, mcp_call, helper),
+    *(hook_before, hook_after, key_helper, renewal, pacing, page, mcp_call, helper),
     *(permission, plan, form, slash_command),
 ]
 
@@ -361,16 +398,92 @@ def test_a_front_that_is_slower_than_a_tool_is_stopped_as_soon(
     assert isinstance(batch[-1], TurnEnded)
 
 
-def test_opening_can_be_stopped(scene: Scene) -> None:
+def naming_the_model(scene: Scene) -> None:
     """The request that names the only model is never answered."""
-    url = f"{silent_server(scene)}/v1"
-    conversation = scene.talk.new({"LLAMA_API_BASE_URL": url, "LLAMA_API_MODEL": ""})
+    scene.environ["LLAMA_API_BASE_URL"] = f"{silent_server(scene)}/v1"
+    scene.environ["LLAMA_API_MODEL"] = ""
+
+
+def mcp_start(scene: Scene) -> None:
+    """A server of tools that says nothing."""
+    pytest.importorskip("mcp")
+    server = slow_program(scene)
+    scene.settings(mcpServers={"ours": {"command": str(server)}})
+
+
+def embedded_model_start(scene: Scene) -> None:
+    """It takes its time to load the weights."""
+    store = WeightStore(scene.talk.home / ".qwen" / "models")
+    store.directory.mkdir(parents=True)
+    with store.path(SMALL).open("wb") as file:
+        file.truncate(SMALL.size_bytes)
+    scene.settings(security={"auth": {"selectedType": "local"}})
+    scene.environ["FAKE_PYTHON"] = str(slow_program(scene))
+
+
+def slow_program(scene: Scene) -> Path:
+    program = scene.talk.home / "slow"
+    project = scene.talk.project
+    program.write_text(
+        f"#!/bin/sh\necho $$ >> {project}/pids\ntouch {project}/started\nexec sleep 60\n"
+    )
+    program.chmod(0o755)
+    scene.waits = (project / "started").exists
+    return program
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [naming_the_model, mcp_start, embedded_model_start],
+    ids=lambda each: each.__name__,
+)
+def test_opening_can_be_stopped(
+    scene: Scene,
+    prepare: Callable[[Scene], None],
+    monkeypatch: pytest.MonkeyPatch,
+    require: Callable[[str, bool], None],
+) -> None:
+    """What it started has ended, and nothing is open."""
+    if prepare is embedded_model_start:
+        require("local_model", find_spec("xllamacpp") is not None)
+    prepare(scene)
+    monkeypatch.setattr("sys.executable", scene.environ.pop("FAKE_PYTHON", sys.executable))
+    conversation = scene.talk.new(scene.environ)
     stop, told = Stop(), list[float]()
     thread = stop_once(scene.waits, stop, told)
     with pytest.raises(Stopped):
         conversation.open(stop)
     assert time.monotonic() - told[0] < GENEROUS_S
     thread.join()
+    conversation.close()
+    if (scene.talk.project / "pids").exists():
+        deadline = time.monotonic() + 30
+        while is_running(int((scene.talk.project / "pids").read_text())):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+
+def test_a_session_whose_resumption_was_stopped_can_be_resumed(scene: Scene) -> None:
+    """What was taken up has been let go of, and the conversation before it goes on."""
+    conversation = scene.talk.open(mode="yolo")
+    ask(conversation, "first")
+    first = conversation.state.session_id
+    conversation.new(Stop())
+    ask(conversation, "second")
+    second = conversation.state.session_id
+    mcp_start(scene)
+    stop = Stop()
+    thread = stop_once(scene.waits, stop, [])
+    with pytest.raises(Stopped):
+        conversation.resume(first, stop)
+    thread.join()
+    assert conversation.state.session_id == second
+    ask(conversation, "third")
+    (scene.talk.home / ".qwen" / "settings.json").unlink()
+    conversation.resume(first, Stop())
+    assert conversation.prompts() == ["first"]
+    conversation.resume(second, Stop())
+    assert conversation.prompts() == ["second", "third"]
 
 
 def test_one_of_two_conversations_is_stopped(

@@ -123,13 +123,13 @@ class Servers:
                 host.was_told = True
                 self._say(f"the MCP server {host.name} cannot be used: {host.failure}")
 
-    def close(self) -> None:
-        """End all of them, with what they have started. Takes at most two seconds."""
+    def close(self, *, within_s: float = _CLOSE_S) -> None:
+        """End all of them, with what they have started; what is left ``within_s`` is killed."""
         if not self._is_open:
             return
         self._is_open = False
-        deadline = time.monotonic() + _CLOSE_S
-        self._ready.wait(_CLOSE_S)
+        deadline = time.monotonic() + within_s
+        self._ready.wait(within_s)
         if self._loop is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._cancel)
@@ -150,7 +150,8 @@ class Servers:
         return self._loop if self._is_open and self._thread.is_alive() else None
 
     def _wait_for_starts(self, stop: Stop) -> None:
-        self._ready.wait(self._start_timeout_s)
+        while not self._ready.wait(_POLL_S):  # the package is being imported
+            stop.check()
         starts = {h.connection.started: h.name for h in self._hosts if h.connection}
         waiting = _wait(starts, _PATIENCE_S, stop)
         if waiting:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["AgentOptions", "Assembled", "assemble", "session_store"]
 
 _LOCAL_WINDOW_TOKENS = 8192
+_STOP_GRACE_S = 0.15
+"""How long servers of tools may take to end where nothing comes of the agent."""
 _SMALL_TOOLS = ("read_file", "list_directory", "grep", "run_shell_command")
 _NOT_FOR_HELPERS = ("ask_user", "exit_plan_mode", "task", "todo_write")
 _PROJECT_RULES = ("qwen_code", "permissions", "projects")
@@ -181,13 +183,21 @@ def assemble(
     session = (
         sessions.begin() if options.resume is None else sessions.resume(options.resume or None)
     )
-    if has_hooks(gathered):
-        _add_hooks(permission, gathered, session, notice)
-    structured = _structured(options)
-    servers = open_servers(gathered, notice)
+    servers = None
+    try:
+        if has_hooks(gathered):
+            _add_hooks(permission, gathered, session, notice)
+        structured = _structured(options)
+        servers = open_servers(gathered, notice)
+        toolbox = _toolbox(workbench, servers, structured, judge, is_attended, stop)
+    except BaseException:
+        if servers is not None:
+            servers.close(within_s=_STOP_GRACE_S)
+        session.close()
+        raise
     agent = Agent(
         session,
-        _toolbox(workbench, servers, structured, judge, is_attended, stop),
+        toolbox,
         permission,
         system=briefing,
         compactor=Compactor(window_tokens("")),
