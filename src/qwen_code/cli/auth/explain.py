@@ -12,7 +12,7 @@ from qwen_code.base.secret import redact
 from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import is_interactive, notice, paint
 from qwen_code.wiring.launch import Launch
-from qwen_code.wiring.reports.explain import as_data, render
+from qwen_code.wiring.reports.explain import explain_data, explain_in_words
 
 __all__ = ["explain"]
 
@@ -29,8 +29,10 @@ def explain(launch: Launch, as_json: bool) -> int:
     if as_json:
         import msgspec
 
-        data = msgspec.json.format(msgspec.json.encode(as_data(resolution)), indent=2)
+        data = msgspec.json.format(msgspec.json.encode(explain_data(resolution)), indent=2)
         click.echo(redact(data.decode()))
     else:
-        click.echo(redact(render(resolution, lambda t, c: paint(t, c, stream=sys.stdout))))
+        click.echo(
+            redact(explain_in_words(resolution, lambda t, c: paint(t, c, stream=sys.stdout)))
+        )
     return ExitCode.OK if resolution.connection else resolution.error.exit_code  # type: ignore[union-attr]

@@ -11,7 +11,7 @@ from qwen_code.base.stop import Stop
 from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import is_interactive, notice, report
 from qwen_code.wiring.launch import Launch
-from qwen_code.wiring.reports.status import as_data, ended, quota_of, render
+from qwen_code.wiring.reports.status import ended, quota_of, status_data, status_in_words
 
 __all__ = ["status"]
 
@@ -32,13 +32,13 @@ def status(launch: Launch, as_json: bool, check: bool) -> int:
         from qwen_code.wiring.reports.quota import quota_data
 
         quota = quota_of(gathered, resolution.connection)
-        data = as_data(gathered, resolution) | ({"check": answer} if check else {})
+        data = status_data(gathered, resolution) | ({"check": answer} if check else {})
         data["quota"] = quota_data(quota) if quota else None
         if problem:
             data["error"] = {"message": problem.message, "hint": problem.hint, "code": problem.code}
         click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
     elif resolution.connection:
-        click.echo(render(gathered, resolution.connection))
+        click.echo(status_in_words(gathered, resolution.connection))
         if answer:
             click.echo(f"{'Server:':<10}{answer}")
     else:

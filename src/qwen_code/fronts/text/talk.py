@@ -308,9 +308,9 @@ class _Talk:
                 write_stdout(f"{'*' if name == current else ' '} {safe_text(name)}\n")
 
     def _status(self, argument: str) -> None:
-        from qwen_code.wiring.reports.status import render
+        from qwen_code.wiring.reports.status import status_in_words
 
-        write_stdout(f"{render(self._talk.load(), self._talk.connection)}\n")
+        write_stdout(f"{status_in_words(self._talk.load(), self._talk.connection)}\n")
         state = self._talk.state
         write_stdout(f"Mode:     {state.mode}\n")
         write_stdout(
@@ -336,10 +336,12 @@ class _Talk:
             write_stdout("Nothing is counted here, and the server has said nothing of limits.\n")
 
     def _explain(self, argument: str) -> None:
-        from qwen_code.wiring.reports.explain import render
+        from qwen_code.wiring.reports.explain import explain_in_words
 
         resolution = resolve(self._talk.load().inputs)
-        write_stdout(f"{render(resolution, lambda t, c: paint(t, c, stream=sys.stdout))}\n")
+        write_stdout(
+            f"{explain_in_words(resolution, lambda t, c: paint(t, c, stream=sys.stdout))}\n"
+        )
 
     def _help(self, argument: str) -> None:
         for name, command in self._commands.items():

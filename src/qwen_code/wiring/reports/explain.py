@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from qwen_code.auth.types import Candidate, Connection, FieldTrace, Method, Resolution, Status
 
-__all__ = ["as_data", "render"]
+__all__ = ["explain_data", "explain_in_words"]
 
 Paint = Callable[[str, str], str]
 
@@ -17,7 +17,7 @@ def _plainly(text: str, _code: str) -> str:
     return text
 
 
-def render(resolution: Resolution, paint: Paint = _plainly) -> str:
+def explain_in_words(resolution: Resolution, paint: Paint = _plainly) -> str:
     """The resolution as text, a block a field; ``paint`` gives a text an ANSI style."""
     blocks = [_field(field, paint) for field in resolution.fields]
     if resolution.connection:
@@ -55,7 +55,7 @@ def _candidate(candidate: Candidate, paint: Paint) -> str:
     return paint(line, colour)
 
 
-def as_data(resolution: Resolution) -> dict[str, object]:
+def explain_data(resolution: Resolution) -> dict[str, object]:
     """The resolution as JSON types; secrets are masked."""
     connection, error = resolution.connection, resolution.error
     return {

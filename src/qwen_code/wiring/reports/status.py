@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qwen_code.auth.oauth.token import Token
     from qwen_code.models.quota import Snapshot
 
-__all__ = ["as_data", "ended", "expires_at", "quota_of", "render"]
+__all__ = ["ended", "expires_at", "quota_of", "status_data", "status_in_words"]
 
 
 def expires_at(gathered: Gathered, connection: Connection) -> float | None:
@@ -59,7 +59,7 @@ def quota_of(gathered: Gathered, connection: Connection | None) -> Snapshot | No
     return ledger.snapshot() if ledger else None
 
 
-def render(gathered: Gathered, connection: Connection) -> str:
+def status_in_words(gathered: Gathered, connection: Connection) -> str:
     """The connection for a person: a line a fact, each with its source."""
     rows = [_row("Method", _method(connection)), _row("Provider", connection.provider)]
     if connection.method is Method.LOCAL:
@@ -130,7 +130,7 @@ def _kept_in(connection: Connection) -> str:
     return str(source)
 
 
-def as_data(gathered: Gathered, resolution: Resolution) -> dict[str, object]:
+def status_data(gathered: Gathered, resolution: Resolution) -> dict[str, object]:
     """The same facts as JSON types."""
     connection = resolution.connection
     if connection is None:

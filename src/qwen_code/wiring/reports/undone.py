@@ -20,5 +20,10 @@ def undone_in_words(undone: Undone) -> str:
         ("Left as it is, because it was changed since", undone.left),
         ("Left as it is, because the other content is not stored", undone.missing),
     )
-    lines = [f"{what}: {safe_text(path)}\n" for what, paths in kinds for path in paths]
+    lines = [f"{what}: {_on_one_line(path)}\n" for what, paths in kinds for path in paths]
     return "".join(lines) or "No file was changed.\n"
+
+
+def _on_one_line(path: str) -> str:
+    """A name may have line ends in it, and must not look like another line of the report."""
+    return safe_text(path).replace("\n", "\\n")
