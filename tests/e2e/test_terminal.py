@@ -113,6 +113,12 @@ def test_the_conversation_is_kept(terminal: Terminal, server: Any, configured: N
     terminal.wait_for("Hello from the model", times=2)
     contents = [m["content"] for m in server.requests[-1].body["messages"] if m["role"] != "system"]
     assert contents == ["first question", "Hello from the model", "second question"]
+    terminal.type("/quit")
+    terminal.type(f"{terminal.start} --continue")
+    terminal.wait_for("Your last prompt: second question")
+    terminal.type("third question")
+    terminal.wait_for("Hello from the model", times=3)
+    assert server.requests[-1].body["messages"][-3]["content"] == "second question"
 
 
 def test_the_commands_answer(terminal: Terminal, server: Any, configured: None) -> None:

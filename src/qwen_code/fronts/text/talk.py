@@ -95,6 +95,8 @@ def run_loop(launch: Launch, options: AgentOptions) -> int:
             write_stdout(f"{paint(f'qwen {__version__}', '1', stream=sys.stdout)}\n")
             if not talk.connect():
                 return ExitCode.AUTHENTICATION
+            if options.resume is not None:
+                talk.say_session()
             talk.loop().run()
         except Stopped:
             return ExitCode.INTERRUPTED
@@ -193,6 +195,12 @@ class _Talk:
                 write_stdout("No way to reach a model is set up yet.\n")
                 return self._set_up()
 
+    def say_session(self) -> None:
+        """Which session was taken up, and where it was left."""
+        prompts = self._talk.prompts()
+        last = f" Your last prompt: {_on_one_line(prompts[-1])}" if prompts else ""
+        write_stdout(f"Session {self._talk.state.session_id}.{last}\n")
+
     def _set_up(self) -> bool:
         """Go through the login dialog, and use what was chosen. ``False``: nothing was changed."""
         gathered = self._talk.load()
@@ -285,9 +293,7 @@ class _Talk:
         session_id = argument or _pick_session(self._talk.sessions(), self._reader)
         with _stoppable() as stop:
             self._talk.resume(session_id, stop)
-        prompts = self._talk.prompts()
-        last = f" Your last prompt: {_on_one_line(prompts[-1])}" if prompts else ""
-        write_stdout(f"Session {self._talk.state.session_id}.{last}\n")
+        self.say_session()
 
     def _clear(self, argument: str) -> None:
         with _stoppable() as stop:
