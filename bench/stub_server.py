@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 __all__ = ["WORD", "Exchange", "Script", "StubServer"]
@@ -76,7 +77,9 @@ class StubServer:
         self._released.set()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening. Closing alone would leave a thread in accept(2)."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:

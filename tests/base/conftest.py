@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from listeners import stop_listening
 
 Serve = Callable[[Callable[[socket.socket, bytes], None]], str]
 
@@ -46,4 +47,4 @@ def serve() -> Iterator[Serve]:
 
     yield start
     for listener in listeners:
-        listener.close()
+        stop_listening(listener)

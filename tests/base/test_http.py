@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import trustme
+from listeners import stop_listening
 
 from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.http import (
@@ -269,7 +270,7 @@ def test_a_socks_proxy_carries_the_request(serve: Serve) -> None:
     response = client(network).send(Request("GET", "http://models.example/v1"))
     assert body_of(response) == b"through socks"
     assert b"models.example" in names[0]  # the proxy resolves the name, not this machine
-    listener.close()
+    stop_listening(listener)
 
 
 def test_a_proxy_address_that_is_none_names_the_variable() -> None:
@@ -446,7 +447,7 @@ def test_without_keep_alive_nothing_goes_out_twice_by_itself() -> None:
     response.read()
     with pytest.raises(TransportError):
         client.send(Request("POST", url))
-    listener.close()
+    stop_listening(listener)
     assert len(taken) == 2
 
 
@@ -470,4 +471,4 @@ def test_a_body_that_drips_is_given_up_in_time() -> None:
         response.read(within_s=0.3)
     assert time.monotonic() - started < 20
     given_up.set()
-    listener.close()
+    stop_listening(listener)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from listeners import stop_listening
 
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.files import process_lock
@@ -222,7 +223,7 @@ class TestDetect:
             return port
 
         yield start
-        listener.close()
+        stop_listening(listener)
 
     def test_a_server_that_drips_costs_a_moment(self, answer: Any) -> None:
         ended = threading.Event()

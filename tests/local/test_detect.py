@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from listeners import stop_listening
 
 from qwen_code.local.detect import FoundServer, find_servers
 
@@ -42,7 +43,7 @@ def listen() -> Iterator[Callable[[Answer], int]]:
 
     yield start
     for listener in listeners:
-        listener.close()
+        stop_listening(listener)
 
 
 def saying(body: bytes, status: int = 200) -> Answer:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fake_clock import FakeClock
+from listeners import stop_listening
 
 from qwen_code.base.errors import CredentialRejected, QwenError, TransportError
 from qwen_code.base.http import AuthFlow, HttpClient, Network, Request, Timeouts
@@ -455,7 +456,7 @@ def serve() -> Iterator[Callable[..., str]]:
 
     yield start
     for listener in listeners:
-        listener.close()
+        stop_listening(listener)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from listeners import stop_listening
 
 from qwen_code.base.clock import BlockingClock
 from qwen_code.models.ledger import SqliteLedger
@@ -74,7 +75,7 @@ class FakeServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        self._listener.close()
+        stop_listening(self._listener)
 
     def _accept(self) -> None:
         while True:

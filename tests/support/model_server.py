@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from listeners import stop_listening
+
 
 class Seen(NamedTuple):
     """One request as it arrived."""
@@ -52,7 +54,7 @@ class FakeModelServer:
         return [r.body["messages"][-1]["content"] for r in self.requests if r.method == "POST"]
 
     def close(self) -> None:
-        self._listener.close()
+        stop_listening(self._listener)
 
     def _accept(self) -> None:
         while True:

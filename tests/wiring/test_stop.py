@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from conversations import Talk, ask
+from listeners import stop_listening
 from model_server import FakeModelServer, call
 from transcript_checks import assert_acceptable
 
@@ -287,7 +288,7 @@ def scene(talk: Talk, model: FakeModelServer, monkeypatch: Any) -> Iterator[Scen
     yield scene
     scene.release.set()
     for each in scene.sockets:
-        each.close()
+        stop_listening(each)
 
 
 def stop_once(waits: Callable[[], bool], stop: Stop, told: list[float]) -> threading.Thread:
