@@ -104,6 +104,16 @@ def test_the_first_run_asks_saves_and_talks(terminal: Terminal, qwen: Any, serve
     assert KEY not in (qwen.home / ".qwen" / "history").read_text()
 
 
+def test_an_error_without_any_argument_is_told_and_no_traceback(
+    terminal: Terminal, qwen: Any, configured: None
+) -> None:
+    qwen.write("~/.qwen/settings.json", "{bad")
+    terminal.type(f"{terminal.start}; echo code=$?")
+    screen = terminal.wait_for("code=52")
+    assert "settings.json:1:2" in screen
+    assert "Traceback" not in screen
+
+
 def test_the_conversation_is_kept(terminal: Terminal, server: Any, configured: None) -> None:
     terminal.type(terminal.start)
     terminal.wait_for("/help")

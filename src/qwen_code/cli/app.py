@@ -213,7 +213,7 @@ def _output_format(argv: Sequence[str]) -> str | None:
     if cli.names_command(list(argv)):
         return None  # other commands write something else
     found = None
-    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+    for argument, following in zip(argv, [*argv, ""][1:], strict=True):
         if argument == "--":
             break
         if argument in ("-o", "--output-format"):
