@@ -181,7 +181,7 @@ class Permission:
     def _changed(self, question: Question, arguments: str, toolbox: Toolbox) -> Prepared:
         changed = toolbox.prepare(question.prepared.definition.name, arguments)
         if changed.definition is not EXIT_PLAN_MODE:
-            self._ruling(changed, question.stop)  # what is denied stays denied, whoever wrote it
+            self._ruling(changed, question.stop)  # a change by the person does not lift a deny
         note = f"(The user changed the call before it was made: {arguments})\n\n"
         return msgspec.structs.replace(changed, note=note)
 

@@ -124,7 +124,7 @@ class Servers:
                 self._say(f"the MCP server {host.name} cannot be used: {host.failure}")
 
     def close(self, *, within_s: float = _CLOSE_S) -> None:
-        """End all of them, with what they have started; what is left ``within_s`` is killed."""
+        """End all of them, with what they have started; kill what is there after ``within_s``."""
         if not self._is_open:
             return
         self._is_open = False

@@ -210,7 +210,7 @@ def decode_completion(body: bytes, model: str) -> list[Event]:
 
 
 def _lenient(data: bytes) -> _Chunk | None:
-    """The chunk in ``data`` without the fields whose types are odd; ``None`` where it is none."""
+    """The chunk in ``data`` without fields of odd types; ``None`` if it is not an object."""
     raw = decode_json(data)
     if not isinstance(raw, dict):
         return None

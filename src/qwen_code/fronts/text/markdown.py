@@ -125,7 +125,7 @@ class MarkdownStyler:
         if quote := _QUOTE.match(text):
             self._quotes += 1
             return f"{_DIM}│{_NOT_DIM} ", quote.end()
-        opening = text[:_LONGEST_OPENING]  # what decides, also where the text came in pieces
+        opening = text[:_LONGEST_OPENING]  # a stream decides with no more than this
         if bullet := _BULLET.match(opening):
             return f"{bullet[1]}• ", bullet.end()
         if opening.lstrip(" ").startswith("|"):
