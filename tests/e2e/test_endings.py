@@ -10,25 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-
-def is_running(pid: str) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+from waiting import is_running, until
 
 
 @pytest.fixture
@@ -194,7 +180,7 @@ class Run:
 def test_a_run_that_waits_for_standard_input_can_be_ended(qwen: Any, env: Any) -> None:
     """The pipe stays open: a read goes on after a signal unless somebody looks at the stop."""
     run = Run(qwen, env, "-o", "json", stdin=subprocess.PIPE)
-    wait_for(run.catches_signals)
+    until(run.catches_signals)
     time.sleep(0.3)
     run.process.send_signal(signal.SIGTERM)
     assert run.result()["error"]["type"] == "Interrupted"
@@ -217,7 +203,7 @@ def test_more_signals_do_not_cut_off_the_end_of_a_run(
     server.after_first_word = hold
     run = Run(qwen, env, "-o", "json", "--yolo", "-p", "go", stdin=subprocess.DEVNULL)
     assert second.wait(30)
-    wait_for((qwen.project / "pid").exists)
+    until((qwen.project / "pid").exists)
     for _ in range(3):
         run.process.send_signal(signal.SIGINT)
         time.sleep(0.05)

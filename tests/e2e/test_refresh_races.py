@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 PLAYER = Path(__file__).with_name("node_lock_player.py")
 CLIENT_ID = "f0304373b74a44d2b584a3fb70ca9e56"
@@ -75,13 +76,6 @@ def ended(process: subprocess.Popen[str], timeout_s: float = 50) -> tuple[int, s
 @pytest.fixture
 def signed_in(qwen: Any, auth_server: Any) -> SignedIn:
     return SignedIn(qwen, auth_server)
-
-
-def until(condition: Callable[[], Any], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import json
 import signal
 import stat
 import subprocess
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 INTERVAL_S = 1.0 - 1e-3
 """What the server asks for, less what is lost where a wall clock is read as a float."""
@@ -34,14 +34,6 @@ def login(qwen: Any, auth_server: Any) -> Callable[..., subprocess.Popen[str]]:
         )
 
     return start
-
-
-def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 def code_of(auth_server: Any) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import is_running, until
 
 Calls = Callable[..., list[dict[str, Any]]]
 
@@ -205,7 +206,7 @@ def test_a_cancelled_command_ends_and_the_session_goes_on(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    wait_for(lambda: (qwen.project / "pid").exists() and (qwen.project / "pid").read_text())
+    until(lambda: (qwen.project / "pid").exists() and (qwen.project / "pid").read_text())
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
@@ -236,7 +237,7 @@ def test_killed_in_the_middle_it_goes_on_from_there(qwen: Any, server: Any, call
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for((qwen.project / "started").exists)
+    until((qwen.project / "started").exists)
     process.kill()
     process.wait(30)
     (file,) = (qwen.home / ".qwen" / "projects").rglob("*.jsonl")
@@ -390,7 +391,7 @@ def test_one_session_is_not_held_twice(qwen: Any, server: Any, calls: Calls) -> 
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for((qwen.project / "started").exists)
+        until((qwen.project / "started").exists)
         done = qwen("--continue", "-p", "two")
         assert done.returncode == 2 and "another qwen is in the session" in done.stderr
     finally:
@@ -417,14 +418,6 @@ def test_a_home_that_cannot_be_written_is_no_hindrance(qwen: Any, server: Any) -
     done = qwen("-p", "hi", env={"QWEN_HOME": "/proc/qwen", **key})
     assert (done.returncode, done.stdout) == (0, "Hello from the model\n")
     assert "not being kept" in done.stderr
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    tick = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        tick.wait(0.02)
 
 
 SCHEMA = '{"type": "object", "properties": {"lines": {"type": "integer"}}, "required": ["lines"]}'
@@ -549,13 +542,6 @@ class TestHooks:
         assert done.returncode == 52 and "hooks" in done.stderr
 
 
-def is_running(pid: str) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-
-
 class Driver:
     """A program that drives ``qwen`` by lines."""
 
@@ -637,7 +623,7 @@ class TestAProgramAtTheOtherEnd:
         driver = Driver(qwen, "--yolo")
         server.script = [calls("run_shell_command", command="touch begun; sleep 60")]
         driver.ask("wait")
-        wait_for((qwen.project / "begun").exists)
+        until((qwen.project / "begun").exists)
         driver.send(type="control_request", request_id="1", request={"subtype": "interrupt"})
         assert driver.until("result")["error"]["type"] == "Interrupted"
         driver.ask("still there?")
@@ -667,7 +653,7 @@ class TestAProgramAtTheOtherEnd:
         command = "trap '' TERM; touch begun; sleep 60; sleep 60"
         server.script = [calls("run_shell_command", command=command)]
         driver.ask("wait")
-        wait_for((qwen.project / "begun").exists)
+        until((qwen.project / "begun").exists)
         if is_interrupted:
             driver.signal(signal.SIGINT)
             time.sleep(0.02)
@@ -684,7 +670,7 @@ class TestAProgramAtTheOtherEnd:
         server.script = [calls("run_shell_command", command=command, background=True)]
         driver.ask("begin")
         driver.until("result")
-        wait_for((qwen.project / "pid").exists)
+        until((qwen.project / "pid").exists)
         driver.signal(signal.SIGHUP)
         assert driver.wait() == 129
         driver.end()

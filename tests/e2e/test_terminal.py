@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import is_running, until
 
 KEY = "sk-terminal-0123456789"
 
@@ -66,13 +67,6 @@ def terminal(tmp_path: Path, qwen: Any, require: Callable[[str, bool], None]) ->
 def configured(qwen: Any, server: Any) -> None:
     lines = f"LLAMA_API_KEY={KEY}\nLLAMA_API_BASE_URL={server.base_url}\nLLAMA_API_MODEL=m\n"
     qwen.write("~/.qwen/.env", lines)
-
-
-def is_running(pid: str) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
 
 
 def choose(terminal: Terminal, title: str) -> None:
@@ -279,10 +273,7 @@ def test_a_request_to_end_leaves_nothing_running(
     os.kill(int(qwen_pid), signal.SIGTERM)
     terminal.type("echo code=$?")
     terminal.wait_for("code=143")
-    deadline = time.monotonic() + 40
-    while is_running(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: not is_running(pid), 40)
     goes_on.set()
 
 

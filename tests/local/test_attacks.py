@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from listeners import stop_listening
+from sparse_weights import put_sparse
 
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.files import process_lock
@@ -272,9 +273,7 @@ class TestServe:
                 record_file.write_bytes(other)  # a second `qwen local serve` has started
                 return 0
 
-        (tmp_path / "models").mkdir()
-        with WeightStore(tmp_path / "models").path(SMALL).open("wb") as file:
-            file.truncate(SMALL.size_bytes)
+        put_sparse(WeightStore(tmp_path / "models"))
         fake = FakeServer("http://127.0.0.1:9/v1", Secret("local-a" * 4), SMALL.name, None)
         monkeypatch.setenv("QWEN_HOME", str(tmp_path))
         monkeypatch.setattr(server, "start_server", lambda *_, **__: fake)
@@ -284,9 +283,7 @@ class TestServe:
     def test_a_server_that_ends_by_itself_is_told(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        (tmp_path / "models").mkdir()
-        with WeightStore(tmp_path / "models").path(SMALL).open("wb") as file:
-            file.truncate(SMALL.size_bytes)
+        put_sparse(WeightStore(tmp_path / "models"))
         ended = LocalServer("http://127.0.0.1:9/v1", Secret("local-a" * 4), SMALL.name, None)
         monkeypatch.setenv("QWEN_HOME", str(tmp_path))
         monkeypatch.setattr(server, "start_server", lambda *_, **__: ended)
@@ -308,10 +305,7 @@ def damaged(store: WeightStore, require: Callable[[str, bool], None]) -> Path:
     from importlib.util import find_spec
 
     require("local_model", find_spec("xllamacpp") is not None)
-    store.directory.mkdir()
-    with store.path(SMALL).open("wb") as file:
-        file.truncate(SMALL.size_bytes)
-    return store.path(SMALL)
+    return put_sparse(store)
 
 
 def test_a_port_in_use_is_not_called_damage(damaged: Path, child_environ: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sparse_weights import put_sparse
 
 from qwen_code.base.errors import TransportError
 from qwen_code.base.http import HttpClient, Network, Request
@@ -114,16 +115,14 @@ class TestStatus:
             file.truncate(100_000_000)
         assert run(["local", "status"]) == 0
         assert "100 of 491 MB" in capsys.readouterr().out
-        with models.path(SMALL).open("wb") as file:
-            file.truncate(SMALL.size_bytes)
+        put_sparse(models)
         assert run(["local", "status"]) == 0
         assert "here, 491 MB" in capsys.readouterr().out
 
     def test_verify_finds_damage(
         self, models: WeightStore, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with models.path(SMALL).open("wb") as file:
-            file.truncate(SMALL.size_bytes)
+        put_sparse(models)
         assert run(["local", "status", "--verify"]) == 1
         assert "DAMAGED" in capsys.readouterr().out
 

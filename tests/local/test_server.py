@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sparse_weights import put_sparse
 
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import Secret
@@ -27,18 +28,9 @@ from qwen_code.local.server import (
     write_record,
 )
 from qwen_code.local.store import WeightStore
-from qwen_code.local.weights import LARGE, SMALL, Weights
+from qwen_code.local.weights import LARGE, SMALL
 
 KEY = "local-0123456789abcdef"
-
-
-def put_sparse(store: WeightStore, weights: Weights) -> Path:
-    """A file of the right size that takes no room."""
-    store.directory.mkdir(parents=True, exist_ok=True)
-    path = store.path(weights)
-    with path.open("wb") as file:
-        file.truncate(weights.size_bytes)
-    return path
 
 
 def gone_pid() -> int:

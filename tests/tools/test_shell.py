@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import is_running, until
 
 from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Result
@@ -26,19 +27,6 @@ def shell(
     tool = RunShellCommand(workspace, environ, tmp_path / "output")
     yield tool
     tool.close()
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
-    except OSError:
-        return False
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
 
 
 def test_closing_ends_what_is_still_being_stopped(

@@ -22,13 +22,15 @@ import pytest
 from conversations import Talk, ask
 from listeners import stop_listening
 from model_server import FakeModelServer, call
+from sign_ins import store_sign_in
+from sparse_weights import put_sparse
 from transcript_checks import assert_acceptable
+from waiting import is_running, until
 
 from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
 from qwen_code.agent.permission import Once, Question
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.local.store import WeightStore
-from qwen_code.local.weights import SMALL
 from qwen_code.wiring.conversation import Conversation
 
 GENEROUS_S = 10.0
@@ -54,6 +56,11 @@ class Scene:
     def settings(self, **values: Any) -> None:
         (self.talk.home / ".qwen").mkdir(exist_ok=True)
         (self.talk.home / ".qwen" / "settings.json").write_text(json.dumps(values))
+
+    def forget_key(self) -> None:
+        """Take the key and its endpoint out of the environment."""
+        for name in [name for name in self.talk.environ if name.startswith("LLAMA_")]:
+            del self.talk.environ[name]
 
     def run_command(self, command: str, **more: Any) -> None:
         self.model.script = [call("run_shell_command", command=command, **more)]
@@ -134,13 +141,21 @@ def two_side_by_side(scene: Scene) -> None:
     scene.model.script = [[*call("grep", 0, pattern="x"), *call("grep", 1, pattern="y")]]
 
 
-def slow_ripgrep(scene: Scene) -> None:
-    program = scene.talk.home / "rg"
-    program.write_text("#!/bin/sh\necho $$ >> pids\ntouch started\nexec sleep 60\n")
+def slow_program(scene: Scene) -> Path:
+    """It says that it has started, and then takes its time."""
+    program = scene.talk.home / "slow"
+    project = scene.talk.project
+    program.write_text(
+        f"#!/bin/sh\necho $$ >> {project}/pids\ntouch {project}/started\nexec sleep 60\n"
+    )
     program.chmod(0o755)
-    scene.environ["FAKE_RG"] = str(program)
+    scene.waits = (project / "started").exists
+    return program
+
+
+def slow_ripgrep(scene: Scene) -> None:
+    scene.environ["FAKE_RG"] = str(slow_program(scene))
     scene.model.script = [call("grep", pattern="x")]
-    scene.waits = (scene.talk.project / "started").exists
 
 
 def hook_before(scene: Scene) -> None:
@@ -164,26 +179,14 @@ def key_helper(scene: Scene) -> None:
         security={"auth": {"apiKeyHelper": ["sh", "-c", script], "baseUrl": scene.model.base_url}},
         model={"name": "only-model"},
     )
-    for name in [name for name in scene.talk.environ if name.startswith("LLAMA_")]:
-        del scene.talk.environ[name]
+    scene.forget_key()
     scene.waits = (scene.talk.project / "started").exists
 
 
 def sign_in(scene: Scene, *, expires_in_s: float) -> None:
     """Use a stored sign-in, whose own API is the model's server."""
-    for name in [name for name in scene.talk.environ if name.startswith("LLAMA_")]:
-        del scene.talk.environ[name]
-    creds = {
-        "access_token": "a",
-        "refresh_token": "r",
-        "token_type": "Bearer",
-        "resource_url": scene.model.base_url,
-        "expiry_date": round((time.time() + expires_in_s) * 1000),
-    }
-    file = scene.talk.home / ".qwen" / "oauth_creds.json"
-    file.parent.mkdir(mode=0o700)
-    file.write_text(json.dumps(creds))
-    file.chmod(0o600)
+    scene.forget_key()
+    store_sign_in(scene.talk.home, scene.model.base_url, expires_in_s=expires_in_s)
     scene.environ["LLAMA_API_MODEL"] = "only-model"
 
 
@@ -307,14 +310,6 @@ def stop_once(waits: Callable[[], bool], stop: Stop, told: list[float]) -> threa
     return thread
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
 @pytest.mark.parametrize("prepare", SCENES, ids=lambda each: each.__name__)
 def test_a_turn_ends_wherever_it_waits(scene: Scene, prepare: Callable[[Scene], None]) -> None:
     prepare(scene)
@@ -333,10 +328,8 @@ def test_a_turn_ends_wherever_it_waits(scene: Scene, prepare: Callable[[Scene], 
     _every_call_has_its_end(events)
     if (scene.talk.project / "pids").exists():
         pids = [int(pid) for pid in (scene.talk.project / "pids").read_text().split()]
-        deadline = time.monotonic() + 30  # a turn waits 150 ms for the end of what it has stopped
-        while any(map(is_running, pids)):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        # A turn waits 150 ms for the end of what it has stopped.
+        until(lambda: not any(map(is_running, pids)))
     assert not (scene.talk.project / "late").exists()
     session_id = conversation.state.session_id
     conversation.close()
@@ -417,23 +410,9 @@ def mcp_start(scene: Scene) -> None:
 
 def embedded_model_start(scene: Scene) -> None:
     """It takes its time to load the weights."""
-    store = WeightStore(scene.talk.home / ".qwen" / "models")
-    store.directory.mkdir(parents=True)
-    with store.path(SMALL).open("wb") as file:
-        file.truncate(SMALL.size_bytes)
+    put_sparse(WeightStore(scene.talk.home / ".qwen" / "models"))
     scene.settings(security={"auth": {"selectedType": "local"}})
     scene.environ["FAKE_PYTHON"] = str(slow_program(scene))
-
-
-def slow_program(scene: Scene) -> Path:
-    program = scene.talk.home / "slow"
-    project = scene.talk.project
-    program.write_text(
-        f"#!/bin/sh\necho $$ >> {project}/pids\ntouch {project}/started\nexec sleep 60\n"
-    )
-    program.chmod(0o755)
-    scene.waits = (project / "started").exists
-    return program
 
 
 @pytest.mark.parametrize(
@@ -461,10 +440,8 @@ def test_opening_can_be_stopped(
     thread.join()
     conversation.close()
     if (scene.talk.project / "pids").exists():
-        deadline = time.monotonic() + 30
-        while is_running(int((scene.talk.project / "pids").read_text())):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        pid = (scene.talk.project / "pids").read_text().strip()
+        until(lambda: not is_running(pid))
 
 
 def test_a_session_whose_resumption_was_stopped_can_be_resumed(scene: Scene) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sign_ins import store_sign_in
 
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.sources import Gathered
@@ -33,18 +34,8 @@ def by_key(tmp_path: Path) -> tuple[Gathered, Resolution]:
 
 
 def by_sign_in(tmp_path: Path, expires_in_s: float, **more: Any) -> tuple[Gathered, Resolution]:
-    creds = {
-        "access_token": "access-0123456789",
-        "refresh_token": "refresh-0123456789",
-        "token_type": "Bearer",
-        "resource_url": "http://127.0.0.1:9/v1",
-        "expiry_date": round((time.time() + expires_in_s) * 1000),
-        **more,
-    }
-    file = tmp_path / "home" / ".qwen" / "oauth_creds.json"
-    file.parent.mkdir(mode=0o700)
-    file.write_text(json.dumps({name: value for name, value in creds.items() if value}))
-    file.chmod(0o600)
+    home = tmp_path / "home"
+    store_sign_in(home, "http://127.0.0.1:9/v1", expires_in_s=expires_in_s, **more)
     return read(tmp_path, QWEN_OAUTH_BASE_URL="http://127.0.0.1:9", LLAMA_API_MODEL="m")
 
 
