@@ -1,0 +1,52 @@
+"""JSON that somebody else wrote: a model, a server, a file, a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar, overload
+
+import msgspec
+
+__all__ = ["MAX_DEPTH", "decode_json"]
+
+T = TypeVar("T")
+
+MAX_DEPTH = 100
+"""Deeper than any message nests, and far from what writing it out again could not."""
+
+
+@overload
+def decode_json(data: bytes | str) -> Any: ...
+@overload
+def decode_json(data: bytes | str, shape: type[T]) -> T: ...
+def decode_json(data: bytes | str, shape: Any = Any) -> Any:
+    """The value that ``data`` says, of the type ``shape``.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON or not UTF-8, has another shape, or nests deeper than
+            `MAX_DEPTH`. The interpreter's own limits come as other exceptions otherwise.
+    """
+    try:
+        value = msgspec.json.decode(data, type=shape)
+    except (UnicodeError, RecursionError) as error:
+        is_deep = isinstance(error, RecursionError)
+        raise msgspec.DecodeError("it is nested too deeply" if is_deep else str(error)) from error
+    brackets = (b"[", b"{") if isinstance(data, bytes) else ("[", "{")
+    if sum(map(data.count, brackets)) > MAX_DEPTH and _is_deep(value):  # type: ignore[arg-type]
+        raise msgspec.DecodeError("it is nested too deeply")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
