@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_clock import FakeClock
 
-from qwen_code.agent.checkpoints import Checkpoints, Undone
+from qwen_code.agent.checkpoints import Checkpoint, Checkpoints, Undone
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
@@ -127,8 +129,96 @@ def test_old_ones_are_forgotten_with_their_contents(world: World) -> None:
         world.write("b.txt", f"content {number}")
     assert len(world.checkpoints.all()) == 50
     assert world.checkpoints.all()[0].title == "turn 59"
-    assert len(list((world.directory / "contents").iterdir())) <= 50
     assert world.directory.stat().st_mode & 0o077 == 0
+    contents = world.directory / "contents"
+    assert len(list(contents.iterdir())) > 50, "another process may be about to refer to them"
+    for content in contents.iterdir():
+        os.utime(content, (0, 0))
+    world.turn("the next")
+    world.write("b.txt", "the next")
+    assert len(list(contents.iterdir())) <= 50
+
+
+def test_a_content_about_to_be_referred_to_is_not_forgotten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.turn("first")
+    world.edit("a.txt", "one", "two")
+    (world.project / "a.txt").write_text("one\n")
+    world.turn("only talk")
+    (world.directory / f"{world.checkpoints.all()[0].id}.json").unlink()
+    for content in (world.directory / "contents").iterdir():
+        os.utime(content, (0, 0))
+    save, other = Checkpoints._save, Checkpoints(world.directory, world.workspace, FakeClock())
+
+    def save_late(self: Checkpoints, checkpoint: Checkpoint) -> None:
+        if self is not other:
+            other.begin_turn("at that moment")
+            other.keep(world.workspace.locate("c.txt"), b"c")
+        save(self, checkpoint)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "_save", save_late)
+        world.turn("second")
+        world.edit("a.txt", "one", "three")
+    assert world.checkpoints.undo(session_id="s").restored == ("a.txt",)
+
+
+def test_many_can_record_at_once(world: World) -> None:
+    """Each has its own turn, under its own id, with all that an undo needs."""
+    everyone = threading.Barrier(8)
+
+    def record(number: int) -> None:
+        own = Checkpoints(world.directory, Workspace(world.project), FakeClock())
+        (world.project / f"{number}.txt").write_text(f"before {number}")
+        own.begin_turn(f"turn {number}", f"session {number}")
+        everyone.wait()
+        own.keep(world.workspace.locate(f"{number}.txt"), b"after")
+        (world.project / f"{number}.txt").write_bytes(b"after")
+
+    threads = [threading.Thread(target=record, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = world.checkpoints.all()
+    assert {each.title for each in found} == {f"turn {number}" for number in range(8)}
+    assert len({each.id for each in found}) == 8
+    for number in range(8):
+        undone = world.checkpoints.undo(session_id=f"session {number}")
+        assert undone.restored == (f"{number}.txt",)
+        assert world.text(f"{number}.txt") == f"before {number}"
+
+
+def test_a_session_steps_through_its_own_turns(world: World) -> None:
+    world.turn("mine", 0, "mine")
+    world.write("mine.txt", "m")
+    world.turn("theirs", 0, "theirs")
+    world.write("theirs.txt", "t")
+    checkpoints = world.checkpoints
+    assert checkpoints.undo(session_id="mine").removed == ("mine.txt",)
+    with pytest.raises(UsageError, match="nothing to undo in this conversation"):
+        checkpoints.undo(session_id="mine")
+    with pytest.raises(UsageError, match="nothing to redo"):
+        checkpoints.redo(session_id="theirs")
+    assert checkpoints.redo(session_id="mine").restored == ("mine.txt",)
+    assert world.text("theirs.txt") == "t"
+    assert checkpoints.undo().removed == ("theirs.txt",), "the project's latest"
+
+
+def test_a_turn_of_which_nothing_could_be_undone_is_not_undone(world: World) -> None:
+    world.turn("t")
+    world.edit("a.txt", "one", "two")
+    (world.project / "a.txt").write_text("mine\n")
+    for _ in range(2):
+        assert world.checkpoints.undo() == Undone(left=("a.txt",))
+    (world.project / "a.txt").write_text("two\n")
+    assert world.checkpoints.undo().restored == ("a.txt",)
+    (world.project / "a.txt").write_text("mine\n")
+    for _ in range(2):
+        assert world.checkpoints.redo() == Undone(left=("a.txt",))
+    (world.project / "a.txt").write_text("one\n")
+    assert world.checkpoints.redo().restored == ("a.txt",)
 
 
 def test_a_list_that_is_damaged_is_passed_over(world: World) -> None:
@@ -246,8 +336,7 @@ def test_a_change_by_hand_survives_undo_and_redo(world: World) -> None:
     for _ in range(3):
         world.checkpoints.undo()
     assert world.text("a.txt") == "mine\n"
-    assert world.checkpoints.redo() == Undone(left=("a.txt",))
-    world.checkpoints.redo()
+    assert world.checkpoints.redo() == Undone(restored=("new/b.txt",), left=("a.txt",))
     world.checkpoints.redo()
     assert texts(world) == ("mine\n", "fresher", None)
 

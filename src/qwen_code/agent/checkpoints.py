@@ -6,6 +6,10 @@ changes is not recorded.
 
 An undo that was killed is finished by the next undo: a turn is marked as undone after its files are
 written, and a file that has the wanted content already counts as written. The same goes for a redo.
+Where every file of a turn had to be left as it is, nothing was undone, and the turn is not marked.
+
+Several processes may record in one directory: an id is taken by making its file, and what nothing
+refers to is removed only when no process can be about to refer to it.
 """
 
 from __future__ import annotations
@@ -15,15 +19,16 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from qwen_code.base.clock import Clock
-from qwen_code.base.errors import UsageError
+from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.files import make_private_dir, read_bounded, write_atomic
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Place, Workspace
@@ -32,6 +37,9 @@ __all__ = ["Checkpoint", "Checkpoints", "Undone"]
 
 MAX_BYTES = 64 << 20
 MAX_CHECKPOINTS = 50
+
+_UNUSED_S = 3600.0
+"""How old a content has to be before it counts as one that nothing will refer to."""
 
 
 class _File(msgspec.Struct):
@@ -91,6 +99,11 @@ class Undone(msgspec.Struct, frozen=True):
     left: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
+    @property
+    def is_futile(self) -> bool:
+        """Whether no file could be given the wanted content."""
+        return bool(self.left or self.missing) and not (self.restored or self.removed)
+
 
 _Outcome = Literal["restored", "removed", "left", "missing"]
 
@@ -144,41 +157,44 @@ class Checkpoints:
         """All checkpoints, the latest first; unreadable ones are skipped."""
         found = []
         for path in self._directory.glob("*.json"):
-            with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                found.append(msgspec.json.decode(read_bounded(path, MAX_BYTES), type=Checkpoint))
+            with suppress(OSError, msgspec.DecodeError):
+                found.append(decode_json(read_bounded(path, MAX_BYTES), Checkpoint))
         return sorted(found, key=lambda checkpoint: checkpoint.id, reverse=True)
 
     # -- undo and redo ----------------------------------------------------------------------------
 
-    def undo(self, checkpoint_id: str | None = None) -> Undone:
+    def undo(self, checkpoint_id: str | None = None, *, session_id: str | None = None) -> Undone:
         """Put the files of a turn back to what they were before it.
 
         Without an id it is the latest turn that is not undone, so that each undo steps back one
-        turn further.
+        turn further: of the whole project, or of one session.
 
         Raises:
             UsageError: there is no such checkpoint, or it is undone already.
             ConfigError, ToolFailed: a file cannot be written; another undo goes on from there.
         """
-        found = self._named(checkpoint_id, "done") if checkpoint_id else self._next_undo()
+        found = self._named(checkpoint_id, "done") if checkpoint_id else self._next_undo(session_id)
         return self._undo([found])
 
-    def redo(self, checkpoint_id: str | None = None) -> Undone:
+    def redo(self, checkpoint_id: str | None = None, *, session_id: str | None = None) -> Undone:
         """Put the files of an undone turn to what they were after it.
 
-        Without an id it is the turn that was undone last. A turn that has changed files since the
-        undo leaves nothing to redo; the older one can still be redone by its id.
+        Without an id it is the turn that was undone last, of the whole project or of one session.
+        A turn that has changed files since the undo leaves nothing to redo; the older one can still
+        be redone by its id.
 
         Raises:
             UsageError: there is no such checkpoint, or it is not undone.
             ConfigError, ToolFailed: a file cannot be written; another redo goes on from there.
         """
-        found = self._named(checkpoint_id, "undone") if checkpoint_id else self._next_redo()
+        named = self._named(checkpoint_id, "undone") if checkpoint_id else None
+        found = named or self._next_redo(session_id)
         self._current = None
-        outcomes = {f.place: self._replace(f, f.before, f.after) for f in found.files}
-        found.undo_number = 0
-        self._save(found)
-        return _result(outcomes)
+        redone = _result({f.place: self._replace(f, f.before, f.after) for f in found.files})
+        if not redone.is_futile:
+            found.undo_number = 0
+            self._save(found)
+        return redone
 
     def undo_back_to(self, session_id: str, turn: int) -> Undone:
         """Undo all turns of a session from prompt number ``turn`` on, the latest first.
@@ -201,12 +217,15 @@ class Checkpoints:
         number = max((each.undo_number for each in self.all()), default=0)
         outcomes: dict[Place, _Outcome] = {}
         for checkpoint in checkpoints:
+            of_turn: dict[Place, _Outcome] = {}
             for file in reversed(checkpoint.files):
                 self._note_failed_write(checkpoint, file)
-                outcomes[file.place] = self._replace(file, file.after, file.before)
-            number += 1
-            checkpoint.undo_number = number
-            self._save(checkpoint)
+                of_turn[file.place] = self._replace(file, file.after, file.before)
+            outcomes |= of_turn
+            if not _result(of_turn).is_futile:
+                number += 1
+                checkpoint.undo_number = number
+                self._save(checkpoint)
         return _result(outcomes)
 
     def _note_failed_write(self, checkpoint: Checkpoint, file: _File) -> None:
@@ -232,20 +251,26 @@ class Checkpoints:
             )
         return found
 
-    def _next_undo(self) -> Checkpoint:
-        found = next((each for each in self.all() if each.state == "done"), None)
+    def _next_undo(self, session_id: str | None) -> Checkpoint:
+        found = next((each for each in self._of(session_id) if each.state == "done"), None)
         if found is None:
-            raise UsageError("there is nothing to undo", hint="See the turns: qwen checkpoints")
+            where = "" if session_id is None else " in this conversation"
+            raise UsageError(
+                f"there is nothing to undo{where}", hint="See all turns: qwen checkpoints"
+            )
         return found
 
-    def _next_redo(self) -> Checkpoint:
-        newer = list(takewhile(lambda each: each.state == "undone", self.all()))
+    def _next_redo(self, session_id: str | None) -> Checkpoint:
+        newer = list(takewhile(lambda each: each.state == "undone", self._of(session_id)))
         if not newer:
             raise UsageError(
                 "there is nothing to redo: no turn was undone since files were last changed",
                 hint="Redo an earlier one: qwen checkpoints, then qwen --redo ID",
             )
         return max(newer, key=lambda each: each.undo_number)
+
+    def _of(self, session_id: str | None) -> Sequence[Checkpoint]:
+        return [each for each in self.all() if session_id in (None, each.session_id)]
 
     # -- files ------------------------------------------------------------------------------------
 
@@ -282,39 +307,59 @@ class Checkpoints:
         make_private_dir(self._directory / "contents")
         self._forget_old()
         now = self._clock.now()
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-        # The number keeps those of one second in order.
-        taken = [int(path.stem[-3:]) for path in self._directory.glob(f"{stamp}-[0-9]*.json")]
         return Checkpoint(
-            f"{stamp}-{max(taken, default=-1) + 1:03}",
+            self._take_id(time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))),
             now,
             self._title,
             session_id=self._session_id,
             turn=self._turn,
         )
 
+    def _take_id(self, stamp: str) -> str:
+        """The next id of a second that no process has. Its number keeps those in order."""
+        taken = [int(path.stem[-3:]) for path in self._directory.glob(f"{stamp}-[0-9]*.json")]
+        for number in count(max(taken, default=-1) + 1):
+            checkpoint_id = f"{stamp}-{number:03}"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            try:
+                os.close(os.open(self._directory / f"{checkpoint_id}.json", flags, 0o600))
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise ConfigError(
+                    f"the change cannot be recorded: {error.strerror}",
+                    hint="Free some space, or set QWEN_HOME to a directory of yours.",
+                ) from error
+            return checkpoint_id
+        raise AssertionError("there is always another number")
+
     def _save(self, checkpoint: Checkpoint) -> None:
         path = self._directory / f"{checkpoint.id}.json"
         write_atomic(path, msgspec.json.encode(checkpoint))
 
     def _forget_old(self) -> None:
-        for checkpoint in self.all()[MAX_CHECKPOINTS - 1 :]:
-            (self._directory / f"{checkpoint.id}.json").unlink(missing_ok=True)
+        paths = sorted(self._directory.glob("*.json"), reverse=True)
+        for path in paths[MAX_CHECKPOINTS - 1 :]:
+            path.unlink(missing_ok=True)
         needed = {
             digest
             for checkpoint in self.all()
             for file in checkpoint.files
             for digest in (file.before, file.after)
         }
+        unused_at = self._clock.now() - _UNUSED_S
         for content in (self._directory / "contents").iterdir():
-            if content.name not in needed:
-                content.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process has removed it
+                if content.name not in needed and content.stat().st_mtime < unused_at:
+                    content.unlink()
 
     def _store(self, data: bytes | None) -> None:
         if data is None:
             return
         path = self._directory / "contents" / sha256(data).hexdigest()
-        if not path.exists():
+        try:
+            os.utime(path)  # in use again, for those who look for what is not
+        except OSError:
             write_atomic(path, data)
 
     def _stored(self, digest: str) -> bytes | None:

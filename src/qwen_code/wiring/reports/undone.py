@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["undone_in_words"]
 
 
+_FUTILE = """\
+So nothing was changed, and that turn stays as it was. Go further back by the id of an earlier turn:
+  qwen checkpoints
+"""
+
+
 def undone_in_words(undone: Undone) -> str:
     """A line for each file, with its end."""
     kinds = (
@@ -21,6 +27,8 @@ def undone_in_words(undone: Undone) -> str:
         ("Left as it is, because the other content is not stored", undone.missing),
     )
     lines = [f"{what}: {_on_one_line(path)}\n" for what, paths in kinds for path in paths]
+    if undone.is_futile:
+        lines.append(_FUTILE)
     return "".join(lines) or "No file was changed.\n"
 
 
