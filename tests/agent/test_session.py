@@ -112,7 +112,8 @@ def test_a_process_that_is_killed_loses_nothing_that_was_saved(
         "from qwen_code.base.clock import BlockingClock\n"
         "session = SessionStore(Path(sys.argv[1]), Path('/'), BlockingClock()).begin()\n"
         "for number in range(50):\n"
-        "    session.messages.append({'role': 'user', 'content': str(number)})\n"
+        "    role = 'assistant' if number % 2 else 'user'\n"
+        "    session.messages.append({'role': role, 'content': str(number)})\n"
         "    session.save()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -318,14 +319,14 @@ def test_another_end_can_take_the_place_of_the_saved_one(store: SessionStore) ->
 def test_a_stop_in_a_compaction_loses_nothing(store: SessionStore) -> None:
     with store.begin() as session:
         say(session, "a", "b", "c")
-        session.messages[:] = [prompt("digest"), *session.messages[4:]]
+        session.messages[:] = [prompt("digest"), *session.messages[3:]]
         assert session.prompts() == ["a", "b", "c"]
         assert session.prompt_count == 3
         session.save()
         say(session, "d")
         assert session.prompts() == ["a", "b", "c", "d"]
     with store.resume() as session:
-        assert contents(session.messages) == ["digest", "c", "C", "d", "D"]
+        assert contents(session.messages) == ["digest", "B", "c", "C", "d", "D"]
 
 
 def test_a_disk_that_is_full_leaves_the_conversation(

@@ -71,5 +71,5 @@ def test_references_of_a_schema_that_is_wrapped_lead_somewhere() -> None:
 def test_an_answer_in_words_is_taken_where_it_is_json(text: str, value: str | None) -> None:
     """Blanks without end, as some models write them, took minutes to look at."""
     tool = StructuredOutput('{"type": "object"}')
-    tool.take_text(text)
-    assert tool.value == value
+    reminder = tool.remind(text)
+    assert (reminder is None, tool.value) == (value is not None, value)

@@ -8,15 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transcript_checks import assert_acceptable
 
 from qwen_code.agent.approvals import Decision, Ruling
+from qwen_code.agent.calls import STOPPED, Asked, Ready, run_side_by_side
 from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
 from qwen_code.agent.permission import No, Once, Permission, Question
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import Turn
 from qwen_code.base.stop import Stop
-from qwen_code.models.events import Cut, Event, EventStream, Finished, TextDelta, ToolCallDelta
+from qwen_code.models.events import (
+    Cut,
+    Event,
+    EventStream,
+    Finished,
+    Retrying,
+    TextDelta,
+    ToolCallDelta,
+)
 from qwen_code.tools.files import Edit, ReadFile, WriteFile
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.shell import RunShellCommand
@@ -100,21 +110,13 @@ def user(text: str = "do it") -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
+def ended(events: Sequence[AgentEvent]) -> TurnEnded:
+    assert isinstance(events[-1], TurnEnded)
+    return events[-1]
+
+
 def finished(events: Sequence[AgentEvent]) -> list[ToolFinished]:
     return [event for event in events if isinstance(event, ToolFinished)]
-
-
-def is_acceptable(messages: Sequence[dict[str, Any]]) -> bool:
-    """Whether the API would take it: each tool call is answered, once and right after."""
-    waiting: list[str] = []
-    for message in messages:
-        if message["role"] == "tool":
-            if not waiting or message["tool_call_id"] != waiting.pop(0):
-                return False
-        elif waiting:
-            return False
-        waiting += [c["id"] for c in message.get("tool_calls", ())]
-    return not waiting
 
 
 def test_without_calls_it_is_an_answer(turn: Any) -> None:
@@ -141,7 +143,7 @@ def test_read_change_and_run(turn: Any, project: Path) -> None:
     assert [e.title for e in events if isinstance(e, ToolAsked)] == ["a.txt", "a.txt", "cat a.txt"]
     assert [e.text for e in events if isinstance(e, ToolOutput)] == ["omega\n"]
     assert events[-1] == TurnEnded("done", 4)
-    assert is_acceptable(messages)
+    assert_acceptable(messages)
     assert model.asked[1][-1] == {"role": "tool", "tool_call_id": "c0", "content": "alpha\n"}
 
 
@@ -190,7 +192,7 @@ def test_a_bad_call_goes_back_to_the_model(turn: Any, name: str, arguments: str,
     (answer,) = finished(go(turn(model), messages))
     assert answer.is_error and said in answer.text
     assert said in model.asked[1][-1]["content"]
-    assert is_acceptable(messages)
+    assert_acceptable(messages)
 
 
 def test_a_tool_that_breaks_does_not_end_the_session(toolbox: Toolbox, turn: Any) -> None:
@@ -235,7 +237,137 @@ def test_the_same_call_again_and_again_is_stopped(turn: Any) -> None:
     assert [event.is_error for event in finished(events)] == [False, False, True, True]
     assert "Do something else" in finished(events)[2].text
     assert events[-1] == TurnEnded("loop", 4)
-    assert is_acceptable(messages)
+    assert_acceptable(messages)
+
+
+def test_calls_of_what_is_not_there_do_not_go_on_for_ever(turn: Any) -> None:
+    """The same one, or another one each time."""
+    same = call("no_such_tool", "{}")
+    events = go(turn(FakeModel(same, same, same, same)), user())
+    assert events[-1] == TurnEnded("loop", 4)
+    others = [call(f"no_such_tool_{number}", f'{{"n": {number}}}') for number in range(20)]
+    messages = user()
+    events = go(turn(FakeModel(*others)), messages)
+    assert events[-1] == TurnEnded("loop", 10)
+    assert_acceptable(messages)
+
+
+def test_a_mistaken_call_now_and_then_is_no_loop(turn: Any) -> None:
+    rounds = []
+    for number in range(1, 13):
+        rounds.append(call("read_file", f'{{"wrong": {number}}}'))
+        if number % 4 == 0:
+            rounds.append(call("read_file", f'{{"path": "a.txt", "limit": {number}}}'))
+    assert ended(go(turn(FakeModel(*rounds, DONE)), user())).reason == "done"
+
+
+class Countdown:
+    """An aim that takes so many words, and then is reached by a call."""
+
+    def __init__(self, words: int) -> None:
+        self.is_over = False
+        self.said: list[str] = []
+        self._words = words
+
+    def remind(self, text: str) -> str | None:
+        self.said.append(text)
+        return "Go on." if len(self.said) < self._words else None
+
+
+def test_an_aim_reminds_the_model_in_the_same_turn(turn: Any) -> None:
+    aim = Countdown(3)
+    model = FakeModel([TextDelta("one")], [TextDelta("")], [TextDelta("three")])
+    messages = user()
+    events = go(turn(model, aim=aim), messages)
+    assert aim.said == ["one", "", "three"]
+    assert events[-1] == TurnEnded("done", 3)
+    assert [m["content"] for m in messages if m["role"] == "user"] == ["do it", "Go on.", "Go on."]
+    assert_acceptable(messages)
+
+
+def test_reminders_count_as_rounds(turn: Any) -> None:
+    model = FakeModel([TextDelta("one")], [TextDelta("two")], [TextDelta("three")])
+    with pytest.raises(TurnLimitReached):
+        go(turn(model, aim=Countdown(9), max_rounds=2), user())
+    assert len(model.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("announced_s", "passed_s", "counted_s"), [(30.0, 2.0, 2.0), (1.5, 20.0, 1.5)]
+)
+def test_a_wait_counts_as_far_as_it_has_passed(
+    turn: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    announced_s: float,
+    passed_s: float,
+    counted_s: float,
+) -> None:
+    """A stop in the middle of it, and an answer that takes longer than the wait."""
+    clock, stop = [100.0], Stop()
+    monkeypatch.setattr("qwen_code.agent.turn.time.monotonic", lambda: clock[0])
+
+    class Waiting:
+        def complete(self, messages: Any, tools: Any = None, *, stop: Stop) -> EventStream:
+            yield [Retrying(1, announced_s, "busy")]
+            clock[0] += passed_s
+            if passed_s < announced_s:
+                stop.set()
+                stop.check()
+            yield [TextDelta("Done.")]
+
+    events = go(turn(Waiting(), stop=stop), user())
+    assert ended(events).waited_s == counted_s
+
+
+def test_a_stop_before_a_call_begins_keeps_it_from_running(turn: Any, project: Path) -> None:
+    """The answer to a question sets it, say: even what goes on in the background is not begun."""
+    stop = Stop()
+
+    def ask(_: Question) -> Once:
+        stop.set()
+        return Once()
+
+    commands = ["echo > fore", "echo > back"]
+    asked = [
+        *call("run_shell_command", f'{{"command": "{commands[0]}"}}'),
+        *call("run_shell_command", f'{{"command": "{commands[1]}", "background": true}}', 1),
+    ]
+    messages = user()
+    ruling = Ruling(Decision.ASK, "no rule allows it")
+    events = go(turn(FakeModel(asked), judge=lambda _: ruling, ask=ask, stop=stop), messages)
+    assert ended(events).reason == "stopped"
+    assert sorted(path.name for path in project.iterdir()) == ["a.txt", "b.txt"]
+    assert_acceptable(messages)
+
+
+def test_a_call_whose_group_is_stopped_first_does_not_run(project: Path, toolbox: Toolbox) -> None:
+    stop = Stop()
+    stop.set()
+    asked = Asked("c1", "write_file", '{"path": "late", "content": "x"}')
+    ready = Ready(asked, toolbox.prepare(asked.name, asked.arguments))
+    (end,) = [event for batch in run_side_by_side([ready], stop) for event in batch]
+    assert isinstance(end, ToolFinished)
+    assert end.text == STOPPED
+    assert not (project / "late").exists()
+
+
+def test_a_stop_while_a_hook_looks_at_a_result_does_not_take_it_back(
+    turn: Any, project: Path
+) -> None:
+    stop = Stop()
+
+    def after(prepared: Any, text: str, own: Stop) -> str:
+        stop.set()
+        own.wait(60)
+        return "never"
+
+    model = FakeModel(call("write_file", '{"path": "c.txt", "content": "c"}'))
+    messages = user()
+    events = go(turn(model, after=after, stop=stop), messages)
+    (end,) = finished(events)
+    assert (end.is_error, ended(events).reason) == (False, "stopped")
+    assert "c.txt" in end.text and "never" not in end.text
+    assert messages[-1]["content"] == end.text
 
 
 def test_rounds_are_limited(turn: Any) -> None:
@@ -244,7 +376,7 @@ def test_rounds_are_limited(turn: Any) -> None:
     with pytest.raises(TurnLimitReached) as caught:
         go(turn(model, max_rounds=2), messages)
     assert caught.value.exit_code == 53
-    assert is_acceptable(messages)
+    assert_acceptable(messages)
 
 
 def test_an_answer_that_was_cut_makes_no_calls(turn: Any) -> None:
@@ -278,7 +410,7 @@ def test_cancelling_at_any_point_leaves_an_acceptable_conversation(
     with pytest.raises(KeyboardInterrupt):
         until_then()
     assert time.monotonic() - started < 30
-    assert is_acceptable(messages)
+    assert_acceptable(messages)
     assert not (project / "late").exists()
     if (project / "pid").exists():
         pid = int((project / "pid").read_text())
@@ -294,3 +426,27 @@ def test_definitions_are_small(toolbox: Toolbox) -> None:
         *("read_file", "write_file", "edit", "run_shell_command")
     ]
     assert len(json.dumps(definitions)) < 2600
+
+
+@pytest.mark.parametrize("name", ["read_file", "run_shell_command", "no_such_tool"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "[" * 3000 + "]" * 3000,
+        '{"path": ' + "[" * 3000 + "]" * 3000 + "}",
+        '{"path": ' + "[" * 900 + "]" * 900 + "}",
+        '{"path": ' + '{"a":' * 3000 + "1" + "}" * 3000 + "}",
+        "1" + "0" * 5000,
+    ],
+)
+def test_arguments_that_nest_deeply_are_told_to_the_model(
+    turn: Callable[..., Turn], name: str, arguments: str
+) -> None:
+    model = FakeModel(call(name, arguments), DONE)
+    messages = [{"role": "user", "content": "?"}]
+    events = [event for batch in turn(model).run(messages, list) for event in batch]
+    assert isinstance(events[-1], TurnEnded)
+    assert ended(events).reason == "done"
+    assert messages[1]["tool_calls"][0]["function"]["arguments"] == "{}"  # type: ignore[index]
+    assert messages[-1]["content"] == "Done."
+    assert_acceptable(messages)

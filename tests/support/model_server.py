@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from listeners import stop_listening
@@ -95,6 +96,9 @@ class FakeModelServer:
         if self.status != 200:
             self._whole(connection, self.status, self.error_body)
             return
+        if method == "POST" and not _alternate(self.requests[-1].body["messages"]):
+            self._whole(connection, 400, b'{"error": {"message": "the roles must alternate"}}')
+            return
         if method == "GET":
             models = json.dumps({"data": [{"id": m} for m in self.models]})
             self._whole(connection, 200, models.encode())
@@ -125,6 +129,12 @@ class FakeModelServer:
         extra = "".join(f"{name}: {value}\r\n" for name, value in self.extra_headers.items())
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{extra}\r\n"
         connection.sendall(head.encode() + body)
+
+
+def _alternate(messages: list[dict[str, Any]]) -> bool:
+    """Whether even a strict server takes them: the user never speaks twice in a row."""
+    roles = [message["role"] for message in messages]
+    return ("user", "user") not in pairwise(roles)
 
 
 def call(name: str, index: int = 0, **arguments: Any) -> list[dict[str, Any]]:

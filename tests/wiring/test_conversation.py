@@ -12,6 +12,7 @@ from conversations import Talk, ask
 from model_server import FakeModelServer, call
 
 from qwen_code.agent.approvals import Mode
+from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import (
     HelperEvent,
     PromptSent,
@@ -25,6 +26,7 @@ from qwen_code.agent.events import (
 )
 from qwen_code.agent.permission import Always, No, Once, Question, Scope
 from qwen_code.agent.structured import NotGiven
+from qwen_code.agent.tally import Tally
 from qwen_code.base.errors import CredentialMissing, QwenError, UsageError
 from qwen_code.base.stop import Stop
 from qwen_code.models.events import Notice, TextDelta
@@ -39,6 +41,11 @@ def words(events: list[Any]) -> str:
 
 def results(events: list[Any]) -> list[ToolFinished]:
     return [event for event in events if isinstance(event, ToolFinished)]
+
+
+def ended(events: list[Any]) -> TurnEnded:
+    assert isinstance(events[-1], TurnEnded)
+    return events[-1]
 
 
 def sent(model: FakeModelServer) -> list[dict[str, Any]]:
@@ -576,6 +583,76 @@ def test_a_model_that_only_talks_is_reminded_and_then_left(
     with pytest.raises(NotGiven):
         ask(talk.open(schema=SCHEMA), "count")
     assert len(model.requests) == 3
+
+
+def test_an_answer_in_words_alone_is_told_with_what_is_wrong(
+    talk: Talk, model: FakeModelServer
+) -> None:
+    """U1: the last answer, and why it does not fit."""
+    model.script = [[{"content": text}] for text in ("Let me see.", '{"n": "many"}', "It is 42.")]
+    with pytest.raises(NotGiven) as caught:
+        ask(talk.open(schema=SCHEMA), "count")
+    assert (caught.value.last, len(model.requests)) == ("It is 42.", 3)
+    assert "(3 tries). The last one was:\nIt is 42.\nit is not JSON" in caught.value.message
+
+
+def test_words_beside_a_call_are_no_answer(talk: Talk, model: FakeModelServer) -> None:
+    read = [{"content": "Let me look."}, *call("read_file", path="a.txt")]
+    model.script = [read, [{"content": '{"n": 7}'}]]
+    tally = Tally()
+    conversation = talk.open(schema=SCHEMA)
+    for batch in conversation.ask("count", Stop()):
+        tally.take(batch)
+    assert (tally.structured, tally.text, tally.rounds) == ('{"n":7}', '{"n": 7}', 2)
+
+
+def test_the_last_answer_alone_is_the_text(talk: Talk, model: FakeModelServer) -> None:
+    model.script = [[{"content": f"answer {number}"}] for number in range(3)]
+    tally = Tally()
+    with pytest.raises(NotGiven):
+        for batch in talk.open(schema=SCHEMA).ask("count", Stop()):
+            tally.take(batch)
+    assert (tally.text, tally.rounds, tally.ended) == ("answer 2", 3, "done")
+
+
+def test_tries_count_as_rounds(talk: Talk, model: FakeModelServer) -> None:
+    with pytest.raises(TurnLimitReached):
+        ask(talk.open(schema=SCHEMA, max_rounds=2), "count")
+    assert len(model.requests) == 2
+
+
+# -- whatever came before, the API accepts what comes next ----------------------------------------
+
+
+def test_a_prompt_after_a_turn_that_a_picture_ended(talk: Talk, model: FakeModelServer) -> None:
+    (talk.project / "p.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    conversation = talk.open(mode="yolo")
+    conversation.use_model("gpt-4o", Stop())
+    model.script = [call("read_file", path="p.png")]
+    stop = Stop()
+    for batch in conversation.ask("look", stop):
+        if isinstance(batch[-1], ToolFinished):
+            stop.set()
+    model.script = []
+    assert ended(ask(conversation, "and now?")).reason == "done"
+    last = [message["role"] for message in model.requests[-1].body["messages"][-3:]]
+    assert last == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_prompt_after_a_compaction_whose_answer_failed(
+    talk: Talk, model: FakeModelServer, status: int
+) -> None:
+    conversation = talk.open()
+    ask(conversation, "one")
+    assert conversation._assembled is not None
+    conversation._assembled.agent.compactor.window_tokens = 100
+    model.after_first_word = lambda: setattr(model, "status", status)  # after the summary
+    with pytest.raises(QwenError):
+        ask(conversation, "x" * 2000)
+    model.status, model.after_first_word = 200, lambda: None
+    conversation._assembled.agent.compactor.window_tokens = 100_000
+    assert ended(ask(conversation, "two")).reason == "done"
 
 
 @pytest.mark.parametrize("text", ['{"n": 7}', '```json\n{"n": 7}\n```', ' {"n":7}\n'])

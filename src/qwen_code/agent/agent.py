@@ -13,7 +13,7 @@ from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import Progress
 from qwen_code.agent.session import Session
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Model, Turn
+from qwen_code.agent.turn import Aim, Model, Turn
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import ContextLengthExceeded
@@ -42,7 +42,7 @@ class Agent:
         compactor: Compactor,
         begin_turn: Callable[[str, str, int], None] = lambda *_: None,
         max_rounds: int | None = None,
-        is_done: Callable[[], bool] = lambda: False,
+        aim: Aim | None = None,
     ) -> None:
         self.session = session
         self.toolbox = toolbox
@@ -56,7 +56,7 @@ class Agent:
         self._system = system
         self._begin_turn = begin_turn
         self._max_rounds = max_rounds
-        self._is_done = is_done
+        self._aim = aim
         self._noted = len(session.messages)
         self._is_kept = True
         self._untold = ""
@@ -72,6 +72,10 @@ class Agent:
             TurnLimitReached: it was not done after the most rounds.
         """
         messages = self.session.messages
+        if messages:
+            from qwen_code.agent.transcript import close_open_end  # a new session does not need it
+
+            close_open_end(messages)
         turn = self.session.prompt_count
         asked = {"role": "user", "content": prompt}
         messages.append(asked)
@@ -155,7 +159,7 @@ class Agent:
             stop,
             max_rounds=self._max_rounds,
             prepare=prepare,
-            is_done=self._is_done,
+            aim=self._aim,
             sees=self.sees,
         )
         try:

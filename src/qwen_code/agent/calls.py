@@ -14,11 +14,12 @@ import msgspec
 from qwen_code.agent.events import AgentEvent, AgentEventStream, ToolFinished, ToolOutput
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import QwenError
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.tools.base import Result
 
-__all__ = ["STOPPED", "Asked", "Ready", "finished", "run_side_by_side"]
+__all__ = ["STOPPED", "After", "Asked", "Ready", "completed", "finished", "run_side_by_side"]
 
 STOPPED = "The user stopped this."
 
@@ -132,10 +133,19 @@ def finished(
     )
 
 
+def completed(prepared: Prepared, result: Result, after: After, stop: Stop) -> Result:
+    """The result as the model is told it: with what the person changed of the call, and with what
+    ``after`` adds. A stop in the middle of that takes nothing back."""
+    added = ""
+    with suppress(Stopped):
+        added = after(prepared, result.text.encode("utf-8", "replace").decode(), stop)
+    return msgspec.structs.replace(result, text=prepared.note + result.text + added)
+
+
 def _object_or_nothing(text: str) -> str:
     try:
-        return text if isinstance(msgspec.json.decode(text), dict) else "{}"
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return text if isinstance(decode_json(text), dict) else "{}"
+    except msgspec.DecodeError:
         return "{}"
 
 
@@ -152,9 +162,8 @@ def _run(ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, after:
         inbox.put(ToolOutput(call.id, redact(text)))
 
     try:
-        result = prepared.run(show, stop)
-        added = after(prepared, result.text, stop)
-        result = msgspec.structs.replace(result, text=prepared.note + result.text + added)
+        stop.check()
+        result = completed(prepared, prepared.run(show, stop), after, stop)
         is_error = False
     except Stopped:
         result = Result(STOPPED, "stopped")

@@ -44,7 +44,8 @@ class ToolAsked(msgspec.Struct, frozen=True, tag="tool_asked"):
 
 
 class QuestionAsked(msgspec.Struct, frozen=True, tag="question_asked"):
-    """A person is being asked whether the call may be made. The turn waits for them."""
+    """A person is being asked whether the call may be made, or what the call wants to know. The
+    turn waits for them."""
 
     call_id: str
     title: str
@@ -52,7 +53,7 @@ class QuestionAsked(msgspec.Struct, frozen=True, tag="question_asked"):
 
 
 class QuestionAnswered(msgspec.Struct, frozen=True, tag="question_answered"):
-    """They have answered, after ``waited_s`` seconds."""
+    """The question is closed after ``waited_s`` seconds: they have answered, or were stopped."""
 
     call_id: str
     waited_s: float

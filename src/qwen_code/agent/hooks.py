@@ -16,6 +16,7 @@ import msgspec
 
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 
 __all__ = ["Hook", "Hooks", "parse_hooks"]
@@ -192,6 +193,6 @@ class Hooks:
 
 def _parsed(out: str) -> _Answer:
     try:
-        return msgspec.json.decode(out, type=_Answer) if out.startswith("{") else _Answer()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode_json(out, _Answer) if out.startswith("{") else _Answer()
+    except msgspec.DecodeError:
         return _Answer()

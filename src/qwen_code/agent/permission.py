@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 
 import msgspec
@@ -26,7 +27,7 @@ from qwen_code.agent.events import (
 )
 from qwen_code.agent.toolbox import Prepared, Toolbox
 from qwen_code.base.errors import QwenError
-from qwen_code.base.stop import Stop
+from qwen_code.base.stop import Stop, Stopped
 from qwen_code.models.events import Notice
 from qwen_code.tools.base import Reach, Subject
 from qwen_code.tools.catalogue import EXIT_PLAN_MODE
@@ -135,12 +136,13 @@ class Permission:
             question = self._question(call_id, prepared, ruling, stop)
             yield [QuestionAsked(call_id, prepared.title, ruling.reason)]
             asked_at = time.monotonic()
-            try:
+            answer = None
+            with suppress(Stopped):
                 answer = self.ask(question)
-            finally:
-                waited_s = time.monotonic() - asked_at
+            yield [QuestionAnswered(call_id, time.monotonic() - asked_at)]
             stop.check()
-            yield [QuestionAnswered(call_id, waited_s)]
+            if answer is None:
+                raise Stopped
             return (yield from self._carry_out(question, answer, toolbox))
         except _Refused as refused:
             return str(refused)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from qwen_code.base.json_text import decode_json
 from qwen_code.tools.base import Todo
 
 __all__ = ["Progress", "is_prompt", "words_of"]
@@ -44,12 +45,12 @@ class Progress:
     def _note_call(self, name: str, arguments: str) -> None:
         try:
             if name == "todo_write":
-                self.todos = msgspec.json.decode(arguments, type=_Todos).todos
+                self.todos = decode_json(arguments, _Todos).todos
             elif name in _CHANGES:
-                self.files[msgspec.json.decode(arguments, type=_Path).path] = "changed"
+                self.files[decode_json(arguments, _Path).path] = "changed"
             elif name in _READS:
-                self.files.setdefault(msgspec.json.decode(arguments, type=_Path).path, "read")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+                self.files.setdefault(decode_json(arguments, _Path).path, "read")
+        except msgspec.DecodeError:
             pass  # what the model wrote was no call
 
 

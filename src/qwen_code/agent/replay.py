@@ -11,6 +11,7 @@ from qwen_code.agent.calls import Asked, finished
 from qwen_code.agent.events import AgentEvent, PromptSent, ToolAsked
 from qwen_code.agent.progress import is_prompt, words_of
 from qwen_code.agent.toolbox import Toolbox
+from qwen_code.base.json_text import decode_json
 from qwen_code.models.events import Finished, TextDelta
 from qwen_code.tools.base import Result, Todo
 from qwen_code.tools.errors import ToolFailed
@@ -67,6 +68,6 @@ def _asked(call: Asked, toolbox: Toolbox | None) -> ToolAsked:
 
 def _todos(arguments: str) -> tuple[Todo, ...] | None:
     try:
-        return tuple(msgspec.json.decode(arguments, type=TodoArguments).todos)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return tuple(decode_json(arguments, TodoArguments).todos)
+    except msgspec.DecodeError:
         return None

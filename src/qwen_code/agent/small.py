@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.models.events import EventStream, Finished, TextDelta, ToolCallDelta
 
@@ -142,7 +143,7 @@ class GuidedModel:
             for events in answer:
                 text += "".join(event.text for event in events if isinstance(event, TextDelta))
         try:
-            step = msgspec.json.decode(text, type=dict[str, str])
+            step = decode_json(text, dict[str, str])
         except msgspec.DecodeError:
             return None  # cut short, say: an answer is never wrong
         name = step.pop("tool", _ANSWER)
@@ -207,7 +208,7 @@ def _calls_in(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
 
 def _subject(name: str, arguments: str) -> object:
     try:
-        return msgspec.json.decode(arguments, type=dict[str, Any]).get(_FIELDS.get(name, ""), "")
+        return decode_json(arguments, dict[str, Any]).get(_FIELDS.get(name, ""), "")
     except msgspec.DecodeError:
         return ""  # another model wrote it, earlier in the session
 

@@ -9,17 +9,19 @@ from typing import Any
 import msgspec
 
 from qwen_code.base.errors import QwenError, UsageError
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Definition, Preview, Reach, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["NAME", "REMINDER", "NotGiven", "StructuredOutput"]
+__all__ = ["NAME", "NotGiven", "StructuredOutput"]
 
 NAME = "structured_output"
-REMINDER = f"Now give your final answer by calling {NAME}. Do nothing else."
+_REMINDER = f"Now give your final answer by calling {NAME}. Do nothing else."
 
 _MAX_PROBLEMS = 10
 _MAX_TRIES = 5
+_MAX_REMINDERS = 2
 _MAX_SHOWN = 2000
 _WRAPPED = "value"
 _DEFINITIONS = ("$defs", "definitions")
@@ -46,7 +48,7 @@ def _fetch_nothing(address: str) -> Any:
 
 
 class StructuredOutput:
-    """The tool. ``value`` is the answer as JSON text, once it was given.
+    """The tool, and the aim of a turn. ``value`` is the answer as JSON text, once it was given.
 
     Raises:
         UsageError: ``text`` is not a JSON Schema.
@@ -56,11 +58,11 @@ class StructuredOutput:
         import jsonschema_rs  # 4 ms, and only where an answer has to have a shape
 
         try:
-            schema = msgspec.json.decode(text)
+            schema = decode_json(text)
             if not isinstance(schema, dict):
                 raise ValueError("it is not an object")
             self._validator = jsonschema_rs.validator_for(schema, retriever=_fetch_nothing)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        except ValueError as error:
             reason = error.message if isinstance(error, jsonschema_rs.ValidationError) else error
             raise UsageError(
                 f"--json-schema: {reason}", hint="Give a JSON Schema, or @FILE with one."
@@ -71,9 +73,8 @@ class StructuredOutput:
         # References such as "#/$defs/Point" begin at the root, which is the wrapper now.
         wrapped |= {name: schema[name] for name in _DEFINITIONS if name in schema}
         self.value: str | None = None
-        self._tries = 0
-        self._last = ""
-        self._problem = ""
+        self._tries = self._reminders = 0
+        self._last = self._problem = ""
         self.definition = Definition(
             NAME,
             "Give your final answer. Call it once, at the very end, and say nothing after it.",
@@ -83,7 +84,8 @@ class StructuredOutput:
 
     def begin(self) -> None:
         """Another prompt: there is no answer to it yet."""
-        self.value, self._tries, self._last, self._problem = None, 0, "", ""
+        self.value, self._tries, self._reminders = None, 0, 0
+        self._last = self._problem = ""
 
     @property
     def is_over(self) -> bool:
@@ -94,30 +96,48 @@ class StructuredOutput:
         """Why there is no answer."""
         return NotGiven(self._tries, self._last, self._problem)
 
-    def take_text(self, text: str) -> None:
-        """Take a final answer in words for the answer itself, where it is JSON that fits."""
-        text = text.strip()
+    def remind(self, text: str) -> str | None:
+        """Take ``text`` for the answer itself, where it is JSON that fits. Where it is not, what
+        the model is told; ``None`` after a few reminders."""
+        if self._take(text.strip()):
+            return None
+        self._reminders += 1
+        is_enough = self._tries >= _MAX_TRIES or self._reminders > _MAX_REMINDERS
+        return None if is_enough else _REMINDER
+
+    def _take(self, text: str) -> bool:
+        bare = text
         if fence := re.match(r"```(?:json)?[ \t]*\n", text):
-            text = text[fence.end() :].removesuffix("```")
+            bare = text[fence.end() :].removesuffix("```")
         try:
-            value = msgspec.json.decode(text)
+            value = decode_json(bare)
             self._check(value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ToolFailed):
-            return
+        except msgspec.DecodeError as error:
+            self._note(text, f"it is not JSON: {error}")
+            return False
+        except ToolFailed as error:
+            self._note(text, error.message)
+            return False
         self.value = msgspec.json.encode(value).decode()
+        return True
+
+    def _note(self, text: str, problem: str) -> None:
+        """An answer that does not fit is a try; nothing at all is none."""
+        if text:
+            self._tries += 1
+            self._last, self._problem = text[:_MAX_SHOWN], problem
 
     def parse(self, text: str) -> Any:
         try:
             return self._understood(text)
         except ToolFailed as error:
-            self._tries += 1
-            self._last, self._problem = text[:_MAX_SHOWN], error.message
+            self._note(text or "{}", error.message)
             raise
 
     def _understood(self, text: str) -> Any:
         try:
-            value = msgspec.json.decode(text or "{}")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            value = decode_json(text or "{}")
+        except msgspec.DecodeError as error:
             raise ToolFailed(f"the arguments of {NAME} are not JSON: {error}") from error
         if self._is_wrapped:
             if not isinstance(value, dict) or _WRAPPED not in value:

@@ -13,7 +13,7 @@ from qwen_code.agent.events import (
     ToolFinished,
     TurnEnded,
 )
-from qwen_code.models.events import RefusalDelta, TextDelta, Usage
+from qwen_code.models.events import Finished, RefusalDelta, TextDelta, Usage
 
 __all__ = ["Tally"]
 
@@ -39,10 +39,9 @@ class Tally:
         for event in events:
             kind = type(event)
             if kind is TextDelta or kind is RefusalDelta:
-                if self._has_new_round:
-                    self._pieces.clear()
-                    self._has_new_round = False
-                self._pieces.append(event.text)  # type: ignore[union-attr]
+                self._add_text(event.text)  # type: ignore[union-attr]
+            elif kind is Finished:
+                self._has_new_round = True
             elif isinstance(event, Usage):
                 self._add(event)
             elif isinstance(event, HelperEvent):
@@ -64,6 +63,12 @@ class Tally:
     def text(self) -> str:
         """The answer."""
         return "".join(self._pieces)
+
+    def _add_text(self, text: str) -> None:
+        if self._has_new_round:
+            self._pieces.clear()
+            self._has_new_round = False
+        self._pieces.append(text)
 
     def _add(self, usage: Usage) -> None:
         before = self.usage

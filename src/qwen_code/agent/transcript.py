@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 
 from qwen_code.agent.progress import words_of
+from qwen_code.base.json_text import decode_json
 
-__all__ = ["as_markdown", "repaired"]
+__all__ = ["as_markdown", "close_open_end", "repaired"]
 
 _UNANSWERED = "The session ended before this was done."
+_NOTHING_SAID = {"role": "assistant", "content": "(nothing more was said)"}
 
 
 def repaired(messages: Iterable[Any]) -> list[dict[str, Any]]:
@@ -32,8 +34,17 @@ def repaired(messages: Iterable[Any]) -> list[dict[str, Any]]:
         else:
             whole += _answers(waiting)
             waiting = [call["id"] for call in clean.get("tool_calls", ())]
+            if clean["role"] == "user" and whole and whole[-1]["role"] == "user":
+                whole.append(_NOTHING_SAID.copy())
         whole.append(clean)
     return whole + _answers(waiting)
+
+
+def close_open_end(messages: list[dict[str, Any]]) -> None:
+    """Let the model have the last word, as the next message will be the user's: some servers take
+    no two messages of the user's in a row, and none after the answer of a tool."""
+    if messages and messages[-1]["role"] != "assistant":
+        messages.append(_NOTHING_SAID.copy())
 
 
 def as_markdown(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -130,8 +141,8 @@ def _arguments(value: Any) -> str:
     if isinstance(value, dict):
         return msgspec.json.encode(value).decode()
     try:
-        if isinstance(value, str) and isinstance(msgspec.json.decode(value), dict):
+        if isinstance(value, str) and isinstance(decode_json(value), dict):
             return value
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except msgspec.DecodeError:
         pass
     return "{}"

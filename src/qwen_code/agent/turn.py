@@ -6,18 +6,28 @@ has its answer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from qwen_code.agent.calls import STOPPED, Asked, Ready, finished, run_side_by_side
+from qwen_code.agent.calls import (
+    STOPPED,
+    After,
+    Asked,
+    Ready,
+    completed,
+    finished,
+    run_side_by_side,
+)
 from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import (
     AgentEvent,
     AgentEventStream,
     QuestionAnswered,
+    QuestionAsked,
     ToolAsked,
     ToolFinished,
     TurnEnded,
@@ -36,12 +46,16 @@ from qwen_code.models.events import (
     ToolCallDelta,
 )
 from qwen_code.tools.base import Image, Reach, Result
+from qwen_code.tools.catalogue import ASK_USER
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Delegate", "EndReason", "Model", "Turn"]
+__all__ = ["Aim", "Delegate", "EndReason", "Model", "Turn"]
 
 _MAX_SAME_CALLS = 3
 _MAX_REFUSED_CALLS = 2
+_MAX_MISTAKEN_CALLS = 10
+"""In a row, of tools that are not there or with arguments that they do not take."""
+
 _REPEATED = "You made exactly this call before, with the same result. Do something else."
 
 _NOT_DONE = "This was not done: the turn ended with an error before it."
@@ -63,6 +77,17 @@ class Model(Protocol):
     ) -> EventStream: ...
 
 
+class Aim(Protocol):
+    """What a turn is to come to, where an answer in words is not the end of it."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is reached, or not worth another try. Looked at after each round of calls."""
+
+    def remind(self, text: str) -> str | None:
+        """What the model is told after it said ``text`` and called nothing; ``None`` ends it."""
+
+
 @runtime_checkable
 class Delegate(Protocol):
     """A tool whose call is itself a conversation: it yields events, and returns the result."""
@@ -75,8 +100,8 @@ class Delegate(Protocol):
 class Turn:
     """Answers one prompt. Each round is one answer of the model; more than ``max_rounds`` end it.
 
-    ``prepare`` may make the messages shorter before each request. ``is_done`` says after a round
-    of calls whether the turn has reached its aim. Pictures go to the model where it ``sees``.
+    ``prepare`` may make the messages shorter before each request. Without an ``aim`` an answer in
+    words ends it. Pictures go to the model where it ``sees``.
     Setting ``stop`` ends it at once, wherever it is, with a conversation that the API accepts.
     """
 
@@ -89,7 +114,7 @@ class Turn:
         *,
         max_rounds: int | None = None,
         prepare: Callable[[Messages], AgentEventStream] | None = None,
-        is_done: Callable[[], bool] = lambda: False,
+        aim: Aim | None = None,
         sees: bool = False,
     ) -> None:
         self._model = model
@@ -98,12 +123,15 @@ class Turn:
         self._stop = stop
         self._max_rounds = max_rounds
         self._prepare = prepare
-        self._is_done = is_done
+        self._aim = aim
         self._sees = sees
         self._made: list[_Made] = []
         self._refused_in_a_row = 0
+        self._mistaken_in_a_row = 0
         self._rounds = 0
         self._waited_s = 0.0
+        self._announced_s = 0.0
+        self._announced_at = 0.0
 
     def run(self, messages: Messages, system: Callable[[], Messages]) -> AgentEventStream:
         """Go on from ``messages``, which end in the user's; what happens is added to them.
@@ -135,23 +163,43 @@ class Turn:
                 yield from self._ask(answer, [*system(), *messages])
             finally:
                 answer.add_to(messages)
-            if not answer.calls:
-                return "cut" if answer.was_cut else "done"
-            yield from self._make(answer.calls, messages)
-            self._stop.check()
-            is_stuck = self._refused_in_a_row >= _MAX_REFUSED_CALLS
-            if self._is_done() or is_stuck:
-                return "loop" if is_stuck else "done"
+            if answer.was_cut:
+                return "cut"
+            if answer.calls:
+                yield from self._make(answer.calls, messages)
+                self._stop.check()
+                if self._is_stuck:
+                    return "loop"
+                if self._aim is not None and self._aim.is_over:
+                    return "done"
+            else:
+                reminder = self._aim.remind(answer.text) if self._aim is not None else None
+                if reminder is None:
+                    return "done"
+                from qwen_code.agent.transcript import close_open_end  # few turns have an aim
+
+                close_open_end(messages)
+                messages.append({"role": "user", "content": reminder})
 
     def _ask(self, answer: _Answer, messages: Messages) -> AgentEventStream:
         """One request; its answer is whole unless this ends early."""
         tools = self._toolbox.definitions or None
         with closing(self._model.complete(messages, tools, stop=self._stop)) as events:
-            for arrived in events:
-                answer.take(arrived)
-                self._waited_s += sum(e.wait_s for e in arrived if isinstance(e, Paced | Retrying))
-                yield [*arrived]
+            try:
+                for arrived in events:
+                    answer.take(arrived)
+                    self._note_wait(arrived)
+                    yield [*arrived]
+            finally:
+                self._note_wait(())
         answer.is_whole = True
+
+    def _note_wait(self, arrived: Sequence[Event]) -> None:
+        """What was announced last counts as far as it has passed."""
+        now = time.monotonic()
+        self._waited_s += min(self._announced_s, now - self._announced_at)
+        self._announced_s = sum(e.wait_s for e in arrived if isinstance(e, Paced | Retrying))
+        self._announced_at = now
 
     # -- calls ------------------------------------------------------------------------------------
 
@@ -209,17 +257,22 @@ class Turn:
             yield reading
 
     def _ready(self, call: Asked) -> Ready:
-        before = self._made[-(_MAX_SAME_CALLS - 1) :]
+        is_again = self._is_again(call, self._made[-(_MAX_SAME_CALLS - 1) :])
         self._made.append(_Made(call.id, call.name, call.arguments))
+        self._refused_in_a_row = self._refused_in_a_row + 1 if is_again else 0
+        problem = _REPEATED if is_again else None
         try:
             prepared = self._toolbox.prepare(call.name, call.arguments)
         except ToolFailed as error:
-            return Ready(call, None, error.message)
-        if not self._is_again(call, before):
-            self._refused_in_a_row = 0
-            return Ready(call, prepared)
-        self._refused_in_a_row += 1
-        return Ready(call, prepared, _REPEATED)
+            self._mistaken_in_a_row += 1
+            return Ready(call, None, problem or error.message)
+        self._mistaken_in_a_row = 0
+        return Ready(call, prepared, problem)
+
+    @property
+    def _is_stuck(self) -> bool:
+        is_refused = self._refused_in_a_row >= _MAX_REFUSED_CALLS
+        return is_refused or self._mistaken_in_a_row >= _MAX_MISTAKEN_CALLS
 
     def _is_again(self, call: Asked, before: Sequence[_Made]) -> bool:
         """The same call as the last ones, which all came to the same."""
@@ -255,7 +308,7 @@ class Turn:
                 else:
                     allowed.append(Ready(ready.call, settled))
         if len(allowed) == 1 and isinstance(allowed[0].prepared.tool, Delegate):  # type: ignore[union-attr]
-            yield from _delegated(allowed[0], self._stop)
+            yield from _delegated(allowed[0], self._stop, self._permission.after)
             return
         yield from run_side_by_side(allowed, self._stop, self._permission.after)
 
@@ -264,16 +317,28 @@ def _can_go_side_by_side(prepared: Prepared) -> bool:
     return prepared.definition.reach is Reach.READ and not isinstance(prepared.tool, Delegate)
 
 
-def _delegated(ready: Ready, stop: Stop) -> AgentEventStream:
+def _delegated(ready: Ready, stop: Stop, after: After) -> AgentEventStream:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
     assert isinstance(prepared.tool, Delegate)
+    is_question = prepared.definition is ASK_USER
+    if is_question:
+        yield [QuestionAsked(call.id, prepared.title, "the model asks")]
+    began = time.monotonic()
+    result: Result | ToolFailed | Stopped
     try:
         result = yield from prepared.tool.delegate(call.id, prepared.arguments, stop)
-    except ToolFailed as error:
-        yield [finished(call, Result(error.message, ""), is_error=True)]
-        return
-    yield [finished(call, result)]
+    except (ToolFailed, Stopped) as caught:
+        result = caught
+    ran_s = time.monotonic() - began
+    if is_question:
+        yield [QuestionAnswered(call.id, ran_s)]
+    if isinstance(result, Stopped):
+        raise result
+    if isinstance(result, ToolFailed):
+        yield [finished(call, Result(result.message, ""), is_error=True, ran_s=ran_s)]
+    else:
+        yield [finished(call, completed(prepared, result, after, stop), ran_s=ran_s)]
 
 
 def _as_message(images: Sequence[Image]) -> dict[str, Any]:
@@ -332,8 +397,13 @@ class _Answer:
             return []
         return [call for _, call in sorted(self._calls.items())]
 
+    @property
+    def text(self) -> str:
+        """What it says in words."""
+        return "".join(self._text)
+
     def add_to(self, messages: Messages) -> None:
-        text, calls = "".join(self._text), self.calls
+        text, calls = self.text, self.calls
         if not text and not calls:
             return
         message: dict[str, Any] = {"role": "assistant", "content": text or None}

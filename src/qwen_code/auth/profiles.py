@@ -12,6 +12,7 @@ import msgspec
 
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
+from qwen_code.base.json_text import decode_json
 from qwen_code.config.paths import Paths
 
 __all__ = ["DEFAULT_ACCOUNT", "Profile", "ProfileStore", "Profiles", "creds_file"]
@@ -158,8 +159,8 @@ class ProfileStore:
                 hint="Fix its permissions, or move it away and sign in again.",
             ) from error
         try:
-            raw = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raw = decode_json(data)
+        except msgspec.DecodeError as error:
             raise self._damaged(str(error)) from error
         if not isinstance(raw, dict):
             raise self._damaged("it is not an object")

@@ -10,6 +10,7 @@ import msgspec
 
 from qwen_code.base.errors import QwenError
 from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
+from qwen_code.base.json_text import decode_json
 
 __all__ = ["KNOWN_PORTS", "FoundServer", "find_servers"]
 
@@ -34,11 +35,11 @@ def find_servers(ports: Sequence[tuple[str, int]] = KNOWN_PORTS) -> list[FoundSe
     for title, port in ports:
         base_url = f"http://127.0.0.1:{port}/v1"
         # UnicodeDecodeError: so does msgspec say that a text is not UTF-8.
-        with suppress(QwenError, msgspec.DecodeError, UnicodeDecodeError):
+        with suppress(QwenError, msgspec.DecodeError):
             response = http.send(Request("GET", f"{base_url}/models"))
             body = _read_for_a_moment(response)
             if response.status == 200:
-                names = [model.id for model in msgspec.json.decode(body, type=_Models).data]
+                names = [model.id for model in decode_json(body, _Models).data]
                 found.append(FoundServer(title, base_url, tuple(names)))
     return found
 

@@ -18,6 +18,7 @@ import msgspec
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.files import read_bounded, write_atomic
 from qwen_code.base.http import HttpClient, Network, Request, Timeouts
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.config.paths import Paths
@@ -246,8 +247,8 @@ def _failed(model_path: Path, output: bytes, error: Exception) -> ConfigError:
 def read_record(path: Path) -> Record | None:
     """What a running ``qwen local serve`` wrote; ``None`` where there is none."""
     try:
-        return msgspec.json.decode(read_bounded(path, _RECORD_LIMIT_BYTES), type=Record)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return decode_json(read_bounded(path, _RECORD_LIMIT_BYTES), Record)
+    except (OSError, msgspec.DecodeError):
         return None
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Definition, Preview, Reach, Result
 from qwen_code.tools.errors import ToolFailed
@@ -67,8 +68,8 @@ class McpTool:
             ToolFailed: they are no JSON object.
         """
         try:
-            return msgspec.json.decode(text or "{}", type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return decode_json(text or "{}", dict[str, Any])
+        except msgspec.DecodeError as error:
             name = self.definition.name
             raise ToolFailed(f"the arguments of {name} are no JSON object: {error}") from error
 

@@ -23,7 +23,7 @@ from qwen_code.models.errors import (
     ServerFailed,
     UnknownModel,
 )
-from qwen_code.models.openai_wire import Endpoint, decode_json
+from qwen_code.models.openai_wire import Endpoint, json_or_none
 
 __all__ = ["WireError", "error_from", "parse_error"]
 
@@ -74,7 +74,7 @@ def parse_error(body: bytes) -> WireError | None:
     ``{"error": "text"}``, ``{"code", "message"}`` (DashScope), ``{"object": "error", …}`` (vLLM),
     ``{"detail": …}`` (FastAPI), ``{"errors": {"message"}}`` (ModelScope), and lists of these.
     """
-    raw = decode_json(body)
+    raw = json_or_none(body)
     if isinstance(raw, list) and raw:
         raw = raw[0]
     if not isinstance(raw, dict):

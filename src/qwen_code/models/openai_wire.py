@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from qwen_code.base.http import Request
+from qwen_code.base.json_text import decode_json
 
-__all__ = ["Endpoint", "Message", "chat_request", "decode_json", "model_ids", "models_request"]
+__all__ = ["Endpoint", "Message", "chat_request", "json_or_none", "model_ids", "models_request"]
 
 Message = Mapping[str, Any]
 """As the API has it: ``role``, ``content``, for tools ``tool_calls`` or ``tool_call_id``."""
@@ -66,7 +67,7 @@ def model_ids(body: bytes) -> list[str] | None:
 
     ``None`` where it is nothing of that kind.
     """
-    answer = decode_json(body)
+    answer = json_or_none(body)
     if isinstance(answer, dict):
         answer = answer.get("data", answer.get("models"))
     if not isinstance(answer, list):
@@ -75,12 +76,10 @@ def model_ids(body: bytes) -> list[str] | None:
     return [name for name in names if isinstance(name, str)]
 
 
-def decode_json(body: bytes) -> Any:
+def json_or_none(body: bytes) -> Any:
     """What a server's JSON says, bad UTF-8 replaced; ``None`` where it is no JSON at all."""
     try:
-        return msgspec.json.decode(body)
-    except UnicodeDecodeError:
-        return decode_json(body.decode("utf-8", "replace").encode())
+        return decode_json(body.decode("utf-8", "replace"))
     except msgspec.DecodeError:
         return None
 

@@ -21,7 +21,7 @@ from qwen_code.models.events import (
     ToolCallDelta,
     Usage,
 )
-from qwen_code.models.openai_wire import decode_json
+from qwen_code.models.openai_wire import json_or_none
 from qwen_code.models.sse import ServerSentEvent, SseDecoder
 
 __all__ = ["ChatDecoder", "StreamFailed", "decode_completion"]
@@ -128,7 +128,7 @@ class ChatDecoder:
             return
         try:
             chunk = self._decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if not (chunk_or_none := _lenient(data)):
                 raise _not_the_api(data) from error
             chunk = chunk_or_none
@@ -211,7 +211,7 @@ def decode_completion(body: bytes, model: str) -> list[Event]:
 
 def _lenient(data: bytes) -> _Chunk | None:
     """The chunk in ``data`` without fields of odd types; ``None`` if it is not an object."""
-    raw = decode_json(data)
+    raw = json_or_none(data)
     if not isinstance(raw, dict):
         return None
     choices = raw.get("choices")

@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools.errors import ToolFailed
 
@@ -149,8 +150,8 @@ class OwnTool(Generic[A]):
     def parse(self, text: str) -> A:
         name = self.definition.name
         try:
-            raw = msgspec.json.decode(text or "{}")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raw = decode_json(text or "{}")
+        except msgspec.DecodeError as error:
             raise ToolFailed(f"the arguments of {name} are not JSON: {error}") from error
         try:
             return msgspec.convert(raw, self.arguments, strict=False)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import FileChange, Image, OwnTool, Preview, Result
@@ -105,7 +106,7 @@ def _cut(line: str) -> str:
 def _notebook(data: bytes) -> str | None:
     """A notebook's cells as text, with the beginning of what they printed."""
     try:
-        cells: Any = msgspec.json.decode(data)["cells"]
+        cells: Any = decode_json(data)["cells"]
         return "\n".join(_cell(number, cell) for number, cell in enumerate(cells, start=1))
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
         return None

@@ -203,7 +203,7 @@ def assemble(
         compactor=Compactor(window_tokens("")),
         begin_turn=workbench.begin_turn,
         max_rounds=options.max_rounds or settings.first("model.maxSessionTurns", int),
-        is_done=lambda: structured is not None and structured.is_over,
+        aim=structured,
     )
     command_dirs = [paths.qwen_home / "commands", root / CONFIG_DIR / "commands"]
     return Assembled(

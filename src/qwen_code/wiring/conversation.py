@@ -20,7 +20,6 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.models.events import TextDelta
 from qwen_code.wiring.agent import AgentOptions, Assembled, assemble
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.link import Link, announce, name_model, open_link
@@ -42,7 +41,6 @@ Answers = Mapping[str, Any]
 """What a person filled in. A plain question has its one answer under ``answer``."""
 
 _ANSWER = "answer"
-_MAX_REMINDERS = 2
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -254,34 +252,19 @@ class Conversation:
         return self._assembled.agent.api_duration_ms if self._assembled else 0
 
     def _ask_for_shape(self, text: str, stop: Stop) -> AgentEventStream:
-        from qwen_code.agent.structured import REMINDER
-
         link, assembled = self._opened()
         structured = assembled.structured
         assert structured is not None
         structured.begin()
-        rounds, reminders, said = 0, 0, ""
-        while True:
-            ended = TurnEnded("stopped", 0)
-            said = ""
-            with closing(assembled.agent.ask(text, link.client, stop)) as events:
-                for batch in events:
-                    said += "".join(e.text for e in batch if isinstance(e, TextDelta))
-                    last = batch[-1]
-                    if isinstance(last, TurnEnded):
-                        ended = last
-                    else:
-                        yield batch
-            rounds += ended.rounds
-            if ended.reason == "done" and not structured.is_over:
-                structured.take_text(said)
-            if ended.reason != "done" or structured.is_over or reminders == _MAX_REMINDERS:
-                break
-            reminders, text = reminders + 1, REMINDER
-        if structured.value is not None:
-            yield [StructuredAnswer(structured.value)]
-        yield [msgspec.structs.replace(ended, rounds=rounds)]
-        if structured.value is None and ended.reason in ("done", "loop"):
+        reason = None
+        with closing(assembled.agent.ask(text, link.client, stop)) as events:
+            for batch in events:
+                if isinstance(batch[-1], TurnEnded):
+                    reason = batch[-1].reason
+                    if structured.value is not None:
+                        yield [StructuredAnswer(structured.value)]
+                yield batch
+        if structured.value is None and reason in ("done", "loop"):
             raise structured.not_given()
 
     def _expanded(self, prompt: str, stop: Stop) -> Generator[list[AgentEvent], None, str]:
@@ -398,20 +381,25 @@ class Conversation:
         return self._opened()[1].session_store.summaries()
 
     def undo(self, checkpoint_id: str | None = None) -> Undone:
-        """Put the files back as they were before the last turn that is not undone yet.
+        """Put the files back as they were before the last turn of this session that is not undone
+        yet, or before the one of that id.
 
         Raises:
             UsageError: there is nothing to undo.
         """
-        return self._opened()[1].workbench.checkpoints.undo(checkpoint_id)
+        assembled = self._opened()[1]
+        session_id = assembled.agent.session.id
+        return assembled.workbench.checkpoints.undo(checkpoint_id, session_id=session_id)
 
     def redo(self, checkpoint_id: str | None = None) -> Undone:
-        """Take the last undo back.
+        """Take the last undo of this session back, or that of the turn of that id.
 
         Raises:
             UsageError: there is nothing to redo.
         """
-        return self._opened()[1].workbench.checkpoints.redo(checkpoint_id)
+        assembled = self._opened()[1]
+        session_id = assembled.agent.session.id
+        return assembled.workbench.checkpoints.redo(checkpoint_id, session_id=session_id)
 
     def prompts(self) -> list[str]:
         """The prompts of this session, oldest first; `rewind` takes their numbers, from 0."""

@@ -11,6 +11,7 @@ import pytest
 from fake_state import fake_state
 
 from qwen_code import __version__
+from qwen_code.agent.events import AgentEvent, ToolAsked
 from qwen_code.base.errors import TransportError
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.fronts.stream_json.renderer import JsonRenderer
@@ -42,7 +43,7 @@ DONE = Outcome("Hello 中", 120, 100, Usage(10, 5, 15, cached_tokens=4))
 
 
 def render(
-    events: Sequence[Event],
+    events: Sequence[AgentEvent],
     outcome: Outcome = DONE,
     *,
     state: State | None = None,
@@ -257,3 +258,13 @@ def test_what_arrived_together_is_written_together() -> None:
     renderer.start(fake_state)
     renderer.events([TextDelta("x")] * 500)
     assert out.writes == 2
+
+
+@pytest.mark.parametrize("depth", [900, 3000])
+def test_arguments_that_nest_deeply_are_shown_as_text(depth: int) -> None:
+    arguments = "[" * depth + "]" * depth
+    asked = ToolAsked("c0", "read_file", "", arguments)
+    outcome = Outcome("", 1, 1, denied=[asked], rounds=1)
+    *_, called, result = render([ToolCallDelta(0, "c0", "read_file", arguments), asked], outcome)
+    assert called["message"]["content"][0]["input"] == arguments
+    assert result["permission_denials"][0]["tool_input"] == arguments

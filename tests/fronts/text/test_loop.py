@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qwen_code.base.errors import QwenError, TransportError
-from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose
+from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose, picked
 
 Typed = str | type[BaseException]
 
@@ -231,3 +231,21 @@ class TestLineReader:
         assert reader._complete("/m", 0) == "/model"
         assert reader._complete("/m", 1) is None
         assert reader._complete("m", 0) is None
+
+
+def test_an_error_that_nobody_expected_does_not_end_it() -> None:
+    model = FakeModel(RecursionError("too deep"), OSError(28, "No space left on device"), None)
+    reported = talk(FakeTerminal("first", "second", "third"), model)
+    assert model.asked == ["first", "second", "third"]
+    assert "internal error: RecursionError: too deep" in reported[0].message
+    assert reported[1].message == "No space left on device"
+
+
+@pytest.mark.parametrize("text", ["", "0", "4", "-1", "1.5", "x", "9" * 5000, "1" * 10])
+def test_what_is_no_number_of_the_list_picks_nothing(text: str) -> None:
+    assert picked(text, 3) is None
+
+
+@pytest.mark.parametrize(("text", "index"), [("1", 0), ("3", 2), ("٣", 2)])
+def test_a_number_picks(text: str, index: int) -> None:
+    assert picked(text, 3) == index

@@ -5,8 +5,7 @@ from __future__ import annotations
 import binascii
 from base64 import urlsafe_b64decode
 
-import msgspec
-
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 
 __all__ = ["account_name"]
@@ -24,8 +23,8 @@ def account_name(id_token: Secret | None) -> str | None:
         return None
     try:
         payload = urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        claims = msgspec.json.decode(payload)
-    except (ValueError, binascii.Error, msgspec.DecodeError):
+        claims = decode_json(payload)
+    except (ValueError, binascii.Error):
         return None
     if not isinstance(claims, dict):
         return None

@@ -12,6 +12,7 @@ import msgspec
 
 from qwen_code.auth.oauth.server import Server
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 
 __all__ = ["PendingFlow", "PendingStore"]
@@ -55,8 +56,8 @@ class PendingStore:
     def load(self, now: float) -> PendingFlow | None:
         """The flow that can still be finished, if there is one; a damaged one is none."""
         try:
-            flow = msgspec.json.decode(read_bounded(self._path, _LIMIT_BYTES), type=PendingFlow)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            flow = decode_json(read_bounded(self._path, _LIMIT_BYTES), PendingFlow)
+        except (OSError, msgspec.DecodeError):
             return None
         return flow if now < flow.expires_at else None
 

@@ -18,6 +18,7 @@ from qwen_code.auth.oauth.server import Server, ServerChoice, discover
 from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, ANSWER_LIMIT_S
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import Request, Sender
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.url import Origin
 from qwen_code.config.values import Source, SourceKind, Value
 
@@ -199,8 +200,8 @@ def _get_object(url: str, http: Sender) -> dict[str, Any] | None:
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        raw = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raw = decode_json(body)
+    except msgspec.DecodeError:
         return None
     return raw if isinstance(raw, dict) else None
 

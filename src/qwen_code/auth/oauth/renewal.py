@@ -23,6 +23,7 @@ from qwen_code.auth.oauth.token import Issuer, Token, decode_token
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import AuthError, QwenError
 from qwen_code.base.http import HttpClient, Network, Timeouts
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 
@@ -177,7 +178,7 @@ class _Running:
                 in_time = " in time"
         stop.check()
         try:
-            return msgspec.json.decode(self._answer, type=Report)
+            return decode_json(self._answer, Report)
         except msgspec.DecodeError:
             return _report_of(
                 RefreshFailed(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from qwen_code.auth.oauth.server import metadata_url
 from qwen_code.auth.oauth.token import Issuer, Token
 from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, ANSWER_LIMIT_S, revocation_request
 from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.http import Request, Sender
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.url import Origin
 
 __all__ = ["revoke"]
@@ -44,7 +43,7 @@ def _endpoint(issuer: Issuer, http: Sender) -> str | None:
     request = Request("GET", metadata_url(issuer.name), {"accept": "application/json"})
     try:
         response = http.send(request)
-        raw = msgspec.json.decode(response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S))
+        raw = decode_json(response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S))
         found = raw.get("revocation_endpoint")
         is_ours = isinstance(found, str) and Origin.of(found) == Origin.of(issuer.token_endpoint)
     except (QwenError, ValueError, AttributeError):

@@ -11,6 +11,7 @@ from qwen_code.auth.oauth.token import Issuer
 from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, ANSWER_LIMIT_S
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import Request, Sender
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
@@ -149,8 +150,8 @@ def parse_metadata(body: bytes, choice: ServerChoice) -> Server:
     assert choice.issuer is not None
     wanted = choice.issuer.text
     try:
-        raw: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        raw: Any = decode_json(body)
+    except msgspec.DecodeError:
         raw = None
     if not isinstance(raw, dict):
         raise ConfigError(f"the metadata of {wanted} is not JSON", hint="Check the address.")

@@ -20,6 +20,7 @@ from qwen_code.auth.oauth.errors import CredentialsCorrupt
 from qwen_code.auth.oauth.token import Token, decode_token, encode_token
 from qwen_code.base.errors import QwenError
 from qwen_code.base.files import Reservation, process_lock, read_bounded, write_atomic
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 
 __all__ = ["FileStore", "Holder"]
@@ -185,8 +186,8 @@ class FileStore:
     def _state(self) -> _State:
         """What the note says; a note that is lost or damaged says nothing."""
         try:
-            return msgspec.json.decode(read_bounded(self._state_file, _LIMIT_BYTES), type=_State)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return decode_json(read_bounded(self._state_file, _LIMIT_BYTES), _State)
+        except (OSError, msgspec.DecodeError):
             return _State()
 
     def _write_state(self, state: _State) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 
 __all__ = ["Freshness", "Issuer", "Token", "decode_token", "encode_token"]
@@ -95,8 +96,8 @@ def decode_token(data: bytes) -> Token:
         ValueError: it holds no access token; the text says why.
     """
     try:
-        raw: Any = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raw: Any = decode_json(data)
+    except msgspec.DecodeError as error:
         raise ValueError(str(error) if data.strip() else "it is empty") from error
     if not isinstance(raw, dict):
         raise ValueError("it is not an object")

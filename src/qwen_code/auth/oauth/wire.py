@@ -16,6 +16,7 @@ import msgspec
 from qwen_code.auth.oauth.pkce import Pkce
 from qwen_code.auth.oauth.token import Issuer
 from qwen_code.base.http import Request
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.retry import parse_retry_after
 from qwen_code.base.secret import Secret, redact
 
@@ -228,8 +229,8 @@ def _form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        raw = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        raw = decode_json(body)
+    except msgspec.DecodeError:
         return None
     return raw if isinstance(raw, dict) else None
 

@@ -12,6 +12,7 @@ from qwen_code import __version__
 from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinished
 from qwen_code.base.errors import QwenError
 from qwen_code.base.ids import new_uuid
+from qwen_code.base.json_text import decode_json
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.models.events import (
     Cut,
@@ -345,6 +346,6 @@ def _encode(value: Any) -> bytes:
 
 def _parsed(arguments: str) -> Any:
     try:
-        return msgspec.json.decode(arguments or "{}")
+        return decode_json(arguments or "{}")
     except msgspec.DecodeError:
         return arguments

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from qwen_code.base.errors import InputError
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 
 __all__ = ["Asked", "Control", "Prompt", "Reply", "StreamInput", "parse_line"]
@@ -63,7 +64,7 @@ def parse_line(line: bytes) -> Prompt | Control | Reply | None:
     if not line.strip():
         return None
     try:
-        message = msgspec.json.decode(line)
+        message = decode_json(line)
         kind = message["type"]
         if kind == "user":
             return Prompt(_text(message["message"]["content"]))
@@ -74,7 +75,7 @@ def parse_line(line: bytes) -> Prompt | Control | Reply | None:
             outer = message["response"]
             return Reply(str(outer["request_id"]), dict(outer.get("response") or {}))
     except (
-        *(msgspec.DecodeError, UnicodeDecodeError, RecursionError),
+        msgspec.DecodeError,
         *(KeyError, TypeError, ValueError, AttributeError),  # another shape
     ) as error:
         raise InputError(

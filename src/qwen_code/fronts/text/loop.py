@@ -13,8 +13,9 @@ import msgspec
 
 from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.stop import Stop, Stopped
+from qwen_code.fronts.console import explain_unexpected
 
-__all__ = ["Command", "LineReader", "PromptLoop", "choose"]
+__all__ = ["Command", "LineReader", "PromptLoop", "choose", "picked"]
 
 ReadLine = Callable[[str], str]
 Write = Callable[[str], None]
@@ -23,6 +24,7 @@ _BLOCK = '"""'
 _MORE = "... "
 _MAX_HISTORY = 1000
 _MAX_LINE_BYTES = 65_536
+_MAX_DIGITS = 9
 _POLL_S = 0.05
 
 
@@ -116,6 +118,8 @@ class PromptLoop:
             self._write("\n")
         except QwenError as error:
             self._report(error)
+        except Exception as error:  # noqa: BLE001 the conversation goes on
+            self._report(explain_unexpected(error))
 
     def _unknown(self, name: str) -> None:
         from difflib import get_close_matches
@@ -136,9 +140,15 @@ def choose(title: str, options: Sequence[str], *, read_line: ReadLine, write: Wr
         write(f"  {number}. {option}\n")
     while True:
         text = read_line(f"Choose 1–{len(options)} [1]: ").strip() or "1"
-        if text.isdecimal() and 1 <= int(text) <= len(options):
-            return int(text) - 1
+        if (index := picked(text, len(options))) is not None:
+            return index
         write(f"Type a number from 1 to {len(options)}, or Ctrl-D to leave it.\n")
+
+
+def picked(text: str, count: int) -> int | None:
+    """The index that a number from 1 to ``count`` means; ``None`` for any other text."""
+    is_short = text.isdecimal() and len(text) <= _MAX_DIGITS
+    return int(text) - 1 if is_short and 1 <= int(text) <= count else None
 
 
 class LineReader:

@@ -10,6 +10,7 @@ from qwen_code.agent.approvals import Mode
 from qwen_code.agent.permission import Always, Answer, No, Once, Question, Scope
 from qwen_code.base.stop import Stop
 from qwen_code.base.text import safe_text
+from qwen_code.fronts.text.loop import picked
 from qwen_code.tools.base import Subject
 from qwen_code.wiring.conversation import Answers, Form
 
@@ -101,9 +102,8 @@ class Questions:
         for number, option in enumerate(options, 1):
             self._write(f"  {number}. {safe_text(option)}\n")
         answer = self._line("Your answer: ", stop)
-        if answer.isdecimal() and 1 <= int(answer) <= len(options):
-            return options[int(answer) - 1]
-        return answer
+        index = picked(answer, len(options))
+        return answer if index is None else options[index]
 
     def _line(self, prompt: str, stop: Stop) -> str:
         return self._read_line(prompt, stop).strip()

@@ -26,7 +26,7 @@ from qwen_code.fronts.console import notice, paint, report
 from qwen_code.fronts.renderer import Outcome, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.text.login_dialog import LoginDialog
-from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose, write_stdout
+from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose, picked, write_stdout
 from qwen_code.fronts.text.project_trust import ask_for_trust
 from qwen_code.fronts.text.questions import Questions
 from qwen_code.fronts.text.renderer import text_renderer
@@ -282,9 +282,10 @@ class _Talk:
                 write_stdout(f"{number:>4}. {_on_one_line(text)}\n")
             write_stdout("Go back to before one of them: /rewind N\n" if prompts else "Nothing.\n")
             return
-        if not argument.isdecimal():
-            raise UsageError(f"{argument!r} is not a number", hint="See the prompts: /rewind")
-        prompt, undone = self._talk.rewind(int(argument) - 1)
+        turn = picked(argument, len(prompts))
+        if turn is None:
+            raise UsageError(f"there is no prompt number {argument}", hint="See them: /rewind")
+        prompt, undone = self._talk.rewind(turn)
         _tell(undone)
         write_stdout(f"Back to before: {_on_one_line(prompt)}\n")
         self._reader.remember(prompt)
