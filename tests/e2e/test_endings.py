@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -113,19 +116,21 @@ def test_an_interrupt_keeps_what_came_and_is_130(
         assert (last["type"], last["is_error"]) == ("result", True)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("output_format", ["text", "json", "stream-json"])
-def test_an_interrupt_while_modules_are_imported_is_130_too(
-    qwen: Any, env: Any, server: Any, output_format: str
+@pytest.mark.parametrize("module", ["qwen_code.cli.app", "qwen_code.wiring.launch"])
+def test_a_signal_while_modules_are_imported_is_a_good_end_too(
+    qwen: Any, env: Any, server: Any, module: str, output_format: str, number: signal.Signals
 ) -> None:
-    """As it is where Ctrl-C comes in the first moments: no traceback, and a JSON result."""
+    """As it is where it comes in the first moments: no traceback, and a JSON result."""
     program = (
-        "import sys\n"
+        "import os, sys\n"
         "from importlib.abc import MetaPathFinder\n"
         "class Interrupt(MetaPathFinder):\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'qwen_code.wiring.launch':\n"
+        f"        if name == {module!r}:\n"
         "            sys.meta_path.remove(self)\n"
-        "            raise KeyboardInterrupt\n"
+        f"            os.kill(os.getpid(), {number:d})\n"
         "sys.meta_path.insert(0, Interrupt())\n"
         "from qwen_code.cli.main import main\n"
         "main()\n"
@@ -138,7 +143,7 @@ def test_an_interrupt_while_modules_are_imported_is_130_too(
         capture_output=True,
         timeout=60,
     )
-    assert (ended.returncode, ended.stderr) == (130, b"")
+    assert (ended.returncode, ended.stderr) == (128 + number, b"")
     if output_format == "text":
         assert not ended.stdout
     else:
@@ -146,6 +151,47 @@ def test_an_interrupt_while_modules_are_imported_is_130_too(
         result = last[-1] if output_format == "json" else last
         assert (result["type"], result["is_error"]) == ("result", True)
     assert not server.requests
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("-p", "hi", "-o", output_format) for output_format in ("text", "json", "stream-json")),
+        ("--input-format", "stream-json", "-o", "stream-json"),
+    ],
+)
+def test_a_run_whose_reader_does_not_read_can_be_ended(
+    qwen: Any, env: Any, server: Any, arguments: tuple[str, ...], number: signal.Signals
+) -> None:
+    """While the answer comes, and while the result is written: more than one signal ends it."""
+    server.words = ["x" * 1000] * 500
+    run = Run(qwen, env, *arguments, stdin=subprocess.PIPE)
+    assert run.process.stdout
+    assert run.process.stdin
+    if "--input-format" in arguments:
+        line = {"type": "user", "message": {"role": "user", "content": "hi"}}
+        run.process.stdin.write(json.dumps(line).encode() + b"\n")
+        run.process.stdin.flush()
+    else:
+        run.process.stdin.close()
+    until(lambda: _waiting_bytes(run.process.stdout) > 20_000)
+
+    def is_over() -> bool:
+        run.process.send_signal(number)
+        return run.process.poll() is not None
+
+    until(is_over)
+    assert run.process.returncode == 128 + number
+    for pipe in (run.process.stdin, run.process.stdout, run.process.stderr):
+        assert pipe
+        pipe.close()
+
+
+def _waiting_bytes(pipe: Any) -> int:
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 class Run:
@@ -221,10 +267,11 @@ def test_more_signals_do_not_cut_off_the_end_of_a_run(
         (("--input-format", "stream-json"), "--input-format"),
     ],
 )
+@pytest.mark.parametrize("wanted", [("-o", "json"), ("-ojson",), ("-yo", "json"), ("-dyojson",)])
 def test_a_wrong_command_line_has_a_json_result_too(
-    qwen: Any, arguments: tuple[str, ...], said: str
+    qwen: Any, wanted: tuple[str, ...], arguments: tuple[str, ...], said: str
 ) -> None:
-    done = qwen("-o", "json", *arguments)
+    done = qwen(*wanted, *arguments)
     assert done.returncode == 2
     result = json.loads(done.stdout)[-1]
     assert (result["type"], result["error"]["type"]) == ("result", "UsageError")

@@ -176,3 +176,29 @@ def test_a_renderer_that_fails_leaves_an_outcome(
     renderer.on_events = fail
     assert run() == ExitCode.FAILURE
     assert "no such colour" in str(renderer.outcome.error)
+
+
+def test_a_turn_that_ran_in_circles_is_no_success(
+    run: Any, renderer: FakeRenderer, model: FakeModelServer
+) -> None:
+    model.script = [call("no_such_tool", n=1)] * 9
+    assert run() == ExitCode.FAILURE
+    assert renderer.outcome.ended == "loop"
+
+
+def test_a_second_signal_while_the_result_is_written_leaves(
+    run: Any, renderer: FakeRenderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one is let pass: it must not cut off the result."""
+    written = []
+
+    def finish(outcome: Outcome) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        written.append("half")
+        signal.raise_signal(signal.SIGTERM)
+        written.append("all")
+
+    monkeypatch.setattr(renderer, "finish", finish)
+    monkeypatch.setattr("qwen_code.fronts.one_prompt.abandon_stdout", lambda: None)
+    assert run() == 143
+    assert written == ["half"]

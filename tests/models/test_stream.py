@@ -123,6 +123,59 @@ def test_tool_calls_of_servers_that_are_careful_and_of_those_that_are_not() -> N
     assert repeated[:2] == [ToolCallDelta(0, "a", "f", "{"), ToolCallDelta(0, None, None, "}")]
 
 
+def piece(**call: Any) -> bytes:
+    arguments, name = call.pop("arguments", ""), call.pop("name", None)
+    function = {"arguments": arguments} | ({"name": name} if name else {})
+    return line({"tool_calls": [{**call, "function": function}]})
+
+
+def whole(*lines: bytes) -> list[tuple[str, str, str]]:
+    """The calls as they are put together: id, name, arguments."""
+    calls: dict[int, list[str]] = {}
+    for event in decode(*lines):
+        if isinstance(event, ToolCallDelta):
+            if event.index not in calls:
+                assert event.id
+                calls[event.index] = [event.id, "", ""]
+            else:
+                assert event.id is None
+            calls[event.index][1] += event.name or ""
+            calls[event.index][2] += event.arguments
+    return [(call[0], call[1], call[2]) for _, call in sorted(calls.items())]
+
+
+def test_calls_without_an_id_get_one() -> None:
+    no_ids = whole(
+        piece(index=0, name="f", arguments="{"),
+        piece(index=0, arguments="}"),
+        piece(index=1, name="g", arguments="{}"),
+    )
+    assert [call[1:] for call in no_ids] == [("f", "{}"), ("g", "{}")]
+    assert no_ids[0][0] != no_ids[1][0]
+    late = whole(piece(index=0, name="f", arguments="{"), piece(index=0, id="a", arguments="}"))
+    assert [call[1:] for call in late] == [("f", "{}")]
+
+
+def test_calls_under_one_id_are_told_apart() -> None:
+    first, second = whole(
+        piece(index=0, id="a", name="f", arguments="{}"),
+        piece(index=1, id="a", name="g", arguments="{"),
+        piece(index=1, arguments="}"),
+    )
+    assert (first, second[1:]) == (("a", "f", "{}"), ("g", "{}"))
+    assert second[0] != "a"
+
+
+def test_calls_under_one_index_are_told_apart() -> None:
+    """As Gemini's compatible endpoint writes several calls."""
+    assert whole(
+        piece(index=0, id="a", name="f", arguments="{}"),
+        piece(index=0, id="b", name="g", arguments="{"),
+        piece(index=0, arguments="}"),
+        piece(index=1, id="c", name="h", arguments="{}"),
+    ) == [("a", "f", "{}"), ("b", "g", "{}"), ("c", "h", "{}")]
+
+
 @pytest.mark.parametrize(
     ("delta", "event"),
     [

@@ -158,7 +158,7 @@ class Turn:
             self._rounds += 1
             if self._prepare is not None:
                 yield from self._prepare(messages)
-            answer = _Answer(self._rounds)
+            answer = _Answer()
             try:
                 yield from self._ask(answer, [*system(), *messages])
             finally:
@@ -364,10 +364,9 @@ class _Made(msgspec.Struct):
 class _Answer:
     """One answer of the model as it comes: its text and its tool calls."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self) -> None:
         self.was_cut = False
         self.is_whole = False
-        self._number = number
         self._text: list[str] = []
         self._calls: dict[int, Asked] = {}
 
@@ -384,10 +383,8 @@ class _Answer:
                 self.was_cut = True
 
     def _begin(self, event: ToolCallDelta) -> Asked:
-        """A new call, under an id that no other call of this answer has."""
-        is_new = event.id and all(call.id != event.id for call in self._calls.values())
-        call_id = event.id if event.id and is_new else f"call-{self._number}-{event.index}"
-        call = self._calls[event.index] = Asked(call_id)
+        assert event.id is not None, "the first piece of a call has its id"
+        call = self._calls[event.index] = Asked(event.id)
         return call
 
     @property

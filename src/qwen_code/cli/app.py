@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -167,10 +168,8 @@ def run(argv: Sequence[str]) -> int:
         return int(code)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return end_interrupted(argv)
-    except SystemExit as ended:  # a signal between turns; everything is closed
-        return ended.code if isinstance(ended.code, int) else ExitCode.FAILURE
+    except (KeyboardInterrupt, SystemExit, click.Abort) as ended:
+        return end_interrupted(argv, ended)
     except click.ClickException as error:
         error.show()
         _end_in_json(argv, UsageError(error.format_message()))
@@ -190,10 +189,11 @@ def run(argv: Sequence[str]) -> int:
         return ExitCode.FAILURE
 
 
-def end_interrupted(argv: Sequence[str]) -> int:
-    """The end of a run that was interrupted before anything of it could be shown."""
+def end_interrupted(argv: Sequence[str], ended: BaseException) -> int:
+    """The end of a run that was interrupted before anything of it could be shown; its exit code."""
     _end_in_json(argv, None)
-    return ExitCode.INTERRUPTED
+    code = ended.code if isinstance(ended, SystemExit) else None
+    return code if isinstance(code, int) else ExitCode.INTERRUPTED
 
 
 def _end_in_json(argv: Sequence[str], error: QwenError | None) -> None:
@@ -212,16 +212,21 @@ def _output_format(argv: Sequence[str]) -> str | None:
     assert isinstance(cli, _Root)
     if cli.names_command(list(argv)):
         return None  # other commands write something else
+    flags = [
+        each for param in cli.params if getattr(param, "is_flag", False) for each in param.opts
+    ]
+    letters = "".join(each[1] for each in flags if len(each) == 2)
+    short = re.compile(f"-[{letters}]*o")
     found = None
     for argument, following in zip(argv, [*argv, ""][1:], strict=True):
         if argument == "--":
             break
-        if argument in ("-o", "--output-format"):
+        if argument == "--output-format":
             found = following
         elif argument.startswith("--output-format="):
             found = argument.partition("=")[2]
-        elif argument.startswith("-o"):
-            found = argument[2:]
+        elif is_short := short.match(argument):  # flags may stand before it: -yo json
+            found = argument[is_short.end() :].removeprefix("=") or following
     return found
 
 

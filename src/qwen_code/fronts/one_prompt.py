@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from qwen_code.agent.permission import Answer, Question
 from qwen_code.agent.tally import Tally
-from qwen_code.base.errors import ExitCode, QwenError
+from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.fronts.console import explain_unexpected, notice, report
-from qwen_code.fronts.renderer import Outcome, Renderer, show
+from qwen_code.fronts.console import abandon_stdout, notice, report
+from qwen_code.fronts.renderer import Outcome, Renderer, as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 
 if TYPE_CHECKING:
+    from qwen_code.agent.events import ToolAsked
     from qwen_code.auth.oauth.login_flow import Display
-    from qwen_code.models.quota import Snapshot
-    from qwen_code.models.rate_limits import RateLimits
     from qwen_code.wiring.agent import AgentOptions
     from qwen_code.wiring.launch import Launch
 
@@ -56,21 +57,25 @@ def run_prompt(
     The renderer is finished in every case, internal errors included. Standard input is left unread
     where there is no way to a model. ``wants_limits``: the outcome tells quota and rate limits.
     """
-    run = _Run(make_renderer)
-    stop = Stop()
+    run, stop = _Run(make_renderer), Stop()
     with ending_by_signals(stop) as received:
         try:
             run.answer(launch, take_options, read_prompt, stop)
         except (Stopped, KeyboardInterrupt):
             run.was_stopped = True
-        except QwenError as caught:
-            run.error = caught
         except Exception as caught:  # noqa: BLE001 whatever it is, the run ends with a result
-            run.error = explain_unexpected(caught)
-        finally:
-            received.is_finishing = True
-            code = run.finish(received.number, wants_limits=wants_limits)
-    return code
+            run.error = as_error(caught)
+        received.is_finishing = True
+        outcome = run.close(wants_limits=wants_limits)
+        received.is_writing = True
+        try:
+            run.tell(outcome)
+        except KeyboardInterrupt:
+            abandon_stdout()
+            return exit_code_of(received.number)
+    if outcome.error and not outcome.was_stopped:
+        report(outcome.error)
+    return outcome.exit_code(received.number)
 
 
 class _Run:
@@ -83,7 +88,7 @@ class _Run:
         self._renderer: Renderer | None = None
         self._conversation: Conversation | None = None
         self._tally = Tally()
-        self._started = time.monotonic()
+        self._began = time.monotonic()
 
     def answer(
         self,
@@ -101,58 +106,36 @@ class _Run:
         self._renderer.start(lambda: conversation.state)
         show(conversation.ask(prompt, stop), self._renderer, self._tally)
 
-    def finish(self, signal_number: int | None, *, wants_limits: bool) -> int:
-        tally, conversation = self._tally, self._conversation
-        was_stopped = self.was_stopped or tally.ended == "stopped"
-        api_duration_ms = conversation.api_duration_ms if conversation else 0
-        quota, rate_limits = self._end(wants_limits=wants_limits)
-        outcome = Outcome(
-            tally.text,
-            round((time.monotonic() - self._started) * 1000),
-            api_duration_ms,
-            tally.usage,
-            self.error,
-            was_stopped,
-            quota,
-            rate_limits,
-            tally.rounds,
-            tally.denied,
-            tally.structured,
+    def close(self, *, wants_limits: bool) -> Outcome:
+        """Close what is open, and say what it came to."""
+        outcome = conclude(
+            self._conversation,
+            self._tally,
+            began=self._began,
+            error=self.error,
+            was_stopped=self.was_stopped,
+            wants_limits=wants_limits,
         )
+        try:
+            if self._conversation is not None:
+                self._conversation.close()
+        except Exception as caught:  # noqa: BLE001 as in `run_prompt`
+            error = outcome.error or as_error(caught)
+            return msgspec.structs.replace(outcome, error=error)
+        return outcome
+
+    def tell(self, outcome: Outcome) -> None:
         if self._renderer is None:
             self._renderer = self._make_renderer()
             self._renderer.start(None)
         self._renderer.finish(outcome)
-        if tally.denied:
-            _say_what_was_denied(tally)
-        if was_stopped:
-            return exit_code_of(signal_number)
-        if self.error:
-            report(self.error)
-            return self.error.exit_code
-        return ExitCode.OK if tally.ended == "done" else ExitCode.FAILURE
-
-    def _end(self, *, wants_limits: bool) -> tuple[Snapshot | None, RateLimits | None]:
-        """Close what is open. Whatever fails in it, the run ends with a result."""
-        conversation, limits = self._conversation, None
-        if conversation is None:
-            return None, None
-        try:
-            try:
-                limits = conversation.rate_limits() if wants_limits else None
-                return (conversation.quota() if wants_limits else None), limits
-            finally:
-                conversation.close()
-        except QwenError as caught:
-            self.error = self.error or caught
-        except Exception as caught:  # noqa: BLE001 as in `run_prompt`
-            self.error = self.error or explain_unexpected(caught)
-        return None, limits
+        if outcome.denied:
+            _say_what_was_denied(outcome.denied)
 
 
-def _say_what_was_denied(tally: Tally) -> None:
-    count = len(tally.denied)
-    names = ", ".join(dict.fromkeys(asked.name for asked in tally.denied))
+def _say_what_was_denied(denied: Sequence[ToolAsked]) -> None:
+    count = len(denied)
+    names = ", ".join(dict.fromkeys(asked.name for asked in denied))
     notice(
         f"{count} call{'s were' if count > 1 else ' was'} not allowed ({names}). Allow with "
         "--approval-mode auto-edit or yolo, --allowed-tools RULE, or permissions.allow in settings."

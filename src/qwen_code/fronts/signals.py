@@ -20,12 +20,15 @@ class Received:
     """Which signal came, if any. A request to end the process counts more than Ctrl-C.
 
     While ``is_finishing`` is set, signals are noted and interrupt nothing: results are written and
-    child processes are ended.
+    child processes are ended. While ``is_writing`` is set as well, only the first one is let pass:
+    who reads the result may never go on to read.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.is_finishing = False
+        self.is_writing = False
+        self._count = 0
 
     @property
     def ends_process(self) -> bool:
@@ -33,8 +36,14 @@ class Received:
         return self.number not in (None, signal.SIGINT)
 
     def note(self, number: int) -> None:
+        self._count += 1
         if self.number is None or number != signal.SIGINT:
             self.number = number
+
+    @property
+    def is_kept_waiting(self) -> bool:
+        """Whether this was not the first signal, and all that is left is to write."""
+        return self.is_writing and self._count > 1
 
 
 def exit_code_of(number: int | None) -> int:
@@ -52,6 +61,8 @@ def ending_by_signals(stop: Stop) -> Iterator[Received]:
 
     def end(number: int, _frame: FrameType | None) -> None:
         received.note(number)
+        if received.is_kept_waiting:
+            raise KeyboardInterrupt
         if received.is_finishing:
             return
         if stop.is_set:

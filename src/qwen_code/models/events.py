@@ -49,7 +49,8 @@ class RefusalDelta(msgspec.Struct, frozen=True, tag="refusal"):
 class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
     """A piece of a tool call; ``index`` says which call, ``arguments`` is a piece of JSON text.
 
-    ``id`` and ``name`` come with the first piece of a call and are ``None`` after it.
+    ``id`` and ``name`` come with the first piece of a call and are ``None`` after it. No other call
+    of the answer has that id, and it is there also where the server gave none.
     """
 
     index: int

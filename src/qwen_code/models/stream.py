@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from qwen_code.base.errors import QwenError
+from qwen_code.base.ids import new_uuid
 from qwen_code.models.errors import BadAnswer
 from qwen_code.models.events import (
     Cut,
@@ -92,7 +93,10 @@ class ChatDecoder:
         self._id: str | None = None
         self._reason: FinishReason | None = None
         self._done = False
-        self._ids: dict[str, int] = {}
+        self._ids: dict[int, str] = {}
+        """Of the calls so far, by our index of each."""
+        self._current: dict[int, int] = {}
+        """Our index of the call that the server is writing under one of its own."""
         self._last_index = 0
 
     def feed(self, data: bytes) -> list[Event]:
@@ -166,19 +170,15 @@ class ChatDecoder:
             events.append(self._tool_call(call))  # noqa: PERF401 each call changes the state
 
     def _tool_call(self, call: _ToolCall) -> ToolCallDelta:
-        """Some servers leave the index out, some repeat id and name with every piece."""
-        known = self._ids.get(call.id) if call.id else None
-        if known is not None:
-            index = known
-        elif call.index is not None:
-            index = call.index
-        else:
-            index = len(self._ids) if call.id else self._last_index
-        is_first = bool(call.id) and known is None
-        if call.id and known is None:
-            self._ids[call.id] = index
-        self._last_index = index
+        """Some servers leave the index out, some the id; some repeat id and name with every piece,
+        some give one id to several calls, and some one index."""
         function = call.function or _Function()
+        index = self._index_of(call, has_name=bool(function.name))
+        is_first = index not in self._ids
+        if is_first:
+            is_free = call.id and call.id not in self._ids.values()
+            self._ids[index] = call.id if call.id and is_free else f"call_{new_uuid()}"
+        self._last_index = index
         arguments = function.arguments
         if arguments is None:
             arguments = ""
@@ -186,10 +186,22 @@ class ChatDecoder:
             arguments = msgspec.json.encode(arguments).decode()
         return ToolCallDelta(
             index,
-            call.id if is_first else None,
+            self._ids[index] if is_first else None,
             function.name if is_first or not call.id else None,
             arguments,
         )
+
+    def _index_of(self, call: _ToolCall, *, has_name: bool) -> int:
+        known = next((i for i, each in self._ids.items() if each == call.id), None)
+        free = max(self._ids, default=-1) + 1
+        if call.index is None:
+            if known is not None:
+                return known
+            return free if call.id else self._last_index
+        begins_another = bool(call.id) and known is None and has_name
+        if call.index not in self._current or begins_another:
+            self._current[call.index] = free if call.index in self._ids else call.index
+        return self._current[call.index]
 
 
 def decode_completion(body: bytes, model: str) -> list[Event]:

@@ -273,7 +273,7 @@ class Conversation:
         from qwen_code.agent.commands import expand, read_commands
 
         assembled = self._opened()[1]
-        name, _, arguments = prompt.partition(" ")
+        name, arguments = (*prompt.split(maxsplit=1), "")[:2]
         found = {command.name: command for command in read_commands(assembled.command_dirs)}
         if name not in found:
             return prompt

@@ -268,3 +268,8 @@ def test_arguments_that_nest_deeply_are_shown_as_text(depth: int) -> None:
     *_, called, result = render([ToolCallDelta(0, "c0", "read_file", arguments), asked], outcome)
     assert called["message"]["content"][0]["input"] == arguments
     assert result["permission_denials"][0]["tool_input"] == arguments
+
+
+def test_a_turn_that_ran_in_circles_is_no_success() -> None:
+    *_, result = render([], Outcome("", 1, 1, ended="loop"))
+    assert (result["is_error"], result["error"]["code"]) == (True, "loop")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from conversations import Talk
 from model_server import FakeModelServer, call
+from waiting import until
 
 from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.fronts.stream_json.session import run_stream
@@ -79,12 +82,31 @@ def test_an_input_without_a_prompt(run: Run, model: FakeModelServer) -> None:
         b"[" * 100_000,
     ],
 )
-def test_a_line_that_is_not_a_message_ends_it_with_a_result(run: Run, line: bytes) -> None:
-    code, messages = run(prompt("first"), line, prompt("never asked"))
-    assert code == ExitCode.INPUT
-    first, last = results(messages)
-    assert (first["is_error"], last["is_error"]) == (False, True)
-    assert "not a message" in last["error"]["message"]
+def test_a_line_that_is_not_a_message_has_a_result_and_it_goes_on(
+    run: Run, model: FakeModelServer, line: bytes
+) -> None:
+    code, messages = run(prompt("first"), line, prompt("third"))
+    assert code == ExitCode.OK
+    assert [each["is_error"] for each in results(messages)] == [False, True, False]
+    assert "not a message" in results(messages)[1]["error"]["message"]
+    assert len({each["session_id"] for each in messages}) == 1
+    assert len(model.requests) == 2
+    assert run(line)[0] == ExitCode.INPUT
+
+
+def test_a_line_without_end_is_one_mistake(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwen_code.fronts.stream_json.stream_input._MAX_LINE_BYTES", 1000)
+    _, messages = run(b"x" * 10_500, prompt("second"))
+    assert [each["is_error"] for each in results(messages)] == [True, False]
+    assert "longer than" in results(messages)[0]["error"]["message"]
+
+
+@pytest.mark.parametrize("content", ["", " \n", [], [{"type": "image", "source": {}}]])
+def test_what_cannot_be_asked_is_not_asked(run: Run, model: FakeModelServer, content: Any) -> None:
+    line = {"type": "user", "message": {"role": "user", "content": content}}
+    code, messages = run(line)
+    assert (code, len(results(messages))) == (ExitCode.INPUT, 1)
+    assert not model.requests
 
 
 def test_a_conversation_that_cannot_be_opened_has_a_result(run: Run) -> None:
@@ -168,3 +190,80 @@ def test_a_program_that_is_gone_before_it_answers_has_said_no(
     assert asked["request"]["tool_name"] == "write_file"
     assert asked["request"]["input"] == {"path": "new.txt", "content": "x"}
     assert not (talk.project / "new.txt").exists()
+
+
+CALLS: dict[str, Any] = {"path": "new.txt", "content": "x"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "content", "said"),
+    [
+        ({"response": {"behavior": "allow"}}, "x", "new.txt"),
+        (
+            {"response": {"behavior": "allow", "updatedInput": {**CALLS, "content": "y"}}},
+            "y",
+            "The user changed the call",
+        ),
+        ({"response": {"behavior": "deny", "message": "not there"}}, None, "not there"),
+        ({"response": {"behavior": "allow", "updatedInput": "y"}}, None, "no input"),
+        ({"response": {"behavior": "allow", "updatedInput": []}}, None, "no input"),
+        ({"response": {"behavior": "allow", "updatedInput": False}}, None, "no input"),
+        ({"response": {"behavior": "allow", "updatedInput": {"path": 3}}}, None, "It takes: path"),
+        ({"response": {"behavior": "perhaps"}}, None, "said no"),
+        ({"response": None}, None, "said no"),
+        ({"subtype": "error", "error": "no window is open"}, None, "no window is open"),
+    ],
+)
+def test_what_a_program_answers_is_what_is_done(
+    talk: Talk,
+    model: FakeModelServer,
+    monkeypatch: pytest.MonkeyPatch,
+    reply: dict[str, Any],
+    content: str | None,
+    said: str,
+) -> None:
+    """What cannot be understood is a no."""
+    model.script = [call("write_file", **CALLS)]
+    answer(talk, monkeypatch, reply)
+    made = talk.project / "new.txt"
+    assert (made.read_text() if made.exists() else None) == content
+    assert said in model.requests[-1].body["messages"][-1]["content"]
+
+
+def test_a_program_can_end_the_turn_with_its_no(
+    talk: Talk, model: FakeModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.script = [call("write_file", **CALLS)]
+    deny = {"behavior": "deny", "message": "stop it", "interrupt": True}
+    assert answer(talk, monkeypatch, {"response": deny}) == ExitCode.INTERRUPTED
+    assert len(model.requests) == 1
+    assert not (talk.project / "new.txt").exists()
+
+
+def answer(talk: Talk, monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any]) -> int:
+    """Run one prompt, and answer the one question of it with ``reply``; the exit code."""
+    written = io.BytesIO()
+    reading, writing = os.pipe()
+
+    def asked() -> str | None:
+        whole = written.getvalue().rpartition(b"\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines()]
+        return next((m["request_id"] for m in lines if m["type"] == "control_request"), None)
+
+    def play() -> None:
+        with os.fdopen(writing, "wb", buffering=0) as stdin:
+            for each in (control("initialize"), prompt("x")):
+                stdin.write(json.dumps(each).encode() + b"\n")
+            response = {"request_id": until(asked), **reply}
+            line = {"type": "control_response", "response": response}
+            stdin.write(json.dumps(line).encode() + b"\n")
+
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, write_through=True))
+    player = threading.Thread(target=play)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        player.start()
+        launch = Launch(cwd=talk.project, environ=talk.environ)
+        code = run_stream(launch, AgentOptions, partial=False)
+        player.join()
+    return code

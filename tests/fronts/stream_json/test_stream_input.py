@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from qwen_code.base.errors import InputError
 from qwen_code.fronts.stream_json.stream_input import (
+    Asked,
     Control,
     Prompt,
     Reply,
@@ -24,7 +25,7 @@ def line(**message: Any) -> bytes:
 
 def test_prompts() -> None:
     assert parse_line(line(type="user", message={"role": "user", "content": "hi"})) == Prompt("hi")
-    parts = [{"type": "text", "text": "a"}, {"type": "image"}, {"type": "text", "text": "b"}]
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert parse_line(line(type="user", message={"content": parts})) == Prompt("a\nb")
 
 
@@ -76,11 +77,11 @@ def test_an_interrupt_is_for_the_prompt_that_was_read_first() -> None:
     wait_until_read(stdin)
     stdin.interrupt()
     first = stdin.next_prompt()
-    assert first is not None
+    assert isinstance(first, Asked)
     assert first.stop.is_set
     stdin.interrupt()
     second = stdin.next_prompt()
-    assert second is not None
+    assert isinstance(second, Asked)
     assert not second.stop.is_set
     stdin.interrupt()
     assert second.stop.is_set

@@ -164,8 +164,8 @@ class JsonRenderer:
             (b for b in self._blocks if b.kind == "tool_use" and b.call == piece.index), None
         )
         if block is None:
-            call_id, name = piece.id or new_uuid(), piece.name or ""
-            start = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+            name = piece.name or ""
+            start: dict[str, Any] = {"type": "tool_use", "id": piece.id, "name": name, "input": {}}
             block = self._open("tool_use", start)
             block.call = piece.index
         block.pieces.append(piece.arguments)
@@ -266,6 +266,9 @@ class JsonRenderer:
         if self._cut is not None:
             message = f"the answer was cut off: {self._cut}"
             return {"type": "Cut", "message": message, "hint": None, "code": "cut"}
+        if outcome.ended == "loop":
+            message = "stopped: the model made the same call again and again"
+            return {"type": "Loop", "message": message, "hint": None, "code": "loop"}
         return None
 
     def _stream_event(self, event: dict[str, Any]) -> None:

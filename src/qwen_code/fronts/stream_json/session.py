@@ -12,14 +12,14 @@ import msgspec
 
 from qwen_code.agent.permission import Answer, No, Once, Question
 from qwen_code.agent.tally import Tally
-from qwen_code.base.errors import ExitCode, QwenError
+from qwen_code.base.errors import ExitCode, InputError, QwenError
 from qwen_code.base.ids import new_uuid
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.fronts.console import explain_unexpected, notice, report
-from qwen_code.fronts.renderer import Outcome, show
+from qwen_code.fronts.console import abandon_stdout, notice, report
+from qwen_code.fronts.renderer import as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.stream_json.renderer import JsonRenderer, write_end
-from qwen_code.fronts.stream_json.stream_input import Control, StreamInput
+from qwen_code.fronts.stream_json.stream_input import Asked, Control, StreamInput
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ __all__ = ["run_stream"]
 def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, partial: bool) -> int:
     """Answer one prompt after the other until standard input ends; the last one's exit code.
 
-    Every prompt has its JSON result; a conversation that cannot be opened has one, too.
+    Every prompt has its JSON result; so has a line that is no message, and a conversation that
+    cannot be opened.
     """
     front = _Program()
     stop, conversation = Stop(), None
@@ -46,31 +47,27 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
                     conversation.open(stop)
                 except (Exception, Stopped, KeyboardInterrupt) as caught:  # noqa: BLE001 the result
                     received.is_finishing = True
-                    code = _ended(caught)
+                    code = _end_unopened(caught)
                     return code if received.number is None else exit_code_of(received.number)
             return _Session(conversation, front, partial=partial).run()
         except KeyboardInterrupt:  # between prompts
             return ExitCode.INTERRUPTED
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else ExitCode.FAILURE
         finally:
             leaving.is_finishing = True
             if conversation is not None:
                 conversation.close()
 
 
-def _ended(caught: BaseException) -> int:
-    """Write the result of a conversation that was never open, or cannot go on."""
-    error = _as_error(caught)
+def _end_unopened(caught: BaseException) -> int:
+    """Write the result of a conversation that was never open."""
+    error = as_error(caught) if isinstance(caught, Exception) else None
     write_end(sys.stdout.buffer, error, is_stream=True)
     if error is None:
         return ExitCode.INTERRUPTED
     report(error)
     return error.exit_code
-
-
-def _as_error(caught: BaseException) -> QwenError | None:
-    if isinstance(caught, QwenError):
-        return caught
-    return explain_unexpected(caught) if isinstance(caught, Exception) else None
 
 
 class _Program:
@@ -96,11 +93,15 @@ class _Program:
         if reply is None:
             return No("the program that could be asked is gone", is_unanswered=True)
         if reply.get("behavior") != "allow":
+            if reply.get("interrupt") is True:
+                question.stop.set()
             return No(str(reply.get("message") or ""))
         changed = reply.get("updatedInput", reply.get("updated_input"))
-        if isinstance(changed, dict) and changed != request["input"]:
-            return Once(msgspec.json.encode(changed).decode())
-        return Once()
+        if changed is None or changed == request["input"]:
+            return Once()
+        if not isinstance(changed, dict):
+            return No("the program has answered with what is no input", is_unanswered=True)
+        return Once(msgspec.json.encode(changed).decode())
 
     def question(self, form: Form) -> Answers | None:
         return None
@@ -131,61 +132,47 @@ class _Session:
         front.input = StreamInput(sys.stdin.buffer, self._control)
         front.input.start()  # from here on `_control` may be called
         code: int = ExitCode.OK
-        while True:
-            try:
-                prompt = front.input.next_prompt()
-            except QwenError as error:
-                return _ended(error)
-            if prompt is None:
-                return code
-            code = self._answer(prompt.text, prompt.stop)
+        while (found := front.input.next_prompt()) is not None:
+            code = self._answer(found)
+        return code
 
-    def _answer(self, prompt: str, stop: Stop) -> int:
-        started = time.monotonic()
+    def _answer(self, found: Asked | InputError) -> int:
+        """Answer a prompt, or a line that is none; the exit code of that."""
+        began = time.monotonic()
         renderer = JsonRenderer(sys.stdout.buffer, is_stream=True, partial=self._partial)
-        tally = Tally()
-        conversation, error, was_stopped = self._conversation, None, False
+        conversation, tally = self._conversation, Tally()
+        error, was_stopped = None, False
+        stop = found.stop if isinstance(found, Asked) else Stop()
         with ending_by_signals(stop) as received:
             try:
                 renderer.start(lambda: conversation.state)
-                show(conversation.ask(prompt, stop), renderer, tally)
+                if isinstance(found, InputError):
+                    raise found
+                show(conversation.ask(found.text, stop), renderer, tally)
             except (Stopped, KeyboardInterrupt):
                 was_stopped = True
             except Exception as caught:  # noqa: BLE001 every prompt has a result
-                error = _as_error(caught)
+                error = as_error(caught)
             received.is_finishing = True
-            was_stopped = was_stopped or tally.ended == "stopped"
-            duration_ms = round((time.monotonic() - started) * 1000)
-            renderer.finish(self._outcome(tally, duration_ms, error, was_stopped=was_stopped))
+            outcome = conclude(
+                conversation,
+                tally,
+                began=began,
+                error=error,
+                was_stopped=was_stopped,
+                wants_limits=True,
+            )
+            received.is_writing = True
+            try:
+                renderer.finish(outcome)
+            except KeyboardInterrupt:
+                abandon_stdout()
+                raise SystemExit(exit_code_of(received.number)) from None
+        if isinstance(found, InputError):
+            report(found)
         if received.ends_process:
             raise SystemExit(exit_code_of(received.number))
-        if was_stopped:
-            return ExitCode.INTERRUPTED
-        if error is not None:
-            return error.exit_code
-        return ExitCode.OK if tally.ended == "done" else ExitCode.FAILURE
-
-    def _outcome(
-        self, tally: Tally, duration_ms: int, error: QwenError | None, *, was_stopped: bool
-    ) -> Outcome:
-        conversation, quota, rate_limits = self._conversation, None, None
-        try:
-            quota, rate_limits = conversation.quota(), conversation.rate_limits()
-        except Exception as caught:  # noqa: BLE001 every prompt has a result
-            error = error or _as_error(caught)
-        return Outcome(
-            tally.text,
-            duration_ms,
-            conversation.api_duration_ms,
-            tally.usage,
-            error,
-            was_stopped,
-            quota,
-            rate_limits,
-            tally.rounds,
-            tally.denied,
-            tally.structured,
-        )
+        return outcome.exit_code(None)
 
     def _control(self, message: Control) -> None:
         """Called on the thread that reads."""
@@ -193,8 +180,7 @@ class _Session:
         try:
             self._carry_out(message)
         except Exception as caught:  # noqa: BLE001 the thread goes on to read
-            error = caught if isinstance(caught, QwenError) else explain_unexpected(caught)
-            response |= {"subtype": "error", "error": error.message}
+            response |= {"subtype": "error", "error": as_error(caught).message}
         self._front.write({"type": "control_response", "response": response})
 
     def _carry_out(self, message: Control) -> None:

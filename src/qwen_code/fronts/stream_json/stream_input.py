@@ -72,8 +72,7 @@ def parse_line(line: bytes) -> Prompt | Control | Reply | None:
             request = dict(message["request"])
             return Control(str(message["request_id"]), str(request["subtype"]), request)
         if kind == "control_response":
-            outer = message["response"]
-            return Reply(str(outer["request_id"]), dict(outer.get("response") or {}))
+            return _reply(message["response"])
     except (
         msgspec.DecodeError,
         *(KeyError, TypeError, ValueError, AttributeError),  # another shape
@@ -86,9 +85,23 @@ def parse_line(line: bytes) -> Prompt | Control | Reply | None:
 
 
 def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] for part in content if part.get("type") == "text")
+    """The prompt in a message's content, which is text or a list of parts that are text."""
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    others = sorted({str(part.get("type")) for part in parts} - {"text"})
+    if others:
+        raise ValueError(f"its content has parts of type {', '.join(others)}; only text is taken")
+    text = "\n".join(part["text"] for part in parts)
+    if not text.strip():
+        raise ValueError("its content is empty")
+    return text
+
+
+def _reply(outer: Any) -> Reply:
+    """The answer to a request of ours; one that could not be answered is a no."""
+    response = dict(outer.get("response") or {})
+    if outer.get("subtype") == "error":
+        response = {"behavior": "deny", "message": str(outer.get("error") or "")}
+    return Reply(str(outer["request_id"]), response)
 
 
 class StreamInput:
@@ -111,19 +124,13 @@ class StreamInput:
         """Begin to read."""
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
-    def next_prompt(self) -> Asked | None:
-        """The next prompt; ``None`` at the end of the input. The one before is answered then.
-
-        Raises:
-            InputError: a line was no message.
-        """
+    def next_prompt(self) -> Asked | InputError | None:
+        """The next prompt, or what is wrong with a line that is no message; ``None`` at the end of
+        the input. The prompt before is answered then."""
         if self._is_answering:
             self._unfinished.popleft()
-            self._is_answering = False
         found = self._prompts.get()
-        if isinstance(found, InputError):
-            raise found
-        self._is_answering = found is not None
+        self._is_answering = isinstance(found, Asked)
         return found
 
     def interrupt(self) -> None:
@@ -148,13 +155,25 @@ class StreamInput:
     def _read(self) -> None:
         try:
             while line := self._source.readline(_MAX_LINE_BYTES):
-                self._take(line)
+                if len(line) == _MAX_LINE_BYTES and not line.endswith(b"\n"):
+                    self._prompts.put(self._too_long())
+                else:
+                    self._take(line)
         except (OSError, ValueError):
             pass  # the input is gone
         finally:
             self.has_ended.set()
             self._prompts.put(None)
             self._replies.put(None)
+
+    def _too_long(self) -> InputError:
+        """Leave out the rest of a line."""
+        while (piece := self._source.readline(_MAX_LINE_BYTES)) and not piece.endswith(b"\n"):
+            pass
+        return InputError(
+            f"a line of standard input is longer than {_MAX_LINE_BYTES >> 20} MB",
+            hint="Put large texts into files and name them in the prompt.",
+        )
 
     def _take(self, line: bytes) -> None:
         try:
