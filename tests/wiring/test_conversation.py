@@ -27,7 +27,7 @@ from qwen_code.agent.events import (
 from qwen_code.agent.permission import Always, No, Once, Question, Scope
 from qwen_code.agent.structured import NotGiven
 from qwen_code.agent.tally import Tally
-from qwen_code.base.errors import CredentialMissing, QwenError, UsageError
+from qwen_code.base.errors import ConfigError, CredentialMissing, QwenError, UsageError
 from qwen_code.base.stop import Stop
 from qwen_code.models.events import Notice, TextDelta
 from qwen_code.tools.base import FileChange, Todo
@@ -99,6 +99,17 @@ def test_the_state_says_what_a_front_shows(talk: Talk) -> None:
     assert {"read_file", "edit", "ask_user", "exit_plan_mode"} <= set(state.tools)
     assert state.chosen_by is None
     assert state.window_tokens > 0
+
+
+@pytest.mark.parametrize("gap", [" ", "\n", "\t", "  \n "])
+def test_a_command_and_its_argument_have_any_blank_between_them(
+    talk: Talk, model: FakeModelServer, gap: str
+) -> None:
+    commands = talk.home / ".qwen" / "commands"
+    commands.mkdir(parents=True)
+    (commands / "why.md").write_text("Explain this: {{args}}")
+    ask(talk.open(), f"/why{gap}a cat\nand a dog")
+    assert sent(model)[-1]["content"] == "Explain this: a cat\nand a dog"
 
 
 def test_own_slash_commands_are_expanded(talk: Talk, model: FakeModelServer) -> None:
@@ -507,6 +518,33 @@ def test_a_model_that_cannot_be_taken_leaves_the_one_before(talk: Talk) -> None:
     with pytest.raises(QwenError):
         conversation.use_model("other", Stop())
     assert conversation.state.model == "only-model"
+
+
+@pytest.mark.parametrize(
+    "setting", [{"contextWindow": "abc"}, {"vision": "yes"}, {"contextWindow": [1]}]
+)
+def test_a_change_whose_settings_cannot_be_used_changes_nothing(
+    talk: Talk, model: FakeModelServer, setting: dict[str, Any]
+) -> None:
+    """Of the model, the login, and the session: what was in use stays in use as a whole."""
+    conversation = talk.open()
+    ask(conversation, "first")
+    before = conversation.state
+    (talk.home / ".qwen").mkdir(exist_ok=True)
+    (talk.home / ".qwen" / "settings.json").write_text(json.dumps({"model": setting}))
+    changes: list[Callable[[], None]] = [
+        lambda: conversation.use_model("other", Stop()),
+        lambda: conversation.use_login("openai", None, Stop()),
+        lambda: conversation.new(Stop()),
+        lambda: conversation.resume(before.session_id, Stop()),
+    ]
+    for change in changes:
+        with pytest.raises(ConfigError):
+            change()
+        assert conversation.state == before
+    ask(conversation, "second")
+    assert model.requests[-1].body["model"] == "only-model"
+    assert conversation.prompts() == ["first", "second"]
 
 
 def test_what_fills_the_window(talk: Talk) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -67,6 +67,30 @@ class AgentOptions(msgspec.Struct, frozen=True):
     schema: str | None = None
 
 
+class Fit(msgspec.Struct, frozen=True):
+    """What an agent has to know of the model that answers."""
+
+    is_small: bool
+    """The embedded one: fewer tools, and help with calling them."""
+    window_tokens: int
+    sees: bool
+
+    @classmethod
+    def of(cls, connection: Connection, settings: Settings) -> Self:
+        """
+        Raises:
+            ConfigError: a setting about the model has another type.
+        """
+        is_small, name = connection.method is Method.LOCAL, connection.model or ""
+        usual = _LOCAL_WINDOW_TOKENS if is_small else window_tokens(name)
+        sees = settings.first("model.vision", bool)
+        return cls(
+            is_small,
+            settings.first("model.contextWindow", int) or usual,
+            sees_pictures(name) if sees is None else sees,
+        )
+
+
 class Assembled:
     """An agent with what belongs to it. Close it, or background commands live on."""
 
@@ -94,21 +118,14 @@ class Assembled:
         self._briefing = briefing
         self._tools = agent.toolbox
 
-    def fit(self, connection: Connection, settings: Settings) -> None:
-        """Make the agent right for the model that answers from now on.
-
-        Raises:
-            ConfigError: a setting about the model has another type.
-        """
-        agent, name = self.agent, connection.model or ""
-        is_small = connection.method is Method.LOCAL
-        self._briefing.is_small = is_small
-        agent.toolbox = self._tools.only(_fits_small) if is_small else self._tools
-        agent.guide = self._guide if is_small else None
-        usual = _LOCAL_WINDOW_TOKENS if is_small else window_tokens(name)
-        agent.compactor.window_tokens = settings.first("model.contextWindow", int) or usual
-        sees = settings.first("model.vision", bool)
-        agent.sees = sees_pictures(name) if sees is None else sees
+    def fit(self, fit: Fit) -> None:
+        """Make the agent right for the model that answers from now on."""
+        agent = self.agent
+        self._briefing.is_small = fit.is_small
+        agent.toolbox = self._tools.only(_fits_small) if fit.is_small else self._tools
+        agent.guide = self._guide if fit.is_small else None
+        agent.compactor.window_tokens = fit.window_tokens
+        agent.sees = fit.sees
 
     def command_names(self) -> list[str]:
         """The user's own slash commands, without the slash."""

@@ -20,7 +20,7 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.wiring.agent import AgentOptions, Assembled, assemble
+from qwen_code.wiring.agent import AgentOptions, Assembled, Fit, assemble
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.link import Link, announce, name_model, open_link
 
@@ -107,6 +107,7 @@ class Conversation:
         self._found: tuple[Gathered, Resolution] | None = None
         self._link: Link | None = None
         self._assembled: Assembled | None = None
+        self._is_answering = False
 
     # -- the way to a model -----------------------------------------------------------------------
 
@@ -152,13 +153,14 @@ class Conversation:
         link = open_link(gathered, connection, stop)
         try:
             name_model(link, stop)
+            fit = Fit.of(link.connection, gathered.settings)
             assembled = self._assembled or self._assemble(gathered, self._options, stop)
         except BaseException:
             link.close()
             raise
         self._assembled = assembled
         self._take(link)
-        assembled.fit(link.connection, gathered.settings)
+        assembled.fit(fit)
 
     def use_login(self, method: str, profile: str | None, stop: Stop) -> None:
         """Go on by another method or saved login; the conversation stays.
@@ -173,19 +175,25 @@ class Conversation:
         """Ask this model from now on. The one place that refits window, vision and tools.
 
         Raises:
-            QwenError: the embedded model is not there under that name, or the settings cannot be
-                read; then the model before stays in use.
+            QwenError: the embedded model is not there under that name or is answering, or a setting
+                cannot be used; then the model before stays in use.
             Stopped: ``stop`` was set while it started.
         """
         link, assembled = self._opened()
         if link.connection.method is Method.LOCAL:
+            if self._is_answering:
+                raise QwenError(
+                    "the embedded model cannot be changed while it answers",
+                    hint="Change it when the answer is there.",
+                )
             flags = msgspec.structs.replace(self._launch.flags, model=name)
             launch = msgspec.structs.replace(self._launch, flags=flags, auth_type=Method.LOCAL)
             self._relaunch(launch, stop)
             return
-        settings = self.load().settings
+        connection = msgspec.structs.replace(link.connection, model=name)
+        fit = Fit.of(connection, self.load().settings)
         link.use_model(name)
-        assembled.fit(link.connection, settings)
+        assembled.fit(fit)
 
     def models(self, stop: Stop) -> list[str]:
         """The models that the endpoint offers.
@@ -226,15 +234,17 @@ class Conversation:
             QwenError: the model cannot be asked, or gave no answer of the shape that was wanted.
         """
         link, assembled = self._opened()
+        self._is_answering = True
         try:
             text = yield from self._expanded(prompt, stop)
-        except Stopped:
+            if assembled.structured is None:
+                yield from assembled.agent.ask(text, link.client, stop)
+            else:
+                yield from self._ask_for_shape(text, stop)
+        except Stopped:  # before the turn began
             yield [TurnEnded("stopped", 0)]
-            return
-        if assembled.structured is None:
-            yield from assembled.agent.ask(text, link.client, stop)
-        else:
-            yield from self._ask_for_shape(text, stop)
+        finally:
+            self._is_answering = False
 
     def compress(self, stop: Stop) -> AgentEventStream:
         """Make the conversation shorter now; no event where it is as short as can be.
@@ -477,6 +487,7 @@ class Conversation:
     def _change_session(self, session_id: str | None, stop: Stop) -> None:
         link, before = self._opened()
         gathered = self.load()
+        fit = Fit.of(link.connection, gathered.settings)
         options = msgspec.structs.replace(self._options, resume=session_id, mode=before.judge.mode)
         # The session of before is let go of first: it may be the one that is wanted.
         session = before.agent.session
@@ -490,4 +501,4 @@ class Conversation:
             raise
         before.close()
         self._assembled = after
-        after.fit(link.connection, gathered.settings)
+        after.fit(fit)

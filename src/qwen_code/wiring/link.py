@@ -75,7 +75,12 @@ def open_link(gathered: Gathered, connection: Connection, stop: Stop | None = No
     if connection.method is Method.LOCAL:
         connection, end = _start_local(gathered, connection, stop or Stop())
     debug("connection", method=connection.method, base_url=connection.base_url)
-    return Link(connection, _client(gathered, connection), end)
+    try:
+        return Link(connection, _client(gathered, connection), end)
+    except BaseException:
+        if end is not None:
+            end()
+        raise
 
 
 def open_ledger(gathered: Gathered, connection: Connection) -> Ledger | None:
