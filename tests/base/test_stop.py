@@ -103,3 +103,20 @@ def test_listeners_may_come_and_go_while_it_is_set() -> None:
 
 def note(told: list[int], number: int) -> Callable[[], None]:
     return lambda: told.append(number)
+
+
+def test_work_that_hears_nothing_is_left_behind() -> None:
+    stop, release = Stop(), threading.Event()
+    threading.Timer(0.05, stop.set).start()
+    with pytest.raises(Stopped):
+        stop.run_beside(lambda: release.wait(60))
+    release.set()
+    with pytest.raises(Stopped):
+        stop.run_beside(lambda: release.wait(60))
+
+
+def test_work_beside_gives_its_result_or_its_error() -> None:
+    assert Stop().run_beside(lambda: 7) == 7
+    assert Stop().run_beside(lambda: None) is None
+    with pytest.raises(KeyError):
+        Stop().run_beside(lambda: dict[str, int]()["x"])

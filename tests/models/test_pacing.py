@@ -22,20 +22,22 @@ class FakeLedger:
         self.told: list[tuple[Any, ...]] = []
         self.notices: list[str] = []
 
-    def reserve(self, model: str, ticket: int | None = None) -> Go | Wait:
+    def reserve(self, model: str, ticket: int | None = None, stop: Stop | None = None) -> Go | Wait:
         self.told.append(("reserve", ticket))
         verdict = self.verdicts.pop(0)
         if isinstance(verdict, QwenError):
             raise verdict
         return verdict
 
-    def arrived(self, ticket: int, model: str, *, is_welcome: bool) -> None:
+    def arrived(
+        self, ticket: int, model: str, *, is_welcome: bool, stop: Stop | None = None
+    ) -> None:
         self.told.append(("arrived", ticket, is_welcome))
 
-    def give_back(self, ticket: int) -> None:
+    def give_back(self, ticket: int, stop: Stop | None = None) -> None:
         self.told.append(("give back", ticket))
 
-    def note(self, model: str, word: ServerWord) -> None:
+    def note(self, model: str, word: ServerWord, stop: Stop | None = None) -> None:
         self.told.append(("note", model, word))
 
     def snapshot(self) -> Snapshot | None:
@@ -47,12 +49,12 @@ class FakeLedger:
 
 
 def go(turn: Turn) -> list[Event]:
-    return list(turn.wait(Stop()))
+    return list(turn.wait())
 
 
 def test_without_a_ledger_everything_goes_at_once(clock: Any) -> None:
     meter = Meter(None, clock)
-    turn = meter.turn("m")
+    turn = meter.turn("m", Stop())
     assert go(turn) == []
     with turn:
         turn.answered(429)
@@ -63,11 +65,11 @@ def test_without_a_ledger_everything_goes_at_once(clock: Any) -> None:
 def test_a_wait_is_told_before_it_begins(clock: Any) -> None:
     book = FakeLedger(Wait(12.0, "used up", 7), Wait(0.2, "used up", 7), Go(7))
     book.notices = ["the file is new"]
-    turn = Meter(book, clock).turn("m")
+    turn = Meter(book, clock).turn("m", Stop())
     seen: list[Event] = []
     clock.on_sleep = lambda: seen.append(Notice(f"slept after {len(seen)}"))
 
-    for event in turn.wait(Stop()):
+    for event in turn.wait():
         seen.append(event)  # noqa: PERF402 what the clock sees meanwhile counts
     assert seen[:2] == [Paced(12.0, "used up"), Notice("slept after 1")]
     assert seen[-1] == Notice("the file is new")
@@ -87,14 +89,14 @@ def test_who_stops_waiting_leaves_the_queue(clock: Any, stop: type[BaseException
 
     clock.on_sleep = interrupt
     with pytest.raises(stop):
-        go(Meter(book, clock).turn("m"))
+        go(Meter(book, clock).turn("m", Stop()))
     assert book.told[-1] == ("give back", 7)
 
 
 def test_a_refusal_leaves_the_queue(clock: Any) -> None:
     spent = QuotaExhausted("spent", hint=None, code=None)
     book = FakeLedger(Wait(1.0, "used up", 7), spent)
-    turn = Meter(book, clock).turn("m")
+    turn = Meter(book, clock).turn("m", Stop())
     with pytest.raises(QuotaExhausted):
         go(turn)
     turn.failed(spent, None)
@@ -115,7 +117,7 @@ def test_a_refusal_leaves_the_queue(clock: Any) -> None:
 )
 def test_only_what_never_went_out_is_given_back(clock: Any, error: Any, end: Any) -> None:
     book = FakeLedger(Go(7))
-    turn = Meter(book, clock).turn("m")
+    turn = Meter(book, clock).turn("m", Stop())
     go(turn)
     with pytest.raises(type(error)), turn:
         raise error
@@ -136,7 +138,7 @@ def test_what_the_server_said_is_passed_on(
     clock: Any, error: QwenError, wait_s: float | None, until_s: float | None, is_exhausted: bool
 ) -> None:
     book = FakeLedger(Go(7))
-    turn = Meter(book, clock).turn("m")
+    turn = Meter(book, clock).turn("m", Stop())
     go(turn)
     with turn:
         turn.answered(429)
@@ -156,7 +158,7 @@ def test_what_the_server_said_is_passed_on(
 )
 def test_what_says_nothing_about_when_is_not(clock: Any, error: QwenError) -> None:
     book = FakeLedger(Go(7))
-    turn = Meter(book, clock).turn("m")
+    turn = Meter(book, clock).turn("m", Stop())
     go(turn)
     with turn:
         turn.answered(500)
@@ -166,7 +168,7 @@ def test_what_says_nothing_about_when_is_not(clock: Any, error: QwenError) -> No
 
 def test_a_request_that_is_not_counted_is_not_accounted_for(clock: Any) -> None:
     book = FakeLedger(Go(None))
-    turn = Meter(book, clock).turn("m")
+    turn = Meter(book, clock).turn("m", Stop())
     go(turn)
     with turn:
         turn.answered(200)

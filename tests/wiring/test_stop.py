@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutp
 from qwen_code.agent.permission import Once, Question
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.local.store import WeightStore
+from qwen_code.tools.base import Preview
 from qwen_code.wiring.conversation import Conversation
 
 GENEROUS_S = 10.0
@@ -42,9 +44,10 @@ pytestmark = pytest.mark.process
 class Scene:
     """A conversation that is about to wait for something, and how to see that it does."""
 
-    def __init__(self, talk: Talk, model: FakeModelServer) -> None:
+    def __init__(self, talk: Talk, model: FakeModelServer, monkeypatch: Any) -> None:
         self.talk = talk
         self.model = model
+        self.monkeypatch = monkeypatch
         self.options: dict[str, Any] = {"mode": "yolo"}
         self.environ: dict[str, str] = {}
         self.prompt = "go"
@@ -207,6 +210,41 @@ def pacing(scene: Scene) -> None:
     scene.waits = answered.is_set
 
 
+def locked_ledger(scene: Scene) -> None:
+    """Another process holds the file in which the account's requests are counted."""
+    pacing(scene)
+    scene.monkeypatch.setattr("qwen_code.models.database._BUSY_S", 60)
+    path = scene.talk.home / ".qwen" / "quota.sqlite"
+    held = threading.Event()
+
+    def hold() -> None:
+        with closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as db:
+            db.execute("BEGIN EXCLUSIVE")
+            held.set()
+            scene.release.wait(30)
+
+    def hold_it() -> None:
+        threading.Thread(target=hold).start()
+        held.wait(20)
+
+    scene.model.after_first_word = hold_it
+    scene.waits = held.is_set
+
+
+def preview_of_a_large_edit(scene: Scene) -> None:
+    scene.options["mode"] = "default"
+    scene.model.script = [call("edit", path="a.txt", old_string="x", new_string="y")]
+    looking = threading.Event()
+
+    def preview(*_: Any) -> Preview:
+        looking.set()
+        scene.release.wait(60)
+        return Preview()
+
+    scene.monkeypatch.setattr("qwen_code.tools.files.Edit.preview", preview)
+    scene.waits = looking.is_set
+
+
 def page(scene: Scene) -> None:
     scene.settings(tools={"webFetch": {"allowPrivate": True}})
     scene.model.script = [call("web_fetch", url=f"{silent_server(scene)}/")]
@@ -278,13 +316,14 @@ SCENES = [
     *(connecting, first_byte, stream, stream_of_a_call, retrying),
     *(command, stubborn_command, chatty_command, slow_ripgrep, two_side_by_side),
     *(hook_before, hook_after, key_helper, renewal, pacing, page, mcp_call, helper),
+    *(locked_ledger, preview_of_a_large_edit),
     *(permission, plan, form, slash_command),
 ]
 
 
 @pytest.fixture
 def scene(talk: Talk, model: FakeModelServer, monkeypatch: Any) -> Iterator[Scene]:
-    scene = Scene(talk, model)
+    scene = Scene(talk, model, monkeypatch)
     monkeypatch.setattr(
         "qwen_code.tools.search.find_ripgrep", lambda: scene.environ.get("FAKE_RG", "rg")
     )

@@ -29,7 +29,7 @@ from qwen_code.agent.toolbox import Prepared, Toolbox
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.models.events import Notice
-from qwen_code.tools.base import Reach, Subject
+from qwen_code.tools.base import Preview, Reach, Subject
 from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
 
@@ -54,6 +54,7 @@ class Question(msgspec.Struct, frozen=True):
 
     call_id: str
     prepared: Prepared
+    preview: Preview
     reason: str
     always: str
     rules: tuple[str, ...]
@@ -132,8 +133,9 @@ class Permission:
                 return prepared
             if not self.is_attended():
                 return f"Not allowed: {ruling.reason}, and in this run there is no one to ask."
-            prepared.preview()  # a call that cannot work is refused without a question
-            question = self._question(call_id, prepared, ruling, stop)
+            # A call that cannot work is refused without a question.
+            preview = stop.run_beside(prepared.preview)
+            question = self._question(call_id, prepared, preview, ruling, stop)
             yield [QuestionAsked(call_id, prepared.title, ruling.reason)]
             asked_at = time.monotonic()
             answer = None
@@ -159,10 +161,12 @@ class Permission:
             return Ruling(Decision.ASK, "the plan is ready")
         return ruling
 
-    def _question(self, call_id: str, prepared: Prepared, ruling: Ruling, stop: Stop) -> Question:
-        call = prepared.call
-        rules = () if prepared.definition is EXIT_PLAN_MODE else rules_for(call)
-        return Question(call_id, prepared, ruling.reason, _in_words(prepared), rules, stop)
+    def _question(
+        self, call_id: str, prepared: Prepared, preview: Preview, ruling: Ruling, stop: Stop
+    ) -> Question:
+        rules = () if prepared.definition is EXIT_PLAN_MODE else rules_for(prepared.call)
+        always = _in_words(prepared)
+        return Question(call_id, prepared, preview, ruling.reason, always, rules, stop)
 
     def _carry_out(
         self, question: Question, answer: Answer, toolbox: Toolbox

@@ -30,16 +30,21 @@ class EntraToken:
         self._identity: Any = None
 
     def current(self, stop: Stop) -> Secret:
-        from azure.identity import DefaultAzureCredential
-
-        self._identity = self._identity or DefaultAzureCredential()
         try:
-            return Secret(self._identity.get_token(_SCOPE).token)
+            return Secret(stop.run_beside(self._token))
         except Exception as error:  # every failure of the chain is one of its own classes
             raise AuthError(
                 f"Azure did not give a token: {type(error).__name__}",
                 hint="Run az login, or set AZURE_OPENAI_API_KEY.",
             ) from error
+
+    def _token(self) -> str:
+        """It asks other programs and servers, and hears no stop."""
+        from azure.identity import DefaultAzureCredential
+
+        self._identity = self._identity or DefaultAzureCredential()
+        token: str = self._identity.get_token(_SCOPE).token
+        return token
 
     def replace(self, rejected: Secret, stop: Stop) -> bool:
         self._identity = None

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
+from typing import TypeVar, cast
 
 __all__ = ["Stop", "Stopped"]
+
+T = TypeVar("T")
 
 
 class Stopped(BaseException):
@@ -54,6 +57,32 @@ class Stop:
         with self.calling(lambda: inbox.put(None)), suppress(Empty):
             inbox.get(timeout=max(0.0, seconds))
         self.check()
+
+    def run_beside(self, work: Callable[[], T]) -> T:
+        """The result of ``work``, which hears no stop: it is left to itself when the turn ends.
+
+        Raises:
+            Stopped: the turn should end; at once.
+        """
+        from threading import Thread  # the rest needs none
+
+        inbox: SimpleQueue[tuple[T | None, BaseException | None] | None] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                inbox.put((work(), None))
+            except BaseException as error:  # noqa: BLE001 it is raised where it is waited for
+                inbox.put((None, error))
+
+        with self.calling(lambda: inbox.put(None)):
+            Thread(target=run, daemon=True).start()
+            ended = inbox.get()
+        if ended is None:
+            raise Stopped
+        result, error = ended
+        if error is not None:
+            raise error
+        return cast("T", result)
 
     def listen(self, listener: Callable[[], object]) -> Callable[[], object]:
         """Call ``listener`` when the turn should end, or at once if it should already.

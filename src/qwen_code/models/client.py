@@ -144,7 +144,7 @@ class ModelClient:
         attempt = 1
         while True:
             given = False
-            turn = self._meter.turn(endpoint.model)
+            turn = self._meter.turn(endpoint.model, stop)
             try:
                 with closing(self._attempt(turn, endpoint, messages, tools, stop)) as answer:
                     for events in answer:
@@ -170,7 +170,7 @@ class ModelClient:
     ) -> EventStream:
         response = None
         while response is None:
-            with closing(turn.wait(stop)) as waits:
+            with closing(turn.wait()) as waits:
                 for event in waits:
                     yield [event]
             response = self._open(turn, endpoint, messages, tools, stop)

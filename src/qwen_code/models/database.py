@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.files import make_private_dir, process_lock
+from qwen_code.base.stop import Stop, Stopped
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 _BUSY_S = 2.0
 """Nobody holds the file longer than a millisecond, unless the machine has stopped them."""
+
+_SHORTEST_PAUSE_S = 0.001
+_LONGEST_PAUSE_S = 0.025
 
 _OF_THE_FILE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_CONSTRAINT")
 """Errors that a fresh file fixes; the others are of the disk, the rights or the moment."""
@@ -51,15 +55,19 @@ class Database:
         *,
         otherwise: T,
         begin: str = "BEGIN IMMEDIATE",
+        stop: Stop | None = None,
     ) -> T:
-        """The result of ``work`` as one transaction; ``otherwise`` where the file is of no use."""
+        """The result of ``work`` as one transaction; ``otherwise`` where the file is of no use, or
+        where others hold it and ``stop`` is set."""
         try:
             import sqlite3  # 5 ms to import, and only accounts with a quota need it
         except ImportError:
             return self._without("this Python has no sqlite3", otherwise)
         for is_last in (False, True):
             try:
-                return self._transact(work, begin)
+                return self._patiently(work, begin, stop or Stop())
+            except Stopped:
+                return otherwise
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 if is_last or not _is_of_the_file(error):
                     return self._without(str(error), otherwise)
@@ -75,6 +83,18 @@ class Database:
         notices, self._notices = self._notices, []
         return notices
 
+    def _patiently(self, work: Callable[[sqlite3.Connection], T], begin: str, stop: Stop) -> T:
+        """As :meth:`_transact`, again while others hold the file: SQLite would hear no stop."""
+        deadline, pause_s = time.monotonic() + _BUSY_S, _SHORTEST_PAUSE_S
+        while True:
+            try:
+                return self._transact(work, begin)
+            except Exception as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+            stop.wait(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
     def _transact(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
         with closing(self._open()) as db:
             db.execute(begin)
@@ -89,7 +109,7 @@ class Database:
             make_private_dir(self._path.parent)
             with suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        db = sqlite3.connect(self._path, timeout=0, isolation_level=None)
         db.text_factory = lambda text: text.decode(errors="replace")  # it may be damaged
         try:
             db.execute("PRAGMA synchronous = OFF")
@@ -143,6 +163,11 @@ class Database:
         if notice not in self._said:
             self._said.add(notice)
             self._notices.append(notice)
+
+
+def _is_busy(error: Exception) -> bool:
+    name = getattr(error, "sqlite_errorname", None) or ""
+    return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def _is_of_the_file(error: Exception) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen_code.base.clock import Clock
+from qwen_code.base.stop import Stop
 from qwen_code.models.database import Database
 from qwen_code.models.errors import QuotaExhausted, RateLimited
 from qwen_code.models.quota import (
@@ -68,7 +69,7 @@ class SqliteLedger:
         self._limits = limits
         self._clock = clock
 
-    def reserve(self, model: str, ticket: int | None = None) -> Go | Wait:
+    def reserve(self, model: str, ticket: int | None = None, stop: Stop | None = None) -> Go | Wait:
         def work(db: sqlite3.Connection) -> Go | Wait | QuotaExhausted | RateLimited:
             now = self._clock.now()
             self._tidy(db, now)
@@ -88,12 +89,14 @@ class SqliteLedger:
             return Go(self._put(db, ticket, at=now + ARRIVAL_S, back_at=None))
 
         uncounted: Go | Wait | QuotaExhausted | RateLimited = Go()
-        verdict = self._database.run(work, otherwise=uncounted)
+        verdict = self._database.run(work, otherwise=uncounted, stop=stop)
         if isinstance(verdict, Exception):
             raise verdict
         return verdict
 
-    def arrived(self, ticket: int, model: str, *, is_welcome: bool) -> None:
+    def arrived(
+        self, ticket: int, model: str, *, is_welcome: bool, stop: Stop | None = None
+    ) -> None:
         def work(db: sqlite3.Connection) -> None:
             now = self._clock.now()
             db.execute("UPDATE request SET at = min(at, ?) WHERE id = ?", (now, ticket))
@@ -102,13 +105,15 @@ class SqliteLedger:
                     "DELETE FROM word WHERE account = ? AND model = ?", (self._account, model)
                 )
 
-        self._database.run(work, otherwise=None)
+        self._database.run(work, otherwise=None, stop=stop)
 
-    def give_back(self, ticket: int) -> None:
-        self._database.run(lambda db: self._drop(db, ticket), otherwise=None)
+    def give_back(self, ticket: int, stop: Stop | None = None) -> None:
+        self._database.run(lambda db: self._drop(db, ticket), otherwise=None, stop=stop)
 
-    def note(self, model: str, word: ServerWord) -> None:
-        self._database.run(lambda db: self._write_word(db, model, word, at=word.at), otherwise=None)
+    def note(self, model: str, word: ServerWord, stop: Stop | None = None) -> None:
+        self._database.run(
+            lambda db: self._write_word(db, model, word, at=word.at), otherwise=None, stop=stop
+        )
 
     def snapshot(self) -> Snapshot | None:
         def work(db: sqlite3.Connection) -> Snapshot:

@@ -11,7 +11,7 @@ from qwen_code.base.errors import AuthError, ConfigError, QwenError, TransportEr
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import QuotaExhausted, RateLimited
 from qwen_code.models.events import Notice, Paced
-from qwen_code.models.quota import Ledger, ServerWord, Snapshot, Wait
+from qwen_code.models.quota import Go, Ledger, ServerWord, Snapshot, Wait
 
 __all__ = ["Meter", "Turn"]
 
@@ -29,9 +29,9 @@ class Meter:
         self._ledger = ledger
         self._clock = clock
 
-    def turn(self, model: str) -> Turn:
+    def turn(self, model: str, stop: Stop) -> Turn:
         """What accompanies one request to ``model``."""
-        return Turn(self._ledger, self._clock, model)
+        return Turn(self._ledger, self._clock, model, stop)
 
     def snapshot(self) -> Snapshot | None:
         """What is used of the account's allowance; ``None`` where it is not counted."""
@@ -41,14 +41,15 @@ class Meter:
 class Turn:
     """One attempt: let it wait, then send it inside ``with``; each time anew if it is repeated."""
 
-    def __init__(self, ledger: Ledger | None, clock: Clock, model: str) -> None:
+    def __init__(self, ledger: Ledger | None, clock: Clock, model: str, stop: Stop) -> None:
         self._ledger = ledger
         self._clock = clock
         self._model = model
+        self._stop = stop
         self._ticket: int | None = None
         self._was_answered = False
 
-    def wait(self, stop: Stop) -> Generator[Paced | Notice, None, None]:
+    def wait(self) -> Generator[Paced | Notice, None, None]:
         """Until the request may go; every wait is announced before it begins.
 
         Raises:
@@ -60,11 +61,11 @@ class Turn:
         if self._ledger is None:
             return
         try:
-            while isinstance(verdict := self._ledger.reserve(self._model, self._ticket), Wait):
+            while isinstance(verdict := self._reserve(), Wait):
                 self._ticket = verdict.ticket
                 if verdict.wait_s >= _SHORTEST_TOLD_WAIT_S:
                     yield Paced(verdict.wait_s, verdict.reason)
-                self._clock.sleep(verdict.wait_s, stop)
+                self._clock.sleep(verdict.wait_s, self._stop)
             self._ticket = verdict.ticket
             for notice in self._ledger.take_notices():
                 yield Notice(notice)
@@ -72,11 +73,19 @@ class Turn:
             self._give_back()
             raise
 
+    def _reserve(self) -> Go | Wait:
+        assert self._ledger is not None
+        verdict = self._ledger.reserve(self._model, self._ticket, self._stop)
+        self._stop.check()
+        return verdict
+
     def answered(self, status: int) -> None:
         """The server has answered with ``status``."""
         self._was_answered = True
         if self._ledger is not None and self._ticket is not None:
-            self._ledger.arrived(self._ticket, self._model, is_welcome=status == 200)
+            self._ledger.arrived(
+                self._ticket, self._model, is_welcome=status == 200, stop=self._stop
+            )
 
     def failed(self, error: QwenError, wait_s: float | None) -> None:
         """The server's answer is ``error``; ``wait_s`` is how long this client waits to repeat.
@@ -88,12 +97,12 @@ class Turn:
         now = self._clock.now()
         if isinstance(error, QuotaExhausted):
             word = ServerWord(now, error.resets_at, error.message, is_exhausted=True)
-            self._ledger.note(self._model, word)
+            self._ledger.note(self._model, word, self._stop)
         elif isinstance(error, RateLimited):
             asked_s = error.retry_after_s if wait_s is None else wait_s
             if asked_s is not None:
                 word = ServerWord(now, now + asked_s, error.message, is_exhausted=False)
-                self._ledger.note(self._model, word)
+                self._ledger.note(self._model, word, self._stop)
 
     def __enter__(self) -> Self:
         return self
@@ -112,9 +121,9 @@ class Turn:
         if never_sent:
             self._give_back()
         else:
-            self._ledger.arrived(self._ticket, self._model, is_welcome=False)
+            self._ledger.arrived(self._ticket, self._model, is_welcome=False, stop=self._stop)
 
     def _give_back(self) -> None:
         if self._ledger is not None and self._ticket is not None:
-            self._ledger.give_back(self._ticket)
+            self._ledger.give_back(self._ticket, self._stop)
             self._ticket = None

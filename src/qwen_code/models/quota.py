@@ -18,6 +18,7 @@ from typing import Protocol
 import msgspec
 
 from qwen_code.base.moment import duration_in_words, moment_in_words
+from qwen_code.base.stop import Stop
 from qwen_code.models.errors import QuotaExhausted, RateLimited
 
 __all__ = [
@@ -112,10 +113,10 @@ class Ledger(Protocol):
     """The count of one account's requests, shared by all who make them.
 
     No method fails because the count cannot be kept: the request goes uncounted, and
-    :meth:`take_notices` says why.
+    :meth:`take_notices` says why. Where ``stop`` is set, nothing is waited for.
     """
 
-    def reserve(self, model: str, ticket: int | None = None) -> Go | Wait:
+    def reserve(self, model: str, ticket: int | None = None, stop: Stop | None = None) -> Go | Wait:
         """Whether the next request may go; a `Wait`'s ``ticket`` comes back with the next call.
 
         Raises:
@@ -123,13 +124,15 @@ class Ledger(Protocol):
             RateLimited: the server asked for a longer wait than anybody attends.
         """
 
-    def arrived(self, ticket: int, model: str, *, is_welcome: bool) -> None:
+    def arrived(
+        self, ticket: int, model: str, *, is_welcome: bool, stop: Stop | None = None
+    ) -> None:
         """The server has the request; ``is_welcome`` where it answers it."""
 
-    def give_back(self, ticket: int) -> None:
+    def give_back(self, ticket: int, stop: Stop | None = None) -> None:
         """The request never went out, or nobody waits for it any more."""
 
-    def note(self, model: str, word: ServerWord) -> None:
+    def note(self, model: str, word: ServerWord, stop: Stop | None = None) -> None:
         """The server said something against more requests: tell all who share the account."""
 
     def snapshot(self) -> Snapshot | None:

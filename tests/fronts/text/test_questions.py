@@ -16,17 +16,11 @@ from qwen_code.wiring.conversation import Form
 
 
 class FakeTool:
-    def __init__(self, preview: Preview) -> None:
-        self._preview = preview
-
     def subject(self, arguments: Any) -> str:
         return "x"
 
     def directory(self, arguments: Any) -> str:
         return ""
-
-    def preview(self, arguments: Any) -> Preview:
-        return self._preview
 
 
 class Terminal:
@@ -53,9 +47,10 @@ class Terminal:
         preview: Preview | None = None,
         rules: tuple[str, ...] = (),
     ) -> Answer:
-        tool: Any = FakeTool(preview or Preview())
+        tool: Any = FakeTool()
         prepared = Prepared(definition, tool, ShellArguments("make"))
-        question = Question("c", prepared, "no rule allows it", "this much", rules, Stop())
+        shown, reason = preview or Preview(), "no rule allows it"
+        question = Question("c", prepared, shown, reason, "this much", rules, Stop())
         return self.questions.permission(question)
 
 

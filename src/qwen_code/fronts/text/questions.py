@@ -109,8 +109,11 @@ class Questions:
         return self._read_line(prompt, stop).strip()
 
     def _show(self, question: Question) -> None:
-        preview = question.prepared.preview()
-        lines = preview.change.diff() if preview.change else preview.text.splitlines()
+        preview = question.preview
+        if preview.change:
+            lines = question.stop.run_beside(preview.change.diff)  # long for a large file
+        else:
+            lines = preview.text.splitlines()
         shown = lines if question.is_plan else lines[:_MAX_PREVIEW_LINES]
         for line in shown:
             code = {"+": "32", "-": "31", "@": "36"}.get(line[:1], "2") if preview.change else "2"
