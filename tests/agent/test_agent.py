@@ -218,3 +218,12 @@ def test_rounds_are_counted_for_each_prompt(make: Make) -> None:
         read = [calls("read_file", path="a.txt", limit=n) for n in (1, 2, 3)]
         go(agent, "two", FakeModel(*read))
     assert agent.session.messages[-1]["role"] == "tool"
+
+
+def test_a_conversation_that_is_as_short_as_can_be_is_not_saved_again(
+    make: Make, store: SessionStore
+) -> None:
+    """/compress in an empty one made the file that the next --continue went on with."""
+    agent = make()
+    assert list(agent.compress(FakeModel(), Stop())) == []
+    assert store.summaries() == []

@@ -572,3 +572,20 @@ class Rewinding(RuleBasedStateMachine):
 
 TestRewinding = Rewinding.TestCase
 TestRewinding.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+
+
+def test_the_latest_session_is_one_in_which_something_was_said(store: SessionStore) -> None:
+    """A prompt that got no answer is taken back; its session is not what anybody goes on with."""
+    with store.begin() as said:
+        say(said, "a")
+    with store.begin() as taken_back:
+        taken_back.messages.append(prompt("b"))
+        taken_back.save()
+        taken_back.messages.pop()
+        taken_back.save()
+    with store.begin() as only_claimed:
+        only_claimed.claim()
+    for number, session in enumerate((said, taken_back, only_claimed)):
+        os.utime(session._path, (1e9 + number, 1e9 + number))
+    with store.resume() as resumed:
+        assert resumed.id == said.id

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from qwen_code.agent.compaction import Compactor, estimate_tokens
-from qwen_code.agent.events import AgentEventStream
+from qwen_code.agent.events import AgentEventStream, Compacted
 from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import Progress
 from qwen_code.agent.session import Session
@@ -104,11 +104,15 @@ class Agent:
         Raises:
             QwenError: it cannot be saved.
         """
+        messages, is_shorter = self.session.messages, False
         try:
-            yield from self.compactor.compact(self.session.messages, self.progress, model, stop)
+            for batch in self.compactor.compact(messages, self.progress, model, stop):
+                is_shorter = is_shorter or isinstance(batch[-1], Compacted)
+                yield batch
         finally:
-            self._noted = len(self.session.messages)
-            self._keep(shortened=True)
+            if is_shorter:
+                self._noted = len(messages)
+                self._keep(shortened=True)
 
     def rewind(self, turn: int) -> str:
         """Take the conversation back to before prompt number ``turn``; returns the prompt.

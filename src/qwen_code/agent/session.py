@@ -317,7 +317,7 @@ class SessionStore:
         if beginning is None:
             if not paths:
                 raise UsageError("there is no session here to go on with", hint="Begin one: qwen")
-            return paths[-1]
+            return next((path for path in reversed(paths) if _has_messages(path)), paths[-1])
         fitting = [path for path in paths if path.stem.startswith(beginning.lower())]
         if len(fitting) != 1:
             what = "no session" if not fitting else f"{len(fitting)} sessions"
@@ -334,6 +334,15 @@ def _repaired(messages: Sequence[Any]) -> list[dict[str, Any]]:
     from qwen_code.agent.transcript import repaired  # a new session does not need it
 
     return repaired(messages)
+
+
+def _has_messages(path: Path) -> bool:
+    """Whether anything was said in a session, and not taken back; one that cannot be read is not
+    passed over in silence."""
+    try:
+        return bool(replay(path).history)
+    except InputError:
+        return True
 
 
 def _summary(path: Path) -> Summary:

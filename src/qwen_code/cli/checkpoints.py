@@ -9,7 +9,6 @@ import msgspec
 
 from qwen_code.agent.checkpoints import Checkpoint, Checkpoints
 from qwen_code.agent.context import project_root
-from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.base.moment import moment_of_day
 from qwen_code.base.text import safe_text
@@ -18,6 +17,7 @@ from qwen_code.fronts.console import notice
 from qwen_code.tools.workspace import Workspace
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.undone import undone_in_words
+from qwen_code.wiring.workbench import checkpoints_in
 
 __all__ = ["checkpoints", "step"]
 
@@ -75,7 +75,5 @@ def _data(checkpoint: Checkpoint) -> dict[str, object]:
 
 
 def _checkpoints(launch: Launch) -> Checkpoints:
-    gathered = launch.load(notice)
-    paths = gathered.paths
-    directory = paths.project_dir(project_root(paths.cwd)) / "checkpoints"
-    return Checkpoints(directory, Workspace(paths.cwd), BlockingClock())
+    paths = launch.load(notice).paths
+    return checkpoints_in(paths.project_dir(project_root(paths.cwd)), Workspace(paths.cwd))

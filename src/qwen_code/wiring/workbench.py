@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qwen_code.tools.shell import RunShellCommand
     from qwen_code.tools.workspace import Workspace
 
-__all__ = ["BUILT_IN", "Workbench"]
+__all__ = ["BUILT_IN", "Workbench", "checkpoints_in"]
 
 BUILT_IN: tuple[Definition, ...] = (
     catalogue.READ_FILE,
@@ -33,6 +33,14 @@ BUILT_IN: tuple[Definition, ...] = (
     catalogue.TASK,
 )
 """What every session has; ``ask_user`` is for those with a user to ask."""
+
+
+def checkpoints_in(project_dir: Path, workspace: Workspace) -> Checkpoints:
+    """The checkpoints of a project, in what is kept of it outside of it."""
+    from qwen_code.agent.checkpoints import Checkpoints  # most sessions change no file
+    from qwen_code.base.clock import BlockingClock
+
+    return Checkpoints(project_dir / "checkpoints", workspace, BlockingClock())
 
 
 class Workbench:
@@ -98,11 +106,7 @@ class Workbench:
     def checkpoints(self) -> Checkpoints:
         """What files were before."""
         if "checkpoints" not in self._shared:
-            from qwen_code.agent.checkpoints import Checkpoints
-            from qwen_code.base.clock import BlockingClock
-
-            directory = self._project_dir / "checkpoints"
-            made = Checkpoints(directory, self.workspace(), BlockingClock())
+            made = checkpoints_in(self._project_dir, self.workspace())
             made.begin_turn(*self._turn)
             self._shared["checkpoints"] = made
         found: Checkpoints = self._shared["checkpoints"]
