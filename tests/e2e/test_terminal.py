@@ -145,6 +145,8 @@ def test_the_commands_answer(terminal: Terminal, server: Any, configured: None) 
     terminal.type("hi")
     terminal.wait_for("Hello from the model")
     assert server.requests[-1].body["model"] == "other"
+    terminal.type("/model othre")
+    terminal.wait_for("othre is none of the models")
     terminal.type("/modle")
     terminal.wait_for("/model", times=3)
 
@@ -193,16 +195,17 @@ def test_a_plan_is_accepted_and_carried_out(
     terminal: Terminal, qwen: Any, server: Any, configured: None, calls: Callable[..., Any]
 ) -> None:
     server.script = [
-        calls("exit_plan_mode", plan="1. Write a.txt"),
+        [{"content": "Here it is:"}, *calls("exit_plan_mode", plan="1. Write a.txt")],
         calls("write_file", path="a.txt", content="one\n"),
         [{"content": "Written."}],
     ]
-    terminal.type(f"{terminal.start} --approval-mode plan")
+    terminal.type(terminal.start)
     terminal.wait_for("/help")
-    terminal.type("plan it")
-    assert "1. Write a.txt" in terminal.wait_for("Accept this plan?")
+    terminal.type("/plan plan it")
+    assert "Here it is:\n  1. Write a.txt" in terminal.wait_for("Accept this plan?")
     terminal.type("a")
     assert "+one" in terminal.wait_for("Written.")
+    terminal.wait_for("\nauto-edit>")
     assert (qwen.project / "a.txt").read_text() == "one\n"
     terminal.type("/approvals")
     terminal.wait_for("Mode: auto-edit")

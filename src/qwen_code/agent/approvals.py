@@ -218,7 +218,7 @@ def _by_commands(own: Sequence[Rule], call: Call, is_private: Callable[[str], bo
     try:
         commands = plain_commands(call.subject)
     except NotPlain as error:
-        return Ruling(Decision.ASK, f"no rule can allow it: {error}")
+        return Ruling(Decision.ASK, f"no rule allows it but one of exactly this text: {error}")
     for words in commands:
         if not any(_begins(words, rule) for rule in own):
             return Ruling(Decision.ASK, f"no rule allows {' '.join(words)!r}")

@@ -124,7 +124,7 @@ def finished(
         call.name,
         text,
         redact(result.summary) if result.summary else text.partition("\n")[0],
-        is_error=is_error or is_denied,
+        is_error=is_error,
         is_denied=is_denied,
         image=result.image,
         change=result.change,

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from qwen_code.agent.events import AgentEvent
-from qwen_code.agent.permission import Permission
+from qwen_code.agent.permission import Permission, Refusal
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.base.errors import InputError
 from qwen_code.base.secret import redact
@@ -140,8 +140,8 @@ def _call(
     try:
         prepared = toolbox.prepare(name, msgspec.json.encode(arguments).decode())
         settled = yield from permission.settle("command", prepared, toolbox, stop)
-        if isinstance(settled, str):
-            raise ToolFailed(settled)
+        if isinstance(settled, Refusal):
+            raise ToolFailed(settled.text)
         return redact(settled.run(lambda _: None, stop).text)
     except ToolFailed as error:
         stop.check()

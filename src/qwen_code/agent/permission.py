@@ -33,7 +33,7 @@ from qwen_code.tools.base import Preview, Reach, Subject
 from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Always", "Answer", "No", "Once", "Permission", "Question", "Scope"]
+__all__ = ["Always", "Answer", "No", "Once", "Permission", "Question", "Refusal", "Scope"]
 
 
 class Scope(StrEnum):
@@ -92,8 +92,21 @@ class No(msgspec.Struct, frozen=True):
 Answer = Once | Always | No
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a call is not made, in words for the model, and where those would say nothing to a person
+    in a ``summary``. Not ``is_denied``: it could not be made anyway."""
+
+    text: str
+    summary: str = ""
+    is_denied: bool = True
+
+
 class _Refused(Exception):
-    """Why a call may not be made, in words for the model."""
+    """A call may not be made."""
+
+    def __init__(self, text: str, summary: str = "") -> None:
+        super().__init__(text)
+        self.refusal = Refusal(text, summary)
 
 
 class Permission:
@@ -121,8 +134,8 @@ class Permission:
 
     def settle(
         self, call_id: str, prepared: Prepared, toolbox: Toolbox, stop: Stop
-    ) -> Generator[list[AgentEvent], None, Prepared | str]:
-        """The call that may be made, or the reason why none may; yields what happens meanwhile.
+    ) -> Generator[list[AgentEvent], None, Prepared | Refusal]:
+        """The call that may be made, or why none is; yields what happens meanwhile.
 
         Raises:
             Stopped: the turn was stopped while the question was open.
@@ -132,7 +145,8 @@ class Permission:
             if ruling.decision is not Decision.ASK:
                 return prepared
             if not self.is_attended():
-                return f"Not allowed: {ruling.reason}, and in this run there is no one to ask."
+                reason = f"{ruling.reason}, and in this run there is no one to ask"
+                return Refusal(f"Not allowed: {reason}.")
             # A call that cannot work is refused without a question.
             preview = stop.run_beside(prepared.preview)
             question = self._question(call_id, prepared, preview, ruling, stop)
@@ -147,9 +161,9 @@ class Permission:
                 raise Stopped
             return (yield from self._carry_out(question, answer, toolbox))
         except _Refused as refused:
-            return str(refused)
+            return refused.refusal
         except ToolFailed as error:
-            return error.message
+            return Refusal(error.message, is_denied=False)
 
     def _ruling(self, prepared: Prepared, stop: Stop) -> Ruling:
         ruling = self.judge(prepared.call)
@@ -173,7 +187,7 @@ class Permission:
     ) -> Generator[list[AgentEvent], None, Prepared]:
         prepared = question.prepared
         if isinstance(answer, No):
-            raise _Refused(_no(question, answer))
+            raise _no(question, answer)
         if isinstance(answer, Once) and answer.arguments is not None:
             prepared = self._changed(question, answer.arguments, toolbox)
             yield [ToolChanged(question.call_id, prepared.title, answer.arguments)]
@@ -203,16 +217,19 @@ class Permission:
             yield [Notice(f"this is allowed for this session only, it cannot be saved: {reason}")]
 
 
-def _no(question: Question, answer: No) -> str:
+def _no(question: Question, answer: No) -> _Refused:
     reason = answer.reason
     if answer.is_unanswered:
-        return f"Not allowed: {reason}."
+        return _Refused(f"Not allowed: {reason}.")
+    summary = f"no: {reason}" if reason else "no"
     if question.is_plan:
         wanted = f" They said: {reason}" if reason else ""
-        return f"The user did not accept the plan. You are still in plan mode.{wanted}"
-    if reason:
-        return f"The user did not allow it, and said: {reason}"
-    return "The user said no. Ask what they want instead."
+        text = f"The user did not accept the plan. You are still in plan mode.{wanted}"
+    elif reason:
+        text = f"The user did not allow it, and said: {reason}"
+    else:
+        text = "The user said no. Ask what they want instead."
+    return _Refused(text, summary)
 
 
 def _in_words(prepared: Prepared) -> str:

@@ -32,7 +32,7 @@ from qwen_code.agent.events import (
     ToolFinished,
     TurnEnded,
 )
-from qwen_code.agent.permission import Permission
+from qwen_code.agent.permission import Permission, Refusal
 from qwen_code.agent.toolbox import Prepared, Toolbox
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.models.events import (
@@ -297,14 +297,17 @@ class Turn:
         allowed = []
         for ready in group:
             if ready.problem or ready.prepared is None:
-                problem = Result(ready.problem or "", "")
+                summary = "the same call again" if ready.problem == _REPEATED else ""
+                problem = Result(ready.problem or "", summary)
                 yield [finished(ready.call, problem, is_error=True)]
             else:
                 settled = yield from self._permission.settle(
                     ready.call.id, ready.prepared, self._toolbox, self._stop
                 )
-                if isinstance(settled, str):
-                    yield [finished(ready.call, Result(settled, ""), is_denied=True)]
+                if isinstance(settled, Refusal):
+                    refused = Result(settled.text, settled.summary)
+                    is_denied = settled.is_denied
+                    yield [finished(ready.call, refused, is_error=True, is_denied=is_denied)]
                 else:
                     allowed.append(Ready(ready.call, settled))
         if len(allowed) == 1 and isinstance(allowed[0].prepared.tool, Delegate):  # type: ignore[union-attr]

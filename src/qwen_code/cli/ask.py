@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["ask"]
 
 
-@click.command(hidden=True, add_help_option=False, params=[*PROMPT_PARAMS])
+class _Prompt(click.Command):
+    """The command that nobody names."""
+
+    def get_usage(self, ctx: click.Context) -> str:
+        return super().get_usage(ctx).replace(f" {ctx.info_name}", "", 1)
+
+
+@click.command(cls=_Prompt, hidden=True, add_help_option=False, params=[*PROMPT_PARAMS])
 @click.argument("prompt", nargs=-1)
 def ask(prompt: tuple[str, ...], **values: Any) -> int:
     """Answer a prompt, or talk with a person at the terminal."""

@@ -102,6 +102,35 @@ def test_ctrl_c_drops_the_line_and_twice_ends() -> None:
     assert asked(KeyboardInterrupt, "one", KeyboardInterrupt, "two") == ["one", "two"]
 
 
+@pytest.mark.parametrize(("later_s", "asked"), [(2.9, []), (3.1, ["one"])])
+def test_ctrl_c_ends_only_twice_in_a_row(later_s: float, asked: list[str]) -> None:
+    times = iter([100.0, 100.0, 100.0 + later_s, 100.0 + later_s])
+    model, terminal = FakeModel(), FakeTerminal(KeyboardInterrupt, KeyboardInterrupt, "one")
+    PromptLoop(
+        read_line=terminal.read_line,
+        write=terminal.write,
+        answer=model.answer,
+        commands={},
+        report=lambda _: None,
+        now=lambda: next(times),
+    ).run()
+    assert model.asked == asked
+
+
+def test_what_stands_before_a_prompt_can_change() -> None:
+    signs = iter(["> ", "plan> ", "> "])
+    terminal = FakeTerminal("one", "two")
+    PromptLoop(
+        read_line=terminal.read_line,
+        write=terminal.write,
+        answer=lambda _: None,
+        commands={},
+        report=lambda _: None,
+        sign=lambda: next(signs),
+    ).run()
+    assert terminal.prompts == ["> ", "plan> ", "> "]
+
+
 def test_ctrl_c_stops_an_answer_and_not_the_loop() -> None:
     terminal, model = FakeTerminal("one", "two"), FakeModel(KeyboardInterrupt())
     talk(terminal, model)

@@ -59,6 +59,8 @@ class Terminal:
     [
         (["y"], Once()),
         (["", " YES "], Once()),
+        (["ok"], Once()),
+        (["Sure"], Once()),
         (["a"], Always()),
         (["n"], No()),
         (["use make"], No("use make")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ _MORE = "... "
 _MAX_HISTORY = 1000
 _MAX_LINE_BYTES = 65_536
 _MAX_DIGITS = 9
+_TWICE_S = 3.0
+"""Ctrl-C again within this time ends the loop."""
 _POLL_S = 0.05
 
 
@@ -38,7 +41,8 @@ class Command(msgspec.Struct, frozen=True):
 class PromptLoop:
     """Reads prompts and commands until the end; what happens with them is given from outside.
 
-    ``read_line`` raises ``EOFError`` at the end of input and ``KeyboardInterrupt`` on Ctrl-C.
+    ``read_line`` raises ``EOFError`` at the end of input and ``KeyboardInterrupt`` on Ctrl-C. It is
+    given what ``sign`` says before each prompt. ``now`` is the monotonic time in seconds.
     """
 
     def __init__(
@@ -49,16 +53,20 @@ class PromptLoop:
         answer: Callable[[str], None],
         commands: Mapping[str, Command],
         report: Callable[[QwenError], None],
+        sign: Callable[[], str] = lambda: "> ",
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read_line = read_line
+        self._sign = sign
+        self._now = now
         self._write = write
         self._answer = answer
         self._commands = commands
         self._report = report
 
     def run(self) -> None:
-        """Until ``/quit``, Ctrl-D, or Ctrl-C twice at an empty prompt."""
-        interrupted = False
+        """Until ``/quit``, Ctrl-D, or Ctrl-C twice in a row at an empty prompt."""
+        interrupted_at = float("-inf")
         while True:
             try:
                 text = self._read_prompt()
@@ -66,13 +74,13 @@ class PromptLoop:
                 self._write("\n")
                 return
             except KeyboardInterrupt:
-                if interrupted:
+                if self._now() - interrupted_at <= _TWICE_S:
                     self._write("\n")
                     return
-                interrupted = True
+                interrupted_at = self._now()
                 self._write("\n(Ctrl-C again, Ctrl-D or /quit ends it)\n")
                 continue
-            interrupted = False
+            interrupted_at = float("-inf")
             if text.strip() in ("/quit", "/exit"):
                 return
             if text.strip():
@@ -80,7 +88,7 @@ class PromptLoop:
 
     def _read_prompt(self) -> str:
         """One prompt: a trailing backslash continues it, three quotes open and end a block."""
-        line = self._read_line("> ")
+        line = self._read_line(self._sign())
         if line.strip().startswith(_BLOCK):
             lines = [line.strip().removeprefix(_BLOCK)]
             while not lines[-1].rstrip().endswith(_BLOCK):

@@ -18,6 +18,7 @@ __all__ = ["Questions"]
 
 _MAX_PREVIEW_LINES = 60
 _GONE = No("the user is gone", is_unanswered=True)
+_YES = ("y", "yes", "ok", "okay", "yep", "yeah", "sure")
 _SCOPES = {
     "a": Scope.SESSION,
     "always": Scope.SESSION,
@@ -70,7 +71,7 @@ class Questions:
         while True:
             answer = self._line(text, question.stop)
             word = answer.lower()
-            if word in ("y", "yes"):
+            if word in _YES:
                 return Once()
             if word in _SCOPES and (question.rules or _SCOPES[word] is Scope.SESSION):
                 return Always(_SCOPES[word])
@@ -91,7 +92,7 @@ class Questions:
         )
         while True:
             answer = self._line(text, question.stop)
-            if answer.lower() in ("y", "yes"):
+            if answer.lower() in _YES:
                 return Once(mode=Mode.DEFAULT)
             if answer.lower() in ("a", "all"):
                 return Once(mode=Mode.AUTO_EDIT)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from qwen_code.agent.events import AgentEvent
+from qwen_code.agent.events import AgentEvent, QuestionAsked
 from qwen_code.base.text import safe_text
 from qwen_code.fronts.console import is_plain, paint
 from qwen_code.models.events import Finished, RefusalDelta, TextDelta, ToolCallDelta
@@ -99,6 +99,8 @@ class TextRenderer:
 
             self._tool_lines = ToolLines(shows_output=self._shows_output)
         lines = [safe_text(line) for line in self._tool_lines.lines(event)]
+        if isinstance(event, QuestionAsked):
+            self._end_paragraph()  # the question comes next, from somebody else
         if not lines:
             return
         self._end_paragraph()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from qwen_code import __version__
+from qwen_code.agent.approvals import Mode
 from qwen_code.agent.context import project_root
 from qwen_code.agent.events import AgentEventStream
 from qwen_code.agent.permission import Answer, Question
 from qwen_code.agent.tally import Tally
 from qwen_code.auth.errors import EndpointUntrusted
 from qwen_code.auth.resolver import resolve
-from qwen_code.base.errors import CredentialMissing, ExitCode, UsageError
+from qwen_code.base.errors import CredentialMissing, ExitCode, QwenError, UsageError
 from qwen_code.base.moment import moment_of_day
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.base.text import safe_text
@@ -46,7 +47,7 @@ __all__ = ["run_loop"]
 _MAX_LISTED_SESSIONS = 15
 _MAX_LISTED_PROMPTS = 20
 _MAX_TITLE_LENGTH = 70
-_LATEST_FIRST = ("/auth", "/model", "/approvals", "/undo", "/redo", "/rewind", "/resume")
+_LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/rewind", "/resume")
 _COMMANDS = (
     *_LATEST_FIRST,
     *("/compress", "/clear", "/context", "/quota", "/status", "/explain", "/help", "/quit"),
@@ -153,6 +154,9 @@ class _Talk:
             "/approvals": Command(
                 "what may be done unasked: plan, default, auto-edit, yolo", self._mode
             ),
+            "/plan": Command(
+                "only look, and make a plan that you accept: /plan [TASK]", self._plan
+            ),
             "/undo": Command("put files back as they were before the last turn", self._undo),
             "/redo": Command("take the last undo back", self._redo),
             "/rewind": Command("go back to an earlier prompt, files too: /rewind N", self._rewind),
@@ -176,7 +180,13 @@ class _Talk:
             answer=self._answer,
             commands=commands,
             report=report,
+            sign=self._sign,
         )
+
+    def _sign(self) -> str:
+        """What stands before a prompt: the mode, where it is not the usual one."""
+        mode = self._talk.state.mode
+        return "> " if mode is Mode.DEFAULT else f"{mode}> "
 
     def connect(self) -> bool:
         """Open the conversation; ask for a login where none is there. ``False``: the user left."""
@@ -268,6 +278,11 @@ class _Talk:
         mode = self._talk.set_mode(argument) if argument else self._talk.state.mode
         write_stdout(f"Mode: {mode}\n")
 
+    def _plan(self, argument: str) -> None:
+        self._mode(Mode.PLAN)
+        if argument:
+            self._answer(argument)
+
     def _undo(self, argument: str) -> None:
         _tell(self._talk.undo(argument or None))
 
@@ -309,10 +324,17 @@ class _Talk:
             if argument:
                 self._talk.use_model(argument, stop)
                 self._say_where()
+                self._doubt(argument, stop)
                 return
             current = self._talk.state.model
             for name in self._talk.models(stop):
                 write_stdout(f"{'*' if name == current else ' '} {safe_text(name)}\n")
+
+    def _doubt(self, name: str, stop: Stop) -> None:
+        """Say so where the endpoint lists its models, and this is none of them."""
+        with suppress(QwenError):
+            if name not in self._talk.models(stop):
+                notice(f"{name} is none of the models that are listed here; see them: /model")
 
     def _status(self, argument: str) -> None:
         from qwen_code.wiring.reports.status import status_in_words
@@ -321,7 +343,8 @@ class _Talk:
         state = self._talk.state
         write_stdout(f"Mode:     {state.mode}\n")
         write_stdout(
-            f"Talk:     session {state.session_id}, {state.prompts} prompts, about "
+            f"Talk:     session {state.session_id}, {state.prompts} "
+            f"prompt{'' if state.prompts == 1 else 's'}, about "
             f"{state.size_tokens:,} of {state.window_tokens:,} tokens\n"
         )
 
