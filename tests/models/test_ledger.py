@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen_code.models.errors import QuotaExhausted
+from qwen_code.models.errors import QuotaExhausted, RateLimited
 from qwen_code.models.ledger import SqliteLedger
 from qwen_code.models.quota import ARRIVAL_S, Go, Limits, ServerWord, Snapshot, Wait
 
@@ -336,8 +336,8 @@ def test_random_damage_never_fails_a_prompt(path: Path, clock: Any, seed: int, c
         assert isinstance(verdict, Go | Wait)
         if verdict.ticket is not None:
             book.arrived(verdict.ticket, "m", is_welcome=True)
-    except QuotaExhausted:
-        pass
+    except (QuotaExhausted, RateLimited):
+        pass  # another moment that is as good as the true one, and asked about again soon
     book.snapshot()
 
 
