@@ -13,8 +13,7 @@ __all__ = ["undone_in_words"]
 
 
 _FUTILE = """\
-So nothing was changed, and that turn stays as it was. Go further back by the id of an earlier turn:
-  qwen checkpoints
+So nothing was changed, and that turn stays as it was. The ids of other turns: qwen checkpoints
 """
 
 
