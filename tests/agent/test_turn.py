@@ -13,9 +13,17 @@ from transcript_checks import assert_acceptable
 from qwen_code.agent.approvals import Decision, Ruling
 from qwen_code.agent.calls import STOPPED, Asked, Ready, run_side_by_side
 from qwen_code.agent.errors import TurnLimitReached
-from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
+from qwen_code.agent.events import (
+    AgentEvent,
+    Compacted,
+    ToolAsked,
+    ToolFinished,
+    ToolOutput,
+    TurnEnded,
+)
 from qwen_code.agent.permission import No, Once, Permission, Question
 from qwen_code.agent.toolbox import Toolbox
+from qwen_code.agent.transcript import repaired
 from qwen_code.agent.turn import Turn
 from qwen_code.base.stop import Stop
 from qwen_code.models.events import (
@@ -23,6 +31,8 @@ from qwen_code.models.events import (
     Event,
     EventStream,
     Finished,
+    Notice,
+    ReasoningDelta,
     Retrying,
     TextDelta,
     ToolCallDelta,
@@ -124,6 +134,13 @@ def test_without_calls_it_is_an_answer(turn: Any) -> None:
     events = go(turn(FakeModel(DONE)), messages)
     assert events == [*DONE, TurnEnded("done", 1)]
     assert messages[-1] == {"role": "assistant", "content": "Done."}
+
+
+def test_an_answer_without_a_word_is_said_to_be_one(turn: Any) -> None:
+    events = go(turn(FakeModel([ReasoningDelta("hm"), Finished("stop")])), user())
+    assert [e.text for e in events if isinstance(e, Notice)] == [
+        "the model ended its answer without a word"
+    ]
 
 
 @pytest.mark.process
@@ -250,6 +267,126 @@ def test_calls_of_what_is_not_there_do_not_go_on_for_ever(turn: Any) -> None:
     events = go(turn(FakeModel(*others)), messages)
     assert events[-1] == TurnEnded("loop", 10)
     assert_acceptable(messages)
+
+
+A = ("read_file", '{"path": "a.txt"}')
+B = ("read_file", '{"path": "b.txt"}')
+UNKNOWN = ("no_such_tool", "{}")
+WRONG = ("read_file", '{"wrong": 1}')
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        [[A]],
+        [[A, A]],
+        [[A, B]],
+        [[A], [B]],
+        [[A], [B], [("read_file", '{"path": "a.txt", "limit": 1}')]],
+        [[UNKNOWN]],
+        [[UNKNOWN, A]],
+        [[UNKNOWN], [A]],
+        [[WRONG], [A]],
+        [[A], [("read_file", '{ "path" : "a.txt" }')]],
+        [[("edit", '{"path": "a.txt", "old_string": "no", "new_string": "x"}')]],
+    ],
+)
+def test_going_in_circles_ends(turn: Any, rounds: list[list[tuple[str, str]]]) -> None:
+    """Whichever calls it is that come to the same again and again."""
+    answers = [
+        [
+            event
+            for index, (name, arguments) in enumerate(each)
+            for event in call(name, arguments, index)
+        ]
+        for each in rounds * 30
+    ]
+    model, messages = FakeModel(*answers), user()
+    assert ended(go(turn(model), messages)).reason == "loop"
+    assert len(model.asked) <= 12
+    assert_acceptable(messages)
+
+
+def test_edits_that_fail_each_time_end_too(turn: Any) -> None:
+    tries = [
+        call("edit", f'{{"path": "a.txt", "old_string": "no {n}", "new_string": "x"}}')
+        for n in range(30)
+    ]
+    events = go(turn(FakeModel(call(*A), *tries)), user())
+    assert (ended(events).reason, ended(events).rounds) == ("loop", 11)
+
+
+def test_the_same_calls_in_one_answer_are_no_circle(turn: Any) -> None:
+    four = [event for index in range(4) for event in call(*A, index)]
+    events = go(turn(FakeModel(four, DONE)), user())
+    assert ended(events).reason == "done"
+    assert [event.is_error for event in finished(events)] == [False] * 4
+
+
+def test_what_was_made_before_may_be_made_again_after_other_things(turn: Any) -> None:
+    """As a model that looks at the same thing after each edit."""
+    rounds = []
+    for number in range(12):
+        edit = f'{{"path": "c.txt", "content": "{number}"}}'
+        rounds += [call("write_file", edit), call(*A)]
+    assert ended(go(turn(FakeModel(*rounds, DONE)), user())).reason == "done"
+
+
+def test_after_a_compaction_a_call_may_be_made_again(turn: Any) -> None:
+    rounds = [call(*each) for each in (A, B) * 10]
+
+    def prepare(messages: list[Any]) -> Any:
+        yield [Compacted(9, 1)]
+
+    made = turn(FakeModel(*rounds, DONE), prepare=prepare)
+    assert ended(go(made, user())).reason == "done"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("functions.read_file", "functions_read_file"),
+        ("read file", "read_file"),
+        ("läs", "l_s"),
+        ("x" * 80, "x" * 64),
+        ("", "unknown"),
+        ("a\nb", "a_b"),
+    ],
+)
+def test_a_name_that_a_model_made_up_is_one_that_servers_take(
+    turn: Any, name: str, kept: str
+) -> None:
+    messages = user()
+    go(turn(FakeModel(call(name, "{}"), DONE)), messages)
+    assert messages[1]["tool_calls"][0]["function"]["name"] == kept
+    spoiled = [dict(each) for each in messages]
+    spoiled[1]["tool_calls"] = [
+        {**spoiled[1]["tool_calls"][0], "function": {"name": name or " ", "arguments": "{}"}}
+    ]
+    kept_again = repaired(spoiled)[1]["tool_calls"][0]["function"]["name"]
+    assert kept_again == (kept if name else "_")
+
+
+PICTURE = {
+    "role": "user",
+    "content": [
+        {"type": "text", "text": "(the pictures that were read)"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+    ],
+}
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_a_model_that_sees_nothing_is_sent_no_picture(turn: Any, sees: bool) -> None:
+    """Another model may have seen them before."""
+    model = FakeModel(DONE)
+    messages = [*user("look"), {"role": "assistant", "content": "I did."}, PICTURE]
+    go(turn(model, sees=sees), messages)
+    sent = model.asked[0][2]["content"]
+    assert (sent == PICTURE["content"]) is sees
+    if not sees:
+        assert sent.endswith("(a picture, which this model cannot see)")
+    assert messages[2] == PICTURE
 
 
 def test_a_mistaken_call_now_and_then_is_no_loop(turn: Any) -> None:

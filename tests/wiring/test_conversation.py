@@ -634,6 +634,15 @@ def test_an_answer_in_words_alone_is_told_with_what_is_wrong(
     assert "(3 tries). The last one was:\nIt is 42.\nit is not JSON" in caught.value.message
 
 
+def test_a_helper_is_not_offered_the_final_answer(talk: Talk, model: FakeModelServer) -> None:
+    """It would end the turn of those who asked it."""
+    model.script = [call("task", prompt="look"), give(n=1), [{"content": "One."}], give(n=2)]
+    events = ask(talk.open(schema=SCHEMA), "count")
+    assert [e.value for e in events if isinstance(e, StructuredAnswer)] == ['{"n":2}']
+    tools = [tool["function"]["name"] for tool in model.requests[1].body["tools"]]
+    assert "read_file" in tools and "structured_output" not in tools
+
+
 def test_words_beside_a_call_are_no_answer(talk: Talk, model: FakeModelServer) -> None:
     read = [{"content": "Let me look."}, *call("read_file", path="a.txt")]
     model.script = [read, [{"content": '{"n": 7}'}]]
@@ -675,6 +684,18 @@ def test_a_prompt_after_a_turn_that_a_picture_ended(talk: Talk, model: FakeModel
     assert ended(ask(conversation, "and now?")).reason == "done"
     last = [message["role"] for message in model.requests[-1].body["messages"][-3:]]
     assert last == ["user", "assistant", "user"]
+
+
+def test_a_prompt_after_compressing_twice_and_going_back(
+    talk: Talk, model: FakeModelServer
+) -> None:
+    conversation = talk.open()
+    for text in ("one", "two", "three"):
+        ask(conversation, text)
+        list(conversation.compress(Stop()))
+    conversation.rewind(1)
+    assert ended(ask(conversation, "again")).reason == "done"
+    assert conversation.prompts() == ["one", "again"]
 
 
 @pytest.mark.parametrize("status", [400, 500])

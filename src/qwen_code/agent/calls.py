@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,9 +20,20 @@ from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.tools.base import Result
 
-__all__ = ["STOPPED", "After", "Asked", "Ready", "completed", "finished", "run_side_by_side"]
+__all__ = [
+    "STOPPED",
+    "After",
+    "Asked",
+    "Ready",
+    "acceptable_name",
+    "completed",
+    "finished",
+    "run_side_by_side",
+]
 
 STOPPED = "The user stopped this."
+
+_MAX_NAME_LENGTH = 64
 
 _STOP_GRACE_S = 0.15
 """How long tools may take to end after a stop. What is still busy then is not waited for."""
@@ -42,8 +54,14 @@ class Asked(msgspec.Struct):
 
     def as_message(self) -> dict[str, Any]:
         """As the Chat Completions API has it; servers refuse a conversation with broken JSON."""
-        function = {"name": self.name, "arguments": _object_or_nothing(self.arguments)}
+        arguments = _object_or_nothing(self.arguments)
+        function = {"name": acceptable_name(self.name), "arguments": arguments}
         return {"id": self.id, "type": "function", "function": function}
+
+
+def acceptable_name(name: str) -> str:
+    """The name of a tool as servers accept it, also where a model made it up."""
+    return re.sub("[^A-Za-z0-9_-]", "_", name)[:_MAX_NAME_LENGTH] or "unknown"
 
 
 class Ready(msgspec.Struct):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.agent.calls import acceptable_name
 from qwen_code.agent.progress import words_of
 from qwen_code.base.json_text import decode_json
 
@@ -34,7 +35,10 @@ def repaired(messages: Iterable[Any]) -> list[dict[str, Any]]:
         else:
             whole += _answers(waiting)
             waiting = [call["id"] for call in clean.get("tool_calls", ())]
-            if clean["role"] == "user" and whole and whole[-1]["role"] == "user":
+            role_before = whole[-1]["role"] if whole else None
+            if clean == _NOTHING_SAID and role_before in (None, "assistant"):
+                continue
+            if clean["role"] == role_before == "user":
                 whole.append(_NOTHING_SAID.copy())
         whole.append(clean)
     return whole + _answers(waiting)
@@ -131,7 +135,8 @@ def _calls(value: Any) -> list[dict[str, Any]]:
         name = function.get("name")
         if isinstance(call_id, str) and call_id and isinstance(name, str) and name:
             arguments = _arguments(function.get("arguments"))
-            clean = {**call, "type": "function", "function": {**function, "arguments": arguments}}
+            whole = {**function, "name": acceptable_name(name), "arguments": arguments}
+            clean = {**call, "type": "function", "function": whole}
             calls.setdefault(call_id, clean)
     return list(calls.values())
 

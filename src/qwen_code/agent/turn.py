@@ -11,8 +11,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Literal, Protocol, runtime_checkable
 
-import msgspec
-
 from qwen_code.agent.calls import (
     STOPPED,
     After,
@@ -26,6 +24,7 @@ from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import (
     AgentEvent,
     AgentEventStream,
+    Compacted,
     QuestionAnswered,
     QuestionAsked,
     ToolAsked,
@@ -33,12 +32,14 @@ from qwen_code.agent.events import (
     TurnEnded,
 )
 from qwen_code.agent.permission import Permission, Refusal
+from qwen_code.agent.repeats import Repeats
 from qwen_code.agent.toolbox import Prepared, Toolbox
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.models.events import (
     Cut,
     Event,
     EventStream,
+    Notice,
     Paced,
     RefusalDelta,
     Retrying,
@@ -51,14 +52,11 @@ from qwen_code.tools.errors import ToolFailed
 
 __all__ = ["Aim", "Delegate", "EndReason", "Model", "Turn"]
 
-_MAX_SAME_CALLS = 3
-_MAX_REFUSED_CALLS = 2
-_MAX_MISTAKEN_CALLS = 10
-"""In a row, of tools that are not there or with arguments that they do not take."""
-
 _REPEATED = "You made exactly this call before, with the same result. Do something else."
 
 _NOT_DONE = "This was not done: the turn ended with an error before it."
+_NO_PICTURE = "(a picture, which this model cannot see)"
+_WORDLESS = "the model ended its answer without a word"
 _UNSEEN = " You cannot see it: this model takes text only, unless the user sets model.vision."
 
 Messages = list[dict[str, Any]]
@@ -125,9 +123,7 @@ class Turn:
         self._prepare = prepare
         self._aim = aim
         self._sees = sees
-        self._made: list[_Made] = []
-        self._refused_in_a_row = 0
-        self._mistaken_in_a_row = 0
+        self._repeats = Repeats()
         self._rounds = 0
         self._waited_s = 0.0
         self._announced_s = 0.0
@@ -157,10 +153,10 @@ class Turn:
                 raise TurnLimitReached(self._max_rounds)
             self._rounds += 1
             if self._prepare is not None:
-                yield from self._prepare(messages)
+                yield from self._prepared(messages)
             answer = _Answer()
             try:
-                yield from self._ask(answer, [*system(), *messages])
+                yield from self._ask(answer, [*system(), *self._shown(messages)])
             finally:
                 answer.add_to(messages)
             if answer.was_cut:
@@ -168,18 +164,33 @@ class Turn:
             if answer.calls:
                 yield from self._make(answer.calls, messages)
                 self._stop.check()
-                if self._is_stuck:
+                if self._repeats.is_stuck:
                     return "loop"
                 if self._aim is not None and self._aim.is_over:
                     return "done"
             else:
                 reminder = self._aim.remind(answer.text) if self._aim is not None else None
                 if reminder is None:
+                    if not answer.text and self._rounds == 1:
+                        yield [Notice(_WORDLESS)]
                     return "done"
                 from qwen_code.agent.transcript import close_open_end  # few turns have an aim
 
                 close_open_end(messages)
                 messages.append({"role": "user", "content": reminder})
+
+    def _prepared(self, messages: Messages) -> AgentEventStream:
+        assert self._prepare is not None
+        for events in self._prepare(messages):
+            if any(isinstance(event, Compacted) for event in events):
+                self._repeats.forget()
+            yield events
+
+    def _shown(self, messages: Messages) -> Messages:
+        """The messages as this model takes them; another one may have seen their pictures."""
+        if self._sees:
+            return messages
+        return [_without_pictures(each) for each in messages]
 
     def _ask(self, answer: _Answer, messages: Messages) -> AgentEventStream:
         """One request; its answer is whole unless this ends early."""
@@ -229,10 +240,12 @@ class Turn:
         self, calls: Sequence[Asked], ends: Mapping[str, ToolFinished], messages: Messages
     ) -> None:
         """Every call gets its answer, whatever became of it."""
-        for each in self._made[-len(calls) :]:
-            each.result = ends[each.id].text if each.id in ends else None
         for call in calls:
             end = ends.get(call.id)
+            if end and end.text == _REPEATED:
+                self._repeats.refused()
+            elif end:
+                self._repeats.note(call.name, call.arguments, end.text, is_error=end.is_error)
             text = end.text if end else STOPPED if self._stop.is_set else _NOT_DONE
             if end and end.image and not self._sees:
                 text += _UNSEEN
@@ -257,31 +270,11 @@ class Turn:
             yield reading
 
     def _ready(self, call: Asked) -> Ready:
-        is_again = self._is_again(call, self._made[-(_MAX_SAME_CALLS - 1) :])
-        self._made.append(_Made(call.id, call.name, call.arguments))
-        self._refused_in_a_row = self._refused_in_a_row + 1 if is_again else 0
-        problem = _REPEATED if is_again else None
+        problem = _REPEATED if self._repeats.is_again(call.name, call.arguments) else None
         try:
-            prepared = self._toolbox.prepare(call.name, call.arguments)
+            return Ready(call, self._toolbox.prepare(call.name, call.arguments), problem)
         except ToolFailed as error:
-            self._mistaken_in_a_row += 1
             return Ready(call, None, problem or error.message)
-        self._mistaken_in_a_row = 0
-        return Ready(call, prepared, problem)
-
-    @property
-    def _is_stuck(self) -> bool:
-        is_refused = self._refused_in_a_row >= _MAX_REFUSED_CALLS
-        return is_refused or self._mistaken_in_a_row >= _MAX_MISTAKEN_CALLS
-
-    def _is_again(self, call: Asked, before: Sequence[_Made]) -> bool:
-        """The same call as the last ones, which all came to the same."""
-        if len(before) < _MAX_SAME_CALLS - 1:
-            return False
-        results = {made.result for made in before if made.result != _REPEATED}
-        return len(results) <= 1 and all(
-            (made.name, made.arguments) == (call.name, call.arguments) for made in before
-        )
 
     def _make_group(self, group: Sequence[Ready]) -> AgentEventStream:
         yield [
@@ -355,13 +348,12 @@ def _as_message(images: Sequence[Image]) -> dict[str, Any]:
     return {"role": "user", "content": parts}
 
 
-class _Made(msgspec.Struct):
-    """A call that was made, and what came of it."""
-
-    id: str
-    name: str
-    arguments: str
-    result: str | None = None
+def _without_pictures(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    texts = [part["text"] if part.get("type") == "text" else _NO_PICTURE for part in content]
+    return {**message, "content": "\n".join(texts)}
 
 
 class _Answer:

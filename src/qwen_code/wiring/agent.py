@@ -48,7 +48,7 @@ _LOCAL_WINDOW_TOKENS = 8192
 _STOP_GRACE_S = 0.15
 """How long MCP servers may take to end when the agent could not be assembled."""
 _SMALL_TOOLS = ("read_file", "list_directory", "grep", "run_shell_command")
-_NOT_FOR_HELPERS = ("ask_user", "exit_plan_mode", "task", "todo_write")
+_NOT_FOR_HELPERS = ("ask_user", "exit_plan_mode", "structured_output", "task", "todo_write")
 _PROJECT_RULES = ("qwen_code", "permissions", "projects")
 
 

@@ -133,12 +133,3 @@ def test_what_is_worth_a_remark(event: Event, expected: str | None) -> None:
 def test_how_an_answer_ended(reason: FinishReason, says: str | None) -> None:
     line = remark(Finished(reason))
     assert (line is None) if says is None else (line is not None and says in line)
-
-
-def test_an_answer_without_a_word_is_remarked_on() -> None:
-    out, err = io.StringIO(), io.StringIO()
-    renderer = TextRenderer(out, err, is_terminal=False, is_styled=False)
-    renderer.events([ReasoningDelta("hm"), Finished("stop")])
-    renderer.finish(DONE)
-    assert out.getvalue() == ""
-    assert "without a word" in err.getvalue()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from qwen_code.agent.events import AgentEvent, QuestionAsked
 from qwen_code.base.text import safe_text
 from qwen_code.fronts.console import is_plain, paint
-from qwen_code.models.events import Finished, RefusalDelta, TextDelta, ToolCallDelta
+from qwen_code.models.events import RefusalDelta, TextDelta, ToolCallDelta
 from qwen_code.wiring.reports.remarks import remark
 
 if TYPE_CHECKING:
@@ -66,8 +66,6 @@ class TextRenderer:
                 text += event.text  # type: ignore[union-attr]
             elif kind is ToolCallDelta:
                 self._has_calls = True
-            elif isinstance(event, Finished) and not self._has_calls and not (self._wrote or text):
-                self._remark("the model ended its answer without a word")
             elif line := remark(event):
                 self._write(text)
                 text = ""

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from qwen_code.agent.repeats import Repeats
+
+Call = tuple[str, str, str]
+
+
+def play(*calls: Call, times: int = 1) -> tuple[Repeats, list[str]]:
+    """Make the calls, each with its result, until it is stuck; what became of them."""
+    repeats, became = Repeats(), []
+    for name, arguments, result in calls * times:
+        if repeats.is_stuck:
+            break
+        if repeats.is_again(name, arguments):
+            repeats.refused()
+            became.append("refused")
+        else:
+            repeats.note(name, arguments, result, is_error=result == "error")
+            became.append(result)
+    return repeats, became
+
+
+def test_the_third_one_in_a_row_is_refused_and_the_fourth_ends_it() -> None:
+    repeats, became = play(("read", '{"a": 1}', "x"), times=9)
+    assert became == ["x", "x", "refused", "refused"]
+    assert repeats.is_stuck
+
+
+def test_it_is_the_same_call_however_it_is_written() -> None:
+    _, became = play(
+        ("read", '{"a": 1, "b": 2}', "x"),
+        ("read", '{"b":2,"a":1}', "x"),
+        ("read", ' {"a":1,"b":2}', "x"),
+    )
+    assert became[-1] == "refused"
+    assert play(("read", "", "x"), ("read", "{}", "x"), ("read", " {}", "x"))[1][-1] == "refused"
+    assert play(("read", "{", "x"), ("read", "{", "x"), ("read", "{ ", "x"))[1][-1] == "x"
+
+
+@pytest.mark.parametrize("results", [("x", "y"), ("x", "y", "z")])
+def test_a_call_that_comes_to_something_else_is_no_repeat(results: tuple[str, ...]) -> None:
+    calls = [("status", "{}", f"{result}{n}") for n in range(20) for result in results]
+    repeats, became = play(*calls)
+    assert "refused" not in became and not repeats.is_stuck
+
+
+def test_two_in_turn_end_too() -> None:
+    repeats, became = play(("read", "1", "x"), ("read", "2", "y"), times=20)
+    assert repeats.is_stuck and len(became) == 10
+    assert became[:8] == ["x", "y"] * 4 and became[8:] == ["refused"] * 2
+
+
+def test_what_fails_in_other_ways_each_time_ends_after_ten() -> None:
+    repeats, became = play(*(("edit", str(n), "error") for n in range(30)))
+    assert repeats.is_stuck and len(became) == 10
+
+
+def test_one_that_comes_to_something_new_begins_the_count_anew() -> None:
+    calls = [("edit", str(n), "error" if n % 9 else f"done {n}") for n in range(60)]
+    repeats, became = play(*calls)
+    assert not repeats.is_stuck and len(became) == 60
+
+
+def test_what_was_forgotten_may_be_made_again() -> None:
+    repeats, _ = play(("read", "1", "x"), ("read", "1", "x"))
+    assert repeats.is_again("read", "1")
+    repeats.forget()
+    assert not repeats.is_again("read", "1")
