@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -493,3 +494,32 @@ def test_a_title_holds_no_secret(world: World) -> None:
     world.turn("use sk-checkpoint-0123456789")
     world.edit("a.txt", "one", "two")
     assert world.checkpoints.all()[0].title == "use [secret]"
+
+
+def test_a_change_by_hand_in_the_middle_of_a_turn_is_what_undo_goes_back_to(world: World) -> None:
+    world.turn("t")
+    world.edit("a.txt", "one", "two")
+    (world.project / "a.txt").write_text("two\nand a paragraph of mine\n")
+    world.edit("a.txt", "two", "three")
+    world.edit("a.txt", "three", "four")
+    assert world.checkpoints.undo().restored == ("a.txt",)
+    assert world.text("a.txt") == "two\nand a paragraph of mine\n"
+    assert world.checkpoints.redo().restored == ("a.txt",)
+    assert world.text("a.txt") == "four\nand a paragraph of mine\n"
+
+
+def test_one_file_that_cannot_be_put_back_does_not_keep_the_others(world: World) -> None:
+    """A directory of the turn has become a file, or a link."""
+    for number, name in enumerate(("d", "e")):
+        world.turn(f"turn {number}", number)
+        world.write(f"{name}/deep/one.txt", "1")
+        world.write(f"{name}.txt", "z")
+        world.checkpoints.undo()
+        shutil.rmtree(world.project / name)
+    (world.project / "d").write_text("mine")
+    (world.project / "e").symlink_to(world.project)
+    assert world.checkpoints.redo() == Undone(restored=("e.txt",), left=("e/deep/one.txt",))
+    assert world.checkpoints.redo(world.checkpoints.all()[-1].id) == Undone(
+        restored=("d.txt",), left=("d/deep/one.txt",)
+    )
+    assert (world.text("d"), world.text("d.txt"), world.text("e.txt")) == ("mine", "z", "z")

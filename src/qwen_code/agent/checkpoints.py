@@ -1,7 +1,8 @@
 """File contents before and after each turn, so that a turn can be undone and redone.
 
 They are stored outside of the project and of its git history: contents by SHA-256, and one JSON
-file per turn. A content is on disk before the file that holds it is replaced. What a shell command
+file per turn. A content is on disk before the file that holds it is replaced; where somebody
+changes a file between two edits of one turn, undo goes back to that. What a shell command
 changes is not recorded.
 
 An undo that was killed is finished by the next undo: a turn is marked as undone after its files are
@@ -140,17 +141,16 @@ class Checkpoints:
         current = self._current
         if current is None:
             current = self._current = self._new()
-        after = _digest(data)
-        for file in current.files:
-            if file.place == place:
-                file.superseded.append(file.after)
-                file.after = after
-                break
-        else:
-            before = self._content(place)
-            if before is not None:
-                self._store(before)
-            current.files.append(_File(str(place.root), place.names, _digest(before), after))
+        after, present = _digest(data), self._content(place)
+        file = next((each for each in current.files if each.place == place), None)
+        if file is not None and _digest(present) in (file.after, *file.superseded):
+            file.superseded.append(file.after)
+            file.after = after
+        else:  # new to the turn, or changed by somebody else since: that is what undo goes back to
+            self._store(present)
+            if file is not None:
+                current.files.remove(file)
+            current.files.append(_File(str(place.root), place.names, _digest(present), after))
         self._save(current)
 
     def all(self) -> Sequence[Checkpoint]:
@@ -297,9 +297,18 @@ class Checkpoints:
         return "removed" if wanted is None else "restored"
 
     def _content(self, place: Place) -> bytes | None:
-        if not os.path.lexists(place.path):
-            return None
-        return self._workspace.read(place, MAX_BYTES)
+        """What a file holds, ``None`` where there is none.
+
+        Raises:
+            ToolFailed: it is no file, or could not be made because a directory is something else.
+        """
+        path = place.path
+        if os.path.lexists(path):
+            return self._workspace.read(place, MAX_BYTES)
+        nearest = next(each for each in path.parents if os.path.lexists(each))
+        if place.root in nearest.parents and (nearest.is_symlink() or not nearest.is_dir()):
+            raise ToolFailed(f"{place.shown}: a part of it is no directory")
+        return None
 
     # -- storage ----------------------------------------------------------------------------------
 
