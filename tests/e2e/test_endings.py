@@ -161,10 +161,17 @@ def test_a_signal_while_modules_are_imported_is_a_good_end_too(
         ("--input-format", "stream-json", "-o", "stream-json"),
     ],
 )
+@pytest.mark.parametrize("signals", [1, 2])
 def test_a_run_whose_reader_does_not_read_can_be_ended(
-    qwen: Any, env: Any, server: Any, arguments: tuple[str, ...], number: signal.Signals
+    qwen: Any,
+    env: Any,
+    server: Any,
+    arguments: tuple[str, ...],
+    number: signal.Signals,
+    signals: int,
 ) -> None:
-    """While the answer comes, and while the result is written: more than one signal ends it."""
+    """While the answer comes, and while the result is written: at the second signal, or a moment
+    after the first."""
     server.words = ["x" * 1000] * 500
     run = Run(qwen, env, *arguments, stdin=subprocess.PIPE)
     assert run.process.stdout
@@ -177,12 +184,39 @@ def test_a_run_whose_reader_does_not_read_can_be_ended(
         run.process.stdin.close()
     until(lambda: _waiting_bytes(run.process.stdout) > 20_000)
 
-    def is_over() -> bool:
+    for _ in range(signals):
         run.process.send_signal(number)
-        return run.process.poll() is not None
+        time.sleep(0.3)  # two at once may arrive as one
+    assert run.process.wait(30) == 128 + number
+    for pipe in (run.process.stdin, run.process.stdout, run.process.stderr):
+        assert pipe
+        pipe.close()
 
-    until(is_over)
-    assert run.process.returncode == 128 + number
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_program_that_does_not_read_its_responses_can_end_it(
+    qwen: Any, env: Any, server: Any, number: signal.Signals
+) -> None:
+    """The thread that reads requests is writing when the signal comes."""
+    arguments = ("--input-format", "stream-json", "-o", "stream-json")
+    run = Run(qwen, env, *arguments, stdin=subprocess.PIPE)
+    assert run.process.stdin
+    request = {"subtype": "set_permission_mode", "mode": "default"}
+    line = {"type": "control_request", "request_id": "x" * 1000, "request": request}
+    data = json.dumps(line).encode() + b"\n"
+    os.set_blocking(run.process.stdin.fileno(), False)
+
+    def is_stuck() -> bool:
+        try:
+            while os.write(run.process.stdin.fileno(), data):  # type: ignore[union-attr]
+                pass
+        except BlockingIOError:
+            pass
+        return _waiting_bytes(run.process.stdout) > 20_000
+
+    until(is_stuck)
+    run.process.send_signal(number)
+    assert run.process.wait(30) == 128 + number
     for pipe in (run.process.stdin, run.process.stdout, run.process.stderr):
         assert pipe
         pipe.close()

@@ -16,6 +16,7 @@ from qwen_code import __version__
 from qwen_code.base.errors import ExitCode, QwenError, UsageError
 from qwen_code.cli.options import PROMPT_PARAMS
 from qwen_code.fronts.console import explain_unexpected, report
+from qwen_code.fronts.output import hear_signals_in_stdout
 
 __all__ = ["LazyGroup", "cli", "end_interrupted", "run"]
 
@@ -239,6 +240,7 @@ def _prepare_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         elif stream.errors == "strict":
             stream.reconfigure(errors="replace")
+    hear_signals_in_stdout()
 
 
 def _drop_output() -> None:

@@ -13,7 +13,6 @@ from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text
 
 __all__ = [
-    "abandon_stdout",
     "explain_unexpected",
     "is_interactive",
     "is_plain",
@@ -62,12 +61,6 @@ def explain_unexpected(error: Exception) -> QwenError:
         f"internal error: {type(error).__name__}: {error}",
         hint="Run it again with --debug and look at the log; that is worth a bug report.",
     )
-
-
-def abandon_stdout() -> None:
-    """Let what is still to be written vanish: nobody reads it, and it would be waited for."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def is_interactive() -> bool:

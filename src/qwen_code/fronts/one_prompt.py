@@ -12,7 +12,8 @@ from qwen_code.agent.permission import Answer, Question
 from qwen_code.agent.tally import Tally
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.fronts.console import abandon_stdout, notice, report
+from qwen_code.fronts.console import notice, report
+from qwen_code.fronts.output import abandon_stdout
 from qwen_code.fronts.renderer import Outcome, Renderer, as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of
 from qwen_code.wiring.conversation import Answers, Conversation, Form
@@ -67,7 +68,6 @@ def run_prompt(
             run.error = as_error(caught)
         received.is_finishing = True
         outcome = run.close(wants_limits=wants_limits)
-        received.is_writing = True
         try:
             run.tell(outcome)
         except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,24 +12,31 @@ from typing import Any
 
 from qwen_code.base.stop import Stop
 
-__all__ = ["Received", "ending_by_signals", "exit_code_of", "leaving_by_signals"]
+__all__ = [
+    "Received",
+    "ending_by_signals",
+    "exit_code_of",
+    "is_given_up",
+    "leaving_by_signals",
+]
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_PATIENCE_S = 3.0
+"""How long a signal leaves to a reader that does not read."""
 
 
 class Received:
     """Which signal came, if any. A request to end the process counts more than Ctrl-C.
 
     While ``is_finishing`` is set, signals are noted and interrupt nothing: results are written and
-    child processes are ended. While ``is_writing`` is set as well, only the first one is let pass:
-    who reads the result may never go on to read.
+    child processes are ended.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.is_finishing = False
-        self.is_writing = False
         self._count = 0
+        self._first_at = 0.0
 
     @property
     def ends_process(self) -> bool:
@@ -37,13 +45,25 @@ class Received:
 
     def note(self, number: int) -> None:
         self._count += 1
+        if self._count == 1:
+            self._first_at = time.monotonic()
         if self.number is None or number != signal.SIGINT:
             self.number = number
 
     @property
-    def is_kept_waiting(self) -> bool:
-        """Whether this was not the first signal, and all that is left is to write."""
-        return self.is_writing and self._count > 1
+    def is_given_up(self) -> bool:
+        """Whether who sent a signal has sent another, or has waited long enough."""
+        has_waited = time.monotonic() - self._first_at >= _PATIENCE_S
+        return self._count > 1 or (self._count == 1 and has_waited)
+
+
+_in_force: list[Received] = []
+"""Of the contexts below that are open: signals are the whole process's."""
+
+
+def is_given_up() -> bool:
+    """Whether the process is to end without waiting any longer for others to read."""
+    return any(each.is_given_up for each in _in_force)
 
 
 def exit_code_of(number: int | None) -> int:
@@ -61,15 +81,13 @@ def ending_by_signals(stop: Stop) -> Iterator[Received]:
 
     def end(number: int, _frame: FrameType | None) -> None:
         received.note(number)
-        if received.is_kept_waiting:
-            raise KeyboardInterrupt
         if received.is_finishing:
             return
         if stop.is_set:
             raise KeyboardInterrupt
         stop.set()
 
-    with _handling(end):
+    with _handling(end, received):
         yield received
 
 
@@ -88,13 +106,16 @@ def leaving_by_signals() -> Iterator[Received]:
         received.is_finishing = True
         raise SystemExit(exit_code_of(number))
 
-    with _handling(leave):
+    with _handling(leave, received):
         yield received
 
 
 @contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _handling(
+    handler: Callable[[int, FrameType | None], None], received: Received
+) -> Iterator[None]:
     before: dict[int, Any] = {}
+    _in_force.append(received)
     if threading.current_thread() is threading.main_thread():
         for name in _SIGNALS:
             number = getattr(signal, name, None)
@@ -105,3 +126,4 @@ def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+        _in_force.remove(received)

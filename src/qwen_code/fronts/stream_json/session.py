@@ -15,7 +15,8 @@ from qwen_code.agent.tally import Tally
 from qwen_code.base.errors import ExitCode, InputError, QwenError
 from qwen_code.base.ids import new_uuid
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.fronts.console import abandon_stdout, notice, report
+from qwen_code.fronts.console import notice, report
+from qwen_code.fronts.output import abandon_stdout
 from qwen_code.fronts.renderer import as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.stream_json.renderer import JsonRenderer, write_end
@@ -58,6 +59,10 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
             leaving.is_finishing = True
             if conversation is not None:
                 conversation.close()
+            try:
+                sys.stdout.flush()  # the other thread may be writing
+            except KeyboardInterrupt:
+                abandon_stdout()
 
 
 def _end_unopened(caught: BaseException) -> int:
@@ -162,11 +167,9 @@ class _Session:
                 was_stopped=was_stopped,
                 wants_limits=True,
             )
-            received.is_writing = True
             try:
                 renderer.finish(outcome)
             except KeyboardInterrupt:
-                abandon_stdout()
                 raise SystemExit(exit_code_of(received.number)) from None
         if isinstance(found, InputError):
             report(found)

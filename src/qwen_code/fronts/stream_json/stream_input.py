@@ -159,8 +159,8 @@ class StreamInput:
                     self._prompts.put(self._too_long())
                 else:
                     self._take(line)
-        except (OSError, ValueError):
-            pass  # the input is gone
+        except (OSError, ValueError, KeyboardInterrupt):
+            pass  # the input is gone, or nobody reads the responses
         finally:
             self.has_ended.set()
             self._prompts.put(None)

@@ -1,0 +1,69 @@
+"""Standard output whose reader may stop reading: a process that waits for it can still be ended."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from contextlib import suppress
+from typing import Any
+
+from qwen_code.fronts.signals import is_given_up
+
+__all__ = ["Output", "abandon_stdout", "hear_signals_in_stdout"]
+
+_POLL_S = 0.05
+_CHUNK_BYTES = 4096
+"""A pipe that can be written to takes this much at once (POSIX: ``PIPE_BUF``)."""
+
+
+_abandoned: list[object] = []
+"""Streams that must not be collected: that would write what is left in them."""
+
+
+class Output(io.RawIOBase):
+    """A descriptor to write to. Waiting for room in it ends where `is_given_up`.
+
+    Raises:
+        KeyboardInterrupt: there was no room, and the process is to end.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, data: Any, /) -> int:
+        from select import select
+
+        while True:
+            if select([], [self._descriptor], [], _POLL_S)[1]:
+                with suppress(BlockingIOError):  # others may have made it one that does not wait
+                    return os.write(self._descriptor, memoryview(data)[:_CHUNK_BYTES])
+            elif is_given_up():
+                raise KeyboardInterrupt
+
+
+def hear_signals_in_stdout() -> None:
+    """Let standard output be an `Output`, where it is a pipe or a socket."""
+    stdout = sys.stdout
+    try:
+        kind = os.fstat(stdout.fileno()).st_mode
+    except (OSError, ValueError):
+        return
+    if os.name == "nt" or not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        return
+    buffer = io.BufferedWriter(Output(stdout.fileno()))
+    sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, stdout.errors)
+
+
+def abandon_stdout() -> None:
+    """Let what is still to be written vanish: nobody reads it, and it would be waited for."""
+    _abandoned.append(sys.stdout)
+    with suppress(OSError):
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
