@@ -123,6 +123,22 @@ def test_tool_calls_of_servers_that_are_careful_and_of_those_that_are_not() -> N
     assert repeated[:2] == [ToolCallDelta(0, "a", "f", "{"), ToolCallDelta(0, None, None, "}")]
 
 
+@pytest.mark.parametrize(
+    ("escaped", "text"),
+    [
+        (r"\ud83d", "\ufffd"),
+        (r"a\ude00b", "a\ufffdb"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\ud83d\ude00\ude00", "\U0001f600\ufffd"),
+        (r"\\ud83d \ud83d", "\\ufffd \ufffd"),
+    ],
+)
+def test_half_a_character_does_not_fail_an_answer(escaped: str, text: str) -> None:
+    """Some proxies cut an emoji in two."""
+    data = f'data: {{"choices": [{{"index": 0, "delta": {{"content": "{escaped}"}}}}]}}\n\n'
+    assert decode(data.encode())[0] == TextDelta(text)
+
+
 def piece(**call: Any) -> bytes:
     arguments, name = call.pop("arguments", ""), call.pop("name", None)
     function = {"arguments": arguments} | ({"name": name} if name else {})

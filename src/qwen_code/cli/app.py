@@ -17,6 +17,7 @@ from qwen_code.base.errors import ExitCode, QwenError, UsageError
 from qwen_code.cli.options import PROMPT_PARAMS
 from qwen_code.fronts.console import explain_unexpected, report
 from qwen_code.fronts.output import hear_signals_in_stdout
+from qwen_code.fronts.signals import ignore_signals
 
 __all__ = ["LazyGroup", "cli", "end_interrupted", "run"]
 
@@ -192,6 +193,7 @@ def run(argv: Sequence[str]) -> int:
 
 def end_interrupted(argv: Sequence[str], ended: BaseException) -> int:
     """The end of a run that was interrupted before anything of it could be shown; its exit code."""
+    ignore_signals()
     _end_in_json(argv, None)
     code = ended.code if isinstance(ended, SystemExit) else None
     return code if isinstance(code, int) else ExitCode.INTERRUPTED

@@ -16,6 +16,7 @@ __all__ = [
     "Received",
     "ending_by_signals",
     "exit_code_of",
+    "ignore_signals",
     "is_given_up",
     "leaving_by_signals",
 ]
@@ -108,6 +109,14 @@ def leaving_by_signals() -> Iterator[Received]:
 
     with _handling(leave, received):
         yield received
+
+
+def ignore_signals() -> None:
+    """From now on: the process is about to end by itself."""
+    for name in _SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

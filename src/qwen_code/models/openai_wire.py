@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,13 @@ __all__ = ["Endpoint", "Message", "chat_request", "json_or_none", "model_ids", "
 
 Message = Mapping[str, Any]
 """As the API has it: ``role``, ``content``, for tools ``tool_calls`` or ``tool_call_id``."""
+
+
+_LONE_SURROGATE = (
+    r"\\u[dD][89aAbB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    r"|(?<!\\u[dD][89aAbB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""Half of a character beyond the first 65,536, as comes of a text that was cut in the middle."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -77,9 +85,14 @@ def model_ids(body: bytes) -> list[str] | None:
 
 
 def json_or_none(body: bytes) -> Any:
-    """What a server's JSON says, bad UTF-8 replaced; ``None`` where it is no JSON at all."""
+    """What a server's JSON says, what is no Unicode replaced; ``None`` where it is no JSON."""
+    text = body.decode("utf-8", "replace")
     try:
-        return decode_json(body.decode("utf-8", "replace"))
+        return decode_json(text)
+    except msgspec.DecodeError:
+        pass
+    try:
+        return decode_json(re.sub(_LONE_SURROGATE, r"\\ufffd", text))
     except msgspec.DecodeError:
         return None
 

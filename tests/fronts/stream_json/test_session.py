@@ -77,7 +77,7 @@ def test_an_input_without_a_prompt(run: Run, model: FakeModelServer) -> None:
     "line",
     [
         *(b"{", b"[]", b'"text"', b"\xff\xfe", b"null", b'{"type": "user"}'),
-        *(b'{"type": "control_request"}', b'{"type": "control_request", "request_id": 1}'),
+        b'{"type": "control_request"}',
         b'{"type": "user", "message": {"content": [{"type": "text"}]}}',
         b"[" * 100_000,
     ],
@@ -150,6 +150,8 @@ def test_what_the_model_refuses_is_the_result_of_that_prompt(
         (control("set_model", model=" "), "the name of a model"),
         (control("set_model", model=5), "the name of a model"),
         (control("dance"), "no request 'dance'"),
+        ({"type": "control_request", "request_id": "1"}, "no request 'None'"),
+        ({"type": "control_request", "request_id": "1", "request": "interrupt"}, "no request"),
     ],
 )
 def test_every_request_has_a_response(
@@ -193,6 +195,7 @@ def test_a_program_that_is_gone_before_it_answers_has_said_no(
 
 
 CALLS: dict[str, Any] = {"path": "new.txt", "content": "x"}
+OTHER: dict[str, Any] = {"path": "other.txt", "content": "x"}
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,14 @@ CALLS: dict[str, Any] = {"path": "new.txt", "content": "x"}
         ({"response": {"behavior": "allow", "updatedInput": False}}, None, "no input"),
         ({"response": {"behavior": "allow", "updatedInput": {"path": 3}}}, None, "It takes: path"),
         ({"response": {"behavior": "perhaps"}}, None, "said no"),
-        ({"response": None}, None, "said no"),
+        ({"response": None}, None, "cannot be understood"),
+        ({"response": "allow"}, None, "cannot be understood"),
+        ({"response": ["allow"]}, None, "cannot be understood"),
+        (
+            {"response": {"behavior": "allow", "updatedInput": None, "updated_input": OTHER}},
+            None,
+            "other.txt",
+        ),
         ({"subtype": "error", "error": "no window is open"}, None, "no window is open"),
     ],
 )
@@ -230,6 +240,27 @@ def test_what_a_program_answers_is_what_is_done(
     assert said in model.requests[-1].body["messages"][-1]["content"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type": "control_response"}',
+        b'{"type": "control_response", "response": [{"behavior": "allow"}]}',
+        b'{"type": "control_response", "response": {"response": {"behavior": "allow"}}}',
+        b'{"type": "control_response", "request_id": "1", "response": {"behavior": "allow"}}',
+        b'{"type": "control_response", "response": {"text": "\\ud83d"}}',
+        b"allow",
+    ],
+)
+def test_a_line_that_may_have_been_the_answer_is_a_no(
+    talk: Talk, model: FakeModelServer, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    """Else the program and we would wait for each other."""
+    model.script = [call("write_file", **CALLS)]
+    assert answer(talk, monkeypatch, line) in (ExitCode.OK, ExitCode.INPUT)
+    assert not (talk.project / "new.txt").exists()
+    assert "cannot be understood" in model.requests[-1].body["messages"][-1]["content"]
+
+
 def test_a_program_can_end_the_turn_with_its_no(
     talk: Talk, model: FakeModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,8 +271,9 @@ def test_a_program_can_end_the_turn_with_its_no(
     assert not (talk.project / "new.txt").exists()
 
 
-def answer(talk: Talk, monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any]) -> int:
-    """Run one prompt, and answer the one question of it with ``reply``; the exit code."""
+def answer(talk: Talk, monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any] | bytes) -> int:
+    """Run one prompt, and answer the one question of it with ``reply`` (bytes: a whole line); the
+    exit code."""
     written = io.BytesIO()
     reading, writing = os.pipe()
 
@@ -254,9 +286,14 @@ def answer(talk: Talk, monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any]) -
         with os.fdopen(writing, "wb", buffering=0) as stdin:
             for each in (control("initialize"), prompt("x")):
                 stdin.write(json.dumps(each).encode() + b"\n")
-            response = {"request_id": until(asked), **reply}
-            line = {"type": "control_response", "response": response}
-            stdin.write(json.dumps(line).encode() + b"\n")
+            request_id = until(asked)
+            if isinstance(reply, bytes):
+                stdin.write(reply + b"\n")
+            else:
+                response = {"request_id": request_id, **reply}
+                line = {"type": "control_response", "response": response}
+                stdin.write(json.dumps(line).encode() + b"\n")
+            until(lambda: b'"type":"result"' in written.getvalue())
 
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, write_through=True))
     player = threading.Thread(target=play)

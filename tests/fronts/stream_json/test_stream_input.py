@@ -58,11 +58,10 @@ def test_what_is_no_message(text: bytes) -> None:
     [
         b'{"type": "user", "message": {"content": ["a"]}}',
         b'{"type": "user", "message": {"content": [5]}}',
-        b'{"type": "control_response", "response": "x"}',
         b"[" * 100_000,
         b'{"type": "user", "message": {"content": ' + b"[" * 5000 + b"]" * 5000 + b"}}",
     ],
-    ids=["text", "number", "reply", "deep", "deep-content"],
+    ids=["text", "number", "deep", "deep-content"],
 )
 def test_another_shape_does_not_end_the_reading(text: bytes) -> None:
     """The thread that reads would end at any other exception, and the run with 0."""

@@ -93,15 +93,16 @@ class _Program:
             "input": msgspec.to_builtins(question.prepared.arguments),
             "reason": question.reason,
         }
-        self.write({"type": "control_request", "request_id": request_id, "request": request})
-        reply = self.input.reply_to(request_id, question.stop)
+        line = {"type": "control_request", "request_id": request_id, "request": request}
+        reply = self.input.ask(request_id, lambda: self.write(line), question.stop)
         if reply is None:
             return No("the program that could be asked is gone", is_unanswered=True)
         if reply.get("behavior") != "allow":
             if reply.get("interrupt") is True:
                 question.stop.set()
             return No(str(reply.get("message") or ""))
-        changed = reply.get("updatedInput", reply.get("updated_input"))
+        changed = reply.get("updatedInput")
+        changed = reply.get("updated_input") if changed is None else changed
         if changed is None or changed == request["input"]:
             return Once()
         if not isinstance(changed, dict):
@@ -134,6 +135,8 @@ class _Session:
 
     def run(self) -> int:
         front = self._front
+        if sys.stdin is None:  # closed by who started us
+            raise InputError("standard input is closed", hint="Write messages to it.")
         front.input = StreamInput(sys.stdin.buffer, self._control)
         front.input.start()  # from here on `_control` may be called
         code: int = ExitCode.OK

@@ -25,6 +25,7 @@ from qwen_code.base.stop import Stop
 __all__ = ["Asked", "Control", "Prompt", "Reply", "StreamInput", "parse_line"]
 
 _MAX_LINE_BYTES = 8 << 20
+_UNCLEAR = {"behavior": "deny", "message": "the program's answer cannot be understood"}
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -49,9 +50,9 @@ class Control(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to a request of ours."""
+    """The answer to a request of ours; ``None``: it does not say to which."""
 
-    request_id: str
+    request_id: str | None
     response: dict[str, Any]
 
 
@@ -69,10 +70,11 @@ def parse_line(line: bytes) -> Prompt | Control | Reply | None:
         if kind == "user":
             return Prompt(_text(message["message"]["content"]))
         if kind == "control_request":
-            request = dict(message["request"])
-            return Control(str(message["request_id"]), str(request["subtype"]), request)
+            request = message.get("request")
+            request = request if isinstance(request, dict) else {}
+            return Control(str(message["request_id"]), str(request.get("subtype")), request)
         if kind == "control_response":
-            return _reply(message["response"])
+            return _reply(message.get("response"))
     except (
         msgspec.DecodeError,
         *(KeyError, TypeError, ValueError, AttributeError),  # another shape
@@ -97,11 +99,14 @@ def _text(content: Any) -> str:
 
 
 def _reply(outer: Any) -> Reply:
-    """The answer to a request of ours; one that could not be answered is a no."""
-    response = dict(outer.get("response") or {})
+    """The answer to a request of ours. What is none, or cannot be understood, is a no."""
+    if not isinstance(outer, dict) or "request_id" not in outer:
+        return Reply(None, _UNCLEAR)
+    response = outer.get("response")
     if outer.get("subtype") == "error":
         response = {"behavior": "deny", "message": str(outer.get("error") or "")}
-    return Reply(str(outer["request_id"]), response)
+    understood = response if isinstance(response, dict) else _UNCLEAR
+    return Reply(str(outer["request_id"]), understood)
 
 
 class StreamInput:
@@ -118,6 +123,7 @@ class StreamInput:
         """Of the prompts that were read, the one that is being answered first."""
         self._is_answering = False
         self._replies: SimpleQueue[Reply | None] = SimpleQueue()
+        self._asked_id: str | None = None
         self.has_ended = threading.Event()
 
     def start(self) -> None:
@@ -138,18 +144,24 @@ class StreamInput:
         for stop in [*self._unfinished][:1]:
             stop.set()
 
-    def reply_to(self, request_id: str, stop: Stop) -> dict[str, Any] | None:
-        """The answer to a request of ours; ``None`` where the input ends before it.
+    def ask(self, request_id: str, send: Callable[[], None], stop: Stop) -> dict[str, Any] | None:
+        """The answer to a request of ours, which ``send`` writes; ``None`` where the input ends
+        before it. While it is waited for, a line that cannot be understood is taken for it.
 
         Raises:
             Stopped: the turn was stopped.
         """
-        with stop.calling(lambda: self._replies.put(None)):
-            while not self.has_ended.is_set() or not self._replies.empty():
-                reply = self._replies.get()
-                stop.check()
-                if reply is not None and reply.request_id == request_id:
-                    return reply.response
+        self._asked_id = request_id
+        try:
+            send()
+            with stop.calling(lambda: self._replies.put(None)):
+                while not self.has_ended.is_set() or not self._replies.empty():
+                    reply = self._replies.get()
+                    stop.check()
+                    if reply is not None and reply.request_id == request_id:
+                        return reply.response
+        finally:
+            self._asked_id = None
         return None
 
     def _read(self) -> None:
@@ -180,12 +192,13 @@ class StreamInput:
             message = parse_line(line)
         except InputError as error:
             self._prompts.put(error)
-            return
+            message = Reply(None, _UNCLEAR)
         if isinstance(message, Prompt):
             asked = Asked(message.text, Stop())
             self._unfinished.append(asked.stop)
             self._prompts.put(asked)
         elif isinstance(message, Reply):
-            self._replies.put(message)
+            request_id = message.request_id or self._asked_id
+            self._replies.put(Reply(request_id, message.response))
         elif isinstance(message, Control):
             self._control(message)
