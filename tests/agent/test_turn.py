@@ -381,11 +381,15 @@ def test_a_model_that_sees_nothing_is_sent_no_picture(turn: Any, sees: bool) -> 
     """Another model may have seen them before."""
     model = FakeModel(DONE)
     messages = [*user("look"), {"role": "assistant", "content": "I did."}, PICTURE]
+    given = {"role": "user", "content": [{"type": "text", "text": "this"}, PICTURE["content"][1]]}
+    messages += [{"role": "assistant", "content": "I see."}, given]
     go(turn(model, sees=sees), messages)
-    sent = model.asked[0][2]["content"]
-    assert (sent == PICTURE["content"]) is sees
-    if not sees:
-        assert sent.endswith("(a picture, which this model cannot see)")
+    if sees:
+        assert model.asked[0] == messages[:-1]
+    else:
+        contents = [message["content"] for message in model.asked[0]]
+        seen = "this\n(a picture, which this model cannot see)"
+        assert contents == ["look", "I did.", "I see.", seen]
     assert messages[2] == PICTURE
 
 

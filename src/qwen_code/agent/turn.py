@@ -55,6 +55,7 @@ __all__ = ["Aim", "Delegate", "EndReason", "Model", "Turn"]
 _REPEATED = "You made exactly this call before, with the same result. Do something else."
 
 _NOT_DONE = "This was not done: the turn ended with an error before it."
+_PICTURES = "(the pictures that were read)"
 _NO_PICTURE = "(a picture, which this model cannot see)"
 _WORDLESS = "the model ended its answer without a word"
 _UNSEEN = " You cannot see it: this model takes text only, unless the user sets model.vision."
@@ -190,7 +191,8 @@ class Turn:
         """The messages as this model takes them; another one may have seen their pictures."""
         if self._sees:
             return messages
-        return [_without_pictures(each) for each in messages]
+        shown = (_without_pictures(each) for each in messages)
+        return [each for each in shown if each is not None]
 
     def _ask(self, answer: _Answer, messages: Messages) -> AgentEventStream:
         """One request; its answer is whole unless this ends early."""
@@ -341,17 +343,20 @@ def _as_message(images: Sequence[Image]) -> dict[str, Any]:
     """Pictures for the model: answers of tools can only be text."""
     from base64 import b64encode
 
-    parts: list[dict[str, Any]] = [{"type": "text", "text": "(the pictures that were read)"}]
+    parts: list[dict[str, Any]] = [{"type": "text", "text": _PICTURES}]
     for image in images:
         url = f"data:{image.media_type};base64,{b64encode(image.data).decode()}"
         parts.append({"type": "image_url", "image_url": {"url": url}})
     return {"role": "user", "content": parts}
 
 
-def _without_pictures(message: dict[str, Any]) -> dict[str, Any]:
+def _without_pictures(message: dict[str, Any]) -> dict[str, Any] | None:
+    """``None`` where nothing else is in it."""
     content = message.get("content")
     if not isinstance(content, list):
         return message
+    if content[0].get("text") == _PICTURES:
+        return None
     texts = [part["text"] if part.get("type") == "text" else _NO_PICTURE for part in content]
     return {**message, "content": "\n".join(texts)}
 
