@@ -45,6 +45,8 @@ def main() -> None:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
+    for each in (signal.SIGINT, number):
+        signal.signal(each, signal.SIG_IGN)  # one is enough, and the result is to be written
     raise SystemExit(128 + number)
 
 
