@@ -19,6 +19,7 @@ def play(*calls: Call, times: int = 1) -> tuple[Repeats, list[str]]:
         else:
             repeats.note(name, arguments, result, is_error=result == "error")
             became.append(result)
+        repeats.end_round()
     return repeats, became
 
 
@@ -48,17 +49,31 @@ def test_a_call_that_comes_to_something_else_is_no_repeat(results: tuple[str, ..
 
 def test_two_in_turn_end_too() -> None:
     repeats, became = play(("read", "1", "x"), ("read", "2", "y"), times=20)
-    assert repeats.is_stuck and len(became) == 10
-    assert became[:8] == ["x", "y"] * 4 and became[8:] == ["refused"] * 2
+    assert repeats.is_stuck and len(became) == 8
+    assert became[:6] == ["x", "y"] * 3 and became[6:] == ["refused"] * 2
 
 
-def test_what_fails_in_other_ways_each_time_ends_after_ten() -> None:
+def test_what_fails_in_other_ways_each_time_ends_after_eight_rounds() -> None:
     repeats, became = play(*(("edit", str(n), "error") for n in range(30)))
-    assert repeats.is_stuck and len(became) == 10
+    assert repeats.is_stuck and len(became) == 8
+
+
+def test_many_that_fail_in_one_round_are_one_round() -> None:
+    repeats = Repeats()
+    for number in range(30):
+        repeats.note("edit", str(number), "error", is_error=True)
+    repeats.end_round()
+    assert not repeats.is_stuck
+    repeats.note("edit", "fine", "done", is_error=False)
+    repeats.end_round()
+    for _ in range(7):
+        repeats.note("edit", "x", "error", is_error=True)
+        repeats.end_round()
+    assert not repeats.is_stuck
 
 
 def test_one_that_comes_to_something_new_begins_the_count_anew() -> None:
-    calls = [("edit", str(n), "error" if n % 9 else f"done {n}") for n in range(60)]
+    calls = [("edit", str(n), "error" if n % 8 else f"done {n}") for n in range(60)]
     repeats, became = play(*calls)
     assert not repeats.is_stuck and len(became) == 60
 

@@ -265,7 +265,7 @@ def test_calls_of_what_is_not_there_do_not_go_on_for_ever(turn: Any) -> None:
     others = [call(f"no_such_tool_{number}", f'{{"n": {number}}}') for number in range(20)]
     messages = user()
     events = go(turn(FakeModel(*others)), messages)
-    assert events[-1] == TurnEnded("loop", 10)
+    assert events[-1] == TurnEnded("loop", 8)
     assert_acceptable(messages)
 
 
@@ -313,7 +313,7 @@ def test_edits_that_fail_each_time_end_too(turn: Any) -> None:
         for n in range(30)
     ]
     events = go(turn(FakeModel(call(*A), *tries)), user())
-    assert (ended(events).reason, ended(events).rounds) == ("loop", 11)
+    assert (ended(events).reason, ended(events).rounds) == ("loop", 9)
 
 
 def test_the_same_calls_in_one_answer_are_no_circle(turn: Any) -> None:

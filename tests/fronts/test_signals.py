@@ -7,7 +7,13 @@ import signal
 import pytest
 
 from qwen_code.base.stop import Stop
-from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
+from qwen_code.fronts.signals import (
+    ending_by_signals,
+    exit_code_of,
+    is_given_up,
+    leaving_by_signals,
+    noting_signals,
+)
 
 
 def test_the_first_one_stops_the_turn_and_the_second_one_interrupts() -> None:
@@ -60,3 +66,14 @@ def test_between_turns_the_process_leaves_once() -> None:
         signal.raise_signal(signal.SIGTERM)
     assert caught.value.code == 129
     assert received.ends_process
+
+
+def test_last_words_are_written_whatever_comes() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with noting_signals() as received:
+        signal.raise_signal(signal.SIGTERM)
+        assert not is_given_up()
+        signal.raise_signal(signal.SIGINT)
+        assert is_given_up(), "and whoever waits for a reader may leave"
+    assert (received.number, signal.getsignal(signal.SIGTERM)) == (signal.SIGTERM, before)
+    assert not is_given_up()

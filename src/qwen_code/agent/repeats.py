@@ -4,6 +4,7 @@ nothing, again and again. It would go on for ever, and every round costs."""
 from __future__ import annotations
 
 from collections import deque
+from typing import Literal
 
 import msgspec
 
@@ -14,23 +15,26 @@ __all__ = ["Repeats"]
 _MAX_SAME = 2
 """So often in a row a call may come to the same; the next one like it is refused."""
 
-_MAX_KNOWN = 6
-"""After so many fruitless calls in a row, one that was made before is refused."""
+_MAX_KNOWN = 4
+"""After so many fruitless rounds in a row, a call that was made before is refused."""
 
-_MAX_FRUITLESS = 10
+_MAX_FRUITLESS = 8
 _MAX_REFUSED = 2
 
 _Key = tuple[str, bytes | str]
+_Kind = Literal["new", "fruitless", "refused"]
 
 
 class Repeats:
     """What the calls of one turn came to. A call is fruitless if it failed, or came to what it has
-    come to before."""
+    come to before; a round of calls, if all of them are."""
 
     def __init__(self) -> None:
         self._last: deque[tuple[_Key, str]] = deque(maxlen=_MAX_SAME)
         self._results: dict[_Key, set[str]] = {}
+        self._round: list[_Kind] = []
         self._fruitless = 0
+        """Rounds in a row, as is ``_refused``: those of which a call was refused."""
         self._refused = 0
 
     def is_again(self, name: str, arguments: str) -> bool:
@@ -43,17 +47,21 @@ class Repeats:
 
     def refused(self) -> None:
         """A call was not made, because it was one too many."""
-        self._fruitless += 1
-        self._refused += 1
+        self._round.append("refused")
 
     def note(self, name: str, arguments: str, result: str, *, is_error: bool) -> None:
         """What a call came to."""
         key = _key(name, arguments)
         known = self._results.setdefault(key, set())
-        self._fruitless = self._fruitless + 1 if is_error or result in known else 0
-        self._refused = 0
+        self._round.append("fruitless" if is_error or result in known else "new")
         known.add(result)
         self._last.append((key, result))
+
+    def end_round(self) -> None:
+        """All calls of one answer are noted."""
+        kinds, self._round = set(self._round), []
+        self._fruitless = 0 if "new" in kinds else self._fruitless + 1
+        self._refused = self._refused + 1 if "refused" in kinds and "new" not in kinds else 0
 
     def forget(self) -> None:
         """The model no longer has what the calls came to, and may need it again."""

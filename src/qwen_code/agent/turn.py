@@ -247,11 +247,13 @@ class Turn:
             if end and end.text == _REPEATED:
                 self._repeats.refused()
             elif end:
-                self._repeats.note(call.name, call.arguments, end.text, is_error=end.is_error)
+                has_failed = end.is_error and not end.is_denied
+                self._repeats.note(call.name, call.arguments, end.text, is_error=has_failed)
             text = end.text if end else STOPPED if self._stop.is_set else _NOT_DONE
             if end and end.image and not self._sees:
                 text += _UNSEEN
             messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
+        self._repeats.end_round()
         images = [end.image for end in ends.values() if end.image]
         if images and self._sees:
             messages.append(_as_message(images))

@@ -16,8 +16,8 @@ from qwen_code import __version__
 from qwen_code.base.errors import ExitCode, QwenError, UsageError
 from qwen_code.cli.options import PROMPT_PARAMS
 from qwen_code.fronts.console import explain_unexpected, report
-from qwen_code.fronts.output import hear_signals_in_stdout
-from qwen_code.fronts.signals import ignore_signals
+from qwen_code.fronts.output import abandon_stdout, hear_signals_in_stdout
+from qwen_code.fronts.signals import noting_signals
 
 __all__ = ["LazyGroup", "cli", "end_interrupted", "run"]
 
@@ -193,8 +193,11 @@ def run(argv: Sequence[str]) -> int:
 
 def end_interrupted(argv: Sequence[str], ended: BaseException) -> int:
     """The end of a run that was interrupted before anything of it could be shown; its exit code."""
-    ignore_signals()
-    _end_in_json(argv, None)
+    with noting_signals():
+        try:
+            _end_in_json(argv, None)
+        except KeyboardInterrupt:
+            abandon_stdout()
     code = ended.code if isinstance(ended, SystemExit) else None
     return code if isinstance(code, int) else ExitCode.INTERRUPTED
 

@@ -16,9 +16,9 @@ __all__ = [
     "Received",
     "ending_by_signals",
     "exit_code_of",
-    "ignore_signals",
     "is_given_up",
     "leaving_by_signals",
+    "noting_signals",
 ]
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -111,12 +111,12 @@ def leaving_by_signals() -> Iterator[Received]:
         yield received
 
 
-def ignore_signals() -> None:
-    """From now on: the process is about to end by itself."""
-    for name in _SIGNALS:
-        number = getattr(signal, name, None)
-        if number is not None:
-            signal.signal(number, signal.SIG_IGN)
+@contextmanager
+def noting_signals() -> Iterator[Received]:
+    """They interrupt nothing: the last words of a run are written."""
+    received = Received()
+    with _handling(lambda number, _: received.note(number), received):
+        yield received
 
 
 @contextmanager
