@@ -173,6 +173,7 @@ class _Session:
             try:
                 renderer.finish(outcome)
             except KeyboardInterrupt:
+                abandon_stdout()
                 raise SystemExit(exit_code_of(received.number)) from None
         if isinstance(found, InputError):
             report(found)
