@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -196,22 +197,20 @@ def assemble(
         sandbox=_sandbox(options, settings, find_workspace),
         task=lambda: _task(agent, permission, briefing.place),
     )
+    structured = _structured(options)
     sessions = session_store(paths, root)
-    session = (
-        sessions.begin() if options.resume is None else sessions.resume(options.resume or None)
-    )
-    servers = None
-    try:
+    with ExitStack() as opened:  # let go of, where what follows fails
+        session = (
+            sessions.begin() if options.resume is None else sessions.resume(options.resume or None)
+        )
+        opened.callback(session.close)
         if has_hooks(gathered):
             _add_hooks(permission, gathered, session, notice)
-        structured = _structured(options)
         servers = open_servers(gathered, notice)
-        toolbox = _toolbox(workbench, servers, structured, judge, is_attended, stop)
-    except BaseException:
         if servers is not None:
-            servers.close(within_s=_STOP_GRACE_S)
-        session.close()
-        raise
+            opened.callback(servers.close, within_s=_STOP_GRACE_S)
+        toolbox = _toolbox(workbench, servers, structured, judge, is_attended, stop)
+        opened.pop_all()
     agent = Agent(
         session,
         toolbox,
