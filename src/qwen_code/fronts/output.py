@@ -56,10 +56,12 @@ def hear_signals_in_stdout() -> None:
         kind = os.fstat(stdout.fileno()).st_mode
     except (OSError, ValueError):
         return
-    if os.name == "nt" or not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+    may_fill = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
+    if os.name == "nt" or not may_fill or not isinstance(stdout, io.TextIOWrapper):
         return
     buffer = io.BufferedWriter(Output(stdout.fileno()))
-    sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, stdout.errors)
+    through = stdout.write_through  # PYTHONUNBUFFERED
+    sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, stdout.errors, write_through=through)
 
 
 def abandon_stdout() -> None:
