@@ -383,7 +383,7 @@ def test_a_model_that_sees_nothing_is_sent_no_picture(turn: Any, sees: bool) -> 
     messages = [*user("look"), {"role": "assistant", "content": "I did."}, PICTURE]
     given = {"role": "user", "content": [{"type": "text", "text": "this"}, PICTURE["content"][1]]}
     messages += [{"role": "assistant", "content": "I see."}, given]
-    go(turn(model, sees=sees), messages)
+    go(turn(model, sees=sees, hides_pictures=not sees), messages)
     if sees:
         assert model.asked[0] == messages[:-1]
     else:

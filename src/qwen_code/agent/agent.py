@@ -165,6 +165,7 @@ class Agent:
             prepare=prepare,
             aim=self._aim,
             sees=self.sees,
+            hides_pictures=self.progress.has_pictures and not self.sees,
         )
         try:
             yield from self._noting(turn, system)

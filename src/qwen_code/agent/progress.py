@@ -25,12 +25,14 @@ class _Todos(msgspec.Struct):
 
 
 class Progress:
-    """What the user said, which files were read and changed, and the list of steps."""
+    """What the user said, which files were read and changed, the list of steps, and whether there
+    are pictures."""
 
     def __init__(self, messages: Iterable[Mapping[str, Any]] = ()) -> None:
         self.words: list[str] = []
         self.files: dict[str, Literal["read", "changed"]] = {}
         self.todos: list[Todo] = []
+        self.has_pictures = False
         for message in messages:
             self.note(message)
 
@@ -38,6 +40,8 @@ class Progress:
         """Take a message into account."""
         if is_prompt(message):
             self.words.append(message["content"])
+        elif message["role"] == "user":
+            self.has_pictures = True
         for call in message.get("tool_calls") or ():
             function = call.get("function", {})
             self._note_call(str(function.get("name")), str(function.get("arguments")))

@@ -100,7 +100,8 @@ class Turn:
     """Answers one prompt. Each round is one answer of the model; more than ``max_rounds`` end it.
 
     ``prepare`` may make the messages shorter before each request. Without an ``aim`` an answer in
-    words ends it. Pictures go to the model where it ``sees``.
+    words ends it. Pictures go to the model where it ``sees``; those that another one has seen are
+    left out where it ``hides_pictures``.
     Setting ``stop`` ends it at once, wherever it is, with a conversation that the API accepts.
     """
 
@@ -115,6 +116,7 @@ class Turn:
         prepare: Callable[[Messages], AgentEventStream] | None = None,
         aim: Aim | None = None,
         sees: bool = False,
+        hides_pictures: bool = False,
     ) -> None:
         self._model = model
         self._toolbox = toolbox
@@ -124,6 +126,7 @@ class Turn:
         self._prepare = prepare
         self._aim = aim
         self._sees = sees
+        self._hides_pictures = hides_pictures
         self._repeats = Repeats()
         self._rounds = 0
         self._waited_s = 0.0
@@ -189,7 +192,7 @@ class Turn:
 
     def _shown(self, messages: Messages) -> Messages:
         """The messages as this model takes them; another one may have seen their pictures."""
-        if self._sees:
+        if not self._hides_pictures:
             return messages
         shown = (_without_pictures(each) for each in messages)
         return [each for each in shown if each is not None]
@@ -200,19 +203,21 @@ class Turn:
         with closing(self._model.complete(messages, tools, stop=self._stop)) as events:
             try:
                 for arrived in events:
+                    if self._announced_s:
+                        self._end_wait()
                     answer.take(arrived)
-                    self._note_wait(arrived)
+                    if answer.wait_s:
+                        self._announced_s, answer.wait_s = answer.wait_s, 0.0
+                        self._announced_at = time.monotonic()
                     yield [*arrived]
             finally:
-                self._note_wait(())
+                self._end_wait()
         answer.is_whole = True
 
-    def _note_wait(self, arrived: Sequence[Event]) -> None:
+    def _end_wait(self) -> None:
         """What was announced last counts as far as it has passed."""
-        now = time.monotonic()
-        self._waited_s += min(self._announced_s, now - self._announced_at)
-        self._announced_s = sum(e.wait_s for e in arrived if isinstance(e, Paced | Retrying))
-        self._announced_at = now
+        self._waited_s += min(self._announced_s, time.monotonic() - self._announced_at)
+        self._announced_s = 0.0
 
     # -- calls ------------------------------------------------------------------------------------
 
@@ -367,6 +372,8 @@ class _Answer:
     """One answer of the model as it comes: its text and its tool calls."""
 
     def __init__(self) -> None:
+        self.wait_s = 0.0
+        """What was announced, until somebody has taken note of it."""
         self.was_cut = False
         self.is_whole = False
         self._text: list[str] = []
@@ -381,6 +388,8 @@ class _Answer:
                 call = self._calls.get(event.index) or self._begin(event)
                 call.name += event.name or ""
                 call.arguments += event.arguments
+            elif isinstance(event, Paced | Retrying):
+                self.wait_s += event.wait_s
             elif kind is Cut:
                 self.was_cut = True
 

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +14,7 @@ from qwen_code.fronts.signals import is_given_up
 
 __all__ = ["Output", "abandon_stdout", "hear_signals_in_stdout"]
 
-_POLL_S = 0.05
+_POLL_MS = 50
 _CHUNK_BYTES = 4096
 """A pipe that can be written to takes this much at once (POSIX: ``PIPE_BUF``)."""
 
@@ -31,6 +32,7 @@ class Output(io.RawIOBase):
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._poll: Callable[[float], list[tuple[int, int]]] | None = None
 
     def writable(self) -> bool:
         return True
@@ -39,14 +41,25 @@ class Output(io.RawIOBase):
         return self._descriptor
 
     def write(self, data: Any, /) -> int:
-        from select import select
-
+        poll = self._poll or self._begin()
+        if len(data) > _CHUNK_BYTES:
+            data = memoryview(data)[:_CHUNK_BYTES]
         while True:
-            if select([], [self._descriptor], [], _POLL_S)[1]:
-                with suppress(BlockingIOError):  # others may have made it one that does not wait
-                    return os.write(self._descriptor, memoryview(data)[:_CHUNK_BYTES])
+            if poll(_POLL_MS):
+                try:
+                    return os.write(self._descriptor, data)
+                except BlockingIOError:
+                    pass  # others have made it one that does not wait
             elif is_given_up():
                 raise KeyboardInterrupt
+
+    def _begin(self) -> Callable[[float], list[tuple[int, int]]]:
+        import select  # not before the first request is on its way
+
+        waiting = select.poll()
+        waiting.register(self._descriptor, select.POLLOUT)
+        self._poll = waiting.poll
+        return waiting.poll
 
 
 def hear_signals_in_stdout() -> None:
