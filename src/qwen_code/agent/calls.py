@@ -25,6 +25,7 @@ __all__ = [
     "After",
     "Asked",
     "Ready",
+    "acceptable_arguments",
     "acceptable_name",
     "completed",
     "finished",
@@ -54,7 +55,7 @@ class Asked(msgspec.Struct):
 
     def as_message(self) -> dict[str, Any]:
         """As the Chat Completions API has it; servers refuse a conversation with broken JSON."""
-        arguments = _object_or_nothing(self.arguments)
+        arguments = acceptable_arguments(self.arguments)
         function = {"name": acceptable_name(self.name), "arguments": arguments}
         return {"id": self.id, "type": "function", "function": function}
 
@@ -160,7 +161,8 @@ def completed(prepared: Prepared, result: Result, after: After, stop: Stop) -> R
     return msgspec.structs.replace(result, text=prepared.note + result.text + added)
 
 
-def _object_or_nothing(text: str) -> str:
+def acceptable_arguments(text: str) -> str:
+    """The arguments of a call as servers accept them: a JSON object, ``{}`` for anything else."""
     try:
         return text if isinstance(decode_json(text), dict) else "{}"
     except msgspec.DecodeError:

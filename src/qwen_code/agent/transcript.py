@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from qwen_code.agent.calls import acceptable_name
+from qwen_code.agent.calls import acceptable_arguments, acceptable_name
 from qwen_code.agent.progress import words_of
-from qwen_code.base.json_text import decode_json
 
 __all__ = ["as_markdown", "close_open_end", "repaired"]
 
@@ -145,9 +144,4 @@ def _arguments(value: Any) -> str:
     """A JSON object as text; servers refuse a conversation with anything else."""
     if isinstance(value, dict):
         return msgspec.json.encode(value).decode()
-    try:
-        if isinstance(value, str) and isinstance(decode_json(value), dict):
-            return value
-    except msgspec.DecodeError:
-        pass
-    return "{}"
+    return acceptable_arguments(value) if isinstance(value, str) else "{}"
