@@ -146,7 +146,7 @@ def test_the_commands_answer(terminal: Terminal, server: Any, configured: None) 
     terminal.wait_for("Hello from the model")
     assert server.requests[-1].body["model"] == "other"
     terminal.type("/model othre")
-    terminal.wait_for("othre is none of the models")
+    terminal.wait_for("othre is not in the endpoint's list of models")
     terminal.type("/modle")
     terminal.wait_for("/model", times=3)
 

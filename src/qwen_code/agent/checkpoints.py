@@ -1,8 +1,8 @@
 """File contents before and after each turn, so that a turn can be undone and redone.
 
 They are stored outside of the project and of its git history: contents by SHA-256, and one JSON
-file per turn. A content is on disk before the file that holds it is replaced; where somebody
-changes a file between two edits of one turn, undo goes back to that. What a shell command
+file per turn. A content is on disk before the file that holds it is replaced. If the user
+changes a file between two edits of one turn, undo restores the user's version. What a shell command
 changes is not recorded.
 
 An undo that was killed is finished by the next undo: a turn is marked as undone after its files are
@@ -40,7 +40,7 @@ MAX_BYTES = 64 << 20
 MAX_CHECKPOINTS = 50
 
 _UNUSED_S = 3600.0
-"""How old a content has to be before it counts as one that nothing will refer to."""
+"""Unreferenced contents are deleted at this age: another process may be about to use newer ones."""
 
 
 class _File(msgspec.Struct):
@@ -146,7 +146,7 @@ class Checkpoints:
         if file is not None and _digest(present) in (file.after, *file.superseded):
             file.superseded.append(file.after)
             file.after = after
-        else:  # new to the turn, or changed by somebody else since: that is what undo goes back to
+        else:  # new to the turn, or changed by the user since: undo restores this version
             self._store(present)
             if file is not None:
                 current.files.remove(file)
@@ -300,14 +300,14 @@ class Checkpoints:
         """What a file holds, ``None`` where there is none.
 
         Raises:
-            ToolFailed: it is no file, or could not be made because a directory is something else.
+            ToolFailed: it is not a regular file, or a parent is not a directory.
         """
         path = place.path
         if os.path.lexists(path):
             return self._workspace.read(place, MAX_BYTES)
         nearest = next(each for each in path.parents if os.path.lexists(each))
         if place.root in nearest.parents and (nearest.is_symlink() or not nearest.is_dir()):
-            raise ToolFailed(f"{place.shown}: a part of it is no directory")
+            raise ToolFailed(f"{place.shown}: part of the path is not a directory")
         return None
 
     # -- storage ----------------------------------------------------------------------------------

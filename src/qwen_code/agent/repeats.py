@@ -1,5 +1,5 @@
-"""Whether a model goes in circles: the same calls with the same results, or calls that come to
-nothing, again and again. It would go on for ever, and every round costs."""
+"""Detects a model that makes no progress: it repeats calls with the same results, or its calls keep
+failing. Without this the turn would never end, and every round costs."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class StructuredOutput:
         return True
 
     def _note(self, text: str, problem: str) -> None:
-        """An answer that does not fit is a try; nothing at all is none."""
+        """Count an answer that does not fit; an empty one does not count as a try."""
         if text:
             self._tries += 1
             self._last, self._problem = text[:_MAX_SHOWN], problem

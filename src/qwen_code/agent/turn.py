@@ -373,7 +373,7 @@ class _Answer:
 
     def __init__(self) -> None:
         self.wait_s = 0.0
-        """What was announced, until somebody has taken note of it."""
+        """Announced waits that the turn has not accounted for yet."""
         self.was_cut = False
         self.is_whole = False
         self._text: list[str] = []

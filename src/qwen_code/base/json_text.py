@@ -1,4 +1,4 @@
-"""JSON that somebody else wrote: a model, a server, a file, a program."""
+"""Decoding JSON from outside: from a model, a server, a file or a program."""
 
 from __future__ import annotations
 

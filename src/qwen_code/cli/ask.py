@@ -22,7 +22,7 @@ __all__ = ["ask"]
 
 
 class _Prompt(click.Command):
-    """The command that nobody names."""
+    """The default command: its name is hidden from the usage line."""
 
     def get_usage(self, ctx: click.Context) -> str:
         return super().get_usage(ctx).replace(f" {ctx.info_name}", "", 1)

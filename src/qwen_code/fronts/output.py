@@ -78,7 +78,7 @@ def hear_signals_in_stdout() -> None:
 
 
 def abandon_stdout() -> None:
-    """Let what is still to be written vanish: nobody reads it, and it would be waited for."""
+    """Discard pending output: it is not being read, and flushing it would block."""
     _abandoned.append(sys.stdout)
     with suppress(OSError):
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115

@@ -53,7 +53,7 @@ class Received:
 
     @property
     def is_given_up(self) -> bool:
-        """Whether who sent a signal has sent another, or has waited long enough."""
+        """Whether a second signal has arrived, or the first one was `_PATIENCE_S` ago."""
         has_waited = time.monotonic() - self._first_at >= _PATIENCE_S
         return self._count > 1 or (self._count == 1 and has_waited)
 
@@ -113,7 +113,7 @@ def leaving_by_signals() -> Iterator[Received]:
 
 @contextmanager
 def noting_signals() -> Iterator[Received]:
-    """They interrupt nothing: the last words of a run are written."""
+    """Record signals without interrupting: the final result is being written."""
     received = Received()
     with _handling(lambda number, _: received.note(number), received):
         yield received

@@ -85,7 +85,7 @@ def model_ids(body: bytes) -> list[str] | None:
 
 
 def json_or_none(body: bytes) -> Any:
-    """What a server's JSON says, what is no Unicode replaced; ``None`` where it is no JSON."""
+    """The value of a server's JSON, invalid Unicode replaced; ``None`` if it is not JSON."""
     text = body.decode("utf-8", "replace")
     try:
         return decode_json(text)

@@ -96,7 +96,7 @@ class ChatDecoder:
         self._ids: dict[int, str] = {}
         """Of the calls so far, by our index of each."""
         self._current: dict[int, int] = {}
-        """Our index of the call that the server is writing under one of its own."""
+        """The server's index of a call, mapped to ours."""
         self._last_index = 0
 
     def feed(self, data: bytes) -> list[Event]:

@@ -34,7 +34,7 @@ __all__ = ["run_stream"]
 def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, partial: bool) -> int:
     """Answer one prompt after the other until standard input ends; the last one's exit code.
 
-    Every prompt has its JSON result; so has a line that is no message, and a conversation that
+    Every prompt has its JSON result; so has a line that is not a message, and a conversation that
     cannot be opened.
     """
     front = _Program()
@@ -106,7 +106,7 @@ class _Program:
         if changed is None or changed == request["input"]:
             return Once()
         if not isinstance(changed, dict):
-            return No("the program has answered with what is no input", is_unanswered=True)
+            return No("updatedInput must be an object", is_unanswered=True)
         return Once(msgspec.json.encode(changed).decode())
 
     def question(self, form: Form) -> Answers | None:
@@ -145,7 +145,7 @@ class _Session:
         return code
 
     def _answer(self, found: Asked | InputError) -> int:
-        """Answer a prompt, or a line that is none; the exit code of that."""
+        """Answer a prompt, or report a line that is not a message; returns the exit code."""
         began = time.monotonic()
         renderer = JsonRenderer(sys.stdout.buffer, is_stream=True, partial=self._partial)
         conversation, tally = self._conversation, Tally()

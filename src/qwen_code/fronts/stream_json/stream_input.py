@@ -99,7 +99,7 @@ def _text(content: Any) -> str:
 
 
 def _reply(outer: Any) -> Reply:
-    """The answer to a request of ours. What is none, or cannot be understood, is a no."""
+    """The answer to a request of ours; a malformed one counts as a denial."""
     if not isinstance(outer, dict) or "request_id" not in outer:
         return Reply(None, _UNCLEAR)
     response = outer.get("response")
@@ -131,8 +131,8 @@ class StreamInput:
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     def next_prompt(self) -> Asked | InputError | None:
-        """The next prompt, or what is wrong with a line that is no message; ``None`` at the end of
-        the input. The prompt before is answered then."""
+        """The next prompt, or the error for a line that is not a message; ``None`` at the end of
+        the input. The previous prompt counts as answered."""
         if self._is_answering:
             self._unfinished.popleft()
         found = self._prompts.get()
@@ -172,7 +172,7 @@ class StreamInput:
                 else:
                     self._take(line)
         except (OSError, ValueError, KeyboardInterrupt):
-            pass  # the input is gone, or nobody reads the responses
+            pass  # the input is closed, or the responses are not being read
         finally:
             self.has_ended.set()
             self._prompts.put(None)

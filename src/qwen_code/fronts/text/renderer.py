@@ -98,7 +98,7 @@ class TextRenderer:
             self._tool_lines = ToolLines(shows_output=self._shows_output)
         lines = [safe_text(line) for line in self._tool_lines.lines(event)]
         if isinstance(event, QuestionAsked):
-            self._end_paragraph()  # the question comes next, from somebody else
+            self._end_paragraph()  # the front prints the question next
         if not lines:
             return
         self._end_paragraph()

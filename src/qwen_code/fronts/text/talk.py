@@ -331,10 +331,10 @@ class _Talk:
                 write_stdout(f"{'*' if name == current else ' '} {safe_text(name)}\n")
 
     def _doubt(self, name: str, stop: Stop) -> None:
-        """Say so where the endpoint lists its models, and this is none of them."""
+        """Warn if the endpoint lists its models and this one is not among them."""
         with suppress(QwenError):
             if name not in self._talk.models(stop):
-                notice(f"{name} is none of the models that are listed here; see them: /model")
+                notice(f"{name} is not in the endpoint's list of models; see it: /model")
 
     def _status(self, argument: str) -> None:
         from qwen_code.wiring.reports.status import status_in_words
