@@ -226,8 +226,9 @@ def test_an_interrupt_stops_the_answer_and_not_the_talk(
     terminal.wait_for("stopped")
     goes_on.set()
     terminal.type("another")
-    terminal.wait_for("Hello from the model")
+    terminal.wait_for("Hello from the model\n>")
     terminal.press("C-d")
+    terminal.wait_for("\n$")  # what is typed before may go to the program that ends
     terminal.type("echo code=$?")
     terminal.wait_for("code=0")
 
