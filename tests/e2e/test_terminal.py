@@ -37,6 +37,11 @@ class Terminal:
         self._run("send-keys", "-l", text)
         self.press("Enter")
 
+    def type_to_shell(self, text: str) -> None:
+        """Type after the program has ended: it would take what is typed before."""
+        until(lambda: self.screen().rstrip().endswith("$"), 40)
+        self.type(text)
+
     def press(self, key: str) -> None:
         self._run("send-keys", key)
 
@@ -93,7 +98,7 @@ def test_the_first_run_asks_saves_and_talks(terminal: Terminal, qwen: Any, serve
     assert KEY not in screen
     assert server.requests[-1].key == KEY
     terminal.type("/quit")
-    terminal.type("echo code=$?")
+    terminal.type_to_shell("echo code=$?")
     terminal.wait_for("code=0")
     assert KEY not in (qwen.home / ".qwen" / "history").read_text()
 
@@ -228,8 +233,7 @@ def test_an_interrupt_stops_the_answer_and_not_the_talk(
     terminal.type("another")
     terminal.wait_for("Hello from the model\n>")
     terminal.press("C-d")
-    terminal.wait_for("\n$")  # what is typed before may go to the program that ends
-    terminal.type("echo code=$?")
+    terminal.type_to_shell("echo code=$?")
     terminal.wait_for("code=0")
 
 
@@ -342,7 +346,7 @@ def test_escape_cancels_and_gives_the_terminal_back(
     terminal.wait_for("Esc cancels")
     terminal.press("Escape")
     terminal.wait_for("cancelled")
-    terminal.type("echo code=$?")
+    terminal.type_to_shell("echo code=$?")
     screen = terminal.wait_for("code=41")
     assert "echo code=$?" in screen  # what is typed is shown again
     assert not (qwen.home / ".qwen" / "oauth_pending.json").exists()
