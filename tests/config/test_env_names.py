@@ -10,11 +10,6 @@ def test_canonical_names_come_first() -> None:
     assert first == ["LLAMA_API_KEY", "LLAMA_API_BASE_URL", "LLAMA_API_MODEL"]
 
 
-def test_all_is_exact() -> None:
-    public = {name for name in vars(env_names) if name.isupper()}
-    assert set(env_names.__all__) == public
-
-
 @pytest.mark.parametrize(
     "names",
     [env_names.HTTP_PROXY, env_names.HTTPS_PROXY, env_names.ALL_PROXY, env_names.NO_PROXY],

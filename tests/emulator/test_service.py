@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qwen_code.emulator.faults import FAULTS
+from qwen_emulator.faults import FAULTS
 
 PREFIX = "/api/v1/oauth2"
 VERIFIER = "v" * 43

@@ -10,8 +10,6 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["EmulatorProcess"]
-
 
 class EmulatorProcess:
     """Runs until it is closed. Nothing here is shared with the code under test."""

@@ -17,8 +17,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["Entry", "FakeAuthorizationServer"]
-
 
 class Entry(NamedTuple):
     """One request: when (monotonic seconds), where, its form, and what came of it."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 
-__all__ = ["stop_listening"]
-
 
 def stop_listening(listener: socket.socket) -> None:
     """Close ``listener``, and end every ``accept`` on it.

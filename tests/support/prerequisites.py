@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import pytest
 
-__all__ = ["require"]
-
 
 class _Prerequisite(NamedTuple):
     """A name for people, the Debian package of each program, and a command for everything else."""

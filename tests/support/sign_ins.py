@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["store_sign_in"]
-
 
 def store_sign_in(home: Path, resource_url: str, *, expires_in_s: float, **changed: Any) -> None:
     """Write the file below ``home``; a field that is changed to ``None`` is left out."""

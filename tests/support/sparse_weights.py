@@ -7,8 +7,6 @@ from pathlib import Path
 from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import SMALL, Weights
 
-__all__ = ["put_sparse"]
-
 
 def put_sparse(store: WeightStore, weights: Weights = SMALL) -> Path:
     """A file of the right size that takes no room."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["assert_acceptable"]
-
 
 def assert_acceptable(messages: Sequence[dict[str, Any]]) -> None:
     """Every call has its answer and every answer its call; roles and contents are known; the

@@ -37,10 +37,8 @@ def test_what_the_model_is_told_is_what_is_understood(tool: Any) -> None:
 
 
 def test_every_definition_is_valid_and_short() -> None:
-    definitions = [
-        v for n in catalogue.__all__ if isinstance(v := getattr(catalogue, n), Definition)
-    ]
-    assert len({each.name for each in definitions}) == len(catalogue.__all__)
+    definitions = [each for each in vars(catalogue).values() if isinstance(each, Definition)]
+    assert len({each.name for each in definitions}) == len(definitions)
     for each in definitions:
         assert set(each.parameters["required"]) <= set(each.parameters["properties"])
         assert len(msgspec.json.encode(each)) < 900, each.name

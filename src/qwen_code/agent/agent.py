@@ -19,8 +19,6 @@ from qwen_code.base.stop import Stop
 from qwen_code.models.errors import ContextLengthExceeded
 from qwen_code.models.events import EventStream, Notice, Usage
 
-__all__ = ["Agent"]
-
 
 class Agent:
     """Answers prompts, one after the other, with all that came before.

@@ -13,19 +13,6 @@ from qwen_code.agent.toolbox import Call
 from qwen_code.base.errors import ConfigError
 from qwen_code.tools.base import Reach, Subject
 
-__all__ = [
-    "Decision",
-    "Judge",
-    "Mode",
-    "Rule",
-    "Rules",
-    "Ruling",
-    "decide",
-    "is_delicate",
-    "parse_rule",
-    "rules_for",
-]
-
 _DELICATE = {
     *(".git", ".gitattributes", ".gitconfig", ".gitmodules", ".husky"),
     *(".qwen", ".mcp.json", ".vscode", ".idea", ".envrc", ".ssh"),

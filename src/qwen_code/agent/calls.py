@@ -20,18 +20,6 @@ from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.tools.base import Result
 
-__all__ = [
-    "STOPPED",
-    "After",
-    "Asked",
-    "Ready",
-    "acceptable_arguments",
-    "acceptable_name",
-    "completed",
-    "finished",
-    "run_side_by_side",
-]
-
 STOPPED = "The user stopped this."
 
 _MAX_NAME_LENGTH = 64

@@ -34,8 +34,6 @@ from qwen_code.base.secret import redact
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Place, Workspace
 
-__all__ = ["Checkpoint", "Checkpoints", "Undone"]
-
 MAX_BYTES = 64 << 20
 MAX_CHECKPOINTS = 50
 

@@ -22,8 +22,6 @@ from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["CommandFile", "expand", "find_commands", "read_commands"]
-
 _MAX_BYTES = 64 << 10
 _MAX_FILES = 200
 _NAME = r"[A-Za-z0-9][\w.-]*"

@@ -20,8 +20,6 @@ from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
 from qwen_code.models.events import Notice, TextDelta, Usage
 
-__all__ = ["Compactor", "estimate_tokens"]
-
 _FULL_SHARE = 0.75
 _KEPT_SHARE = 0.2
 _SUMMARISED_SHARE = 0.6

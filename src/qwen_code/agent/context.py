@@ -16,8 +16,6 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["NOTE_NAMES", "Note", "describe_place", "find_notes", "git_branch", "project_root"]
-
 NOTE_NAMES = ("QWEN.md", "AGENTS.md")
 
 _MARKDOWN = (".md", ".mdc", ".markdown")

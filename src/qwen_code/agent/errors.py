@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from qwen_code.base.errors import ExitCode, QwenError
 
-__all__ = ["NotPlain", "TurnLimitReached"]
-
 
 class NotPlain(ValueError):
     """A shell command line of which one cannot say for sure what it runs."""

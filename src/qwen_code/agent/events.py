@@ -10,22 +10,6 @@ import msgspec
 from qwen_code.models.events import Event
 from qwen_code.tools.base import FileChange, Image, Reach, Todo
 
-__all__ = [
-    "AgentEvent",
-    "AgentEventStream",
-    "Compacted",
-    "HelperEvent",
-    "PromptSent",
-    "QuestionAnswered",
-    "QuestionAsked",
-    "StructuredAnswer",
-    "ToolAsked",
-    "ToolChanged",
-    "ToolFinished",
-    "ToolOutput",
-    "TurnEnded",
-]
-
 
 class PromptSent(msgspec.Struct, frozen=True, tag="prompt_sent"):
     """What a person asked, in a replayed history."""

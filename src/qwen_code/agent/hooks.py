@@ -19,8 +19,6 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 
-__all__ = ["Hook", "Hooks", "parse_hooks"]
-
 _EVENTS = ("PreToolUse", "PostToolUse")
 _TIMEOUT_S = 60.0
 _BLOCK = 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["HELPER", "PLAN", "SMALL", "WORK"]
-
 WORK = """\
 You are Qwen Code, a coding agent in the user's terminal. You work on their project with the tools \
 you have, until what they asked for is done.

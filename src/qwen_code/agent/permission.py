@@ -33,8 +33,6 @@ from qwen_code.tools.base import Preview, Reach, Subject
 from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Always", "Answer", "No", "Once", "Permission", "Question", "Refusal", "Scope"]
-
 
 class Scope(StrEnum):
     """How long "always" lasts: this session, this project (its real path), or everywhere."""

@@ -13,8 +13,6 @@ from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["ExitPlanMode"]
-
 
 class PlanArguments(msgspec.Struct):
     plan: str

@@ -10,8 +10,6 @@ import msgspec
 from qwen_code.base.json_text import decode_json
 from qwen_code.tools.base import Todo
 
-__all__ = ["Progress", "is_prompt", "words_of"]
-
 _CHANGES = ("edit", "write_file")
 _READS = ("read_file",)
 

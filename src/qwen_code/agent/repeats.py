@@ -10,8 +10,6 @@ import msgspec
 
 from qwen_code.base.json_text import decode_json
 
-__all__ = ["Repeats"]
-
 _MAX_SAME = 2
 """So often in a row a call may come to the same; the next one like it is refused."""
 

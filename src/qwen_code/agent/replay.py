@@ -17,8 +17,6 @@ from qwen_code.tools.base import Result, Todo
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.todo import TodoArguments
 
-__all__ = ["replay"]
-
 
 def replay(
     messages: Sequence[Mapping[str, Any]], toolbox: Toolbox | None = None

@@ -32,8 +32,6 @@ from qwen_code.base.errors import InputError, UsageError
 from qwen_code.base.files import make_private_dir
 from qwen_code.base.ids import new_uuid
 
-__all__ = ["Session", "SessionStore", "Summary"]
-
 MAX_TITLE_LENGTH = 80
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _OLD_ID = r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}"

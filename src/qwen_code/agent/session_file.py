@@ -18,19 +18,6 @@ import msgspec
 from qwen_code.base.errors import InputError, UsageError
 from qwen_code.base.secret import redact
 
-__all__ = [
-    "Head",
-    "Line",
-    "Replayed",
-    "Rewound",
-    "Shortened",
-    "Withdrawn",
-    "append",
-    "drop_torn_end",
-    "lock",
-    "replay",
-]
-
 MAX_BYTES = 256 << 20
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]

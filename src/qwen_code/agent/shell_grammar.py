@@ -17,8 +17,6 @@ from qwen_code.agent.errors import NotPlain
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["every_command", "plain_commands"]
-
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=@%+,-]+")
 _PLAIN_TEXT = re.compile(r"[^$`\\!\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]*")
 """Within double quotes; beyond ASCII there are letters that look like others."""

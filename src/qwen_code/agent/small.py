@@ -19,8 +19,6 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.models.events import EventStream, Finished, TextDelta, ToolCallDelta
 
-__all__ = ["GuidedModel", "possible_calls"]
-
 Message = Mapping[str, Any]
 Arguments = Mapping[str, Any]
 Calls = dict[str, list[str]]

@@ -14,8 +14,6 @@ from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Definition, Preview, Reach, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["NAME", "NotGiven", "StructuredOutput"]
-
 NAME = "structured_output"
 _REMINDER = f"Now give your final answer by calling {NAME}. Do nothing else."
 

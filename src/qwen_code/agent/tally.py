@@ -15,8 +15,6 @@ from qwen_code.agent.events import (
 )
 from qwen_code.models.events import Finished, RefusalDelta, TextDelta, Usage
 
-__all__ = ["Tally"]
-
 
 class Tally:
     """``text`` is the last answer alone; ``usage`` is of all requests together, helpers' too.

@@ -19,8 +19,6 @@ from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Task"]
-
 _MAX_ROUNDS = 30
 
 

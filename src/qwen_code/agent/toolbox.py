@@ -11,8 +11,6 @@ from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Definition, Preview, Reach, Result, Subject, Tool
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Call", "Prepared", "Toolbox"]
-
 
 class Call(msgspec.Struct, frozen=True):
     """A call as rules see it: how far it reaches, and what it is about."""

@@ -10,8 +10,6 @@ import msgspec
 from qwen_code.agent.calls import acceptable_arguments, acceptable_name
 from qwen_code.agent.progress import words_of
 
-__all__ = ["as_markdown", "close_open_end", "repaired"]
-
 _UNANSWERED = "The session ended before this was done."
 _NOTHING_SAID = {"role": "assistant", "content": "(nothing more was said)"}
 

@@ -50,8 +50,6 @@ from qwen_code.tools.base import Image, Reach, Result
 from qwen_code.tools.catalogue import ASK_USER
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Aim", "Delegate", "EndReason", "Model", "Turn"]
-
 _REPEATED = "You made exactly this call before, with the same result. Do something else."
 
 _NOT_DONE = "This was not done: the turn ended with an error before it."

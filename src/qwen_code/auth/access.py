@@ -23,8 +23,6 @@ from qwen_code.base.url import Origin
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
-__all__ = ["Access", "connect"]
-
 
 class Access:
     """A resolved connection, for programs that bring their own HTTP client."""

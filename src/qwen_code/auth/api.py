@@ -40,8 +40,6 @@ from qwen_code.config.values import Source, SourceKind
 if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
 
-__all__ = ["ApiInputs", "ApiResolution", "Flags", "resolve_api"]
-
 _RULE = "flag, --profile, shell, .env, settings, saved login, default"
 _HELPER = "security.auth.apiKeyHelper"
 

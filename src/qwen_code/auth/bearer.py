@@ -11,8 +11,6 @@ from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 
-__all__ = ["Bearer", "StaticKey"]
-
 _UNAUTHORIZED = 401
 
 

@@ -22,8 +22,6 @@ from qwen_code.base.http import Request, Sender
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
 
-__all__ = ["Finding", "Verdict", "examine_files", "examine_network", "examine_sources"]
-
 _MAX_SKEW_S = 60.0
 _NAMES = (*env_names.API_KEY, *env_names.BASE_URL, *env_names.MODEL)
 

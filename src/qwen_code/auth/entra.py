@@ -8,8 +8,6 @@ from qwen_code.base.errors import AuthError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 
-__all__ = ["EntraToken", "is_installed"]
-
 _SCOPE = "https://cognitiveservices.azure.com/.default"
 
 

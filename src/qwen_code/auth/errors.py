@@ -7,8 +7,6 @@ from pathlib import Path
 from qwen_code.base.errors import CredentialWithheld
 from qwen_code.base.url import Origin
 
-__all__ = ["EndpointUntrusted"]
-
 
 class EndpointUntrusted(CredentialWithheld):
     """A project's files chose an endpoint, and the key found is not that project's.

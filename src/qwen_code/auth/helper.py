@@ -11,8 +11,6 @@ from qwen_code.base.errors import AuthError, ConfigError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 
-__all__ = ["HelperKey", "HelperSpec", "parse_helper", "run_helper"]
-
 
 class HelperSpec(msgspec.Struct, frozen=True):
     """An argument list that prints a key on stdout; no shell reads it. Both times in seconds."""

@@ -11,8 +11,6 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 
-__all__ = ["make_auth"]
-
 
 def make_auth(bearer: Bearer) -> Any:
     """An object that clients of either package accept as ``auth=``.

@@ -12,8 +12,6 @@ from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import save_user_value
 
-__all__ = ["clean_key", "save_key", "save_method"]
-
 
 def clean_key(text: str) -> Secret:
     """The key in what was typed, pasted or piped: without blanks and quotes around it.

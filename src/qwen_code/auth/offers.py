@@ -13,15 +13,6 @@ from qwen_code.config.environment import Environment
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 
-__all__ = [
-    "Offer",
-    "ProviderEntry",
-    "environment_offers",
-    "provider_entries",
-    "settings_offers",
-    "trace",
-]
-
 _ENVIRONMENT_TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
 
 

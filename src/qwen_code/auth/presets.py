@@ -11,16 +11,6 @@ from qwen_code.auth.types import HeaderStyle
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
 
-__all__ = [
-    "AZURE",
-    "OPENAI",
-    "PRESETS",
-    "Preset",
-    "dashscope_headers",
-    "preset_at",
-    "preset_named",
-]
-
 
 class Preset(msgspec.Struct, frozen=True):
     """What is known of one provider.

@@ -15,8 +15,6 @@ from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.base.json_text import decode_json
 from qwen_code.config.paths import Paths
 
-__all__ = ["DEFAULT_ACCOUNT", "Profile", "ProfileStore", "Profiles", "creds_file"]
-
 DEFAULT_ACCOUNT = "qwen-oauth"
 """The name of the sign-in without a name: the one that Node Qwen Code shares."""
 

@@ -26,8 +26,6 @@ from qwen_code.config.values import Source, SourceKind
 if TYPE_CHECKING:
     from qwen_code.auth.oauth.stored import StoredSignIn
 
-__all__ = ["Inputs", "resolve"]
-
 _METHODS = tuple(method.value for method in Method)
 LOCAL_BASE_URL = "http://127.0.0.1"
 """Stands for the embedded model until it runs and has a port."""

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
     from qwen_code.auth.oauth.stored import StoredSignIn
 
-__all__ = ["Gathered", "gather"]
-
 _PINS = "security.auth.projectProfiles"
 
 

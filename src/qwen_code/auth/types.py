@@ -15,18 +15,6 @@ from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.config.values import Source
 
-__all__ = [
-    "Announcement",
-    "Candidate",
-    "Connection",
-    "CredentialSource",
-    "FieldTrace",
-    "HeaderStyle",
-    "Method",
-    "Resolution",
-    "Status",
-]
-
 
 class Method(StrEnum):
     """A way to get access, in the order in which they are offered."""

@@ -7,8 +7,6 @@ from typing import Protocol
 
 from qwen_code.base.stop import Stop
 
-__all__ = ["BlockingClock", "Clock"]
-
 
 class Clock(Protocol):
     """The three things code may ask of time. All values are seconds."""

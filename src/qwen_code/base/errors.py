@@ -20,19 +20,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = [
-    "AuthError",
-    "ConfigError",
-    "CredentialMissing",
-    "CredentialRejected",
-    "CredentialWithheld",
-    "ExitCode",
-    "InputError",
-    "QwenError",
-    "TransportError",
-    "UsageError",
-]
-
 
 class ExitCode(IntEnum):
     """What the process tells its caller. The numbers are Node Qwen Code's where it has them."""

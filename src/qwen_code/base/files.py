@@ -13,15 +13,6 @@ from typing import Self
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.stop import Stop
 
-__all__ = [
-    "LockHeld",
-    "Reservation",
-    "make_private_dir",
-    "process_lock",
-    "read_bounded",
-    "write_atomic",
-]
-
 _RESERVED_BYTES = 64 * 1024
 _LOCK_POLL_S = 0.05
 

@@ -28,18 +28,6 @@ from qwen_code.base.url import Origin
 if TYPE_CHECKING:
     from pyreqwest.client import SyncClient
 
-__all__ = [
-    "AuthFlow",
-    "HttpClient",
-    "Network",
-    "ProxySetting",
-    "Request",
-    "Response",
-    "Sender",
-    "Setting",
-    "Timeouts",
-]
-
 _SENSITIVE = ("authorization", "api-key")
 
 _MAX_WAITING_CHUNKS = 4096

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["new_uuid"]
-
 
 def new_uuid() -> str:
     """A random UUID (RFC 9562 §5.4), without the cost of importing ``uuid``."""

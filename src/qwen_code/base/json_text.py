@@ -7,8 +7,6 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-__all__ = ["MAX_DEPTH", "decode_json"]
-
 T = TypeVar("T")
 
 MAX_DEPTH = 100

@@ -11,8 +11,6 @@ from typing import IO
 from qwen_code.base.files import make_private_dir
 from qwen_code.base.secret import redact
 
-__all__ = ["debug", "enable_debug_log"]
-
 _file: IO[str] | None = None
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["duration_in_words", "moment_in_utc", "moment_in_words", "moment_of_day"]
-
 _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86_400

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from qwen_code.base.stop import Stop
 
-__all__ = ["run"]
-
 _POLL_S = 0.05
 """How often the stop is looked at. The end of the program is seen at once."""
 

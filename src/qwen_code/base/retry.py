@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import msgspec
 
-__all__ = ["RetryPolicy", "parse_retry_after"]
-
 
 class RetryPolicy(msgspec.Struct, frozen=True):
     """Exponential backoff with jitter, a ceiling, and respect for what the server asked.

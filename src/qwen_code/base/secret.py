@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Secret", "redact"]
-
 _SHORTEST_REDACTED = 8
 """Shorter values ("ollama", "none") are placeholders; cutting them out would only garble text."""
 

@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar, cast
 
-__all__ = ["Stop", "Stopped"]
-
 T = TypeVar("T")
 
 

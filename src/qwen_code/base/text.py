@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["safe_text"]
-
 _UNSAFE = (
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: cursor, colours
     r"|\][^\x07\x1b\n]*(?:\x07|\x1b\\)"  # OSC: title, clipboard, links

@@ -9,8 +9,6 @@ import msgspec
 
 from qwen_code.base.errors import ConfigError
 
-__all__ = ["Origin", "is_loopback_host", "normalise_base_url"]
-
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _COMPLETIONS = "/chat/completions"
 

@@ -19,8 +19,6 @@ from qwen_code.fronts.console import explain_unexpected, report
 from qwen_code.fronts.output import abandon_stdout, hear_signals_in_stdout
 from qwen_code.fronts.signals import noting_signals
 
-__all__ = ["LazyGroup", "cli", "end_interrupted", "run"]
-
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used: ``{name: "module:attribute"}``."""

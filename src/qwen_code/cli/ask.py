@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwen_code.base.errors import UsageError
-from qwen_code.cli.options import CHOOSE, PROMPT_PARAMS, take_agent, take_launch
+from qwen_code.cli.options import PROMPT_PARAMS, take_agent, take_launch
 from qwen_code.fronts.console import is_interactive, notice
+from qwen_code.wiring.launch import CHOOSE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qwen_code.fronts.renderer import Renderer
     from qwen_code.wiring.agent import AgentOptions
-
-__all__ = ["ask"]
 
 
 class _Prompt(click.Command):

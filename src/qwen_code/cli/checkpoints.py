@@ -19,8 +19,6 @@ from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.undone import undone_in_words
 from qwen_code.wiring.workbench import checkpoints_in
 
-__all__ = ["checkpoints", "step"]
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

@@ -18,8 +18,6 @@ from qwen_code.config import env_names
 from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import Launch
 
-__all__ = ["emulator"]
-
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any free one.")
@@ -48,8 +46,8 @@ def emulator(launch: Launch, **options: Any) -> int:
     qwen emulator --local --approve   the embedded model, and no page to click
     """
     try:
-        from qwen_code.emulator.app import Emulator, serve
-        from qwen_code.emulator.state import Settings, State
+        from qwen_emulator.app import Emulator, serve
+        from qwen_emulator.state import Settings, State
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the emulator needs packages that are not installed ({error.name})",
@@ -79,7 +77,7 @@ def emulator(launch: Launch, **options: Any) -> int:
 
 
 def _model(launch: Launch, options: dict[str, Any]) -> tuple[Any, Any]:
-    from qwen_code.emulator.model import ScriptedModel, UpstreamModel
+    from qwen_emulator.model import ScriptedModel, UpstreamModel
 
     if options["local"]:
         from qwen_code.local.server import start_or_share

@@ -12,8 +12,6 @@ from qwen_code.fronts.console import notice
 from qwen_code.wiring.hooks import HookSource, find_hooks
 from qwen_code.wiring.launch import Launch
 
-__all__ = ["hooks"]
-
 
 @click.group()
 def hooks() -> None:

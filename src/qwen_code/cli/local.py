@@ -33,8 +33,6 @@ from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import ALL, LARGE, SMALL, Weights
 from qwen_code.wiring.launch import Launch
 
-__all__ = ["local"]
-
 
 @click.group()
 def local() -> None:

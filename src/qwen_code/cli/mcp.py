@@ -24,8 +24,6 @@ from qwen_code.mcp.servers import digest_of, parse_server
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.servers import start_servers
 
-__all__ = ["mcp"]
-
 
 @click.group()
 def mcp() -> None:

@@ -18,8 +18,6 @@ from qwen_code.fronts.text.sign_in_display import display_for
 from qwen_code.mcp.definitions import Definition
 from qwen_code.mcp.servers import expand, is_name
 
-__all__ = ["login", "logout"]
-
 _LOCK_TIMEOUT_S = 20.0
 _AGENT = f"qwen-code/{__version__}"
 

@@ -22,15 +22,6 @@ from qwen_code.wiring.launch import CHOOSE, LATEST, Launch
 if TYPE_CHECKING:
     from qwen_code.wiring.agent import AgentOptions
 
-__all__ = [
-    "CHOOSE",
-    "LATEST",
-    "PROMPT_PARAMS",
-    "common_options",
-    "take_agent",
-    "take_launch",
-]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 

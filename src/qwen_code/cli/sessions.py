@@ -22,8 +22,6 @@ from qwen_code.fronts.console import notice
 from qwen_code.wiring.agent import session_store
 from qwen_code.wiring.launch import Launch
 
-__all__ = ["delete", "export", "listing", "search", "sessions"]
-
 _DAY_S = 24 * 3600
 
 

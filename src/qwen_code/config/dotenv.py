@@ -11,8 +11,6 @@ import re
 
 import msgspec
 
-__all__ = ["Pair", "ParsedDotenv", "Problem", "parse"]
-
 # Patterns are compiled by their first use: most runs find no file.
 _NEWLINE = r"\r\n|\n|\r"
 _UNUSABLE = "[\x00\udc80-\udcff]"

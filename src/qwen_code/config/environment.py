@@ -15,8 +15,6 @@ from qwen_code.config.search import EnvFile
 from qwen_code.config.settings import SettingCandidate, Settings
 from qwen_code.config.values import Source, SourceKind, Value
 
-__all__ = ["Candidate", "Environment", "Status"]
-
 Status = Literal["usable", "empty", "excluded", "untrusted"]
 
 _TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)

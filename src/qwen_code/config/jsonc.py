@@ -16,8 +16,6 @@ import msgspec
 
 from qwen_code.base.errors import ConfigError
 
-__all__ = ["JsoncError", "loads", "locate", "remove_value", "set_value"]
-
 # Patterns are compiled by their first use: a run without a settings file needs none of them.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _COMMENT = b"(?s)" + _STRING + rb"|//[^\r\n]*|/\*.*?(?:\*/|\Z)"

@@ -8,8 +8,6 @@ from qwen_code.config.environment import Environment
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import SourceKind, Value
 
-__all__ = ["network_from"]
-
 
 def network_from(environment: Environment, settings: Settings) -> Network:
     """How this machine reaches others; every part names what to blame.

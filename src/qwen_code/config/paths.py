@@ -10,8 +10,6 @@ import msgspec
 
 from qwen_code.config import env_names
 
-__all__ = ["CONFIG_DIR", "CONFIG_FILE_LIMIT_BYTES", "Paths", "owner_of"]
-
 CONFIG_DIR = ".qwen"
 """The directory for this program's files, in a project as well as in the home directory."""
 

@@ -17,8 +17,6 @@ from qwen_code.base.files import read_bounded
 from qwen_code.config.dotenv import Pair, Problem, parse
 from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 
-__all__ = ["EnvFile", "find_env_file"]
-
 _NAME = ".env"
 
 

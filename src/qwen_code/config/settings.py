@@ -20,16 +20,6 @@ from qwen_code.config import jsonc
 from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 from qwen_code.config.values import Source, SourceKind
 
-__all__ = [
-    "Layer",
-    "SettingCandidate",
-    "Settings",
-    "folders_of_project",
-    "is_user_only",
-    "save_user_value",
-    "update_user_value",
-]
-
 T = TypeVar("T")
 
 _NAME = "settings.json"

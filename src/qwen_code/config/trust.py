@@ -20,8 +20,6 @@ from qwen_code.base.url import Origin
 from qwen_code.config import jsonc
 from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES, Paths
 
-__all__ = ["TrustStore"]
-
 _LOCK_TIMEOUT_S = 5.0
 _ENDPOINTS = "endpoints"
 _DEFINITIONS = "definitions"

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["Source", "SourceKind", "Value"]
-
 
 class SourceKind(StrEnum):
     """The places a value can come from, highest precedence first."""

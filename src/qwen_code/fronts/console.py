@@ -12,15 +12,6 @@ from qwen_code.base.log import debug
 from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text
 
-__all__ = [
-    "explain_unexpected",
-    "is_interactive",
-    "is_plain",
-    "notice",
-    "paint",
-    "report",
-]
-
 
 def paint(text: str, code: str, *, stream: TextIO | None = None) -> str:
     """``text`` in an ANSI style where a person looks at ``stream`` (default stderr) in colour."""

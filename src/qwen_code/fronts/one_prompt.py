@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from qwen_code.wiring.agent import AgentOptions
     from qwen_code.wiring.launch import Launch
 
-__all__ = ["Unattended", "run_prompt"]
-
 
 class Unattended:
     """The front of a run without a person."""

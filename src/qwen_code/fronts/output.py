@@ -12,8 +12,6 @@ from typing import Any
 
 from qwen_code.fronts.signals import is_given_up
 
-__all__ = ["Output", "abandon_stdout", "hear_signals_in_stdout"]
-
 _POLL_MS = 50
 _CHUNK_BYTES = 4096
 """A pipe that can be written to takes this much at once (POSIX: ``PIPE_BUF``)."""

@@ -13,8 +13,6 @@ from typing import IO
 from qwen_code.base.errors import InputError
 from qwen_code.base.stop import Stop
 
-__all__ = ["read_stdin", "take_prompt"]
-
 _MAX_BYTES = 8 << 20
 _PIECE_BYTES = 1 << 16
 _POLL_S = 0.05

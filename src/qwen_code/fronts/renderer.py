@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from qwen_code.models.rate_limits import RateLimits
     from qwen_code.wiring.conversation import Conversation, State
 
-__all__ = ["Outcome", "Renderer", "as_error", "conclude", "show"]
-
 
 class Outcome(msgspec.Struct, frozen=True):
     """How it ended. ``error`` is ``None`` for a good end; times are in milliseconds."""

@@ -12,15 +12,6 @@ from typing import Any
 
 from qwen_code.base.stop import Stop
 
-__all__ = [
-    "Received",
-    "ending_by_signals",
-    "exit_code_of",
-    "is_given_up",
-    "leaving_by_signals",
-    "noting_signals",
-]
-
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _PATIENCE_S = 3.0
 """How long a signal leaves to a reader that does not read."""

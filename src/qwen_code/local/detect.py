@@ -12,8 +12,6 @@ from qwen_code.base.errors import QwenError
 from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
 from qwen_code.base.json_text import decode_json
 
-__all__ = ["KNOWN_PORTS", "FoundServer", "find_servers"]
-
 _MOMENT_S = 1.0
 _LIMIT_BYTES = 1 << 20
 

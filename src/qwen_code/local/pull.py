@@ -17,8 +17,6 @@ from qwen_code.local.weights import Weights
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
-__all__ = ["PullFailed", "free_bytes", "pull"]
-
 _BLOCK_BYTES = 1 << 20
 _SPARE_BYTES = 64 << 20
 _LOCK_TIMEOUT_S = 5.0

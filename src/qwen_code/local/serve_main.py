@@ -12,8 +12,6 @@ import os
 import signal
 import sys
 
-__all__ = ["main"]
-
 
 def main() -> None:
     """Load the model, say where it listens, wait for the end of standard input."""

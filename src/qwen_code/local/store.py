@@ -8,8 +8,6 @@ from pathlib import Path
 
 from qwen_code.local.weights import ALL, Weights
 
-__all__ = ["WeightStore"]
-
 _BLOCK_BYTES = 1 << 20
 
 

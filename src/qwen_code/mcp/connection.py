@@ -24,8 +24,6 @@ from qwen_code.mcp.stdio import Process, open_log
 from qwen_code.mcp.tool import Offer
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Connection", "Surroundings"]
-
 _MAX_PAGES = 50
 _MAX_TOOLS = 500
 

@@ -11,8 +11,6 @@ import msgspec
 from qwen_code.tools.base import Image, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["read_answer"]
-
 _KEPT_CHARACTERS = 30_000
 _LARGEST_IMAGE_BYTES = 8 << 20
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")

@@ -23,8 +23,6 @@ from qwen_code.config.trust import TrustStore
 from qwen_code.mcp import PROJECT_FILE, SERVERS_KEY
 from qwen_code.mcp.servers import ServerSpec, digest_of, parse_server, parse_servers
 
-__all__ = ["Definition", "find_definitions", "project_file", "save_entry"]
-
 _LOCK_TIMEOUT_S = 10.0
 
 

@@ -12,8 +12,6 @@ from qwen_code.base.http import Network
 from qwen_code.base.url import Origin
 from qwen_code.mcp.servers import ServerSpec
 
-__all__ = ["RemoteAuth", "TokenFor", "make_http_client"]
-
 TokenFor = Callable[[ServerSpec, str | None], str | None]
 """An access token for a server, or ``None``. The second argument is one that it has just refused.
 It may block, and may raise a ``QwenError``."""

@@ -14,8 +14,6 @@ import msgspec
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.url import Origin
 
-__all__ = ["ServerSpec", "digest_of", "expand", "is_name", "parse_server", "parse_servers"]
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
 _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_]\w*))", re.ASCII

@@ -21,8 +21,6 @@ from mcp.types import jsonrpc_message_adapter
 from qwen_code.base.files import make_private_dir
 from qwen_code.mcp.servers import ServerSpec
 
-__all__ = ["Process", "open_log"]
-
 _LONGEST_LINE_BYTES = 32 << 20
 _MAX_RUBBISH_LINES = 200
 _LOG_LIMIT_BYTES = 1 << 20

@@ -13,8 +13,6 @@ from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Definition, Preview, Reach, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Caller", "McpTool", "Offer", "make_tools"]
-
 _LONGEST_NAME = 64
 _KEPT_DESCRIPTION = 400
 _KEPT_TITLE = 200

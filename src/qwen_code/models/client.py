@@ -37,8 +37,6 @@ from qwen_code.models.stream import ChatDecoder, StreamFailed, decode_completion
 if TYPE_CHECKING:
     from qwen_code.models.rate_limits import RateLimits
 
-__all__ = ["ModelClient"]
-
 _MAX_LISTED_MODELS = 20
 
 

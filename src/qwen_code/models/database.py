@@ -22,8 +22,6 @@ from qwen_code.base.stop import Stop, Stopped
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Database"]
-
 T = TypeVar("T")
 
 _BUSY_S = 2.0

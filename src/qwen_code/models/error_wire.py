@@ -25,8 +25,6 @@ from qwen_code.models.errors import (
 )
 from qwen_code.models.openai_wire import Endpoint, json_or_none
 
-__all__ = ["WireError", "error_from", "parse_error"]
-
 _MAX_MESSAGE_LENGTH = 500
 
 _EXHAUSTED_CODES = {

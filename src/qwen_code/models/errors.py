@@ -22,19 +22,6 @@ from collections.abc import Sequence
 
 from qwen_code.base.errors import QwenError
 
-__all__ = [
-    "AccessDenied",
-    "BadAnswer",
-    "BadRequest",
-    "ContextLengthExceeded",
-    "ModelError",
-    "Overloaded",
-    "QuotaExhausted",
-    "RateLimited",
-    "ServerFailed",
-    "UnknownModel",
-]
-
 
 class ModelError(QwenError):
     """The endpoint answered, and the answer is not what was asked for."""

@@ -7,24 +7,6 @@ from typing import Literal
 
 import msgspec
 
-__all__ = [
-    "Cut",
-    "Event",
-    "EventStream",
-    "FellBack",
-    "FinishReason",
-    "Finished",
-    "Notice",
-    "Paced",
-    "ReasoningDelta",
-    "RefusalDelta",
-    "Retrying",
-    "TextDelta",
-    "ToolCallDelta",
-    "Usage",
-    "holds_answer",
-]
-
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
 
 

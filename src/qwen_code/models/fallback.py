@@ -9,8 +9,6 @@ from qwen_code.base.errors import QwenError
 from qwen_code.models.errors import Overloaded, QuotaExhausted, RateLimited
 from qwen_code.models.events import EventStream, FellBack, holds_answer
 
-__all__ = ["first_answer", "may_fall_back"]
-
 Ask = Callable[[str], EventStream]
 
 

@@ -31,8 +31,6 @@ from qwen_code.models.quota import (
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["SqliteLedger"]
-
 _LATE_S = 5.0
 """Who comes back later than this after the wait was over has lost the place in the queue."""
 

@@ -11,8 +11,6 @@ import msgspec
 from qwen_code.base.http import Request
 from qwen_code.base.json_text import decode_json
 
-__all__ = ["Endpoint", "Message", "chat_request", "json_or_none", "model_ids", "models_request"]
-
 Message = Mapping[str, Any]
 """As the API has it: ``role``, ``content``, for tools ``tool_calls`` or ``tool_call_id``."""
 

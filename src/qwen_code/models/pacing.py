@@ -13,8 +13,6 @@ from qwen_code.models.errors import QuotaExhausted, RateLimited
 from qwen_code.models.events import Notice, Paced
 from qwen_code.models.quota import Go, Ledger, ServerWord, Snapshot, Wait
 
-__all__ = ["Meter", "Turn"]
-
 _SHORTEST_TOLD_WAIT_S = 0.5
 """A wait that is over before its line is read is not worth one."""
 

@@ -21,20 +21,6 @@ from qwen_code.base.moment import duration_in_words, moment_in_words
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import QuotaExhausted, RateLimited
 
-__all__ = [
-    "ARRIVAL_S",
-    "LONGEST_ASKED_WAIT_S",
-    "Go",
-    "Ledger",
-    "Limits",
-    "ServerWord",
-    "Snapshot",
-    "Wait",
-    "account_key",
-    "decide",
-    "take_snapshot",
-]
-
 ARRIVAL_S = 30.0
 """Signing may renew a token (15 s) and connecting takes up to 10 s: then a request is there."""
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-__all__ = ["Allowance", "RateLimits", "parse_rate_limits", "parse_reset"]
-
 _PREFIX = "x-ratelimit-"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")

@@ -8,8 +8,6 @@ import msgspec
 
 from qwen_code.models.errors import BadAnswer
 
-__all__ = ["ServerSentEvent", "SseDecoder"]
-
 _MAX_EVENT_BYTES = 16 << 20
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 

@@ -25,8 +25,6 @@ from qwen_code.models.events import (
 from qwen_code.models.openai_wire import json_or_none
 from qwen_code.models.sse import ServerSentEvent, SseDecoder
 
-__all__ = ["ChatDecoder", "StreamFailed", "decode_completion"]
-
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["sees_pictures", "window_tokens"]
-
 _USUAL_TOKENS = 128_000
 
 _WINDOWS: tuple[tuple[int, str], ...] = (

@@ -12,8 +12,6 @@ from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["AskUser"]
-
 
 class AskArguments(msgspec.Struct):
     question: str

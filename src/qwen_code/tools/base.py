@@ -12,20 +12,6 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = [
-    "Definition",
-    "FileChange",
-    "Image",
-    "OwnTool",
-    "Preview",
-    "Reach",
-    "Result",
-    "Subject",
-    "Todo",
-    "Tool",
-    "parameters_of",
-]
-
 A = TypeVar("A", bound=msgspec.Struct)
 
 

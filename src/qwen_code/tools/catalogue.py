@@ -11,22 +11,6 @@ from typing import Any
 
 from qwen_code.tools.base import Definition, Reach, Subject
 
-__all__ = [
-    "ASK_USER",
-    "EDIT",
-    "EXIT_PLAN_MODE",
-    "GLOB",
-    "GREP",
-    "LIST_DIRECTORY",
-    "READ_FILE",
-    "RUN_SHELL_COMMAND",
-    "SAVE_MEMORY",
-    "TASK",
-    "TODO_WRITE",
-    "WEB_FETCH",
-    "WRITE_FILE",
-]
-
 
 def _text(description: str = "") -> dict[str, Any]:
     return {"type": "string", "description": description} if description else {"type": "string"}

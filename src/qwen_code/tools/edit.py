@@ -10,8 +10,6 @@ import msgspec
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.text import Encoding, sniff
 
-__all__ = ["Edited", "replace"]
-
 _LONGEST_SHOWN_LINES = 12
 _MAX_COMPARED_LINES = 4000
 _LEAST_LIKENESS = 0.6

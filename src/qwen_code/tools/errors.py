@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from qwen_code.base.errors import QwenError
 
-__all__ = ["ToolFailed"]
-
 
 class ToolFailed(QwenError):
     """The call was understood, and could not be done. ``message`` is written for the model."""

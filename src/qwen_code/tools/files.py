@@ -18,8 +18,6 @@ from qwen_code.tools.seen import Seen
 from qwen_code.tools.text import Encoding, counted, is_binary, sniff
 from qwen_code.tools.workspace import Place, Workspace
 
-__all__ = ["Edit", "ListDirectory", "ReadFile", "WriteFile"]
-
 _MAX_BYTES = 10 << 20
 _MAX_LINES = 2000
 _MAX_LINE_LENGTH = 2000

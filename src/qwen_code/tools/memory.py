@@ -13,8 +13,6 @@ from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["SaveMemory"]
-
 _HEADING = "## Qwen Added Memories"
 """Where Node Qwen Code keeps them too."""
 

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from qwen_code.base.errors import ConfigError
 
-__all__ = ["bubblewrap_command", "find_sandbox", "seatbelt_profile"]
-
 Wrap = Callable[[Sequence[str], Path], list[str]]
 """Given a command and where it runs: the command that runs it inside."""
 

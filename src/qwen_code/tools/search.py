@@ -18,8 +18,6 @@ from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.text import counted
 from qwen_code.tools.workspace import Place, Workspace
 
-__all__ = ["Glob", "Grep", "find_ripgrep"]
-
 _MAX_PATHS = 200
 _MAX_MATCHES = 200
 _MAX_LINE_LENGTH = 300

@@ -7,8 +7,6 @@ from hashlib import sha256
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Place
 
-__all__ = ["Seen"]
-
 
 class Seen:
     """The content of each file as the model last read or wrote it, as a digest."""

@@ -20,8 +20,6 @@ from qwen_code.tools.base import OwnTool, Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Workspace
 
-__all__ = ["RunShellCommand"]
-
 _TIMEOUT_S = 120
 _LONGEST_TIMEOUT_S = 3600
 _KEPT_BYTES = 8000

@@ -10,8 +10,6 @@ import codecs
 
 import msgspec
 
-__all__ = ["Encoding", "counted", "is_binary", "sniff"]
-
 _SNIFFED_BYTES = 8192
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

@@ -11,8 +11,6 @@ from qwen_code.tools import catalogue
 from qwen_code.tools.base import OwnTool, Result, Todo
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["TodoWrite"]
-
 _MARKS = {"completed": "[x]", "in_progress": "[>]", "pending": "[ ]"}
 
 

@@ -20,8 +20,6 @@ from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.web_address import addresses_of, look_up
 from qwen_code.tools.web_text import read_text, unpack
 
-__all__ = ["WebFetch"]
-
 _MAX_BYTES = 5 << 20
 _MAX_S = 30.0
 _MAX_REDIRECTS = 5

@@ -14,8 +14,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from qwen_code.base.url import Origin, is_loopback_host
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["addresses_of", "is_public", "look_up"]
-
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))

@@ -9,8 +9,6 @@ from email.message import Message
 
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["read_text", "unpack"]
-
 _HTML = ("text/html", "application/xhtml+xml")
 _TEXT = re.compile(r"text/.+|application/(.+\+)?(json|xml|yaml|toml|javascript|x-(sh|yaml|ndjson))")
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([a-zA-Z0-9_:-]+)", re.IGNORECASE)

@@ -18,8 +18,6 @@ import msgspec
 
 from qwen_code.tools.errors import ToolFailed
 
-__all__ = ["Place", "Workspace"]
-
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from qwen_code.mcp.client import Servers
     from qwen_code.tools.workspace import Workspace
 
-__all__ = ["AgentOptions", "Assembled", "assemble", "session_store"]
-
 _LOCAL_WINDOW_TOKENS = 8192
 _STOP_GRACE_S = 0.15
 """How long MCP servers may take to end when the agent could not be assembled."""

@@ -11,8 +11,6 @@ from qwen_code.agent.context import NOTE_NAMES, describe_place, find_notes
 from qwen_code.agent.instructions import PLAN, SMALL, WORK
 from qwen_code.auth.sources import Gathered
 
-__all__ = ["Briefing"]
-
 
 class Briefing:
     """Called for each prompt. Place and notes are those of the session's beginning, so that a

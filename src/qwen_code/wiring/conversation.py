@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from qwen_code.models.rate_limits import RateLimits
     from qwen_code.wiring.reports.context import ContextUse
 
-__all__ = ["Answers", "Conversation", "Form", "Front", "State"]
-
 Answers = Mapping[str, Any]
 """What a person filled in. A plain question has its one answer under ``answer``."""
 

@@ -15,8 +15,6 @@ from qwen_code.config.trust import TrustStore
 if TYPE_CHECKING:
     from qwen_code.agent.hooks import Hook
 
-__all__ = ["HookSource", "find_hooks", "has_hooks"]
-
 _KEY = "hooks"
 
 

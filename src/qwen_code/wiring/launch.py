@@ -13,8 +13,6 @@ from qwen_code.auth.api import Flags
 from qwen_code.auth.sources import Gathered, gather
 from qwen_code.base.errors import ConfigError
 
-__all__ = ["CHOOSE", "LATEST", "Launch"]
-
 LATEST = ""
 """The session that ``--continue`` means, or the turn that ``--undo`` does."""
 

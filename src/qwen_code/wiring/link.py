@@ -25,8 +25,6 @@ from qwen_code.models.client import ModelClient
 from qwen_code.models.openai_wire import Endpoint
 from qwen_code.models.quota import Ledger, Limits, account_key
 
-__all__ = ["Link", "announce", "name_model", "open_ledger", "open_link"]
-
 _MAX_LISTED_MODELS = 20
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from qwen_code.mcp.client import Servers
     from qwen_code.mcp.servers import ServerSpec
 
-__all__ = ["open_servers", "start_servers"]
-
 
 def open_servers(gathered: Gathered, say: Callable[[str], None]) -> Servers | None:
     """Start the MCP servers that the user defined or agreed to; ``None`` where there are none.

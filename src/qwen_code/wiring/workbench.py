@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from qwen_code.tools.shell import RunShellCommand
     from qwen_code.tools.workspace import Workspace
 
-__all__ = ["BUILT_IN", "Workbench", "checkpoints_in"]
-
 BUILT_IN: tuple[Definition, ...] = (
     catalogue.READ_FILE,
     catalogue.WRITE_FILE,

@@ -8,8 +8,6 @@ from base64 import urlsafe_b64decode
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 
-__all__ = ["account_name"]
-
 _CLAIMS = ("email", "preferred_username", "name", "sub")
 _MAX_LENGTH = 100
 

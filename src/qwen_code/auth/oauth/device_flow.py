@@ -12,8 +12,6 @@ from qwen_code.auth.oauth.errors import (
 )
 from qwen_code.auth.oauth.wire import ErrorAnswer, Grant, Trouble
 
-__all__ = ["DeviceFlow", "Waiting"]
-
 _SLOW_DOWN_S = 5.0
 _LONGEST_BACKOFF_S = 60.0
 

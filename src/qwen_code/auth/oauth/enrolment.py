@@ -19,8 +19,6 @@ from qwen_code.base.clock import Clock
 from qwen_code.base.files import LockHeld
 from qwen_code.base.http import HttpClient, Timeouts
 
-__all__ = ["Enrolment"]
-
 _TIMEOUTS = Timeouts(connect_s=10, first_byte_s=30, idle_s=15)
 _OTHER_POLLS_S = 1.0
 

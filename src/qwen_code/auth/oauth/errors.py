@@ -17,15 +17,6 @@ from pathlib import Path
 
 from qwen_code.base.errors import AuthError
 
-__all__ = [
-    "CodeExpired",
-    "CredentialsCorrupt",
-    "RefreshFailed",
-    "SignInDenied",
-    "SignInEnded",
-    "SignInFailed",
-]
-
 SIGN_IN = "Run: qwen auth login"
 
 

@@ -34,8 +34,6 @@ from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.files import LockHeld
 from qwen_code.base.http import Sender
 
-__all__ = ["Display", "begin", "finish"]
-
 _LONGEST_POLL_S = 60.0
 """An upper bound for one poll, from connecting to the last byte of the answer."""
 

@@ -19,8 +19,6 @@ from typing import Self
 from qwen_code.auth.oauth.errors import RefreshFailed
 from qwen_code.auth.oauth.store import FileStore, Holder
 
-__all__ = ["NodeLock"]
-
 _STALE_S = 10.0
 _POLL_S = 0.1
 _TOUCH_EVERY_S = 2.0

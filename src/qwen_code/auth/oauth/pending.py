@@ -15,8 +15,6 @@ from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 
-__all__ = ["PendingFlow", "PendingStore"]
-
 _LIMIT_BYTES = 1 << 16
 
 

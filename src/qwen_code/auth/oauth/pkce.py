@@ -9,8 +9,6 @@ import msgspec
 
 from qwen_code.base.secret import Secret
 
-__all__ = ["Pkce"]
-
 
 class Pkce(msgspec.Struct, frozen=True):
     """A verifier that only we know, and the challenge that the server is told (method S256)."""

@@ -22,8 +22,6 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.url import Origin
 from qwen_code.config.values import Source, SourceKind, Value
 
-__all__ = ["covers", "find_server", "parse_challenge"]
-
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _GRANTS = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]

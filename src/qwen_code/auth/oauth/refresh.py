@@ -34,8 +34,6 @@ from qwen_code.base.log import debug
 from qwen_code.base.retry import RetryPolicy
 from qwen_code.base.secret import Secret
 
-__all__ = ["LOCK_TIMEOUT_S", "Renewed", "needs_renewal", "renew"]
-
 LOCK_TIMEOUT_S = 40.0
 """Longer than a refresh with all its repeats takes."""
 

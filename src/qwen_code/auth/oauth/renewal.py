@@ -30,8 +30,6 @@ from qwen_code.base.stop import Stop
 if TYPE_CHECKING:
     from subprocess import Popen
 
-__all__ = ["Job", "Pending", "ProcessRenewer", "Renewer", "Report", "work"]
-
 _TIMEOUTS = Timeouts(connect_s=10, first_byte_s=15, idle_s=15)
 _ANSWER_TIMEOUT_S = 100.0
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.url import Origin, normalise_base_url
 
-__all__ = ["DEFAULT_RESOURCE_URL", "base_url_of", "may_move"]
-
 DEFAULT_RESOURCE_URL = "https://dashscope.aliyuncs.com/compatible-mode/v1"
 """Where qwen.ai's tokens are good if the token response does not say."""
 

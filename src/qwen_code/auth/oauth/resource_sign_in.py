@@ -20,8 +20,6 @@ from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.config.paths import Paths
 
-__all__ = ["ResourceTokens", "sign_in_for", "store_of"]
-
 _TIMEOUTS = Timeouts(connect_s=10, first_byte_s=30, idle_s=15)
 
 

@@ -10,8 +10,6 @@ from qwen_code.base.http import Request, Sender
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.url import Origin
 
-__all__ = ["revoke"]
-
 
 def revoke(token: Token, issuer: Issuer | None, http: Sender) -> str:
     """Revoke the refresh token, or where there is none the access token; says what came of it.

@@ -18,16 +18,6 @@ from qwen_code.config.environment import Environment
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind, Value
 
-__all__ = [
-    "Server",
-    "ServerChoice",
-    "ServerFlags",
-    "choose_server",
-    "discover",
-    "metadata_url",
-    "parse_metadata",
-]
-
 _BASE_URL = "https://chat.qwen.ai"
 _DEVICE_PATH = "/api/v1/oauth2/device/code"
 _TOKEN_PATH = "/api/v1/oauth2/token"  # noqa: S105 a path

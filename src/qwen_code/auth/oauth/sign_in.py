@@ -17,8 +17,6 @@ from qwen_code.base.files import LockHeld
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 
-__all__ = ["SignIn"]
-
 _POLL_S = 0.05
 
 

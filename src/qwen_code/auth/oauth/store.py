@@ -23,8 +23,6 @@ from qwen_code.base.files import Reservation, process_lock, read_bounded, write_
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 
-__all__ = ["FileStore", "Holder"]
-
 _LIMIT_BYTES = 1 << 20
 _MAX_REFUSED = 8
 _TORN_TRIES = 10

@@ -23,8 +23,6 @@ from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 
-__all__ = ["DEFAULT_MODEL", "StoredSignIn", "find_sign_in"]
-
 DEFAULT_MODEL = "coder-model"
 _DASHSCOPE = ("qwen.ai", "dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com")
 

@@ -16,8 +16,6 @@ import msgspec
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 
-__all__ = ["Freshness", "Issuer", "Token", "decode_token", "encode_token"]
-
 _WINDOW_S = 30.0
 _WINDOW_SHARE = 0.1
 _OURS = "qwen_code"

@@ -20,21 +20,6 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.retry import parse_retry_after
 from qwen_code.base.secret import Secret, redact
 
-__all__ = [
-    "ANSWER_LIMIT_BYTES",
-    "ANSWER_LIMIT_S",
-    "DeviceAuthorization",
-    "ErrorAnswer",
-    "Grant",
-    "Trouble",
-    "device_authorization_request",
-    "device_token_request",
-    "parse_device_authorization",
-    "parse_grant",
-    "refresh_request",
-    "revocation_request",
-]
-
 ANSWER_LIMIT_BYTES = 1 << 20
 """No answer of these endpoints is read beyond this size, ..."""
 

@@ -24,8 +24,6 @@ from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import is_interactive, notice, paint
 from qwen_code.wiring.launch import Launch
 
-__all__ = ["doctor"]
-
 _MARKS = {Verdict.GOOD: ("✓", "32"), Verdict.WARNING: ("!", "33"), Verdict.BAD: ("✗", "31")}
 
 

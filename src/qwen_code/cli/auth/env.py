@@ -14,8 +14,6 @@ from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import Launch
 
-__all__ = ["FORMATS", "env", "variables"]
-
 
 @click.command()
 @click.option(

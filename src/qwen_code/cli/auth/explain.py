@@ -14,8 +14,6 @@ from qwen_code.fronts.console import is_interactive, notice, paint
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.explain import explain_data, explain_in_words
 
-__all__ = ["explain"]
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="The same as data.")

@@ -6,8 +6,6 @@ import click
 
 from qwen_code.cli.app import LazyGroup
 
-__all__ = ["auth"]
-
 _AT = "qwen_code.cli.auth"
 
 

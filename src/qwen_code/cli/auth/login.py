@@ -15,8 +15,6 @@ from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import is_interactive, notice
 from qwen_code.wiring.launch import Launch
 
-__all__ = ["login"]
-
 _MAX_KEY_BYTES = 64 * 1024
 
 

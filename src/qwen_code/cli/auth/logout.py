@@ -14,8 +14,6 @@ from qwen_code.config.settings import save_user_value
 from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import Launch
 
-__all__ = ["logout"]
-
 _LOCK_TIMEOUT_S = 20.0
 _CHOICE = "security.auth.selectedType"
 

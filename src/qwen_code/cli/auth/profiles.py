@@ -16,8 +16,6 @@ from qwen_code.config.settings import save_user_value
 from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import Launch
 
-__all__ = ["list_profiles", "switch"]
-
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="The same as data, keys masked.")

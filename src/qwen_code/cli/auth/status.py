@@ -13,8 +13,6 @@ from qwen_code.fronts.console import is_interactive, notice, report
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.status import ended, quota_of, status_data, status_in_words
 
-__all__ = ["status"]
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="The same as data.")

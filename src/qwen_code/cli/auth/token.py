@@ -15,8 +15,6 @@ from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.status import expires_at
 
-__all__ = ["reveal", "token"]
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="With method, base URL and model.")

@@ -31,8 +31,6 @@ from qwen_code.wiring.reports.remarks import remark
 if TYPE_CHECKING:
     from qwen_code.wiring.conversation import State
 
-__all__ = ["JsonRenderer", "usage_data", "write_end"]
-
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
 

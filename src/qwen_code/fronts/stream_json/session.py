@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from qwen_code.wiring.agent import AgentOptions
     from qwen_code.wiring.launch import Launch
 
-__all__ = ["run_stream"]
-
 
 def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, partial: bool) -> int:
     """Answer one prompt after the other until standard input ends; the last one's exit code.

@@ -22,8 +22,6 @@ from qwen_code.base.errors import InputError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 
-__all__ = ["Asked", "Control", "Prompt", "Reply", "StreamInput", "parse_line"]
-
 _MAX_LINE_BYTES = 8 << 20
 _UNCLEAR = {"behavior": "deny", "message": "the program's answer cannot be understood"}
 

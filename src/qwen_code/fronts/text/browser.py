@@ -12,8 +12,6 @@ from pathlib import Path
 
 from qwen_code.config import env_names
 
-__all__ = ["open_browser", "opener"]
-
 _started: list[object] = []
 
 

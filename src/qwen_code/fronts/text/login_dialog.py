@@ -18,8 +18,6 @@ from qwen_code.fronts.text.loop import choose
 from qwen_code.local.detect import FoundServer, find_servers
 from qwen_code.local.store import WeightStore
 
-__all__ = ["Choice", "LoginDialog"]
-
 
 class Choice(msgspec.Struct, frozen=True):
     """What was chosen: a method, and the profile that was saved or picked, if any."""

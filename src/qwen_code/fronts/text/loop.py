@@ -16,8 +16,6 @@ from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.fronts.console import explain_unexpected
 
-__all__ = ["Command", "LineReader", "PromptLoop", "choose", "picked"]
-
 ReadLine = Callable[[str], str]
 Write = Callable[[str], None]
 

@@ -13,8 +13,6 @@ from enum import Enum
 
 import msgspec
 
-__all__ = ["MarkdownStyler"]
-
 _BOLD, _NOT_BOLD = "\x1b[1m", "\x1b[22m"
 _ITALIC, _NOT_ITALIC = "\x1b[3m", "\x1b[23m"
 _CODE, _NOT_CODE = "\x1b[36m", "\x1b[39m"

@@ -12,8 +12,6 @@ from qwen_code.config.trust import TrustStore
 from qwen_code.mcp import any_defined
 from qwen_code.wiring.hooks import find_hooks, has_hooks
 
-__all__ = ["ask_for_trust"]
-
 
 def ask_for_trust(
     gathered: Gathered, read_line: Callable[[str], str], write: Callable[[str], None]

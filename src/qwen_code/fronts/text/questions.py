@@ -14,8 +14,6 @@ from qwen_code.fronts.text.loop import picked
 from qwen_code.tools.base import Subject
 from qwen_code.wiring.conversation import Answers, Form
 
-__all__ = ["Questions"]
-
 _MAX_PREVIEW_LINES = 60
 _GONE = No("the user is gone", is_unanswered=True)
 _YES = ("y", "yes", "ok", "okay", "yep", "yeah", "sure")

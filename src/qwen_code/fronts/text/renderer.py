@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from qwen_code.fronts.text.tool_lines import ToolLines
     from qwen_code.wiring.conversation import State
 
-__all__ = ["TextRenderer", "text_renderer"]
-
 _TOOL_EVENTS = {
     *("ToolAsked", "QuestionAsked", "ToolChanged", "ToolOutput", "ToolFinished", "HelperEvent"),
 }

@@ -19,8 +19,6 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.fronts.console import notice
 from qwen_code.fronts.text.sign_in_display import display_for
 
-__all__ = ["SignInOptions", "sign_in"]
-
 
 class SignInOptions(msgspec.Struct, frozen=True):
     """What the command line says about a sign-in."""

@@ -16,8 +16,6 @@ from qwen_code.auth.oauth.pending import PendingFlow
 from qwen_code.base.text import safe_text
 from qwen_code.fronts.text.browser import open_browser
 
-__all__ = ["LineDisplay", "TerminalDisplay", "display_for"]
-
 _TICK_S = 1.0
 _CLEAR_LINE = "\r\x1b[K"
 

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from qwen_code.auth.sources import Gathered
     from qwen_code.wiring.agent import AgentOptions
 
-__all__ = ["run_loop"]
-
 _MAX_LISTED_SESSIONS = 15
 _MAX_LISTED_PROMPTS = 20
 _MAX_TITLE_LENGTH = 70

@@ -15,8 +15,6 @@ from qwen_code.agent.events import (
 )
 from qwen_code.tools.base import Reach
 
-__all__ = ["ToolLines"]
-
 _NAMES = {
     "read_file": "Read",
     "write_file": "Write",

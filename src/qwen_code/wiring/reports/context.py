@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["ContextUse", "context_in_words"]
-
 
 class ContextUse(msgspec.Struct, frozen=True):
     """Where a request's tokens come from. All are estimates but the window."""

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from qwen_code.auth.types import Candidate, Connection, FieldTrace, Method, Resolution, Status
 
-__all__ = ["explain_data", "explain_in_words"]
-
 Paint = Callable[[str, str], str]
 
 _MARKS = {Status.CHOSEN: ("✓", "32"), Status.WITHHELD: ("✗", "31"), Status.UNTRUSTED: ("✗", "31")}

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from qwen_code.models.quota import Snapshot
     from qwen_code.models.rate_limits import Allowance, RateLimits
 
-__all__ = ["quota_data", "quota_in_words", "rate_limits_data", "rate_limits_in_words"]
-
 
 def quota_in_words(quota: Snapshot, now: float) -> str:
     """One line, such as ``3 of 60 requests in this minute, 120 of 2,000 in 24 h; …``.

@@ -6,8 +6,6 @@ from qwen_code.agent.events import AgentEvent, Compacted, TurnEnded
 from qwen_code.base.moment import duration_in_words
 from qwen_code.models.events import Cut, FellBack, Finished, Notice, Paced, Retrying
 
-__all__ = ["remark"]
-
 _ENDINGS = {
     "length": "the answer ends here because it reached the longest that is allowed",
     "content_filter": "the provider's content filter ended the answer",

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from qwen_code.auth.oauth.token import Token
     from qwen_code.models.quota import Snapshot
 
-__all__ = ["ended", "expires_at", "quota_of", "status_data", "status_in_words"]
-
 
 def expires_at(gathered: Gathered, connection: Connection) -> float | None:
     """When the credential ends, in seconds since the epoch; ``None`` where that is not known."""

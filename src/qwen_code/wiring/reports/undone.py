@@ -9,9 +9,6 @@ from qwen_code.base.text import safe_text
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
 
-__all__ = ["undone_in_words"]
-
-
 _FUTILE = """\
 So nothing was changed, and that turn stays as it was. The ids of other turns: qwen checkpoints
 """

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["FAULTS", "Faults"]
-
 _DEVICE, _POLL, _REFRESH, _CHAT = "device", "poll", "refresh", "chat"
 _SIGN_IN = (_POLL, _REFRESH)
 

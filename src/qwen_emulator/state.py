@@ -11,8 +11,6 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Client", "DeviceCode", "IssuedToken", "LogEntry", "Settings", "State"]
-
 _MINUTE_S = 60.0
 _DAY_S = 86400.0
 _MAX_LOGGED = 100_000

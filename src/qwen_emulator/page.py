@@ -11,9 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from qwen_code.emulator.state import DeviceCode, State
-
-__all__ = ["PASSWORD", "ApprovalPage"]
+from qwen_emulator.state import DeviceCode, State
 
 PASSWORD = "demo"  # noqa: S105 it is printed on the page
 _COOKIE = "emulator_session"

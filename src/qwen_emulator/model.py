@@ -9,8 +9,6 @@ from itertools import cycle
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-__all__ = ["Model", "ScriptedModel", "UpstreamModel"]
-
 _PIECE = 4
 _MAX_ECHOED = 200
 

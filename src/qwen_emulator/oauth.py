@@ -12,9 +12,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant
 
-from qwen_code.emulator.state import Client, DeviceCode, IssuedToken, State, new_secret
-
-__all__ = ["Answer", "SignInServer"]
+from qwen_emulator.state import Client, DeviceCode, IssuedToken, State, new_secret
 
 Answer = tuple[int, dict[str, Any]]
 

@@ -16,13 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from qwen_code.emulator.faults import Faults
-from qwen_code.emulator.model import Model
-from qwen_code.emulator.oauth import SignInServer
-from qwen_code.emulator.page import ApprovalPage
-from qwen_code.emulator.state import IssuedToken, State, digest
-
-__all__ = ["Emulator", "serve"]
+from qwen_emulator.faults import Faults
+from qwen_emulator.model import Model
+from qwen_emulator.oauth import SignInServer
+from qwen_emulator.page import ApprovalPage
+from qwen_emulator.state import IssuedToken, State, digest
 
 _PREFIX = "/api/v1/oauth2"
 _MAX_BODY_BYTES = 16 << 20
