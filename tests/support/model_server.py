@@ -39,6 +39,7 @@ class FakeModelServer:
         self.connections = 0
         self.words = ["Hello", " from", " the", " model"]
         self.models = ["only-model"]
+        self.lists_to_anyone = False
         self.status = 200
         self.error_body: bytes = b""
         self.extra_headers: dict[str, str] = {}
@@ -99,9 +100,17 @@ class FakeModelServer:
         if method == "POST" and not _alternate(self.requests[-1].body["messages"]):
             self._whole(connection, 400, b'{"error": {"message": "the roles must alternate"}}')
             return
+        if method == "GET" and not (self.lists_to_anyone or self.requests[-1].key):
+            self._whole(connection, 401, b'{"error": {"message": "no key"}}')
+            return
         if method == "GET":
             models = json.dumps({"data": [{"id": m} for m in self.models]})
             self._whole(connection, 200, models.encode())
+            return
+        if not self.requests[-1].body.get("stream"):
+            message = {"role": "assistant", "content": "".join(self.words)}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            self._whole(connection, 200, json.dumps({"choices": [choice]}).encode())
             return
         head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode())

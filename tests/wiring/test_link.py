@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from qwen_code.auth.bearer import StaticKey
-from qwen_code.auth.sources import Gathered, gather
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
+from qwen_code.config.load import Config
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.quota import Go, Wait
 from qwen_code.wiring.link import open_ledger
@@ -38,12 +38,12 @@ def settings(tmp_path: Path) -> Path:
     return path
 
 
-def gathered(cwd: Path, environ: Mapping[str, str] = os.environ) -> Gathered:
-    return gather(environ, cwd, version="1")
+def load(cwd: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    return Config.load(environ, cwd)
 
 
 def test_only_a_sign_in_is_counted(tmp_path: Path) -> None:
-    found = gathered(tmp_path)
+    found = load(tmp_path)
     assert open_ledger(found, connection(Method.OPENAI)) is None
     assert open_ledger(found, connection(Method.LOCAL)) is None
     ledger = open_ledger(found, connection(Method.QWEN_OAUTH))
@@ -61,7 +61,7 @@ def test_the_users_settings_change_the_limits_and_a_projects_do_not(
     project = tmp_path / "project" / ".qwen" / "settings.json"
     project.parent.mkdir(parents=True)
     project.write_text('{"quota": {"perMinute": 9, "perDay": 9}}')
-    found = gathered(tmp_path / "project")
+    found = load(tmp_path / "project")
     ledger = open_ledger(found, connection(Method.QWEN_OAUTH))
     other = open_ledger(found, connection(Method.QWEN_OAUTH, "second"))
     assert ledger
@@ -78,4 +78,4 @@ def test_the_users_settings_change_the_limits_and_a_projects_do_not(
 def test_a_limit_that_is_none_is_named(tmp_path: Path, settings: Path, number: str) -> None:
     settings.write_text(f'{{\n"quota": {{"perDay": {number}}}}}')
     with pytest.raises(ConfigError, match=r"quota\.perDay in .*settings\.json:2"):
-        open_ledger(gathered(tmp_path), connection(Method.QWEN_OAUTH))
+        open_ledger(load(tmp_path), connection(Method.QWEN_OAUTH))

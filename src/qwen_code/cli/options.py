@@ -12,11 +12,13 @@ import click
 
 from qwen_code.agent.approvals import Mode
 from qwen_code.auth.api import Flags
-from qwen_code.auth.presets import PRESETS
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
+from qwen_code.config.load import Config
+from qwen_code.config.providers import PROVIDERS
+from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import CHOOSE, LATEST, Launch
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+_DEBUG = click.option(
+    "-d", "--debug", is_flag=True, help="Write a log, without secrets, to QWEN_HOME/logs."
+)
 
 _CONNECTION = [
     click.option(
@@ -34,7 +40,7 @@ _CONNECTION = [
     click.option("--profile", metavar="NAME", help="Use this saved login."),
     click.option(
         "--provider",
-        type=click.Choice([preset.name for preset in PRESETS if preset.base_url]),
+        type=click.Choice([each.name for each in PROVIDERS if each.base_url]),
         help="Use this provider's address.",
     ),
     click.option(
@@ -56,9 +62,7 @@ _CONNECTION = [
         multiple=True,
         help="Let a project's own endpoint have your key, as https://host.",
     ),
-    click.option(
-        "-d", "--debug", is_flag=True, help="Write a log, without secrets, to QWEN_HOME/logs."
-    ),
+    _DEBUG,
 ]
 
 _PROMPT = [
@@ -198,6 +202,28 @@ def common_options(function: F) -> F:
     for option in reversed(_CONNECTION):
         wrapper = option(wrapper)
     return wrapper  # type: ignore[return-value]
+
+
+def with_config(function: F) -> F:
+    """For commands that need no login: pass the configuration as one ``config`` argument."""
+    import functools
+
+    @functools.wraps(function)
+    def wrapper(**values: Any) -> Any:
+        if values.pop("debug"):
+            _start_debug_log()
+        return function(config=load_config(), **values)
+
+    return _DEBUG(wrapper)  # type: ignore[return-value]
+
+
+def load_config() -> Config:
+    """The configuration of this directory; its warnings go to standard error.
+
+    Raises:
+        ConfigError: a settings file is broken.
+    """
+    return Launch().config(notice)
 
 
 def take_launch(values: dict[str, Any]) -> Launch:

@@ -24,7 +24,7 @@ from qwen_code.fronts.stream_json.stream_input import Asked, Control, StreamInpu
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 
 if TYPE_CHECKING:
-    from qwen_code.auth.oauth.login_flow import Display
+    from qwen_code.auth.oauth.login import Display
     from qwen_code.wiring.agent import AgentOptions
     from qwen_code.wiring.launch import Launch
 
