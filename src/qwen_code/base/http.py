@@ -1,6 +1,7 @@
 """The one HTTP layer: proxy, certificates, time limits, streaming, cancel, readable errors.
 
-The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement; no other module knows it.
+The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement: ``engine`` builds one,
+``http_errors`` says what its errors mean, and nothing else knows it.
 Its calls cannot be interrupted from Python, so each request runs on a thread of its own that
 hands over what arrives, and whoever waits can be interrupted, time out, and give up.
 
@@ -13,14 +14,12 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from datetime import timedelta
-from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from qwen_code.base.errors import ConfigError, TransportError
+from qwen_code.base.errors import TransportError
 from qwen_code.base.log import debug
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.base.url import Origin
@@ -221,7 +220,11 @@ class HttpClient:
                     raise
                 debug("stale", url=request.url)  # the server had let go of the idle connection
         if response is None:
-            engine = self._build_engine(origin)
+            from qwen_code.base.engine import build_engine
+
+            address = self._addresses.get(origin.host)
+            connect_s = self._timeouts.connect_s
+            engine = build_engine(origin, self._network, self._user_agent, connect_s, address)
             response = self._exchange(engine, idle, origin, stop).start(request)
         debug("response", status=response.status, url=request.url)
         return response
@@ -230,52 +233,6 @@ class HttpClient:
         self, engine: SyncClient, idle: list[SyncClient] | None, origin: Origin, stop: Stop
     ) -> _Exchange:
         return _Exchange(engine, idle, origin, self._network, self._timeouts, stop)
-
-    def _build_engine(self, origin: Origin) -> SyncClient:
-        from pyreqwest.client import SyncClientBuilder
-        from pyreqwest.proxy import ProxyBuilder
-
-        builder = (
-            SyncClientBuilder()
-            .no_proxy()
-            .follow_redirects(False)
-            .referer(False)
-            .gzip(False)
-            .brotli(False)
-            .zstd(False)
-            .deflate(False)
-            .user_agent(self._user_agent)
-            .connect_timeout(timedelta(seconds=self._timeouts.connect_s))
-        )
-        if proxy := self._network.proxy_for(origin):
-            try:
-                builder = builder.proxy(
-                    ProxyBuilder.all(proxy.url).no_proxy(self._network.no_proxy)
-                )
-            except ValueError as error:
-                raise ConfigError(
-                    f"{proxy.blame} is not a proxy address: {proxy.shown}",
-                    hint="Write it as http://host:port or socks5h://host:port.",
-                ) from error
-        if address := self._addresses.get(origin.host):
-            builder = builder.resolve(origin.host, address, origin.port)
-        if origin.scheme == "https":
-            builder = self._with_certificates(builder)
-        return builder.build()
-
-    def _with_certificates(self, builder: Any) -> Any:
-        network = self._network
-        if network.ca_file:
-            _read_pem(network.ca_file)  # the engine would ignore a missing file without a word
-        if network.extra_ca_file:
-            pem = _read_pem(network.extra_ca_file)
-            builder = _use(builder.add_root_certificate_pem, pem, network.extra_ca_file)
-        if network.client_cert:
-            pem = _read_pem(network.client_cert)
-            if network.client_key:
-                pem += b"\n" + _read_pem(network.client_key)
-            builder = _use(builder.identity_pem, pem, network.client_cert)
-        return builder
 
 
 class _Exchange:
@@ -349,7 +306,9 @@ class _Exchange:
             raise
         if isinstance(item, BaseException):
             self.close()
-            raise self._explained(item) from None
+            from qwen_code.base.http_errors import explained  # most requests are answered
+
+            raise explained(item, self._origin, self._network) from None
         return item
 
     def _talk(self, request: Request) -> None:
@@ -375,77 +334,3 @@ class _Exchange:
             put(None)
         except BaseException as error:
             put(error)
-
-    def _explained(self, error: BaseException) -> BaseException:
-        from pyreqwest.exceptions import (
-            ConnectError,
-            ConnectTimeoutError,
-            PyreqwestError,
-        )
-
-        if not isinstance(error, PyreqwestError):
-            return error
-        causes = [
-            cause["message"]
-            for cause in (getattr(error, "details", None) or {}).get("causes") or []
-        ]
-        reason = causes[-1] if causes else str(error)
-        proxy = self._network.proxy_for(self._origin)
-        connecting = isinstance(error, ConnectError | ConnectTimeoutError)
-        if any("(SendRequest)" in cause for cause in causes):
-            connecting = (
-                False  # the engine files a connection that breaks before the head there too
-            )
-        if any("certificate" in cause.lower() for cause in causes):
-            ca = self._network.ca_file or self._network.extra_ca_file
-            where = f" {ca.blame} is {ca.value}." if ca else ""
-            return TransportError(
-                f"the certificate of {self._origin} was not accepted: {reason}",
-                hint=f"Behind a company proxy, set SSL_CERT_FILE to its certificate (PEM).{where}",
-                code="certificate",
-            )
-        if proxy and connecting:
-            return TransportError(
-                f"cannot reach {self._origin} through the proxy {proxy.shown}: {reason}",
-                hint=f"The proxy comes from {proxy.blame}; fix it, or list the host in NO_PROXY.",
-                code="proxy",
-                retryable=True,
-            )
-        if connecting:
-            return TransportError(
-                f"cannot connect to {self._origin}: {reason}",
-                hint="Check the address and the network (qwen auth explain shows who set it).",
-                code="connect",
-                retryable=True,
-            )
-        return TransportError(
-            f"the connection to {self._origin} broke: {reason}", code="cut", retryable=True
-        )
-
-
-_PEM_HINT = "It must hold certificates (and for a client, the private key) in PEM."
-
-
-def _read_pem(setting: Setting) -> bytes:
-    try:
-        pem = Path(setting.value).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{setting.blame} names {setting.value}, which cannot be read: {error.strerror}",
-            hint="Point it at a PEM file, or unset it.",
-        ) from error
-    if b"-----BEGIN " not in pem:
-        raise ConfigError(
-            f"{setting.blame} names {setting.value}, which is not PEM", hint=_PEM_HINT
-        )
-    return pem
-
-
-def _use(method: Any, pem: bytes, setting: Setting) -> Any:
-    try:
-        return method(pem)
-    except ValueError as error:
-        raise ConfigError(
-            f"{setting.blame} names {setting.value}, which is not usable PEM: {error}",
-            hint=_PEM_HINT,
-        ) from error
