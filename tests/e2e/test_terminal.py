@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -233,6 +234,23 @@ def test_an_interrupt_stops_the_answer_and_not_the_talk(
     terminal.press("C-d")
     terminal.type_to_shell("echo code=$?")
     terminal.wait_for("code=0")
+
+
+def test_a_prompt_that_takes_too_long_ends_and_the_talk_goes_on(
+    terminal: Terminal, server: Any, configured: None
+) -> None:
+    release = threading.Event()
+    server.after_first_word = lambda: (release.wait(60), None)[1]
+    terminal.type(f"{terminal.start} --max-wall-time 4")
+    terminal.wait_for("/help")
+    terminal.type("are you there")
+    terminal.wait_for("it was not done within 4 s (--max-wall-time)")
+    release.set()
+    server.words = ["I", " am"]
+    terminal.type("and now")
+    terminal.wait_for("I am")
+    roles = [message["role"] for message in server.requests[-1].body["messages"]]
+    assert roles == ["system", "user", "assistant", "user"]
 
 
 def test_what_was_typed_before_a_question_is_not_its_answer(

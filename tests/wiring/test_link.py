@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hanging_server import HangingServer, no_answer
 
 from qwen_code.auth.bearer import StaticKey
 from qwen_code.auth.types import Connection, Method
-from qwen_code.base.errors import ConfigError
+from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.config.load import Config
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.quota import Go, Wait
-from qwen_code.wiring.link import open_ledger
+from qwen_code.wiring.link import name_model, open_ledger, open_link
 
 
 def connection(method: Method, profile: str | None = None) -> Connection:
@@ -40,6 +42,19 @@ def settings(tmp_path: Path) -> Path:
 
 def load(cwd: Path, environ: Mapping[str, str] = os.environ) -> Config:
     return Config.load(environ, cwd)
+
+
+def test_a_list_of_models_that_does_not_come_is_not_needed(tmp_path: Path, settings: Path) -> None:
+    settings.write_text('{"model": {"timeoutS": 0.2}}')
+    server = HangingServer(no_answer)
+    source = Source(SourceKind.SHELL, "LLAMA_API_BASE_URL")
+    unnamed = Connection(Method.OPENAI, "x", server.base_url, source, None)
+    with open_link(load(tmp_path), unnamed) as link, pytest.raises(TransportError) as caught:
+        name_model(link, Stop())
+    server.close()
+    assert caught.value.message == f"{server.origin} did not answer within 0.2 s"
+    assert "-m" in (caught.value.hint or "")
+    assert server.requests == [b"GET /v1/models HTTP/1.1"]
 
 
 def test_only_a_sign_in_is_counted(tmp_path: Path) -> None:

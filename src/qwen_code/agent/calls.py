@@ -78,7 +78,7 @@ def run_side_by_side(
     running = {ready.call.id: ready.call for ready in group}
     deadline = 0.0
     try:
-        with stop.calling(lambda: _pass_on(own, inbox)):
+        with stop.calling(lambda: _pass_on(stop, own, inbox)):
             for thread in threads:
                 thread.start()
             while running and not own.is_set and (event := inbox.get()) is not None:
@@ -86,7 +86,7 @@ def run_side_by_side(
                     del running[event.call_id]
                 yield [event]
         deadline = time.monotonic() + _STOP_GRACE_S
-        yield from _last_events(inbox, running, deadline)
+        yield from _last_events(inbox, running, deadline, own)
     finally:
         own.set()
         deadline = deadline or time.monotonic() + _STOP_GRACE_S  # one for both waits
@@ -95,13 +95,18 @@ def run_side_by_side(
                 thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _pass_on(own: Stop, inbox: SimpleQueue[AgentEvent | None]) -> None:
-    own.set()
+def told_of_stop(stop: Stop) -> str:
+    """What the model is told of a call that ``stop`` ended."""
+    return STOPPED if stop.reason is None else f"This was stopped: {stop.reason.message}."
+
+
+def _pass_on(stop: Stop, own: Stop, inbox: SimpleQueue[AgentEvent | None]) -> None:
+    own.set(stop.reason)
     inbox.put(None)
 
 
 def _last_events(
-    inbox: SimpleQueue[AgentEvent | None], running: dict[str, Asked], deadline: float
+    inbox: SimpleQueue[AgentEvent | None], running: dict[str, Asked], deadline: float, stop: Stop
 ) -> AgentEventStream:
     """What still comes of the calls that were stopped. What they printed before is left out:
     showing it may take longer than printing it."""
@@ -113,7 +118,7 @@ def _last_events(
             if event is not None and not isinstance(event, ToolOutput):
                 yield [event]
     for call in running.values():
-        yield [finished(call, Result(STOPPED, "stopped"), is_error=True)]
+        yield [finished(call, Result(told_of_stop(stop), "stopped"), is_error=True)]
 
 
 def finished(
@@ -174,7 +179,7 @@ def _run(ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, after:
         result = completed(prepared, prepared.run(show, stop), after, stop)
         is_error = False
     except Stopped:
-        result = Result(STOPPED, "stopped")
+        result = Result(told_of_stop(stop), "stopped")
     except QwenError as error:
         result = Result(error.message, "")
     except Exception as error:  # noqa: BLE001 a tool's mistake must not end the session

@@ -16,9 +16,9 @@ import msgspec
 from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
 from qwen_code.agent.progress import Progress, words_of
 from qwen_code.agent.turn import Messages, Model
-from qwen_code.base.errors import QwenError
+from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.stop import Stop
-from qwen_code.models.events import Notice, TextDelta, Usage
+from qwen_code.models.events import Notice, TextDelta, Usage, holds_answer
 
 _FULL_SHARE = 0.75
 _KEPT_SHARE = 0.2
@@ -73,6 +73,7 @@ class Compactor:
         """Replace the older part of ``messages`` in place; nothing where there is none.
 
         Raises:
+            TransportError: the model did not answer in time; the messages are as they were.
             Stopped: the turn was stopped; the messages are as they were.
         """
         before = self.size(messages)
@@ -84,6 +85,8 @@ class Compactor:
         try:
             summary = yield from self._summary(older, model, stop)
         except QwenError as error:
+            if isinstance(error, TransportError) and error.code == "timeout":
+                raise  # the next request would wait as long for the same server
             yield [Notice(f"no summary could be had ({error.message}); the facts are kept")]
         first: list[dict[str, Any]] = [
             {"role": "user", "content": self._digest(summary, progress, older)}
@@ -125,7 +128,7 @@ class Compactor:
                 for event in events:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)
-                    elif isinstance(event, Notice | Usage):
+                    elif isinstance(event, Usage) or not holds_answer([event]):
                         yield [event]
         return "".join(pieces).strip()
 

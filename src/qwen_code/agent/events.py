@@ -98,15 +98,19 @@ class StructuredAnswer(msgspec.Struct, frozen=True, tag="structured_answer"):
     value: str
 
 
+EndReason = Literal["done", "cut", "loop", "stopped", "budget"]
+
+
 class TurnEnded(msgspec.Struct, frozen=True, tag="turn_ended"):
     """Nothing more comes.
 
     ``cut``: the answer was broken off. ``loop``: the model would not stop making the same call.
-    ``stopped``: the turn was stopped from outside. ``waited_s`` are the seconds in which the turn
-    waited for a person, for its turn to ask, or to try again.
+    ``stopped``: a person stopped it. ``budget``: a limit of the run did, the `Stop` has the reason.
+    ``waited_s`` are the seconds in which the turn waited for a person, for its turn to ask, or to
+    try again.
     """
 
-    reason: Literal["done", "cut", "loop", "stopped"]
+    reason: EndReason
     rounds: int
     waited_s: float = 0.0
 

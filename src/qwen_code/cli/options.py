@@ -129,6 +129,11 @@ _AGENT = [
         help="End after this many answers of the model, with exit code 53.",
     ),
     click.option(
+        "--max-wall-time",
+        metavar="TIME",
+        help="End a prompt after this time (90, 90s, 5m, 1h), with exit code 55.",
+    ),
+    click.option(
         "-c", "--continue", "go_on", is_flag=True, help="Go on with the last session here."
     ),
     click.option(
@@ -261,6 +266,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         mode="yolo" if values["yolo"] else mode,
         rules=values["allowed_tools"],
         max_rounds=values["max_session_turns"],
+        max_wall_time_s=_wall_time(values["max_wall_time"]),
         directories=tuple(directories),
         resume=LATEST if values["go_on"] else values["resume"],
         sandbox=values["sandbox"],
@@ -268,6 +274,20 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         append=values["append_system_prompt"],
         schema=_schema(values["json_schema"]),
     )
+
+
+def _wall_time(text: str | None) -> float | None:
+    if text is None:
+        return None
+    from qwen_code.base.moment import parse_duration
+
+    seconds = parse_duration(text)
+    if seconds is None or seconds < 1:
+        raise UsageError(
+            f"--max-wall-time: {text!r} is not a time of a second or more",
+            hint="Write seconds, or as 90s, 5m, 1h.",
+        )
+    return seconds
 
 
 def _schema(text: str | None) -> str | None:

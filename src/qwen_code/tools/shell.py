@@ -27,6 +27,7 @@ _GRACE_S = 2.0
 _STOP_GRACE_S = 0.1
 """What a command gets to end by itself when a person has stopped the turn."""
 
+_STOPPED = "The user stopped it."
 _POLL_S = 0.05
 
 
@@ -86,7 +87,8 @@ class RunShellCommand(OwnTool[ShellArguments]):
             output.close()
         if stop.is_set and not ended:
             printed = f" Until then it printed:\n{output.text}" if output.text else ""
-            raise ToolFailed(f"The user stopped it.{printed}")
+            why = f"It was stopped: {stop.reason.message}." if stop.reason else _STOPPED
+            raise ToolFailed(f"{why}{printed}")
         if not ended:
             raise ToolFailed(f"it was ended after {arguments.timeout_s} s.\n{output.text}")
         code = process.returncode

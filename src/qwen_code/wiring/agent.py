@@ -57,6 +57,7 @@ class AgentOptions(msgspec.Struct, frozen=True):
     mode: str | None = None
     rules: tuple[str, ...] = ()
     max_rounds: int | None = None
+    max_wall_time_s: float | None = None
     directories: tuple[str, ...] = ()
     resume: str | None = None
     sandbox: bool = False

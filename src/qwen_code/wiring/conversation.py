@@ -6,6 +6,7 @@ front is in `Front`. Calls block. Another thread may set the `Stop` of a call at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,7 @@ from qwen_code.base.stop import Stop, Stopped
 from qwen_code.wiring.agent import AgentOptions, Assembled, Fit, assemble
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.link import Link, announce, name_model, open_link
+from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
@@ -107,6 +109,8 @@ class Conversation:
         self._link: Link | None = None
         self._assembled: Assembled | None = None
         self._is_answering = False
+        self.wall_time = Limit(math.inf)
+        """How long a prompt may take, once it is found."""
 
     # -- the way to a model -----------------------------------------------------------------------
 
@@ -135,8 +139,10 @@ class Conversation:
         """
         config = self.config()
         resolution = resolve(self.inputs(config))
+        self.wall_time = wall_time(self._options.max_wall_time_s, config.settings)
         if self._found is None:
-            for line in resolution.notices:
+            limits = (first_byte(config.settings), self.wall_time)
+            for line in (*resolution.notices, *(text for each in limits for text in each.notices)):
                 self._front.notice(line)
         self._found = config, resolution
         return resolution.require()
@@ -249,7 +255,7 @@ class Conversation:
             else:
                 yield from self._ask_for_shape(text, stop)
         except Stopped:  # before the turn began
-            yield [TurnEnded("stopped", 0)]
+            yield [TurnEnded("stopped" if stop.reason is None else "budget", 0)]
         finally:
             self._is_answering = False
 
@@ -257,7 +263,7 @@ class Conversation:
         """Make the conversation shorter now; no event where it is as short as can be.
 
         Raises:
-            QwenError: it cannot be saved.
+            QwenError: it cannot be saved, or the model did not answer in time.
             Stopped: ``stop`` was set; it is as it was.
         """
         link, assembled = self._opened()

@@ -13,7 +13,7 @@ from qwen_code import __version__
 from qwen_code.auth.bearer import Bearer, StaticKey
 from qwen_code.auth.types import Announcement, Connection, Method
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import ConfigError
+from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.http import HttpClient
 from qwen_code.base.log import debug
 from qwen_code.base.stop import Stop
@@ -24,6 +24,7 @@ from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.client import ModelClient
 from qwen_code.models.openai_wire import Endpoint
 from qwen_code.models.quota import Ledger, Limits, account_key
+from qwen_code.wiring.time_limits import patience_with
 
 _MAX_LISTED_MODELS = 20
 
@@ -106,11 +107,17 @@ def name_model(link: Link, stop: Stop) -> None:
 
     Raises:
         ConfigError: there are several; the hint lists them.
+        TransportError: the endpoint does not answer.
         Stopped: ``stop`` was set.
     """
     if link.connection.model is not None:
         return
-    names = link.client.models(stop)
+    try:
+        names = link.client.models(stop)
+    except TransportError as error:
+        if error.code == "timeout":
+            error.hint = "Name the model with -m, or as LLAMA_API_MODEL: then no list is needed."
+        raise
     if len(names) != 1:
         listed = ", ".join(names[:_MAX_LISTED_MODELS]) or "none"
         more = (
@@ -145,11 +152,13 @@ def _client(config: Config, connection: Connection) -> ModelClient:
         connection.deployment_in_path,
         connection.extra_body,
     )
+    patience = patience_with(connection.method, config.settings)
     return ModelClient(
-        HttpClient(config.network, user_agent=agent),
+        HttpClient(config.network, user_agent=agent, timeouts=patience.timeouts),
         endpoint,
         auth=Bearer.of(connection),
         clock=BlockingClock(),
+        patience=patience,
         ledger=open_ledger(config, connection),
         fallbacks=config.settings.first("model.fallbacks", list[str]) or (),
     )

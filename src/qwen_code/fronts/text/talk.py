@@ -31,6 +31,7 @@ from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose, 
 from qwen_code.fronts.text.project_trust import ask_for_trust
 from qwen_code.fronts.text.questions import Questions
 from qwen_code.fronts.text.renderer import text_renderer
+from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.local.pull import pull_weights
 from qwen_code.wiring.agent import session_store
 from qwen_code.wiring.conversation import Answers, Conversation, Form
@@ -273,11 +274,18 @@ class _Talk:
 
     def _show(self, begin: Callable[[Stop], AgentEventStream]) -> Tally:
         renderer, tally = text_renderer(sys.stdout), Tally()
-        with _stoppable() as stop:
+        with _stoppable() as stop, WallClock(stop) as clock:
+            clock.limit(self._talk.wall_time)
             try:
                 show(begin(stop), renderer, tally)
+            except Stopped:
+                if stop.reason is None:
+                    raise
+                raise stop.reason from None
             finally:
                 renderer.finish(Outcome(tally.text, 0, self._talk.api_duration_ms))
+            if tally.ended == "budget" and stop.reason is not None:
+                raise stop.reason
         return tally
 
     def _compress(self, argument: str) -> None:
