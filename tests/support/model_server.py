@@ -40,6 +40,10 @@ class FakeModelServer:
         self.words = ["Hello", " from", " the", " model"]
         self.models = ["only-model"]
         self.lists_to_anyone = False
+        self.accepts: set[str] | None = None
+        """The keys that it accepts; ``None``: all."""
+        self.answers: set[str] | None = None
+        """The models that it has; ``None``: all."""
         self.status = 200
         self.error_body: bytes = b""
         self.extra_headers: dict[str, str] = {}
@@ -100,8 +104,15 @@ class FakeModelServer:
         if method == "POST" and not _alternate(self.requests[-1].body["messages"]):
             self._whole(connection, 400, b'{"error": {"message": "the roles must alternate"}}')
             return
-        if method == "GET" and not (self.lists_to_anyone or self.requests[-1].key):
+        seen = self.requests[-1]
+        is_list = method == "GET"
+        is_refused = self.accepts is not None and seen.key not in self.accepts
+        if not (is_list and self.lists_to_anyone) and (is_refused or (is_list and not seen.key)):
             self._whole(connection, 401, b'{"error": {"message": "no key"}}')
+            return
+        if method == "POST" and self.answers is not None and seen.body["model"] not in self.answers:
+            said = f'{{"error": {{"message": "no model {seen.body["model"]}", "code": "model_not_found"}}}}'
+            self._whole(connection, 404, said.encode())
             return
         if method == "GET":
             models = json.dumps({"data": [{"id": m} for m in self.models]})

@@ -91,7 +91,10 @@ class Probe:
         if response.status in _NO_LIST:
             return None
         if response.status != 200:
-            raise self._error("", response, body)
+            refusal = self._error("", response, body)
+            if isinstance(refusal, CredentialRejected):
+                raise refusal
+            raise Unreachable(refusal.message, hint=refusal.hint)
         names = model_ids(body)
         return None if names is None else tuple(dict.fromkeys(names))
 
@@ -161,4 +164,4 @@ def near_first(models: Sequence[str], text: str) -> list[str]:
     """The models whose names contain every word of ``text``, in any case, the shortest first."""
     words = text.lower().split()
     found = [name for name in models if all(word in name.lower() for word in words)]
-    return sorted(found, key=lambda name: (len(name), name))
+    return sorted(found, key=lambda name: (len(name), name.lower()))

@@ -1,17 +1,13 @@
-"""The sign-in dialog as data: choices, then steps, then a check, then it is saved.
+"""The sign-in dialog: choices, then steps, then a check, then it is saved.
 
-A front shows a `Step`, hands back what the person answered, and gets the next one, until it gets
-`Saved`. Nothing is saved before one request has proved it, nothing is overwritten without asking,
-and the login before stays in use until then.
+Nothing is saved before one request has proved it, nothing is overwritten without asking, and the
+login before stays in use until then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
-
-import msgspec
 
 from qwen_code.auth.enrolment import DeviceSignIn, clean_key, save_login, save_method
 from qwen_code.auth.oauth.resource import is_qwen
@@ -39,142 +35,22 @@ from qwen_code.local.weights import LARGE, SMALL, Weights
 from qwen_code.models.errors import AccessDenied, UnknownModel
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.login_check import Probe, Unreachable
-
-T = TypeVar("T")
+from qwen_code.wiring.login_names import name_of_login, new_name, summary
+from qwen_code.wiring.login_steps import (
+    Approve,
+    Ask,
+    Download,
+    Journal,
+    Login,
+    Option,
+    Pick,
+    Saved,
+    Step,
+    Steps,
+)
 
 _NO_KEY = "none-needed"
 """Saved as the key of a server that wants none: other programs insist on one."""
-
-
-class Option(msgspec.Struct, frozen=True):
-    """One thing that can be picked. ``detail`` is what it needs, costs or keeps."""
-
-    key: str
-    title: str
-    detail: str = ""
-
-
-class Pick(msgspec.Struct, frozen=True):
-    """Choose one of ``options``; the answer is its key. With ``takes_other``, any other text is an
-    answer as well, and long lists can be searched. ``problem`` is what was wrong before."""
-
-    title: str
-    options: tuple[Option, ...]
-    problem: QwenError | None = None
-    takes_other: bool = False
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """Type one line; an empty answer means ``default``. ``is_secret``: it must not be shown."""
-
-    title: str
-    hint: str = ""
-    default: str = ""
-    is_secret: bool = False
-    problem: QwenError | None = None
-
-
-class Approve(msgspec.Struct, frozen=True):
-    """Sign in by device flow: the front begins it and shows it; the answer is empty, once it has
-    finished."""
-
-    sign_in: DeviceSignIn
-
-
-class Download(msgspec.Struct, frozen=True):
-    """Fetch the embedded model; the answer is empty, once it is there."""
-
-    weights: Weights
-
-
-class Saved(msgspec.Struct, frozen=True):
-    """The end: the login to use now. ``text`` says what was saved, and where."""
-
-    method: Method
-    profile: str | None = None
-    text: str = ""
-
-
-Step = Pick | Ask | Approve | Download | Saved
-Steps = Generator[Step, str, Saved]
-
-
-class _Journal:
-    """What the network said, in order, so that going back a step does not ask again."""
-
-    def __init__(self) -> None:
-        self._outcomes: list[tuple[Any, QwenError | None]] = []
-        self.position = 0
-
-    def run(self, ask: Callable[[], T]) -> T:
-        """The outcome of ``ask``: what was recorded at this place, if anything was."""
-        if self.position == len(self._outcomes):
-            try:
-                self._outcomes.append((ask(), None))
-            except QwenError as error:
-                self._outcomes.append((None, error))
-        result, failure = self._outcomes[self.position]
-        self.position += 1
-        if failure is not None:
-            raise failure
-        return cast("T", result)
-
-    def forget_after(self, position: int) -> None:
-        """Begin anew, and ask again from ``position`` on."""
-        del self._outcomes[position:]
-        self.position = 0
-
-
-class Login:
-    """One way through the dialog. ``step`` is what the person sees now."""
-
-    def __init__(self, begin: Callable[[], Steps], journal: _Journal) -> None:
-        self._begin = begin
-        self._journal = journal
-        self._past: list[tuple[Step, str, int]] = []
-        self.stop = Stop()
-        self._start()
-
-    def answer(self, text: str, stop: Stop) -> Step:
-        """The next step. The network may be asked first.
-
-        Raises:
-            QwenError: something cannot be saved; the step is the same.
-            Stopped: ``stop`` was set; the step is the same.
-        """
-        before, position = self.step, self._journal.position
-        self.stop = stop
-        try:
-            self._advance(text)
-        except BaseException:
-            self._replay(position)
-            raise
-        self._past.append((before, text, position))
-        return self.step
-
-    def back(self) -> bool:
-        """Return to the step before; ``False`` if there is none, or none that can be taken back."""
-        if not self._past or isinstance(self._past[-1][0], Approve | Download):
-            return False
-        position = self._past.pop()[2]
-        self._replay(position)
-        return True
-
-    def _start(self) -> None:
-        self._steps = self._begin()
-        self._advance(None)
-
-    def _advance(self, text: str | None) -> None:
-        try:
-            self.step: Step = next(self._steps) if text is None else self._steps.send(text)
-        except StopIteration as end:
-            self.step = end.value
-
-    def _replay(self, position: int) -> None:
-        self._journal.forget_after(position)
-        self._start()
-        for _, text, _ in self._past:
-            self._advance(text)
 
 
 class LoginChoices:
@@ -194,7 +70,7 @@ class LoginChoices:
         self._notice = notice
         self._find = find
         self._found: Sequence[FoundServer] | None = None
-        self._journal = _Journal()
+        self._journal = Journal()
         self._login: Login | None = None
 
     def menu(self) -> Pick:
@@ -213,7 +89,7 @@ class LoginChoices:
             detail = f"running on this machine, {count} model{'' if count == 1 else 's'}"
             options.append(Option(f"server:{server.base_url}", server.title, detail))
         for name, profile in sorted(self._profiles().profiles.items()):
-            options.append(Option(f"saved:{name}", f"Saved login {name}", _summary(profile)))
+            options.append(Option(f"saved:{name}", f"Saved login {name}", summary(profile)))
         return Pick("How do you want to reach a model?", tuple(options))
 
     def begin(self, key: str, *, provider: str | None = None, base_url: str | None = None) -> Login:
@@ -231,7 +107,7 @@ class LoginChoices:
                 return self._oauth()
             return self._api(provider, base_url)
 
-        self._journal, self._login = _Journal(), None
+        self._journal, self._login = Journal(), None
         self._login = Login(steps, self._journal)
         return self._login
 
@@ -300,7 +176,7 @@ class LoginChoices:
                 "There is a sign-in already. Replace it, or add an account with its own name?"
             )
             if (yield Pick(question, (again, other))) == other.key:
-                name = yield from self._new_name("work")
+                name = yield from new_name(self._paths, "work")
         sign_in = DeviceSignIn(
             self._config, ServerFlags(), BlockingClock(), profile=name, notice=self._notice
         )
@@ -346,7 +222,7 @@ class LoginChoices:
                 model: str | None = yield from self._proven_model(provider, base_url, key)
                 break
             except (CredentialRejected, AccessDenied) as error:
-                problem = error
+                problem = CredentialRejected(error.message, hint="Paste it again, or another one.")
             except Unreachable as error:
                 way = yield _unproven(error)
                 if way == "save":
@@ -448,45 +324,8 @@ class LoginChoices:
     # -- saving -----------------------------------------------------------------------------------
 
     def _name(self, usual: str, base_url: str, key: Secret | None) -> Generator[Step, str, str]:
-        """The name to save it under. A login that would be lost is asked about."""
         wanted = self._launch.flags.profile or usual
-        profiles, store = self._profiles().profiles, ProfileStore(self._paths)
-        known = profiles.get(wanted)
-        if known is None and wanted != DEFAULT_NAME:
-            store.check(wanted, Method.OPENAI)
-            return wanted
-        free = free_name(wanted, profiles)
-        if known is not None and known.method == Method.OPENAI:
-            before = store.key_of(wanted, known)
-            if is_same_endpoint(known, base_url) and (key is None or before == key):
-                return wanted
-            shown = f" (key {before.masked})" if before else ""
-            replace = Option("replace", f"Replace {wanted}", f"{_summary(known)}{shown}")
-            keep = Option("keep", f"Keep it, and save this one as {free}")
-            other = Option("other", "Another name")
-            question = f"There is a saved login {wanted} already."
-            picked = yield Pick(question, (keep, replace, other))
-            if picked == replace.key:
-                return wanted
-            if picked == keep.key:
-                return free
-        return (yield from self._new_name(free))
-
-    def _new_name(self, usual: str) -> Generator[Step, str, str]:
-        profiles = self._profiles().profiles
-        problem: QwenError | None = None
-        default = free_name(usual, profiles)
-        while True:
-            text = yield Ask("Name of this login", default=default, problem=problem)
-            name = text.strip() or default
-            try:
-                if name in profiles:
-                    raise ConfigError(f"there is a saved login {name} already")
-                ProfileStore(self._paths).check(name, Method.OPENAI)
-            except QwenError as error:
-                problem = error
-            else:
-                return name
+        return (yield from name_of_login(self._paths, wanted, base_url, key))
 
     def _save_key(
         self, name: str, provider: Provider, base_url: str, model: str | None, key: Secret | None
@@ -504,19 +343,6 @@ class LoginChoices:
         return Probe.of_key(self._launch, self._config, base_url, key)
 
 
-def is_same_endpoint(profile: Profile, base_url: str) -> bool:
-    """Whether a saved login is one for this address."""
-    provider = provider_named(profile.provider or "")
-    known = profile.base_url or (provider.base_url if provider else None)
-    return known is not None and known.rstrip("/") == base_url.rstrip("/")
-
-
-def free_name(wanted: str, taken: dict[str, Profile]) -> str:
-    """``wanted``, or the first of ``wanted-2``, ``wanted-3``, … that no login has."""
-    names = (wanted, *(f"{wanted}-{number}" for number in range(2, len(taken) + 3)))
-    return next(name for name in names if name not in taken and name != DEFAULT_NAME)
-
-
 def _chosen(saved: Saved) -> Steps:
     return saved
     yield  # a generator without a step
@@ -524,12 +350,6 @@ def _chosen(saved: Saved) -> Steps:
 
 def _usual_name(provider: Provider, base_url: str) -> str:
     return Origin.of(base_url).host if provider is CUSTOM else provider.name
-
-
-def _summary(profile: Profile) -> str:
-    provider = provider_named(profile.provider or "")
-    where = profile.base_url or (provider.base_url if provider else None)
-    return " · ".join(fact for fact in (profile.method, where, profile.model) if fact)
 
 
 def _weights_option(weights: Weights) -> Option:

@@ -150,7 +150,7 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
         Unreachable: it cannot be asked.
         UsageError: it offers several models, and none is named.
     """
-    from qwen_code.wiring.login_choices import free_name, is_same_endpoint
+    from qwen_code.wiring.login_names import free_name, is_same_endpoint
 
     flags = launch.flags
     provider = provider_named(flags.provider or "")

@@ -17,16 +17,8 @@ from qwen_code.fronts.text.loop import choose, picked
 from qwen_code.fronts.text.pull_progress import PullProgress
 from qwen_code.local.weights import Weights
 from qwen_code.wiring.login_check import near_first
-from qwen_code.wiring.login_choices import (
-    Approve,
-    Ask,
-    Download,
-    Login,
-    LoginChoices,
-    Option,
-    Pick,
-    Saved,
-)
+from qwen_code.wiring.login_choices import LoginChoices
+from qwen_code.wiring.login_steps import Approve, Ask, Download, Login, Option, Pick, Saved
 
 _MAX_LISTED = 15
 
@@ -194,7 +186,7 @@ def _tell(problem: QwenError | None) -> None:
 
 def _title(option: Option) -> str:
     title = safe_text(option.title)
-    return f"{title}: {safe_text(option.detail)}" if option.detail else title
+    return f"{title}\n     {safe_text(option.detail)}" if option.detail else title
 
 
 @contextmanager

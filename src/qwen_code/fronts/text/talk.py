@@ -36,7 +36,8 @@ from qwen_code.local.pull import pull_weights
 from qwen_code.wiring.agent import session_store
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 from qwen_code.wiring.launch import CHOOSE, Launch
-from qwen_code.wiring.login_choices import LoginChoices, Saved
+from qwen_code.wiring.login_choices import LoginChoices
+from qwen_code.wiring.login_steps import Saved
 
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
