@@ -32,10 +32,11 @@ _SECRETS = ("refresh_token", "access_token", "api_key")
 class CredentialCorrupt(AuthError):
     """A stored credential that cannot be understood. It never counts as "signed out"."""
 
-    def __init__(self, place: str, reason: str) -> None:
+    def __init__(self, place: str, reason: str, *, hint: str | None = None) -> None:
         super().__init__(
             f"{place} is damaged: {reason}",
-            hint="Sign in again with qwen auth login (the damaged file is kept beside it), "
+            hint=hint
+            or "Sign in again with qwen auth login (the damaged file is kept beside it), "
             "or put a good copy in its place.",
         )
 

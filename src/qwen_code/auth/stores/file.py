@@ -77,7 +77,7 @@ class FileStore:
             except FileNotFoundError:
                 return None
             except OSError as error:
-                raise CredentialCorrupt(self.place, error.strerror or str(error)) from error
+                raise self._unreadable(error) from error
             except msgspec.DecodeError as error:
                 reason = str(error) if data.strip() else "it is empty"
             else:
@@ -175,6 +175,13 @@ class FileStore:
         """A file beside the target; nothing is made beside a device."""
         target = require_regular(self.path)
         return target.with_name(f"{target.stem}.{ending}")
+
+    def _unreadable(self, error: OSError) -> CredentialCorrupt:
+        try:
+            require_regular(self.path)
+        except ConfigError as irregular:
+            return CredentialCorrupt(self.place, "it is not a regular file", hint=irregular.hint)
+        return CredentialCorrupt(self.place, error.strerror or str(error))
 
     def _set_aside_if_corrupt(self) -> None:
         try:
