@@ -119,8 +119,8 @@ class FileStore:
         return removed
 
     def repair_mode(self) -> str | None:
-        """As the protocol says. A file that holds no credential is left alone, whatever links to
-        it."""
+        """As the protocol says. A file that does not hold a credential is left alone, even if a link
+        to it has the credential's name."""
         try:
             found = self.path.stat().st_mode
             is_open = os.name != "nt" and stat.S_ISREG(found) and found & 0o077
@@ -166,7 +166,7 @@ class FileStore:
         return holder.pid if holder else None
 
     def _writing(self) -> AbstractContextManager[None]:
-        """Between looking at what is stored and changing it, nobody else changes it."""
+        """No other process changes the document between a look at it and a change."""
         return process_lock(self._beside("write.lock"), timeout_s=_WRITE_TIMEOUT_S)
 
     # -- inside -----------------------------------------------------------------------------------
