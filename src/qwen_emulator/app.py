@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from qwen_emulator.faults import Faults
-from qwen_emulator.model import Model
+from qwen_emulator.model import ChatModel
 from qwen_emulator.oauth import SignInServer
 from qwen_emulator.page import ApprovalPage
-from qwen_emulator.state import IssuedToken, State, digest
+from qwen_emulator.state import EmulatorState, IssuedToken, digest
 
 _PREFIX = "/api/v1/oauth2"
 _MAX_BODY_BYTES = 16 << 20
@@ -66,9 +66,11 @@ class _Dropped(Response):
 
 
 class Emulator:
-    """Routes and handlers around one `State`."""
+    """Routes and handlers around one `EmulatorState`."""
 
-    def __init__(self, state: State, model: Model, base_url: str, admin_key: str) -> None:
+    def __init__(
+        self, state: EmulatorState, model: ChatModel, base_url: str, admin_key: str
+    ) -> None:
         self.state = state
         self.faults = Faults()
         self.base_url = base_url

@@ -13,7 +13,7 @@ _PIECE = 4
 _MAX_ECHOED = 200
 
 
-class Model(Protocol):
+class ChatModel(Protocol):
     """Gives the body of an answer, in pieces."""
 
     def answer(self, request: dict[str, Any], name: str) -> tuple[int, str, Iterator[bytes]]:

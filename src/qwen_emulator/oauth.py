@@ -12,7 +12,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant
 
-from qwen_emulator.state import Client, DeviceCode, IssuedToken, State, new_secret
+from qwen_emulator.state import Client, DeviceCode, EmulatorState, IssuedToken, new_secret
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -37,7 +37,7 @@ class _FormRequest(OAuth2Request):
 class SignInServer(AuthorizationServer):
     """Answers the three endpoints; ``base_url`` is where this service is reached."""
 
-    def __init__(self, state: State, base_url: str) -> None:
+    def __init__(self, state: EmulatorState, base_url: str) -> None:
         super().__init__()
         self.state = state
         self.base_url = base_url

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from qwen_emulator.state import DeviceCode, State
+from qwen_emulator.state import DeviceCode, EmulatorState
 
 PASSWORD = "demo"  # noqa: S105 it is printed on the page
 _COOKIE = "emulator_session"
@@ -50,7 +50,7 @@ ul{padding-left:1.2rem;margin:.5rem 0}
 class ApprovalPage:
     """The handlers of ``/authorize``."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: EmulatorState) -> None:
         self._state = state
         self._sessions: dict[str, dict[str, str]] = {}
         self._wrong_codes: deque[float] = deque()

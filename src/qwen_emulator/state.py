@@ -16,7 +16,7 @@ _DAY_S = 86400.0
 _MAX_LOGGED = 100_000
 
 
-class Settings(msgspec.Struct, frozen=True):
+class EmulatorSettings(msgspec.Struct, frozen=True):
     """How the service behaves. Times in seconds."""
 
     token_lifetime_s: float = 3600.0
@@ -109,10 +109,12 @@ class LogEntry(msgspec.Struct, frozen=True):
     account: str | None = None
 
 
-class State:
+class EmulatorState:
     """Everything, in memory."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: EmulatorSettings, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.settings = settings
         self.log: deque[LogEntry] = deque(maxlen=_MAX_LOGGED)
         self.codes: dict[str, DeviceCode] = {}

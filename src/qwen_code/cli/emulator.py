@@ -47,13 +47,13 @@ def emulator(launch: Launch, **options: Any) -> int:
     """
     try:
         from qwen_emulator.app import Emulator, serve
-        from qwen_emulator.state import Settings, State
+        from qwen_emulator.state import EmulatorSettings, EmulatorState
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the emulator needs packages that are not installed ({error.name})",
             hint="pip install 'qwen-code[emulator]'",
         ) from error
-    settings = Settings(
+    settings = EmulatorSettings(
         options["token_lifetime"],
         options["code_lifetime"],
         options["interval"],
@@ -66,7 +66,7 @@ def emulator(launch: Launch, **options: Any) -> int:
         with _listen(options["port"]) as listener:
             base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             admin_key = options["admin_key"] or secrets.token_urlsafe(16)
-            service = Emulator(State(settings), model, base_url, admin_key)
+            service = Emulator(EmulatorState(settings), model, base_url, admin_key)
             for spec in options["fault"]:
                 _set_fault(service, spec)
             _announce(base_url, admin_key, as_json=options["as_json"])

