@@ -95,13 +95,15 @@ class SignInServer(AuthorizationServer):
         expires_in: int | None = None,
         include_refresh_token: bool = True,  # noqa: FBT001, FBT002 the library's signature
     ) -> dict[str, Any]:
+        settings = self.state.settings
+        resource = {"resource_url": f"{self.base_url}/v1"} if settings.names_resource else {}
         return {
             "access_token": new_secret("at"),
             "refresh_token": new_secret("rt"),
             "token_type": "Bearer",
-            "expires_in": self.state.settings.token_lifetime_s,
+            "expires_in": settings.token_lifetime_s,
             "scope": scope or "",
-            "resource_url": f"{self.base_url}/v1",
+            **resource,
             "id_token": _id_token(self.base_url, client.client_id, user or ""),
         }
 

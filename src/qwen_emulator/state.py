@@ -26,6 +26,8 @@ class EmulatorSettings(msgspec.Struct, frozen=True):
     per_day: int = 2000
     model: str = "coder-model"
     approves_all: bool = False
+    names_resource: bool = True
+    """Whether token answers have a ``resource_url``."""
 
 
 class Client:
@@ -97,12 +99,20 @@ class IssuedToken:
 
 
 class LogEntry(msgspec.Struct, frozen=True):
-    """One request: monotonic seconds, what it asked, what came of it. No token, only a digest."""
+    """One request, as of the moment when its answer was decided.
+
+    ``at`` is in monotonic seconds, ``status`` 0 where no answer was sent. ``outcome`` is "ok", the
+    OAuth error, the status, or "fault: NAME" where the fault answered. ``token`` is a digest of
+    the token or code that was presented.
+    """
 
     at: float
+    method: str
     path: str
     status: int
     outcome: str
+    kind: str | None = None
+    fault: str | None = None
     grant: str | None = None
     client_id: str | None = None
     token: str | None = None
@@ -203,8 +213,9 @@ class EmulatorState:
 
     # -- log --------------------------------------------------------------------------------------
 
-    def note(self, path: str, status: int, outcome: str, **more: Any) -> None:
-        self.log.append(LogEntry(self._now(), path, status, outcome, **more))
+    def note(self, method: str, path: str, status: int, outcome: str, **more: Any) -> None:
+        """Add an entry to the log."""
+        self.log.append(LogEntry(self._now(), method, path, status, outcome, **more))
 
 
 def digest(secret: str | None) -> str | None:

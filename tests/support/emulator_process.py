@@ -63,10 +63,18 @@ class EmulatorProcess:
     def _admin(self, method: str, what: str, body: str | None = None) -> bytes:
         headers = {"authorization": f"Bearer {self._admin_key}"}
         data = body.encode() if body is not None else None
-        return self.send(method, f"/admin/{what}", data, headers)[1]
+        status, answer = self.send(method, f"/admin/{what}", data, headers)
+        assert status == 200, answer
+        return answer
 
     def send(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = {},
+        *,
+        timeout_s: float = 10,
     ) -> tuple[int, bytes]:
         """Any request: status and body."""
         request = urllib.request.Request(
@@ -74,7 +82,7 @@ class EmulatorProcess:
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
         try:
-            with opener.open(request, timeout=10) as response:
+            with opener.open(request, timeout=timeout_s) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -28,7 +28,8 @@ from qwen_code.wiring.launch import Launch
 @click.option("--interval", type=float, default=2.0, metavar="S", show_default=True)
 @click.option("--per-minute", type=int, default=60, show_default=True, help="Requests.")
 @click.option("--per-day", type=int, default=2000, show_default=True, help="Requests.")
-@click.option("--fault", multiple=True, metavar="NAME[:COUNT]", help="See docs/emulator.md.")
+@click.option("--no-resource-url", is_flag=True, help="Leave resource_url out of token answers.")
+@click.option("--fault", multiple=True, metavar="NAME[@KIND][:COUNT]", help="See docs/emulator.md.")
 @click.option(
     "--script", type=click.Path(exists=True, path_type=Path), help="JSON list of answers."
 )
@@ -60,6 +61,7 @@ def emulator(launch: Launch, **options: Any) -> int:
         options["per_minute"],
         options["per_day"],
         approves_all=options["approve"],
+        names_resource=not options["no_resource_url"],
     )
     model, stop = _model(launch, options)
     try:

@@ -1,0 +1,104 @@
+"""Answers: errors as OAuth and as a model's API have them, and answers that come late or never."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+FORM = "application/x-www-form-urlencoded"
+_MAX_BODY_BYTES = 16 << 20
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer, and what the log says about it.
+
+    ``token`` is the digest of the token or code that was presented, never the token.
+    """
+
+    response: Response
+    outcome: str
+    kind: str
+    fault: str | None = None
+    grant: str | None = None
+    client_id: str | None = None
+    token: str | None = None
+    account: str | None = None
+
+
+class NoAnswer(Response):
+    """The request is never answered: the connection is reset, or held until the client leaves."""
+
+    def __init__(self, *, resets: bool) -> None:
+        super().__init__()
+        self.status_code = 0
+        self._resets = resets
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._resets:
+            # The server hands over a bound method of the request's cycle, which has the transport.
+            receive.__self__.transport.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+class LateAnswer(Response):
+    """``answer`` after ``delay_s`` seconds."""
+
+    def __init__(self, answer: Response, delay_s: float) -> None:
+        super().__init__()
+        self.status_code = answer.status_code
+        self._answer = answer
+        self._delay_s = delay_s
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(self._delay_s)
+        await self._answer(scope, receive, send)
+
+
+def oauth_answer(body: dict[str, Any], status: int = 200) -> Response:
+    """An answer of a sign-in endpoint (RFC 6749 §5.1)."""
+    return JSONResponse(body, status, {"cache-control": "no-store"})
+
+
+def oauth_error(status: int, error: str, description: str) -> Response:
+    """RFC 6749 §5.2."""
+    return oauth_answer({"error": error, "error_description": description}, status)
+
+
+def model_error(
+    status: int, code: str, message: str, *, retry_after_s: int | None = None
+) -> Response:
+    """An error as OpenAI-compatible APIs have it."""
+    headers = {"retry-after": str(retry_after_s)} if retry_after_s is not None else None
+    return JSONResponse(
+        {"error": {"message": message, "type": code, "code": code}}, status, headers
+    )
+
+
+def bearer_of(request: Request) -> str | None:
+    """The token in the ``Authorization`` header."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" and token else None
+
+
+async def read_form(request: Request) -> dict[str, str] | None:
+    """The fields of a posted form; ``None`` if the body has another content type."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        return None
+    body = (await read_body(request)).decode("utf-8", "replace")
+    return {name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()}
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, at most 16 MiB of it."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MAX_BODY_BYTES:
+            break
+    return bytes(body[:_MAX_BODY_BYTES])
