@@ -9,6 +9,8 @@ from itertools import cycle
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from qwen_emulator.plain_chat import PlainChat
+
 _PIECE = 4
 _MAX_ECHOED = 200
 
@@ -76,11 +78,15 @@ def _echo(request: dict[str, Any]) -> str:
 
 class UpstreamModel:
     """Passes requests on to another OpenAI-compatible server, and its answers back as they come,
-    line by line, with the name of the model that this service is said to have."""
+    line by line, with the name of the model that this service is said to have.
 
-    def __init__(self, base_url: str, key: str | None) -> None:
+    ``plain`` rewrites the requests for a model that takes no tools.
+    """
+
+    def __init__(self, base_url: str, key: str | None, plain: PlainChat | None = None) -> None:
         self._parts = urlsplit(base_url)
         self._key = key
+        self._plain = plain
 
     def answer(self, request: dict[str, Any], name: str) -> tuple[int, str, Iterator[bytes]]:
         kind = http.client.HTTPSConnection
@@ -91,18 +97,19 @@ class UpstreamModel:
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
         path = f"{self._parts.path.rstrip('/')}/chat/completions"
-        connection.request("POST", path, json.dumps(request).encode(), headers)
+        body = self._plain.rewrite(request) if self._plain else request
+        connection.request("POST", path, json.dumps(body).encode(), headers)
         response = connection.getresponse()
         content_type = response.getheader("content-type", "application/json")
 
-        def body() -> Iterator[bytes]:
+        def lines() -> Iterator[bytes]:
             try:
                 for line in response:
                     yield _renamed(line, name)
             finally:
                 connection.close()
 
-        return response.status, content_type, body()
+        return response.status, content_type, lines()
 
 
 def _renamed(line: bytes, name: str) -> bytes:

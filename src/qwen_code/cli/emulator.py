@@ -82,13 +82,16 @@ def _model(launch: Launch, options: dict[str, Any]) -> tuple[Any, Any]:
     from qwen_emulator.model import ScriptedModel, UpstreamModel
 
     if options["local"]:
-        from qwen_code.local.server import start_or_share
+        from qwen_code.agent.instructions import SMALL
+        from qwen_code.local.server import REQUEST_DEFAULTS, start_or_share
+        from qwen_emulator.plain_chat import PlainChat
 
         gathered = launch.load(notice)
         server = start_or_share(
             gathered.paths, launch.flags.model, gathered.environment.child_environment(), Stop()
         )
-        return UpstreamModel(server.base_url, server.key.reveal()), server.stop
+        plain = PlainChat(REQUEST_DEFAULTS, SMALL)
+        return UpstreamModel(server.base_url, server.key.reveal(), plain), server.stop
     if options["upstream"]:
         return UpstreamModel(options["upstream"], options["upstream_key"]), _nothing
     return ScriptedModel(_texts(options["script"])), _nothing

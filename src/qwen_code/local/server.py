@@ -29,8 +29,14 @@ CONTEXT_TOKENS = 8192
 _START_TIMEOUT_S = 120.0
 _RECORD_LIMIT_BYTES = 4096
 
-REQUEST_DEFAULTS: Mapping[str, Any] = {"cache_prompt": False, "temperature": 0}
-"""For the body of every request: only so does the same question get the same answer."""
+REQUEST_DEFAULTS: Mapping[str, Any] = {
+    "cache_prompt": False,
+    "temperature": 0,
+    "max_tokens": 2048,
+}
+"""For the body of every request. The first two make the same question get the same answer. The
+third ends an answer that repeats itself, which would otherwise go on to the end of the window: that
+takes minutes."""
 
 
 class LocalServer:
