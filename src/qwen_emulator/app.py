@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -16,6 +18,7 @@ from qwen_emulator import admin
 from qwen_emulator.answers import Reply, bearer_of
 from qwen_emulator.chat import ModelEndpoints
 from qwen_emulator.faults import Faults
+from qwen_emulator.guard import Guard, own_hosts
 from qwen_emulator.model import ChatModel
 from qwen_emulator.oauth import SignInServer
 from qwen_emulator.page import ApprovalPage
@@ -27,17 +30,23 @@ Handler = Callable[[Request], Awaitable[Reply]]
 
 class Emulator:
     """The routes around one `EmulatorState`. Every request but those of the administration is in
-    the log before its answer goes out."""
+    the log before its answer goes out. ``password`` is the approval page's."""
 
     def __init__(
-        self, state: EmulatorState, model: ChatModel, base_url: str, admin_key: str
+        self,
+        state: EmulatorState,
+        model: ChatModel,
+        base_url: str,
+        *,
+        admin_key: str,
+        password: str,
     ) -> None:
         self.state = state
         self.faults = Faults()
         self.base_url = base_url
         sign_in = SignInEndpoints(SignInServer(state, base_url), self.faults)
         models = ModelEndpoints(state, model, self.faults)
-        page = ApprovalPage(state)
+        page = ApprovalPage(state, password)
         administration = admin.Administration(state, self.faults, admin_key)
         self.app = Starlette(
             routes=[
@@ -54,6 +63,9 @@ class Emulator:
                 *administration.routes(),
             ],
             exception_handlers={HTTPException: self._no_route},
+            middleware=[
+                Middleware(Guard, hosts=own_hosts(urlsplit(base_url).port or 80), note=state.note)
+            ],
         )
 
     def _route(self, method: str, path: str, handler: Handler) -> Route:

@@ -28,6 +28,7 @@ class EmulatorProcess:
         assert self._process.stdout
         told = json.loads(self._process.stdout.readline())
         self.base_url: str = told["base_url"]
+        self.password: str = told["password"]
         self._admin_key: str = told["admin_key"]
 
     def close(self) -> None:

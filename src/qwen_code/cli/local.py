@@ -18,6 +18,7 @@ from qwen_code.base.http import HttpClient, Timeouts
 from qwen_code.base.secret import Secret
 from qwen_code.base.text import safe_text
 from qwen_code.cli.options import common_options
+from qwen_code.cli.secret_file import SECRET_FILE, read_secret
 from qwen_code.config.paths import Paths
 from qwen_code.fronts.console import notice
 from qwen_code.local.pull import pull
@@ -172,9 +173,11 @@ def _state(store: WeightStore, weights: Weights) -> str:
 @local.command("serve")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any free one.")
 @click.option("--large", is_flag=True, help="Serve the 1.5B model.")
-@click.option("--key", metavar="KEY", help="The key that clients must send. Default: a new one.")
+@click.option(
+    "--key-file", type=SECRET_FILE, help="The key that clients must send. Default: a random one."
+)
 @common_options
-def serve_command(launch: Launch, port: int, large: bool, key: str | None) -> int:
+def serve_command(launch: Launch, port: int, large: bool, key_file: Path | None) -> int:
     """Serve the model to other tools, as an OpenAI-compatible API on this machine."""
     from qwen_code.local.server import (
         choose_weights,
@@ -187,8 +190,8 @@ def serve_command(launch: Launch, port: int, large: bool, key: str | None) -> in
     store = WeightStore(gathered.paths.models_dir)
     weights = choose_weights(store, LARGE.name if large else None)
     child = gathered.environment.child_environment()
-    secret = Secret(key) if key else None
-    server = start_server(store.path(weights), weights.name, child, port=port, key=secret)
+    key = Secret(read_secret("--key-file", key_file)) if key_file else None
+    server = start_server(store.path(weights), weights.name, child, port=port, key=key)
     record_file = gathered.paths.local_server_file
     try:
         write_record(record_file, server)
