@@ -15,7 +15,7 @@ help: ## this list
 setup: .venv/.set-up ## the virtual environment, with the locked versions
 
 demo: setup ## a prompt answered by the embedded model, and how it was reached
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/demo.sh
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo
 
 test: setup ## all tests that are not long; make test ARGS='tests/auth -x' for some
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not long' $(ARGS)
