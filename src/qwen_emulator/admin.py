@@ -1,4 +1,4 @@
-"""The administration, for programs that have its key: the log, faults, decisions, quota."""
+"""The administration, for programs that have its key: log, faults, approval, quota."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Administration:
     async def _decide(self, request: Request, *, approved: bool) -> Response:
         code = self._state.code_for(await _text(request))
         if code is None:
-            return PlainTextResponse("There is no open sign-in with this code.\n", 404)
+            return PlainTextResponse("No pending sign-in has this code.\n", 404)
         self._state.decide(code, _account(request), approved=approved)
         return PlainTextResponse("")
 

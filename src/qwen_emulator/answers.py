@@ -1,4 +1,4 @@
-"""Answers: errors as OAuth and as a model's API have them, and answers that come late or never."""
+"""Answers: the errors of OAuth and of a model's API, and answers that come late or never."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MAX_BODY_BYTES = 16 << 20
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer, and what the log says about it.
+    """An answer, and its entry in the log.
 
-    ``token`` is the digest of the token or code that was presented, never the token.
+    ``token`` is the digest of the token or code that the client sent, never the token itself.
     """
 
     response: Response
@@ -40,7 +40,7 @@ class NoAnswer(Response):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._resets:
-            # The server hands over a bound method of the request's cycle, which has the transport.
+            # ``receive`` is a bound method of uvicorn's request cycle, which has the transport.
             receive.__self__.transport.abort()
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -73,7 +73,7 @@ def oauth_error(status: int, error: str, description: str) -> Response:
 def model_error(
     status: int, code: str, message: str, *, retry_after_s: int | None = None
 ) -> Response:
-    """An error as OpenAI-compatible APIs have it."""
+    """An error in the format of OpenAI-compatible APIs."""
     headers = {"retry-after": str(retry_after_s)} if retry_after_s is not None else None
     return JSONResponse(
         {"error": {"message": message, "type": code, "code": code}}, status, headers
@@ -95,7 +95,7 @@ async def read_form(request: Request) -> dict[str, str] | None:
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, at most 16 MiB of it."""
+    """The first 16 MiB of the body."""
     body = bytearray()
     async for piece in request.stream():
         body += piece

@@ -29,8 +29,8 @@ Handler = Callable[[Request], Awaitable[Reply]]
 
 
 class Emulator:
-    """The routes around one `EmulatorState`. Every request but those of the administration is in
-    the log before its answer goes out. ``password`` is the approval page's."""
+    """The web application for one `EmulatorState`. Requests are logged before they are answered,
+    except those to the administration. ``password`` opens the approval page."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The endpoints of the model, over HTTP: behind the access token and the account's quota."""
+"""The HTTP endpoints of the model, which need an access token and count the account's quota."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ModelEndpoints:
         self._faults = faults
 
     async def models(self, request: Request) -> Reply:
-        """The one model that this service is said to have."""
+        """The list of models: the one in the settings."""
         token = self._token(request)
         if token is None:
             return Reply(_refused(), "401", MODELS)
@@ -36,7 +36,7 @@ class ModelEndpoints:
         return Reply(JSONResponse(body), "200", MODELS, account=token.account)
 
     async def chat(self, request: Request) -> Reply:
-        """One answer, whole or as a stream."""
+        """One answer, complete or as a stream."""
         body = await read_body(request)
         token = self._token(request)
         if token is None:

@@ -1,4 +1,4 @@
-"""Faults on demand: what each does, which requests it concerns, and which are set now."""
+"""Faults on demand: what each one does, which requests it affects, and which are set now."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Body = dict[str, Any]
 
 
 class Fault(NamedTuple):
-    """One fault: it gives an answer ``instead`` of the service, or makes a ``change`` to the body
-    of a good answer. The endpoint itself does what has neither."""
+    """One fault: it answers ``instead`` of the service, or it makes a ``change`` to the body of a
+    good answer. If it has neither, the endpoint implements it."""
 
     kinds: tuple[str, ...]
     description: str
@@ -209,22 +209,22 @@ FAULTS: dict[str, Fault] = {
     "other_model": Fault((CHAT,), "another model answers than the one asked for"),
     "cut": Fault((CHAT,), "the stream ends in the middle of the answer"),
 }
-"""By name. Of several that are set, a request gets the one that was set first."""
+"""By name. If several are set for a request, it gets the one that was set first."""
 
 
 class Faults:
-    """Those that are set now, with how often each is still to happen."""
+    """The faults that are set now, and how often each of them will still happen."""
 
     def __init__(self) -> None:
         self._left: dict[tuple[str, str], float] = {}
 
     def set(self, spec: str) -> None:
-        """Set faults: ``NAME``, ``NAME@KIND``, each with ``:COUNT`` or ``:always`` after it where
-        it is to happen more than once, separated by commas.
+        """Set faults: ``NAME`` or ``NAME@KIND``, with ``:COUNT`` or ``:always`` for more than once.
+
+        Several are separated by commas.
 
         Raises:
-            ValueError: there is no such fault or kind, or the count is not a positive number.
-                Then nothing is set.
+            ValueError: a fault, kind or count is not valid. Then none of them is set.
         """
         self._left |= dict(_parse(item.strip()) for item in spec.split(","))
 
@@ -232,15 +232,13 @@ class Faults:
         self._left.clear()
 
     def take_instead(self, kind: str) -> tuple[str, Response] | None:
-        """The fault that answers a request of that ``kind``, and its answer; it is used up by
-        that."""
+        """Use up the fault that answers a request of this ``kind``: its name and its answer."""
         name = self._take(kind, instead=True)
         replace = FAULTS[name].instead if name else None
         return (name, replace()) if name and replace else None
 
     def take_change(self, kind: str) -> str | None:
-        """The fault that changes a good answer to a request of that ``kind``; it is used up by
-        that."""
+        """Use up the fault that changes a good answer to a request of this ``kind``: its name."""
         return self._take(kind, instead=False)
 
     def _take(self, kind: str, *, instead: bool) -> str | None:
@@ -259,10 +257,10 @@ def _parse(item: str) -> tuple[tuple[str, str], float]:
     what, colon, count = item.partition(":")
     name, at, kind = what.partition("@")
     if name not in FAULTS:
-        raise ValueError(f"there is no fault {name!r}. Use one of: {', '.join(FAULTS)}")
+        raise ValueError(f"unknown fault {name!r}. Use one of: {', '.join(FAULTS)}")
     kinds = FAULTS[name].kinds
     if at and kind not in kinds:
-        raise ValueError(f"{name} does not concern {kind!r}. Use one of: {', '.join(kinds)}")
+        raise ValueError(f"{name} does not affect {kind!r}. Use one of: {', '.join(kinds)}")
     if count == "always":
         return (name, kind), float("inf")
     if colon and not (count.isdecimal() and int(count) > 0):

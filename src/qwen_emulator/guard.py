@@ -1,8 +1,8 @@
-"""Which requests are for this service: its own host names, and no other web page's.
+"""Refuses requests that name another host, or that another web page sends.
 
-A web page can have its host name resolve to 127.0.0.1 (DNS rebinding) and then read what it is
-answered; the Host header still has its name. And it can post forms to this service from its own
-origin; browsers say so in Origin and Sec-Fetch-Site.
+A web page can let its host name resolve to 127.0.0.1 (DNS rebinding) and then read the answers; its
+name is still in the Host header. It can also post forms to this service; browsers name its origin
+in Origin and Sec-Fetch-Site.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from starlette.responses import PlainTextResponse
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _SAFE_METHODS = ("GET", "HEAD")
 _OWN_SITES = ("same-origin", "none")
-"""None: a person typed the address."""
+""""none": a person typed the address."""
 
 Headers = Sequence[tuple[str, str]]
 
 
 def own_hosts(port: int) -> frozenset[str]:
-    """The values that a Host header may have for a service on this ``port`` of the machine."""
+    """The Host headers that name a service on this ``port`` of this machine."""
     hosts = {f"{name}:{port}" for name in _LOOPBACK}
     return frozenset(hosts | set(_LOOPBACK) if port == 80 else hosts)
 
 
 def refusal(method: str, headers: Headers, hosts: frozenset[str]) -> tuple[int, str] | None:
-    """Status and reason for a request that is not for this service; ``None`` for one that is.
+    """The status and the reason if a request must be refused, else ``None``.
 
-    ``headers`` have names in lower case.
+    The names of ``headers`` are in lower case.
     """
     named = [value.lower() for name, value in headers if name == "host"]
     if len(named) != 1 or named[0] not in hosts:
@@ -40,13 +40,13 @@ def refusal(method: str, headers: Headers, hosts: frozenset[str]) -> tuple[int, 
         is_foreign_origin = name == "origin" and value.lower() != f"http://{named[0]}"
         is_foreign_site = name == "sec-fetch-site" and value.lower() not in _OWN_SITES
         if is_foreign_origin or is_foreign_site:
-            return 403, "This request comes from another web page. Only pages of this service may."
+            return 403, "This request comes from another web page, which may not send it."
     return None
 
 
 class Guard:
-    """Refuses, before ``app`` sees it, what is not for this service; ``note`` is told the method,
-    path, status and outcome."""
+    """Checks requests before ``app`` handles them. ``note`` gets the method, path, status and
+    outcome of those that are refused."""
 
     def __init__(
         self, app: Any, hosts: frozenset[str], note: Callable[[str, str, int, str], None]

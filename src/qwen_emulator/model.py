@@ -1,4 +1,4 @@
-"""The model behind the token: answers that are scripted, or another server's, passed through."""
+"""The model behind the token: scripted answers, or those of another server."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ _MAX_ECHOED = 200
 
 
 class ChatModel(Protocol):
-    """Gives the body of an answer, in pieces."""
+    """Answers chat requests, piece by piece."""
 
     def answer(self, request: dict[str, Any], name: str) -> tuple[int, str, Iterator[bytes]]:
-        """Status, content type and body; ``name`` is the model that is said to answer."""
+        """Status, content type and body; ``name`` is the model that the body names.
+
+        Raises:
+            OSError, http.client.HTTPException: the model cannot be reached.
+        """
 
 
 class ScriptedModel:
-    """Gives each of the texts in turn; without any, tells what it was asked."""
+    """Answers with each of the texts in turn, or with the question if there are none."""
 
     def __init__(self, texts: Sequence[str] = ()) -> None:
         self._texts = cycle(texts) if texts else None
@@ -77,10 +81,10 @@ def _echo(request: dict[str, Any]) -> str:
 
 
 class UpstreamModel:
-    """Passes requests on to another OpenAI-compatible server, and its answers back as they come,
-    line by line, with the name of the model that this service is said to have.
+    """Forwards requests to another OpenAI-compatible server, and streams back its answers.
 
-    ``plain`` rewrites the requests for a model that takes no tools.
+    The answers name the model that was asked for. ``plain`` rewrites the requests for a model that
+    takes no tools.
     """
 
     def __init__(self, base_url: str, key: str | None, plain: PlainChat | None = None) -> None:

@@ -52,14 +52,14 @@ ul{padding-left:1.2rem;margin:.5rem 0}
 
 
 class WrongTries:
-    """How often a guess was wrong lately: five in a minute are too many."""
+    """Counts wrong guesses: five in a minute are too many."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._times: deque[float] = deque()
 
     def note(self) -> None:
-        """One more."""
+        """Count one more."""
         self._times.append(self._now())
 
     @property
@@ -94,9 +94,9 @@ class ApprovalPage:
             return self._signed_in(values, user_code)
         session = self._session(request)
         if session is None:
-            return self._sign_in(user_code, "Your session has ended. Sign in again.")
+            return self._sign_in(user_code, "Your session has expired. Sign in again.")
         if not secrets.compare_digest(values.get("csrf", ""), session["csrf"]):
-            return _page("Not accepted", "<p>This form is not from this page.</p>", status=403)
+            return _page("Refused", "<p>This form does not come from this page.</p>", status=403)
         return self._decided(session, user_code, values.get("decision", ""))
 
     # -- steps ------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ terminal where <code>qwen emulator</code> runs.</p>"""
         code = self._find(user_code) if user_code else None
         if code is None:
             if user_code and not problem:
-                problem = "There is no sign-in with that code, or it has expired."
+                problem = "No sign-in has this code, or the code has expired."
             return self._ask_code(problem)
         if code.approved is not None:
             return _page("Already decided", "<p>You can close this page.</p>")
@@ -169,19 +169,19 @@ terminal where <code>qwen emulator</code> runs.</p>"""
 <label for="user_code">The code that your terminal shows</label>
 <input id="user_code" name="user_code" autocomplete="off" autocapitalize="characters"
  spellcheck="false" required autofocus>
-<div class="row"><button type="submit">Go on</button></div></form>"""
+<div class="row"><button type="submit">Continue</button></div></form>"""
         return _page("Enter the code", body, status=404 if problem else 200)
 
     def _decided(self, session: dict[str, str], user_code: str, decision: str) -> Response:
         code = self._find(user_code)
         if code is None or decision not in ("approve", "deny"):
-            return self._ask_code("There is no sign-in with that code, or it has expired.")
+            return self._ask_code("No sign-in has this code, or the code has expired.")
         approved = decision == "approve"
         self._state.decide(code, session["account"], approved=approved)
         if approved:
-            text = "<p>Your terminal goes on by itself. You can close this page.</p>"
+            text = "<p>Your terminal is now signed in. You can close this page.</p>"
             return _page("Signed in", text)
-        return _page("Denied", "<p>Nothing was signed in. You can close this page.</p>")
+        return _page("Denied", "<p>Your terminal was not signed in. You can close this page.</p>")
 
     # -- details ----------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ import msgspec
 _TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
 _SYSTEM_ROLES = ("system", "developer")
 _MAX_INSTRUCTIONS_CHARS = 1000
-"""Longer ones are an agent's: they describe tools that the model does not have, and they can be
-longer than its window."""
+"""Longer instructions are an agent's. They describe tools that the model does not have, and can
+exceed its window."""
 
 
 class PlainChat(msgspec.Struct, frozen=True):
@@ -25,8 +25,8 @@ class PlainChat(msgspec.Struct, frozen=True):
     instructions: str
 
     def rewrite(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """``request`` without tools. Calls are left out, and their results become text before the
-        question."""
+        """``request`` without tools: calls are omitted, and their results precede the question as
+        text."""
         kept = {name: value for name, value in request.items() if name not in _TOOL_FIELDS}
         body = {**self.defaults, **kept}
         if isinstance(messages := request.get("messages"), list):
@@ -85,4 +85,4 @@ def _text(content: Any) -> str:
 
 def _part(part: dict[str, Any]) -> str:
     text = part.get("text")
-    return text if isinstance(text, str) else f"({part.get('type')}: left out)"
+    return text if isinstance(text, str) else f"({part.get('type')} omitted)"

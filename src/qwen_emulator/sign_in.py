@@ -1,4 +1,4 @@
-"""The endpoints of the sign-in, over HTTP: device code, token, revocation and metadata."""
+"""The HTTP endpoints of the sign-in: device code, token, revocation and metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service knows: clients, codes, tokens and their families, quota, and its log."""
+"""The state of the service: clients, codes, tokens and their families, quota, and the log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EmulatorSettings(msgspec.Struct, frozen=True):
 
 
 class Client:
-    """A public client: it has a name and no secret. Its methods have the library's names."""
+    """A public client: an id without a secret. The library gives its methods their names."""
 
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
@@ -145,7 +145,7 @@ class EmulatorState:
         return None if code is None or code.is_expired() else code
 
     def decide(self, code: DeviceCode, account: str, *, approved: bool) -> None:
-        """What the person at the page chose."""
+        """Record what the person at the page chose."""
         code.approved, code.account = approved, account
 
     # -- tokens -----------------------------------------------------------------------------------
@@ -162,27 +162,27 @@ class EmulatorState:
         return self._by_refresh.get(text) or self._by_access.get(text)
 
     def bearer(self, access_token: str) -> IssuedToken | None:
-        """The token, if it is good now."""
+        """The token, if it is valid now."""
         token = self._by_access.get(access_token)
         if token is None or token.access_revoked or token.family in self.ended_families:
             return None
         return token if time.monotonic() < token.expires_at else None
 
     def end_family(self, family: str) -> None:
-        """Every token of that sign-in is dead from now on."""
+        """Refuse every token of that sign-in from now on."""
         self.ended_families.add(family)
 
     def revoke_access(self) -> int:
-        """Refuse all access tokens that are out, and keep the refresh tokens."""
-        out = [token for token in self._by_access.values() if not token.access_revoked]
-        for token in out:
+        """Refuse all access tokens that were issued, and keep the refresh tokens; how many."""
+        issued = [token for token in self._by_access.values() if not token.access_revoked]
+        for token in issued:
             token.access_revoked = True
-        return len(out)
+        return len(issued)
 
     # -- quota ------------------------------------------------------------------------------------
 
     def take(self, account: str) -> str | None:
-        """Count a request of ``account``; ``"minute"`` or ``"day"`` if it is one too many."""
+        """Count a request of ``account``; ``"minute"`` or ``"day"`` if it exceeds that quota."""
         now, times = self._now(), self._requests.setdefault(account, deque())
         while times and times[0] <= now - _DAY_S:
             times.popleft()
@@ -207,7 +207,7 @@ class EmulatorState:
         return max(0.0, times[0] + _MINUTE_S - self._now()) if times else 0.0
 
     def use_up(self, account: str, *, day: int) -> None:
-        """Pretend that ``day`` requests were made some hours ago."""
+        """Act as if ``day`` requests were made six hours ago."""
         then = self._now() - 6 * 3600
         self._requests[account] = deque([then] * day)
 
@@ -219,12 +219,12 @@ class EmulatorState:
 
 
 def digest(secret: str | None) -> str | None:
-    """Names a secret without telling it."""
+    """Identifies a secret without revealing it."""
     return hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else None
 
 
 def new_secret(kind: str) -> str:
-    """A token of that kind."""
+    """A random token that begins with ``kind``."""
     return f"{kind}-{secrets.token_urlsafe(24)}"
 
 

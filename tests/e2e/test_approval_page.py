@@ -134,7 +134,7 @@ def test_a_code_is_typed_by_hand(browser: Any, emulator: Any, login: Any) -> Non
     wait_for(browser, "Enter the code")
     press(browser, "wrong", Keys.ENTER)
     wait_for(browser, "Enter the code")
-    assert "no sign-in with that code" in browser.page_source
+    assert "No sign-in has this code" in browser.page_source
     press(browser, code.lower().replace("-", ""), Keys.ENTER)
     wait_for(browser, "Approve this terminal?")
     press(browser, Keys.ENTER)

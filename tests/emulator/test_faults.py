@@ -65,11 +65,11 @@ def test_what_changes_a_good_answer_waits_for_one() -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("nonsense", "there is no fault 'nonsense'. Use one of: error_500,"),
-        ("reset,nonsense", "there is no fault 'nonsense'"),
-        ("", "there is no fault ''"),
-        ("denied@chat", "denied does not concern 'chat'. Use one of: poll"),
-        ("reset@", "reset does not concern ''"),
+        ("nonsense", "unknown fault 'nonsense'. Use one of: error_500,"),
+        ("reset,nonsense", "unknown fault 'nonsense'"),
+        ("", "unknown fault ''"),
+        ("denied@chat", "denied does not affect 'chat'. Use one of: poll"),
+        ("reset@", "reset does not affect ''"),
         ("reset:0", "'0' is not a count"),
         ("reset:-1", "'-1' is not a count"),
         ("reset:", "'' is not a count"),

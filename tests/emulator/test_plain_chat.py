@@ -97,7 +97,7 @@ def test_a_result_without_its_question_or_call_is_kept() -> None:
 def test_a_picture_is_named_and_left_out() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     body = rewritten(message("user", [{"type": "text", "text": "Look:"}, picture]))
-    assert body["messages"] == [message("user", "Look:\n(image_url: left out)")]
+    assert body["messages"] == [message("user", "Look:\n(image_url omitted)")]
 
 
 json_values = st.recursive(

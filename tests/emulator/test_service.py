@@ -161,7 +161,7 @@ def test_faults_are_used_up_and_unknown_ones_refused(session: Session) -> None:
     session.emulator.clear_faults()
     assert session.begin()["user_code"]
     assert session.emulator.send("POST", "/admin/faults", b"reset")[0] == 401
-    with pytest.raises(AssertionError, match="there is no fault 'nonsense'"):
+    with pytest.raises(AssertionError, match="unknown fault 'nonsense'"):
         session.emulator.fault("nonsense")
 
 

@@ -102,7 +102,7 @@ def test_the_key_of_a_file_goes_to_the_upstream_alone(
         (("--upstream", "https://host/v1", "--local"), "--local and --upstream contradict"),
         (("--password-file", "EMPTY"), "does not hold a secret"),
         (("--admin-key-file", "LINES"), "does not hold a secret"),
-        (("--fault", "reset@nothing"), "reset does not concern 'nothing'"),
+        (("--fault", "reset@nothing"), "reset does not affect 'nothing'"),
         (("--model", "large"), "--model needs --local"),
     ],
 )

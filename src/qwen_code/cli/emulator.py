@@ -1,7 +1,7 @@
 """``qwen emulator``: a sign-in and model service on this machine.
 
-No option takes a secret: other users can read command lines. Secrets come from files or from the
-environment, or are random.
+No option takes a secret, because other users can read command lines. Secrets come from files, from
+the environment, or are random.
 """
 
 from __future__ import annotations
@@ -108,12 +108,12 @@ def emulator(**options: Any) -> int:
 
 
 def _new_password() -> str:
-    """Easy to type, and too long to guess within the page's limit of wrong tries."""
+    """A password that is easy to type, and too long to guess with five tries a minute."""
     return "-".join(secrets.token_hex(2) for _ in range(3))
 
 
 def _model(options: dict[str, Any]) -> tuple[ChatModel, Callable[[], None]]:
-    """What answers, and how it is stopped."""
+    """The model that answers, and what stops it."""
     from qwen_emulator.model import ScriptedModel, UpstreamModel
 
     chosen = [name for name in ("local", "upstream", "script") if options[name]]
@@ -167,7 +167,7 @@ def _texts(script: Path | None) -> list[str]:
     except ValueError as error:
         raise UsageError(f"{script} is not JSON: {error}") from error
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise UsageError(f"{script} is not a list of texts", hint='Write it as ["…", "…"].')
+        raise UsageError(f"{script} is not a JSON list of strings", hint='Write ["…", "…"].')
     return texts
 
 
@@ -177,7 +177,7 @@ def _listen(port: int) -> socket.socket:
     except OSError as error:
         raise ConfigError(
             f"port {port} cannot be used: {error.strerror}",
-            hint="Choose another --port, or leave it out: any free one is taken then.",
+            hint="Choose another --port, or omit it to get a free one.",
         ) from error
 
 
@@ -208,4 +208,4 @@ def _wait_for_end() -> None:
 
 
 def _nothing() -> None:
-    """There is nothing to stop."""
+    """For models that need no stopping."""
