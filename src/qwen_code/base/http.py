@@ -1,10 +1,10 @@
-"""The one HTTP layer: proxy, certificates, time limits, streaming, cancel, readable errors.
+"""The only HTTP layer: proxies, certificates, timeouts, streaming, cancellation, readable errors.
 
-The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement; no other module knows it.
-Its calls cannot be interrupted from Python, so each request runs on a thread of its own that
-hands over what arrives, and whoever waits can be interrupted, time out, and give up.
+The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement; no other module imports it.
+Its calls cannot be interrupted from Python. Each request therefore runs on a separate thread that
+passes on what arrives, while the caller can be interrupted or time out.
 
-Redirects are never followed: a credential must not travel to an address that nobody chose.
+Redirects are never followed: a credential must not go to an address that the user did not choose.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 _SENSITIVE = ("authorization", "api-key")
 
 _MAX_WAITING_CHUNKS = 4096
-"""How far the network may run ahead of whoever reads, before it is held back."""
+"""How many chunks are read from the network before the caller has taken them."""
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A value and what to blame for it: a variable or a settings key, with its place."""
+    """A value, and the variable or settings key that it comes from, with its file and line."""
 
     value: str
     blame: str
 
 
 class ProxySetting(msgspec.Struct, frozen=True):
-    """A proxy URL (http, https, socks5, socks5h; may carry a password) and what set it."""
+    """A proxy URL (http, https, socks5, socks5h; it may contain a password) and its origin."""
 
     url: str
     blame: str
@@ -58,28 +58,28 @@ class ProxySetting(msgspec.Struct, frozen=True):
 
 
 class Network(msgspec.Struct, frozen=True):
-    """How this machine reaches others. Built from the user's own settings, never a project's."""
+    """How this machine reaches others. From the user's own settings, never from a project's."""
 
     http_proxy: ProxySetting | None = None
     https_proxy: ProxySetting | None = None
     no_proxy: str = ""
     ca_file: Setting | None = None
-    """Replaces the system's certificates (``SSL_CERT_FILE``); the engine reads it by itself."""
+    """Replaces the system's certificates (``SSL_CERT_FILE``). The engine reads this variable."""
     extra_ca_file: Setting | None = None
-    """PEM certificates trusted beside the others."""
+    """PEM certificates that are trusted in addition."""
     client_cert: Setting | None = None
-    """PEM with the client's certificate chain; its key may be in the same file."""
+    """PEM with the client's certificate chain, and its key unless ``client_key`` has it."""
     client_key: Setting | None = None
 
     def proxy_for(self, origin: Origin) -> ProxySetting | None:
-        """The proxy towards ``origin``; never one for this machine itself."""
+        """The proxy for ``origin``; none if that is on this machine."""
         if origin.is_loopback:
             return None
         return self.https_proxy if origin.scheme == "https" else self.http_proxy
 
 
 class Timeouts(msgspec.Struct, frozen=True):
-    """Three limits, in seconds: to connect, to the first byte of the answer, between two pieces."""
+    """Limits in seconds: to connect, to the first byte of the answer, between two chunks."""
 
     connect_s: float = 10.0
     first_byte_s: float = 300.0
@@ -87,7 +87,7 @@ class Timeouts(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request, replayable byte for byte. Header names are lower case."""
+    """One request, which can be sent again byte for byte. Header names are in lower case."""
 
     method: str
     url: str
@@ -95,7 +95,7 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes = b""
 
     def with_headers(self, more: Mapping[str, str]) -> Request:
-        """This request with ``more`` headers, which win over its own."""
+        """This request with ``more`` headers, which replace those of the same name."""
         return msgspec.structs.replace(self, headers={**self.headers, **more})
 
     def __repr__(self) -> str:
@@ -103,20 +103,20 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Sender(Protocol):
-    """As much of an :class:`HttpClient` as an exchange without a credential needs."""
+    """The part of :class:`HttpClient` that requests without a credential need."""
 
     def send(self, request: Request) -> Response:
         """The head of the answer."""
 
 
 class AuthFlow(Protocol):
-    """Whatever signs a request: yields it signed, is sent the answer, may yield it once more."""
+    """Signs requests: yields one signed, is sent the answer, and may yield it once more."""
 
     def auth_flow(self, request: Request, stop: Stop) -> Generator[Request, Response, None]: ...
 
 
 class Response:
-    """An answer whose body arrives while it is read. Close it, or read it to the end."""
+    """An answer whose body arrives as it is read. Close it, or read it to the end."""
 
     def __init__(self, status: int, headers: Mapping[str, str], exchange: _Exchange) -> None:
         self.status = status
@@ -124,16 +124,16 @@ class Response:
         self._exchange = exchange
 
     def read_chunk(self) -> bytes | None:
-        """The next piece of the body as it came, or ``None`` at its end.
+        """The next chunk of the body, or ``None`` at its end.
 
         Raises:
-            TransportError: nothing came for ``Timeouts.idle_s``, or the connection broke.
+            TransportError: nothing arrived for ``Timeouts.idle_s``, or the connection broke.
             Stopped: the turn was stopped.
         """
         return self._exchange.next_chunk()
 
     def read(self, limit_bytes: int = 4 << 20, *, within_s: float | None = None) -> bytes:
-        """The rest of the body, cut at ``limit_bytes``.
+        """The rest of the body, truncated to ``limit_bytes``.
 
         Raises:
             TransportError: as for :meth:`read_chunk`, or it took longer than ``within_s`` in all.
@@ -153,15 +153,16 @@ class Response:
         return bytes(body[:limit_bytes])
 
     def close(self) -> None:
-        """Let go of the connection; what was not read is dropped. May be called again."""
+        """Close the connection and discard what was not read. Can be called more than once."""
         self._exchange.close()
 
 
 class HttpClient:
-    """Sends requests. One lives as long as the session; connections are kept alive in it.
+    """Sends requests, and keeps connections alive between them.
 
-    A kept connection that the server has let go of costs one silent repeat of the request. Where
-    a request must never go out twice by itself, ``keep_alive=False`` opens a new one for each.
+    If the server has closed a kept connection, the request is sent again on a new one, without
+    notice. For requests that must never be sent twice, ``keep_alive=False`` opens a new connection
+    for each.
     """
 
     def __init__(
@@ -183,12 +184,12 @@ class HttpClient:
     def send(
         self, request: Request, auth: AuthFlow | None = None, *, stop: Stop | None = None
     ) -> Response:
-        """The head of the answer, once it is there; its body follows through the `Response`.
+        """The answer, as soon as its head has arrived.
 
-        ``stop`` ends every wait for this answer, those for its body included.
+        ``stop`` also ends the waits for its body.
 
         Raises:
-            TransportError: no connection or no answer in time; ``hint`` names what to look at.
+            TransportError: no connection, or no answer in time.
             ConfigError: a certificate file or proxy address cannot be used.
             Stopped: the turn was stopped.
         """
@@ -219,7 +220,7 @@ class HttpClient:
             except TransportError as error:
                 if error.code != "cut":
                     raise
-                debug("stale", url=request.url)  # the server had let go of the idle connection
+                debug("stale", url=request.url)  # the server had closed the idle connection
         if response is None:
             engine = self._build_engine(origin)
             response = self._exchange(engine, idle, origin, stop).start(request)
@@ -266,7 +267,7 @@ class HttpClient:
     def _with_certificates(self, builder: Any) -> Any:
         network = self._network
         if network.ca_file:
-            _read_pem(network.ca_file)  # the engine would ignore a missing file without a word
+            _read_pem(network.ca_file)  # the engine would silently ignore a missing file
         if network.extra_ca_file:
             pem = _read_pem(network.extra_ca_file)
             builder = _use(builder.add_root_certificate_pem, pem, network.extra_ca_file)
@@ -279,7 +280,7 @@ class HttpClient:
 
 
 class _Exchange:
-    """One request and its answer: the thread that talks, and the inbox that waits."""
+    """One request and its answer: a thread that sends and receives, and a queue to the caller."""
 
     def __init__(
         self,
@@ -334,7 +335,7 @@ class _Exchange:
 
     def _take(self, limit_s: float, complaint: str) -> Response | bytes | None:
         try:
-            self._stop.check()  # what arrived before it is of no use any more
+            self._stop.check()  # even if something has arrived already
             item = self._inbox.get(timeout=limit_s)
         except Empty:
             self.close()
@@ -353,13 +354,13 @@ class _Exchange:
         return item
 
     def _talk(self, request: Request) -> None:
-        """Runs on the thread; everything it learns goes into the inbox."""
+        """Send and receive, on the thread; every result and error goes into the inbox."""
         put = self._inbox.put
         try:
             builder = self._engine.request(request.method, request.url).body_bytes(request.body)
             for name, value in request.headers.items():
                 builder = builder.header(name, value, is_sensitive=name in _SENSITIVE)
-            # Without this the engine holds the head back until it has 64 KiB of the body.
+            # Without this, the engine delivers the head only after 64 KiB of the body.
             with builder.streamed_read_buffer_limit(0).build_streamed() as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 put(Response(answer.status, headers, self))
@@ -393,9 +394,7 @@ class _Exchange:
         proxy = self._network.proxy_for(self._origin)
         connecting = isinstance(error, ConnectError | ConnectTimeoutError)
         if any("(SendRequest)" in cause for cause in causes):
-            connecting = (
-                False  # the engine files a connection that breaks before the head there too
-            )
+            connecting = False  # the connection broke after it was made
         if any("certificate" in cause.lower() for cause in causes):
             ca = self._network.ca_file or self._network.extra_ca_file
             where = f" {ca.blame} is {ca.value}." if ca else ""
@@ -407,14 +406,14 @@ class _Exchange:
         if proxy and connecting:
             return TransportError(
                 f"cannot reach {self._origin} through the proxy {proxy.shown}: {reason}",
-                hint=f"The proxy comes from {proxy.blame}; fix it, or list the host in NO_PROXY.",
+                hint=f"The proxy is set by {proxy.blame}. Fix it, or add the host to NO_PROXY.",
                 code="proxy",
                 retryable=True,
             )
         if connecting:
             return TransportError(
                 f"cannot connect to {self._origin}: {reason}",
-                hint="Check the address and the network (qwen auth explain shows who set it).",
+                hint="Check the network and the address (qwen auth explain shows where it is set).",
                 code="connect",
                 retryable=True,
             )
@@ -423,7 +422,7 @@ class _Exchange:
         )
 
 
-_PEM_HINT = "It must hold certificates (and for a client, the private key) in PEM."
+_PEM_HINT = "The file must contain certificates in PEM, and for a client also the private key."
 
 
 def _read_pem(setting: Setting) -> bytes:
