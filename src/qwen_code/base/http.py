@@ -14,12 +14,12 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from qwen_code.base.certificates import with_certificates
 from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.log import debug
 from qwen_code.base.stop import Stop, Stopped
@@ -261,22 +261,8 @@ class HttpClient:
         if address := self._addresses.get(origin.host):
             builder = builder.resolve(origin.host, address, origin.port)
         if origin.scheme == "https":
-            builder = self._with_certificates(builder)
+            builder = with_certificates(builder, self._network)
         return builder.build()
-
-    def _with_certificates(self, builder: Any) -> Any:
-        network = self._network
-        if network.ca_file:
-            _read_pem(network.ca_file)  # the engine would silently ignore a missing file
-        if network.extra_ca_file:
-            pem = _read_pem(network.extra_ca_file)
-            builder = _use(builder.add_root_certificate_pem, pem, network.extra_ca_file)
-        if network.client_cert:
-            pem = _read_pem(network.client_cert)
-            if network.client_key:
-                pem += b"\n" + _read_pem(network.client_key)
-            builder = _use(builder.identity_pem, pem, network.client_cert)
-        return builder
 
 
 class _Exchange:
@@ -367,10 +353,9 @@ class _Exchange:
                 read = answer.body_reader.read_chunk
                 while (chunk := read()) is not None:
                     put(bytes(chunk))
-                    while self._inbox.qsize() > _MAX_WAITING_CHUNKS and not self._closed.wait(
-                        0.005
-                    ):
-                        pass
+                    while self._inbox.qsize() > _MAX_WAITING_CHUNKS:
+                        if self._closed.wait(0.005):
+                            return
                     if self._closed.is_set():
                         return
             put(None)
@@ -378,18 +363,12 @@ class _Exchange:
             put(error)
 
     def _explained(self, error: BaseException) -> BaseException:
-        from pyreqwest.exceptions import (
-            ConnectError,
-            ConnectTimeoutError,
-            PyreqwestError,
-        )
+        from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError
 
         if not isinstance(error, PyreqwestError):
             return error
-        causes = [
-            cause["message"]
-            for cause in (getattr(error, "details", None) or {}).get("causes") or []
-        ]
+        details = getattr(error, "details", None) or {}
+        causes = [cause["message"] for cause in details.get("causes") or []]
         reason = causes[-1] if causes else str(error)
         proxy = self._network.proxy_for(self._origin)
         connecting = isinstance(error, ConnectError | ConnectTimeoutError)
@@ -420,31 +399,3 @@ class _Exchange:
         return TransportError(
             f"the connection to {self._origin} broke: {reason}", code="cut", retryable=True
         )
-
-
-_PEM_HINT = "The file must contain certificates in PEM, and for a client also the private key."
-
-
-def _read_pem(setting: Setting) -> bytes:
-    try:
-        pem = Path(setting.value).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{setting.blame} names {setting.value}, which cannot be read: {error.strerror}",
-            hint="Point it at a PEM file, or unset it.",
-        ) from error
-    if b"-----BEGIN " not in pem:
-        raise ConfigError(
-            f"{setting.blame} names {setting.value}, which is not PEM", hint=_PEM_HINT
-        )
-    return pem
-
-
-def _use(method: Any, pem: bytes, setting: Setting) -> Any:
-    try:
-        return method(pem)
-    except ValueError as error:
-        raise ConfigError(
-            f"{setting.blame} names {setting.value}, which is not usable PEM: {error}",
-            hint=_PEM_HINT,
-        ) from error
