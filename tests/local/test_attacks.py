@@ -185,7 +185,7 @@ class TestPull:
                 fetch(tiny, store, whole(tiny.data), second)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert "the next pull goes on" in (caught.value.hint or "")
+        assert "resume: qwen local pull" in (caught.value.hint or "")
         assert second.asked == []
 
     def test_an_error_does_not_go_into_the_bar(

@@ -289,8 +289,7 @@ class _Exchange:
         self._ended = False
 
     def start(self, request: Request) -> Response:
-        thread = threading.Thread(target=self._talk, args=(request,), daemon=True)
-        thread.start()
+        threading.Thread(target=self._talk, args=(request,), daemon=True).start()
         limit = self._timeouts.connect_s + self._timeouts.first_byte_s
         head = self._take(limit, f"did not answer within {self._timeouts.first_byte_s:.0f} s")
         assert isinstance(head, Response)
