@@ -288,7 +288,7 @@ class TestServe:
         monkeypatch.setenv("QWEN_HOME", str(tmp_path))
         monkeypatch.setattr(server, "start_server", lambda *_, **__: ended)
         assert run(["local", "serve"]) == 1
-        assert "ended by itself" in capsys.readouterr().err
+        assert "ended unexpectedly" in capsys.readouterr().err
         assert not (tmp_path / "local_server.json").exists()
 
     def test_a_record_that_is_not_utf_8_is_none(self, tmp_path: Path) -> None:

