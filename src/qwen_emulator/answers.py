@@ -40,10 +40,12 @@ class NoAnswer(Response):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._resets:
-            # ``receive`` is a bound method of uvicorn's request cycle, which has the transport.
-            receive.__self__.transport.abort()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+            await _reset(receive)
+            return
+        try:
+            await _client_left(receive)
+        except asyncio.CancelledError:  # the service stops
+            await _reset(receive)
 
 
 class LateAnswer(Response):
@@ -56,8 +58,23 @@ class LateAnswer(Response):
         self._delay_s = delay_s
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.sleep(self._delay_s)
+        try:
+            await asyncio.sleep(self._delay_s)
+        except asyncio.CancelledError:  # the service stops
+            await _reset(receive)
+            return
         await self._answer(scope, receive, send)
+
+
+async def _reset(receive: Any) -> None:
+    # ``receive`` is a bound method of uvicorn's request cycle, which has the transport.
+    receive.__self__.transport.abort()
+    await _client_left(receive)
+
+
+async def _client_left(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def oauth_answer(body: dict[str, Any], status: int = 200) -> Response:

@@ -213,6 +213,31 @@ def test_no_answer_at_all(session: Session, kind: str, method: str, path: str) -
     assert session.begin()["user_code"]  # the service goes on
 
 
+def test_a_held_request_gets_no_answer_when_the_service_stops(
+    emulate: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    emulator = emulate("--fault", "hang@metadata")
+    path = "/.well-known/openid-configuration"
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            emulator.send("GET", path, timeout_s=30)
+        except (urllib.error.URLError, OSError, RemoteDisconnected) as error:
+            failures.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    deadline = time.monotonic() + 30
+    while not emulator.log(path):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    emulator.close()
+    asking.join(30)
+    assert len(failures) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_slow_poll_is_granted_before_it_is_answered(session: Session) -> None:
     code = session.begin()
     session.emulator.fault("slow_poll")

@@ -32,6 +32,7 @@ class EmulatorProcess:
         self._admin_key: str = told["admin_key"]
 
     def close(self) -> None:
+        """End it. Can be called more than once."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
         self._process.wait(10)
