@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from qwen_code.base.errors import InputError
 from qwen_code.fronts.stream_json.stream_input import (
-    Asked,
     Control,
     Prompt,
+    QueuedPrompt,
     Reply,
     StreamInput,
     parse_line,
@@ -76,11 +76,11 @@ def test_an_interrupt_is_for_the_prompt_that_was_read_first() -> None:
     wait_until_read(stdin)
     stdin.interrupt()
     first = stdin.next_prompt()
-    assert isinstance(first, Asked)
+    assert isinstance(first, QueuedPrompt)
     assert first.stop.is_set
     stdin.interrupt()
     second = stdin.next_prompt()
-    assert isinstance(second, Asked)
+    assert isinstance(second, QueuedPrompt)
     assert not second.stop.is_set
     stdin.interrupt()
     assert second.stop.is_set

@@ -119,8 +119,8 @@ class FileStore:
         return removed
 
     def repair_mode(self) -> str | None:
-        """As the protocol says. A file that does not hold a credential is left alone, even if a link
-        to it has the credential's name."""
+        """As the protocol says. A file that does not hold a credential is left alone, even if a
+        link to it has the credential's name."""
         try:
             found = self.path.stat().st_mode
             is_open = os.name != "nt" and stat.S_ISREG(found) and found & 0o077
