@@ -36,7 +36,7 @@ from qwen_code.base.secret import Secret
 from qwen_code.base.url import normalise_base_url
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
-from qwen_code.config.settings import save_user_value
+from qwen_code.config.settings_edit import save_user_value
 
 _OTHER_POLLS_S = 1.0
 _LOCK_TIMEOUT_S = 3.0

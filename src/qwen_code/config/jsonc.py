@@ -52,6 +52,9 @@ def loads(data: bytes) -> dict[str, Any]:
     Raises:
         JsoncError: it is not JSON with comments, or not an object.
     """
+    tree = _plain(data)
+    if tree is not None:
+        return tree
     text = re.sub(_COMMA, _without_comma, _without_comments(data))
     if not text.strip():
         return {}
@@ -64,6 +67,15 @@ def loads(data: bytes) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise _error(data, len(text) - len(text.lstrip()), "it is not an object: { … }")
     return tree
+
+
+def _plain(data: bytes) -> dict[str, Any] | None:
+    """The object where ``data`` is plain JSON, as most files are: that needs no pattern."""
+    try:
+        tree = msgspec.json.decode(data)
+    except (RecursionError, UnicodeDecodeError, msgspec.DecodeError):
+        return None
+    return tree if isinstance(tree, dict) else None
 
 
 def locate(data: bytes, path: Sequence[str]) -> int | None:

@@ -8,22 +8,23 @@ set those.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
 from qwen_code.base.errors import ConfigError
-from qwen_code.base.files import process_lock, read_bounded, write_atomic
-from qwen_code.config import jsonc
+from qwen_code.base.files import read_bounded
 from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 from qwen_code.config.values import Source, SourceKind
+
+if TYPE_CHECKING:
+    from qwen_code.config.jsonc import JsoncError
 
 T = TypeVar("T")
 
 _NAME = "settings.json"
-_LOCK_TIMEOUT_S = 10.0
 _PROVIDERS = "modelProviders"
 
 _USER_ONLY = (
@@ -55,7 +56,7 @@ _USER_ONLY = (
 prompts go, which commands run, what may happen without being asked, and how much of the user's
 allowance may be spent."""
 
-_FLAT_NAMES = {
+FLAT_NAMES = {
     "security.auth.selectedType": "selectedAuthType",
     "security.auth.enforcedType": "enforcedAuthType",
     "advanced.excludedEnvVars": "excludedProjectEnvVars",
@@ -99,7 +100,7 @@ class Settings(msgspec.Struct, frozen=True):
         Raises:
             ConfigError: one of them is broken or unreadable; ``message`` names file and line.
         """
-        layers = [_project_layer(paths), _read(paths.settings_file)]
+        layers = [_project_layer(paths), read_layer(paths.settings_file)]
         return cls(tuple(layer for layer in layers if layer is not None))
 
     def lookup(self, dotted: str) -> list[SettingCandidate]:
@@ -162,65 +163,18 @@ def folders_of_project(cwd: Path) -> list[Path]:
     return [cwd]
 
 
-def save_user_value(paths: Paths, dotted: str, value: object) -> None:
-    """Set one key in the user's file, and keep everything else in it; ``None`` takes it out.
-
-    Raises:
-        ConfigError: the file is broken (it is left as it is) or cannot be written.
-    """
-    file = paths.settings_file
-    with process_lock(file.with_name(f"{_NAME}.lock"), timeout_s=_LOCK_TIMEOUT_S):
-        layer = _read(file) or Layer(file, b"", {})
-        data = layer.data
-        try:
-            if value is None:
-                for path in _written_paths(dotted):
-                    data = jsonc.remove_value(data, path)
-            else:
-                if dotted.startswith("model.") and isinstance(layer.tree.get("model"), str):
-                    data = jsonc.set_value(data, ["model"], {"name": layer.tree["model"]})
-                data = jsonc.set_value(data, dotted.split("."), value)
-        except jsonc.JsoncError as error:
-            raise _broken(file, error) from error
-        if data != layer.data:
-            write_atomic(file, data)
-
-
-def update_user_value(paths: Paths, path: Sequence[str], change: Callable[[Any], object]) -> None:
-    """Set the key at ``path`` in the user's file to what ``change`` makes of its value now.
-
-    Everything else in the file is kept, and no other process writes it meanwhile.
-
-    Raises:
-        ConfigError: the file is broken (it is left as it is) or cannot be written.
-    """
-    file = paths.settings_file
-    with process_lock(file.with_name(f"{_NAME}.lock"), timeout_s=_LOCK_TIMEOUT_S):
-        layer = _read(file) or Layer(file, b"", {})
-        try:
-            data = jsonc.set_value(layer.data, path, change(_dig(layer.tree, [*path])))
-        except jsonc.JsoncError as error:
-            raise _broken(file, error) from error
-        if data != layer.data:
-            write_atomic(file, data)
-
-
-def _written_paths(dotted: str) -> Iterator[list[str]]:
-    yield dotted.split(".")
-    if dotted in _FLAT_NAMES and dotted != "model.name":
-        yield [_FLAT_NAMES[dotted]]
-
-
 def _lookup(layer: Layer, dotted: str) -> SettingCandidate | None:
     path = dotted.split(".")
-    value = _dig(layer.tree, path)
-    if value is None and (flat := _FLAT_NAMES.get(dotted)):
+    value = value_at(layer.tree, path)
+    if value is None and (flat := FLAT_NAMES.get(dotted)):
         value, path = layer.tree.get(flat), [flat]
         if flat == "model" and not isinstance(value, str):
             return None
     if value is None:
         return None
-    line = jsonc.locate(layer.data, path)
+    from qwen_code.config.jsonc import locate  # loaded by now: there is a file
+
+    line = locate(layer.data, path)
     source = Source(SourceKind.SETTINGS, ".".join(path), layer.path, line, layer.project)
     if layer.project is None:
         return SettingCandidate(value, source)
@@ -229,7 +183,8 @@ def _lookup(layer: Layer, dotted: str) -> SettingCandidate | None:
     return SettingCandidate(_without_user_only(value, dotted), source)
 
 
-def _dig(tree: Any, path: list[str]) -> Any:
+def value_at(tree: Any, path: Sequence[str]) -> Any:
+    """What is at ``path`` in nested objects; ``None`` where there is nothing."""
     for name in path:
         if not isinstance(tree, dict):
             return None
@@ -249,12 +204,17 @@ def _project_layer(paths: Paths) -> Layer | None:
     }
     for folder in folders_of_project(paths.cwd):
         path = folder / CONFIG_DIR / _NAME
-        if os.path.realpath(path) not in own and (layer := _read(path)):
+        if os.path.realpath(path) not in own and (layer := read_layer(path)):
             return msgspec.structs.replace(layer, project=owner_of(path))
     return None
 
 
-def _read(path: Path) -> Layer | None:
+def read_layer(path: Path) -> Layer | None:
+    """What the file at ``path`` says; ``None`` where there is none.
+
+    Raises:
+        ConfigError: it is broken or unreadable.
+    """
     try:
         data = read_bounded(path, CONFIG_FILE_LIMIT_BYTES)
     except (FileNotFoundError, NotADirectoryError):
@@ -264,13 +224,16 @@ def _read(path: Path) -> Layer | None:
             f"cannot read {path}: {error.strerror or error}",
             hint="Fix its permissions, or move it away.",
         ) from error
+    from qwen_code.config import jsonc  # most projects have no such file, and many homes neither
+
     try:
         return Layer(path, data, jsonc.loads(data))
     except jsonc.JsoncError as error:
-        raise _broken(path, error) from error
+        raise broken(path, error) from error
 
 
-def _broken(path: Path, error: jsonc.JsoncError) -> ConfigError:
+def broken(path: Path, error: JsoncError) -> ConfigError:
+    """The error of a settings file that cannot be read as one."""
     return ConfigError(
         f"{path}:{error.line}:{error.column}: {error.message}",
         hint="Fix that place, or move the file away.",

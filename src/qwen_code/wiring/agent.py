@@ -26,7 +26,7 @@ from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.config.load import Config
 from qwen_code.config.paths import CONFIG_DIR, Paths
-from qwen_code.config.settings import Settings, update_user_value
+from qwen_code.config.settings import Settings
 from qwen_code.models.client import ModelClient
 from qwen_code.models.windows import sees_pictures, window_tokens
 from qwen_code.tools.base import Definition, Reach, Tool
@@ -267,6 +267,8 @@ def _toolbox(
 
 def _remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> None:
     """Write rules into the user's own settings, for this project or for all."""
+    from qwen_code.config.settings_edit import update_user_value  # only after "always"
+
     key = ["permissions", "allow"]
     if scope is Scope.PROJECT:
         key = [*_PROJECT_RULES, os.path.realpath(root)]

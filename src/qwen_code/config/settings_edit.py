@@ -1,0 +1,62 @@
+"""Changes to the user's ``settings.json``: one value, and every other byte as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from qwen_code.base.files import process_lock, write_atomic
+from qwen_code.config import jsonc
+from qwen_code.config.paths import Paths
+from qwen_code.config.settings import FLAT_NAMES, Layer, broken, read_layer, value_at
+
+_LOCK_TIMEOUT_S = 10.0
+
+
+def save_user_value(paths: Paths, dotted: str, value: object) -> None:
+    """Set one key in the user's file, and keep everything else in it; ``None`` takes it out.
+
+    Raises:
+        ConfigError: the file is broken (it is left as it is) or cannot be written.
+    """
+    file = paths.settings_file
+    with process_lock(file.with_name(f"{file.name}.lock"), timeout_s=_LOCK_TIMEOUT_S):
+        layer = read_layer(file) or Layer(file, b"", {})
+        data = layer.data
+        try:
+            if value is None:
+                for path in _written_paths(dotted):
+                    data = jsonc.remove_value(data, path)
+            else:
+                if dotted.startswith("model.") and isinstance(layer.tree.get("model"), str):
+                    data = jsonc.set_value(data, ["model"], {"name": layer.tree["model"]})
+                data = jsonc.set_value(data, dotted.split("."), value)
+        except jsonc.JsoncError as error:
+            raise broken(file, error) from error
+        if data != layer.data:
+            write_atomic(file, data)
+
+
+def update_user_value(paths: Paths, path: Sequence[str], change: Callable[[Any], object]) -> None:
+    """Set the key at ``path`` in the user's file to what ``change`` makes of its value now.
+
+    Everything else in the file is kept, and no other process writes it meanwhile.
+
+    Raises:
+        ConfigError: the file is broken (it is left as it is) or cannot be written.
+    """
+    file = paths.settings_file
+    with process_lock(file.with_name(f"{file.name}.lock"), timeout_s=_LOCK_TIMEOUT_S):
+        layer = read_layer(file) or Layer(file, b"", {})
+        try:
+            data = jsonc.set_value(layer.data, path, change(value_at(layer.tree, path)))
+        except jsonc.JsoncError as error:
+            raise broken(file, error) from error
+        if data != layer.data:
+            write_atomic(file, data)
+
+
+def _written_paths(dotted: str) -> Iterator[list[str]]:
+    yield dotted.split(".")
+    if dotted in FLAT_NAMES and dotted != "model.name":
+        yield [FLAT_NAMES[dotted]]
