@@ -13,7 +13,7 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.stop import Stop
 from qwen_code.mcp.client import Servers
 from qwen_code.mcp.servers import ServerSpec
-from qwen_code.tools.base import Reach
+from qwen_code.tools.base import Effect
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -21,7 +21,10 @@ def test_tools_are_listed_and_called(open_servers: Any, stdio: Any) -> None:
     session = open_servers({"ours": stdio()})
     tools = {tool.definition.name: tool for tool in session.servers.tools()}
     add = tools["mcp__ours__add"]
-    assert (add.definition.description, add.definition.reach) == ("Add two numbers.", Reach.RUN)
+    assert (add.definition.description, add.definition.effect) == (
+        "Add two numbers.",
+        Effect.ANYTHING,
+    )
     assert add.definition.parameters["properties"]["a"] == {"type": "integer"}
     assert add.title(add.parse('{"a": 1, "b": 2}')) == 'ours: add {"a":1,"b":2}'
     assert session.call("mcp__ours__add", '{"a": 1, "b": 2}').text == "3"
@@ -42,8 +45,8 @@ def test_tools_are_listed_and_called(open_servers: Any, stdio: Any) -> None:
 
 def test_a_trusted_server_is_believed_about_reading(open_servers: Any, stdio: Any) -> None:
     session = open_servers({"ours": stdio(trust=True, includeTools=["add", "die"])})
-    reach = {tool.definition.name: tool.definition.reach for tool in session.servers.tools()}
-    assert reach == {"mcp__ours__add": Reach.READ, "mcp__ours__die": Reach.RUN}
+    effects = {tool.definition.name: tool.definition.effect for tool in session.servers.tools()}
+    assert effects == {"mcp__ours__add": Effect.NONE, "mcp__ours__die": Effect.ANYTHING}
 
 
 def test_its_environment_is_what_was_given(

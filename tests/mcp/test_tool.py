@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qwen_code.base.stop import Stop
 from qwen_code.mcp.tool import Offer, make_tools
-from qwen_code.tools.base import Reach, Result
+from qwen_code.tools.base import Audience, Effect, Result
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -57,7 +57,10 @@ def test_only_a_trusted_server_is_believed() -> None:
     reads = Offer("read", only_reads=True)
     offers = [(FakeCaller(), reads, True), (FakeCaller("x"), reads, False)]
     offers.append((FakeCaller("y"), Offer("write"), True))
-    assert [t.definition.reach for t in make_tools(offers)] == [Reach.READ, Reach.RUN, Reach.RUN]
+    tools = [tool.definition for tool in make_tools(offers)]
+    assert [each.effect for each in tools] == [Effect.NONE, Effect.ANYTHING, Effect.ANYTHING]
+    assert [Audience.HELPERS in each.audience for each in tools] == [True, False, False]
+    assert all(Audience.AGENT in each.audience and each.verb == "Call" for each in tools)
 
 
 def test_arguments_are_an_object() -> None:

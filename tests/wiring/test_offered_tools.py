@@ -11,6 +11,10 @@ import pytest
 from conversations import Talk, ask
 from model_server import FakeModelServer, call
 
+from qwen_code.agent.toolbox import Toolbox
+from qwen_code.tools.base import Audience, Definition
+from qwen_code.tools.catalogue import BUILT_IN
+
 LOOKING = ["read_file", "list_directory", "glob", "grep"]
 WORKING = [
     *("read_file", "write_file", "edit", "list_directory", "glob", "grep", "run_shell_command"),
@@ -70,3 +74,11 @@ def test_the_tools_of_a_helper(talk: Talk, model: FakeModelServer) -> None:
     offered = model.requests[1].body["tools"]
     assert names(offered) == LOOKING
     assert digest(offered) == "85ef10a91edc81ba9a5f783a0490e9abdcb0c39479905cea437931beeafe97fb"
+
+
+def test_the_tools_of_a_small_model() -> None:
+    def make(definition: Definition) -> Any:
+        raise AssertionError("none is called")
+
+    offered = Toolbox(BUILT_IN, make).offered_to(Audience.SMALL_MODELS).definitions
+    assert digest(offered) == "c7f2d0e3547286e4a38c78ce918260be5830708af0ff270c7dde56a8dbf837cc"

@@ -11,7 +11,8 @@ import msgspec
 from qwen_code.agent.errors import NotPlain
 from qwen_code.agent.toolbox import Call
 from qwen_code.base.errors import ConfigError
-from qwen_code.tools.base import Reach, Subject
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import Effect, Subject
 
 _DELICATE = {
     *(".git", ".gitattributes", ".gitconfig", ".gitmodules", ".husky"),
@@ -20,7 +21,7 @@ _DELICATE = {
 }
 """Names of what decides which programs run later on, outside of any approval."""
 
-_SHELL = "run_shell_command"
+_SHELL = catalogue.RUN_SHELL_COMMAND.name
 _EXACT_SHELL = "Bash"
 """The name under which rules for commands are exact, unless they end in ``*``."""
 
@@ -98,7 +99,7 @@ class Judge:
     def allow_from_now_on(self, call: Call) -> None:
         """Exactly this command in this directory, or this host; edits: all but delicate ones, of
         which this file alone; of other tools, every call."""
-        if call.reach is Reach.EDIT and not is_delicate(call) and self.mode is Mode.DEFAULT:
+        if call.effect is Effect.FILES and not is_delicate(call) and self.mode is Mode.DEFAULT:
             self.mode = Mode.AUTO_EDIT
         else:
             self._allowed.add(self._as_remembered(call))
@@ -146,11 +147,14 @@ def rules_for(call: Call) -> tuple[str, ...]:
     if call.kind is Subject.COMMAND:
         text = f"{_EXACT_SHELL}({call.subject})"
         rule = parse_rule(text, "")
-        says_it = rule.is_exact and rule.subject == call.subject and not call.directory
+        is_same = (rule.tool, rule.subject) == (call.tool, call.subject)
+        says_it = rule.is_exact and is_same and not call.directory
         return (text,) if says_it else ()
     if call.kind is Subject.HOST:
         return (f"{call.tool}({call.subject})",)
-    return ("edit", "write_file") if call.reach is Reach.EDIT else (call.tool,)
+    if call.effect is Effect.FILES:
+        return tuple(sorted(d.name for d in catalogue.BUILT_IN if d.effect is Effect.FILES))
+    return (call.tool,)
 
 
 def decide(
@@ -159,7 +163,7 @@ def decide(
     """What becomes of ``call``: a rule that forbids comes first, and no mode is above it."""
     if rule := _forbids(rules.deny, call):
         return Ruling(Decision.DENY, f"the rule {rule.text} forbids it")
-    if call.reach is Reach.READ:
+    if call.effect.is_read_only:
         if rule := _first(rules.ask, call):
             return Ruling(Decision.ASK, f"the rule {rule.text} asks for it")
         return Ruling(Decision.ALLOW, "it only reads")
@@ -173,7 +177,7 @@ def decide(
 def _by_mode(mode: Mode, call: Call) -> Ruling | None:
     if mode is Mode.YOLO:
         return Ruling(Decision.ALLOW, "everything is allowed (yolo)")
-    if mode is Mode.AUTO_EDIT and call.reach is Reach.EDIT and not is_delicate(call):
+    if mode is Mode.AUTO_EDIT and call.effect is Effect.FILES and not is_delicate(call):
         return Ruling(Decision.ALLOW, "changes of files are allowed (auto-edit)")
     return None
 
@@ -216,9 +220,7 @@ def _by_commands(own: Sequence[Rule], call: Call, is_private: Callable[[str], bo
 
 def is_delicate(call: Call) -> bool:
     """Whether it changes a file that decides which programs run later on."""
-    return call.kind is Subject.PATH and any(
-        part.lower() in _DELICATE for part in call.subject.split("/")
-    )
+    return call.kind.is_path and any(part.lower() in _DELICATE for part in call.subject.split("/"))
 
 
 def _forbids(rules: Sequence[Rule], call: Call) -> Rule | None:
@@ -259,7 +261,7 @@ def _begins(words: Sequence[str], rule: Rule) -> bool:
 def _names(rule: Rule, call: Call) -> bool:
     if rule.subject is None:
         return False
-    if call.kind is Subject.PATH:
+    if call.kind.is_path:
         from pathspec import GitIgnoreSpec  # only rules about paths need it
 
         return GitIgnoreSpec.from_lines([rule.subject]).match_file(call.subject)

@@ -12,13 +12,19 @@ from typing import Any
 
 import msgspec
 
-from qwen_code.agent.events import AgentEvent, AgentEventStream, ToolFinished, ToolOutput
+from qwen_code.agent.events import (
+    AgentEvent,
+    AgentEventStream,
+    ToolAsked,
+    ToolFinished,
+    ToolOutput,
+)
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import QwenError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.tools.base import Result
+from qwen_code.tools.base import Definition, Effect, Result
 
 STOPPED = "The user stopped this."
 
@@ -114,6 +120,19 @@ def _last_events(
                 yield [event]
     for call in running.values():
         yield [finished(call, Result(STOPPED, "stopped"), is_error=True)]
+
+
+def announced(call: Asked, definition: Definition | None, prepared: Prepared | None) -> ToolAsked:
+    """The beginning of a call. Without ``prepared`` it cannot be made."""
+    return ToolAsked(
+        call.id,
+        call.name,
+        prepared.title if prepared else "",
+        call.arguments,
+        definition.verb if definition else "",
+        prepared.definition.effect if prepared else Effect.NONE,
+        takes_long=prepared is not None and prepared.definition.takes_long,
+    )
 
 
 def finished(

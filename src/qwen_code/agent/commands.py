@@ -20,6 +20,7 @@ from qwen_code.agent.toolbox import Toolbox
 from qwen_code.base.errors import InputError
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
+from qwen_code.tools.catalogue import READ_FILE, RUN_SHELL_COMMAND
 from qwen_code.tools.errors import ToolFailed
 
 _MAX_BYTES = 64 << 10
@@ -73,13 +74,15 @@ def expand(
             has_arguments = True
             pieces.append(arguments)
         elif kind == "@":
-            said = yield from _call(toolbox, permission, stop, "read_file", {"path": text.strip()})
+            said = yield from _call(
+                toolbox, permission, stop, READ_FILE.name, {"path": text.strip()}
+            )
             pieces.append(said)
         elif kind == "!":
             line = re.sub(r"\{\{args\}\}", lambda _: _quoted(arguments), text)
             has_arguments = has_arguments or line != text
             said = yield from _call(
-                toolbox, permission, stop, "run_shell_command", {"command": line}
+                toolbox, permission, stop, RUN_SHELL_COMMAND.name, {"command": line}
             )
             pieces.append(said)
         else:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from qwen_code.models.events import Event
-from qwen_code.tools.base import FileChange, Image, Reach, Todo
+from qwen_code.tools.base import Effect, FileChange, Image, Todo
 
 
 class PromptSent(msgspec.Struct, frozen=True, tag="prompt_sent"):
@@ -18,13 +18,19 @@ class PromptSent(msgspec.Struct, frozen=True, tag="prompt_sent"):
 
 
 class ToolAsked(msgspec.Struct, frozen=True, tag="tool_asked"):
-    """The model wants to call a tool. ``title`` is the call on one line."""
+    """The model wants to call a tool. ``title`` is the call on one line.
+
+    ``verb``, ``effect`` and ``takes_long`` are what its `Definition` says. Of a call that cannot be
+    made the effect is ``NONE``; a tool that does not exist has no verb.
+    """
 
     call_id: str
     name: str
     title: str
     arguments: str
-    reach: Reach = Reach.RUN
+    verb: str = ""
+    effect: Effect = Effect.NONE
+    takes_long: bool = False
 
 
 class QuestionAsked(msgspec.Struct, frozen=True, tag="question_asked"):

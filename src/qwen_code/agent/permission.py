@@ -29,7 +29,7 @@ from qwen_code.agent.toolbox import Prepared, Toolbox
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.models.events import Notice
-from qwen_code.tools.base import Preview, Reach, Subject
+from qwen_code.tools.base import Effect, Preview, Subject
 from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
 
@@ -237,7 +237,7 @@ def _in_words(prepared: Prepared) -> str:
         return "accept, and allow all edits in this session"
     if is_delicate(call):
         return f"changes of {call.subject}"
-    if call.reach is Reach.EDIT:
+    if call.effect is Effect.FILES:
         return "all edits in this session"
     if call.kind is Subject.COMMAND:
         return "exactly this command" + (f" in {call.directory}" if call.directory else "")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from qwen_code.agent.approvals import Judge, Mode
+from qwen_code.agent.tool_context import AgentToolContext
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Preview, Result
+from qwen_code.tools.base import BuiltInTool, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -18,7 +19,7 @@ class PlanArguments(msgspec.Struct):
     plan: str
 
 
-class ExitPlanMode(OwnTool[PlanArguments]):
+class ExitPlanMode(BuiltInTool[PlanArguments]):
     """Its call is put before a person like any other question; when it runs, they have said yes."""
 
     definition = catalogue.EXIT_PLAN_MODE
@@ -26,6 +27,10 @@ class ExitPlanMode(OwnTool[PlanArguments]):
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
+
+    @classmethod
+    def create(cls, context: AgentToolContext) -> Self:
+        return cls(context.agent.permission.judge)
 
     def title(self, arguments: PlanArguments) -> str:
         return "the plan is ready"

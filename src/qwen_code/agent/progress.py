@@ -8,10 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from qwen_code.base.json_text import decode_json
-from qwen_code.tools.base import Todo
-
-_CHANGES = ("edit", "write_file")
-_READS = ("read_file",)
+from qwen_code.tools.base import Effect, Subject, Todo
+from qwen_code.tools.catalogue import find
 
 
 class _Path(msgspec.Struct):
@@ -45,13 +43,18 @@ class Progress:
             self._note_call(str(function.get("name")), str(function.get("arguments")))
 
     def _note_call(self, name: str, arguments: str) -> None:
+        definition = find(name)
+        if definition is None:
+            return
         try:
-            if name == "todo_write":
+            if definition.effect is Effect.STEPS:
                 self.todos = decode_json(arguments, _Todos).todos
-            elif name in _CHANGES:
-                self.files[decode_json(arguments, _Path).path] = "changed"
-            elif name in _READS:
-                self.files.setdefault(decode_json(arguments, _Path).path, "read")
+            elif definition.subject is Subject.FILE:
+                path = decode_json(arguments, _Path).path
+                if definition.effect is Effect.FILES:
+                    self.files[path] = "changed"
+                else:
+                    self.files.setdefault(path, "read")
         except msgspec.DecodeError:
             pass  # what the model wrote was no call
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from qwen_code.agent.calls import Asked, finished
+from qwen_code.agent.calls import Asked, announced, finished
 from qwen_code.agent.events import AgentEvent, PromptSent, ToolAsked
 from qwen_code.agent.progress import is_prompt, words_of
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.base.json_text import decode_json
 from qwen_code.models.events import Finished, TextDelta
-from qwen_code.tools.base import Result, Todo
+from qwen_code.tools.base import Effect, Result, Todo
+from qwen_code.tools.catalogue import find
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.todo import TodoArguments
 
@@ -34,7 +36,7 @@ def replay(
         elif role == "assistant":
             yield _answer(message, asked, toolbox)
         elif role == "tool" and (call := asked.pop(str(message.get("tool_call_id")), None)):
-            todos = _todos(call.arguments) if call.name == "todo_write" else None
+            todos = _todos(call)
             yield [finished(call, Result(words_of(message), "", todos=todos))]
 
 
@@ -54,18 +56,19 @@ def _answer(
 
 
 def _asked(call: Asked, toolbox: Toolbox | None) -> ToolAsked:
+    prepared = None
     if toolbox is not None:
-        try:
+        with suppress(ToolFailed):  # it no longer exists, or takes other arguments now
             prepared = toolbox.prepare(call.name, call.arguments)
-            reach = prepared.definition.reach
-            return ToolAsked(call.id, call.name, prepared.title, call.arguments, reach)
-        except ToolFailed:
-            pass  # a tool that is not there any more, or takes other arguments today
-    return ToolAsked(call.id, call.name, "", call.arguments)
+    definition = toolbox.definition(call.name) if toolbox else find(call.name)
+    return announced(call, definition, prepared)
 
 
-def _todos(arguments: str) -> tuple[Todo, ...] | None:
+def _todos(call: Asked) -> tuple[Todo, ...] | None:
+    definition = find(call.name)
+    if definition is None or definition.effect is not Effect.STEPS:
+        return None
     try:
-        return tuple(decode_json(arguments, TodoArguments).todos)
+        return tuple(decode_json(call.arguments, TodoArguments).todos)
     except msgspec.DecodeError:
         return None

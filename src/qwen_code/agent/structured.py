@@ -11,7 +11,7 @@ import msgspec
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
-from qwen_code.tools.base import Definition, Preview, Reach, Result
+from qwen_code.tools.base import Definition, Effect, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 
 NAME = "structured_output"
@@ -77,7 +77,8 @@ class StructuredOutput:
             NAME,
             "Give your final answer. Call it once, at the very end, and say nothing after it.",
             wrapped if self._is_wrapped else schema,
-            Reach.READ,
+            effect=Effect.NONE,
+            verb="Answer",
         )
 
     def begin(self) -> None:

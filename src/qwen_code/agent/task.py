@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -12,11 +12,12 @@ from qwen_code.agent.events import AgentEvent, HelperEvent, TurnEnded
 from qwen_code.agent.instructions import HELPER
 from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import words_of
+from qwen_code.agent.tool_context import AgentToolContext
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import Model, Turn
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import Audience, BuiltInTool, Result
 from qwen_code.tools.errors import ToolFailed
 
 _MAX_ROUNDS = 30
@@ -26,7 +27,7 @@ class TaskArguments(msgspec.Struct):
     prompt: str
 
 
-class Task(OwnTool[TaskArguments]):
+class Task(BuiltInTool[TaskArguments]):
     """The helper has the tools of ``toolbox`` and the same permissions as the agent itself."""
 
     definition = catalogue.TASK
@@ -39,6 +40,12 @@ class Task(OwnTool[TaskArguments]):
         self._toolbox = toolbox
         self._permission = permission
         self._place = place
+
+    @classmethod
+    def create(cls, context: AgentToolContext) -> Self:
+        agent = context.agent
+        toolbox = agent.toolbox.offered_to(Audience.HELPERS)
+        return cls(lambda: agent.model, toolbox, agent.permission, context.place)
 
     def title(self, arguments: TaskArguments) -> str:
         return arguments.prompt

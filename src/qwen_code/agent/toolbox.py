@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 
 from qwen_code.base.stop import Stop
-from qwen_code.tools.base import Definition, Preview, Reach, Result, Subject, Tool
+from qwen_code.tools.base import Audience, Definition, Effect, Preview, Result, Subject, Tool
 from qwen_code.tools.errors import ToolFailed
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A call as rules see it: how far it reaches, and what it is about."""
+    """A call as rules see it: what it may change, and what it is about."""
 
     tool: str
-    reach: Reach
+    effect: Effect
     subject: str = ""
     kind: Subject = Subject.OTHER
     directory: str = ""
@@ -43,7 +43,7 @@ class Prepared(msgspec.Struct, frozen=True):
         definition = self.definition
         return Call(
             definition.name,
-            definition.reach,
+            definition.effect,
             self.tool.subject(self.arguments),
             definition.subject,
             self.tool.directory(self.arguments),
@@ -68,23 +68,23 @@ class Prepared(msgspec.Struct, frozen=True):
 
 class Toolbox:
     """Tools by name. ``make`` gives the one that a definition stands for, when it is first called:
-    most sessions call few of them. ``is_offered`` says which of them the model is told of now."""
+    most sessions call few of them. ``audience`` says who is offered them now."""
 
     def __init__(
         self,
         definitions: Sequence[Definition],
         make: Callable[[Definition], Tool],
-        is_offered: Callable[[Definition], bool] = lambda _: True,
+        audience: Callable[[], Audience] = lambda: Audience.AGENT,
     ) -> None:
         self._definitions = {each.name: each for each in definitions}
         self._make = make
-        self._is_offered = is_offered
+        self._audience = audience
         self._tools: dict[str, Tool] = {}
 
     @property
     def names(self) -> list[str]:
         """The tools, in the order in which the model is told of them."""
-        return [each.name for each in self._definitions.values() if self._is_offered(each)]
+        return [each.name for each in self._offered()]
 
     @property
     def definitions(self) -> list[dict[str, Any]]:
@@ -98,16 +98,19 @@ class Toolbox:
                     "parameters": each.parameters,
                 },
             }
-            for each in self._definitions.values()
-            if self._is_offered(each)
+            for each in self._offered()
         ]
 
-    def only(self, keep: Callable[[Definition], bool]) -> Toolbox:
-        """A toolbox with fewer tools; those that it has are the same."""
-        kept = [each for each in self._definitions.values() if keep(each)]
-        fewer = Toolbox(kept, self._make, self._is_offered)
-        fewer._tools = self._tools
-        return fewer
+    def offered_to(self, audience: Audience) -> Toolbox:
+        """The tools for another audience, and no others; those that both have are the same."""
+        fitting = [each for each in self._definitions.values() if each.audience & audience]
+        made = Toolbox(fitting, self._make, lambda: audience)
+        made._tools = self._tools
+        return made
+
+    def definition(self, name: str) -> Definition | None:
+        """What is known of the tool of that name, offered or not."""
+        return self._definitions.get(name)
 
     def prepare(self, name: str, arguments: str) -> Prepared:
         """Understand what the model wrote.
@@ -115,10 +118,14 @@ class Toolbox:
         Raises:
             ToolFailed: there is no such tool, or it takes other arguments.
         """
-        definition = self._definitions.get(name)
+        definition = self.definition(name)
         if definition is None:
             raise ToolFailed(f"there is no tool {name!r}; there are: {', '.join(self.names)}")
         tool = self._tools.get(name)
         if tool is None:
             tool = self._tools[name] = self._make(definition)
         return Prepared(definition, tool, tool.parse(arguments))
+
+    def _offered(self) -> list[Definition]:
+        audience = self._audience()
+        return [each for each in self._definitions.values() if each.audience & audience]

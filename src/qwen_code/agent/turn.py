@@ -16,6 +16,7 @@ from qwen_code.agent.calls import (
     After,
     Asked,
     Ready,
+    announced,
     completed,
     finished,
     run_side_by_side,
@@ -27,7 +28,6 @@ from qwen_code.agent.events import (
     Compacted,
     QuestionAnswered,
     QuestionAsked,
-    ToolAsked,
     ToolFinished,
     TurnEnded,
 )
@@ -46,8 +46,7 @@ from qwen_code.models.events import (
     TextDelta,
     ToolCallDelta,
 )
-from qwen_code.tools.base import Image, Reach, Result
-from qwen_code.tools.catalogue import ASK_USER
+from qwen_code.tools.base import Audience, Image, Result
 from qwen_code.tools.errors import ToolFailed
 
 _REPEATED = "You made exactly this call before, with the same result. Do something else."
@@ -285,14 +284,8 @@ class Turn:
 
     def _make_group(self, group: Sequence[Ready]) -> AgentEventStream:
         yield [
-            ToolAsked(
-                ready.call.id,
-                ready.call.name,
-                ready.prepared.title if ready.prepared else "",
-                ready.call.arguments,
-                ready.prepared.definition.reach if ready.prepared else Reach.READ,
-            )
-            for ready in group
+            announced(each.call, self._toolbox.definition(each.call.name), each.prepared)
+            for each in group
         ]
         allowed = []
         for ready in group:
@@ -317,14 +310,14 @@ class Turn:
 
 
 def _can_go_side_by_side(prepared: Prepared) -> bool:
-    return prepared.definition.reach is Reach.READ and not isinstance(prepared.tool, Delegate)
+    return prepared.definition.effect.is_read_only and not isinstance(prepared.tool, Delegate)
 
 
 def _delegated(ready: Ready, stop: Stop, after: After) -> AgentEventStream:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
     assert isinstance(prepared.tool, Delegate)
-    is_question = prepared.definition is ASK_USER
+    is_question = Audience.INTERACTIVE in prepared.definition.audience
     if is_question:
         yield [QuestionAsked(call.id, prepared.title, "the model asks")]
     began = time.monotonic()

@@ -10,7 +10,7 @@ import msgspec
 
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
-from qwen_code.tools.base import Definition, Preview, Reach, Result
+from qwen_code.tools.base import Audience, Definition, Effect, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 
 _LONGEST_NAME = 64
@@ -50,11 +50,14 @@ class McpTool:
     """A tool of a server; its name, description and schema are the server's words."""
 
     def __init__(self, name: str, offer: Offer, caller: Caller, *, is_trusted: bool) -> None:
+        is_read_only = is_trusted and offer.only_reads
         self.definition = Definition(
             name,
             _cut(" ".join(offer.description.split()), _KEPT_DESCRIPTION),
             _acceptable(offer.schema),
-            Reach.READ if is_trusted and offer.only_reads else Reach.RUN,
+            effect=Effect.NONE if is_read_only else Effect.ANYTHING,
+            verb="Call",
+            audience=Audience.AGENT | Audience.HELPERS if is_read_only else Audience.AGENT,
         )
         self._tool = offer.name
         self._caller = caller

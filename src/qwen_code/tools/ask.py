@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -18,7 +19,7 @@ class AskArguments(msgspec.Struct):
     options: list[str] = []
 
 
-class AskUser(OwnTool[AskArguments]):
+class AskUser(BuiltInTool[AskArguments]):
     """``ask`` gets the question and the options, and returns what the user says.
 
     It is there in interactive sessions alone.
@@ -29,6 +30,11 @@ class AskUser(OwnTool[AskArguments]):
 
     def __init__(self, ask: Callable[[str, Sequence[str], Stop], str | None]) -> None:
         self._ask = ask
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        assert context.ask_user is not None, "it is offered in interactive sessions alone"
+        return cls(context.ask_user)
 
     def title(self, arguments: AskArguments) -> str:
         return arguments.question

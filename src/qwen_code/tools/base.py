@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
+from enum import Flag, StrEnum, auto
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -15,31 +15,77 @@ from qwen_code.tools.errors import ToolFailed
 A = TypeVar("A", bound=msgspec.Struct)
 
 
-class Reach(StrEnum):
-    """How far a tool reaches; approvals go by it."""
+class Effect(StrEnum):
+    """What a call may change. Approvals, checkpoints, fronts and summaries go by it."""
 
-    READ = "read"
-    EDIT = "edit"
-    RUN = "run"
+    NONE = "none"
+    STEPS = "steps"
+    """The list of steps that the model keeps."""
+    FILES = "files"
+    """Files of the workspace. The tool calls `ToolContext.keep` before each change."""
+    NOTES = "notes"
+    """The user's own notes."""
+    NETWORK = "network"
+    """Nothing here, but a request leaves this machine."""
+    ANYTHING = "anything"
+    """What a command or another program does: it cannot be known in advance."""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing of the user's is changed, so that no approval is needed."""
+        return self in (Effect.NONE, Effect.STEPS)
 
 
 class Subject(StrEnum):
     """What the subject of a call is, so that rules can read it."""
 
+    FILE = "file"
+    """The one file that is read or changed: the argument ``path``."""
     PATH = "path"
+    """A file, or a directory with everything below it."""
     COMMAND = "command"
     HOST = "host"
     OTHER = "other"
 
+    @property
+    def is_path(self) -> bool:
+        """Whether rules compare it as a path."""
+        return self in (Subject.FILE, Subject.PATH)
+
+
+class Audience(Flag):
+    """Who may be offered a tool. An agent is offered the tools that share a flag with it."""
+
+    AGENT = auto()
+    """The agent of any session."""
+    INTERACTIVE = auto()
+    """The agent of a session in which a person answers the model's questions."""
+    PLANNING = auto()
+    """The agent in plan mode, where a person can accept the plan."""
+    HELPERS = auto()
+    """Helpers, which ``task`` starts: they only read, and no one sees their questions."""
+    SMALL_MODELS = auto()
+    """Models that need help with calling tools; `agent.small` finds their calls."""
+
 
 class Definition(msgspec.Struct, frozen=True):
-    """What the model is told of a tool; ``parameters`` is a JSON Schema of an object."""
+    """A tool as data: what the model is told of it, and what the rest of the program goes by.
+
+    ``parameters`` is a JSON Schema of an object. ``verb`` is what a person sees before the title
+    of a call. ``implementation`` is a class as ``module:name``, imported at the first call:
+    ``create`` of it makes the tool from an `AgentToolContext`. It is empty for tools that are not
+    in the catalogue. ``takes_long``: a call is shown when it begins, although it changes nothing.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
-    reach: Reach
+    effect: Effect
+    verb: str
     subject: Subject = Subject.OTHER
+    audience: Audience = Audience.AGENT
+    implementation: str = ""
+    takes_long: bool = False
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -127,8 +173,8 @@ class Tool(Protocol):
         """
 
 
-class OwnTool(Generic[A]):
-    """The part that tools with a struct for their arguments share."""
+class BuiltInTool(Generic[A]):
+    """What the built-in tools share: their arguments are a struct."""
 
     definition: Definition
     arguments: type[A]

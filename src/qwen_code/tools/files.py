@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import FileChange, Image, OwnTool, Preview, Result
+from qwen_code.tools.base import BuiltInTool, FileChange, Image, Preview, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.edit import Edited, replace
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.seen import Seen
@@ -45,7 +46,7 @@ class ReadArguments(msgspec.Struct):
     limit: Annotated[int, msgspec.Meta(ge=1)] = _MAX_LINES
 
 
-class ReadFile(OwnTool[ReadArguments]):
+class ReadFile(BuiltInTool[ReadArguments]):
     """A text file or a part of it, a notebook as text, a picture."""
 
     definition = catalogue.READ_FILE
@@ -54,6 +55,10 @@ class ReadFile(OwnTool[ReadArguments]):
     def __init__(self, workspace: Workspace, seen: Seen) -> None:
         self._workspace = workspace
         self._seen = seen
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.seen)
 
     def title(self, arguments: ReadArguments) -> str:
         part = f" from line {arguments.offset}" if arguments.offset > 1 else ""
@@ -128,7 +133,7 @@ class WriteArguments(msgspec.Struct):
     content: str
 
 
-class WriteFile(OwnTool[WriteArguments]):
+class WriteFile(BuiltInTool[WriteArguments]):
     """A whole new file, or a whole new content."""
 
     definition = catalogue.WRITE_FILE
@@ -138,6 +143,10 @@ class WriteFile(OwnTool[WriteArguments]):
         self._workspace = workspace
         self._seen = seen
         self._keep = keep
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.seen, context.keep)
 
     def title(self, arguments: WriteArguments) -> str:
         return arguments.path
@@ -202,7 +211,7 @@ class EditArguments(msgspec.Struct):
     replace_all: bool = False
 
 
-class Edit(OwnTool[EditArguments]):
+class Edit(BuiltInTool[EditArguments]):
     """One piece of a file replaced by another."""
 
     definition = catalogue.EDIT
@@ -212,6 +221,10 @@ class Edit(OwnTool[EditArguments]):
         self._workspace = workspace
         self._seen = seen
         self._keep = keep
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.seen, context.keep)
 
     def title(self, arguments: EditArguments) -> str:
         return arguments.path
@@ -248,7 +261,7 @@ class ListArguments(msgspec.Struct):
     path: str = "."
 
 
-class ListDirectory(OwnTool[ListArguments]):
+class ListDirectory(BuiltInTool[ListArguments]):
     """The names in a directory."""
 
     definition = catalogue.LIST_DIRECTORY
@@ -256,6 +269,10 @@ class ListDirectory(OwnTool[ListArguments]):
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace)
 
     def title(self, arguments: ListArguments) -> str:
         return arguments.path

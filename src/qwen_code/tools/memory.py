@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 
 _HEADING = "## Qwen Added Memories"
@@ -25,7 +27,7 @@ class MemoryArguments(msgspec.Struct):
     fact: str
 
 
-class SaveMemory(OwnTool[MemoryArguments]):
+class SaveMemory(BuiltInTool[MemoryArguments]):
     """One line under a heading of the user's ``QWEN.md``; everything else in it stays."""
 
     definition = catalogue.SAVE_MEMORY
@@ -33,6 +35,10 @@ class SaveMemory(OwnTool[MemoryArguments]):
 
     def __init__(self, file: Path) -> None:
         self._file = file
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.notes_file)
 
     def title(self, arguments: MemoryArguments) -> str:
         return arguments.fact

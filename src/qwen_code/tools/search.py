@@ -7,13 +7,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.text import counted
 from qwen_code.tools.workspace import Place, Workspace
@@ -48,7 +49,7 @@ class GlobArguments(msgspec.Struct):
     path: str = "."
 
 
-class Glob(OwnTool[GlobArguments]):
+class Glob(BuiltInTool[GlobArguments]):
     """Files by name."""
 
     definition = catalogue.GLOB
@@ -57,6 +58,10 @@ class Glob(OwnTool[GlobArguments]):
     def __init__(self, workspace: Workspace, environ: Mapping[str, str]) -> None:
         self._workspace = workspace
         self._environ = environ
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.environ)
 
     def title(self, arguments: GlobArguments) -> str:
         return arguments.pattern
@@ -88,7 +93,7 @@ class GrepArguments(msgspec.Struct):
     context: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
 
 
-class Grep(OwnTool[GrepArguments]):
+class Grep(BuiltInTool[GrepArguments]):
     """Lines by content."""
 
     definition = catalogue.GREP
@@ -97,6 +102,10 @@ class Grep(OwnTool[GrepArguments]):
     def __init__(self, workspace: Workspace, environ: Mapping[str, str]) -> None:
         self._workspace = workspace
         self._environ = environ
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.environ)
 
     def title(self, arguments: GrepArguments) -> str:
         where = "" if arguments.path == "." else f" in {arguments.path}"

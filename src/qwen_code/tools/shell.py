@@ -9,14 +9,15 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
 from qwen_code.base.files import make_private_dir
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Workspace
 
@@ -37,7 +38,7 @@ class ShellArguments(msgspec.Struct):
     background: bool = False
 
 
-class RunShellCommand(OwnTool[ShellArguments]):
+class RunShellCommand(BuiltInTool[ShellArguments]):
     """A command and what it prints. Its environment has no credential of ours."""
 
     definition = catalogue.RUN_SHELL_COMMAND
@@ -57,6 +58,13 @@ class RunShellCommand(OwnTool[ShellArguments]):
         self._background: list[subprocess.Popen[bytes]] = []
         self._waited_for: set[subprocess.Popen[bytes]] = set()
         self._is_closed = False
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        output_dir = context.project_dir / "output"
+        made = cls(context.workspace, context.environ, output_dir, context.sandbox)
+        context.on_close(made.close)
+        return made
 
     def directory(self, arguments: ShellArguments) -> str:
         return "" if arguments.directory in ("", ".") else arguments.directory

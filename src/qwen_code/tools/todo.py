@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 import msgspec
 
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result, Todo
+from qwen_code.tools.base import BuiltInTool, Result, Todo
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 
 _MARKS = {"completed": "[x]", "in_progress": "[>]", "pending": "[ ]"}
@@ -18,11 +20,15 @@ class TodoArguments(msgspec.Struct):
     todos: list[Todo]
 
 
-class TodoWrite(OwnTool[TodoArguments]):
+class TodoWrite(BuiltInTool[TodoArguments]):
     """The list is in the conversation itself: whatever keeps that keeps the list."""
 
     definition = catalogue.TODO_WRITE
     arguments = TodoArguments
+
+    @classmethod
+    def create(cls, _context: ToolContext) -> Self:
+        return cls()
 
     def title(self, arguments: TodoArguments) -> str:
         return _count(arguments)

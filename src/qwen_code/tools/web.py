@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -15,7 +15,8 @@ from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.web_address import addresses_of, look_up
 from qwen_code.tools.web_text import read_text, unpack
@@ -49,7 +50,7 @@ class _Elsewhere(msgspec.Struct, frozen=True):
     url: str
 
 
-class WebFetch(OwnTool[WebArguments]):
+class WebFetch(BuiltInTool[WebArguments]):
     """Asks as nobody: no cookie, no credential. ``find`` looks up the addresses of a host.
 
     What a user allowed is a host, so a redirect is followed only within it; one that leads to
@@ -72,6 +73,14 @@ class WebFetch(OwnTool[WebArguments]):
         self._allow_private = allow_private
         self._find = find
         self._last: tuple[str, _Page] | None = None
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(
+            context.network,
+            user_agent=context.user_agent,
+            allow_private=context.allow_private_hosts,
+        )
 
     def parse(self, text: str) -> WebArguments:
         arguments = super().parse(text)
