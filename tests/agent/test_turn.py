@@ -11,7 +11,7 @@ import pytest
 from transcript_checks import assert_acceptable
 
 from qwen_code.agent.approvals import Decision, Ruling
-from qwen_code.agent.calls import STOPPED, Asked, Ready, run_side_by_side
+from qwen_code.agent.calls import STOPPED, Ready, ToolCall, run_side_by_side
 from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import (
     AgentEvent,
@@ -484,7 +484,7 @@ def test_a_stop_before_a_call_begins_keeps_it_from_running(turn: Any, project: P
 def test_a_call_whose_group_is_stopped_first_does_not_run(project: Path, toolbox: Toolbox) -> None:
     stop = Stop()
     stop.set()
-    asked = Asked("c1", "write_file", '{"path": "late", "content": "x"}')
+    asked = ToolCall("c1", "write_file", '{"path": "late", "content": "x"}')
     ready = Ready(asked, toolbox.prepare(asked.name, asked.arguments))
     (end,) = [event for batch in run_side_by_side([ready], stop) for event in batch]
     assert isinstance(end, ToolFinished)

@@ -13,7 +13,7 @@ from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import Progress
 from qwen_code.agent.session import Session
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Aim, Model, Turn
+from qwen_code.agent.turn import Aim, ChatModel, Turn
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import ContextLengthExceeded
@@ -48,9 +48,9 @@ class Agent:
         self.compactor = compactor
         self.progress = Progress(session.before)
         self.sees = False
-        self.guide: Callable[[Any], Model] | None = None
+        self.guide: Callable[[Any], ChatModel] | None = None
         self.api_duration_ms = 0
-        self._model: Model | None = None
+        self._model: ChatModel | None = None
         self._system = system
         self._begin_turn = begin_turn
         self._max_rounds = max_rounds
@@ -59,7 +59,7 @@ class Agent:
         self._is_kept = True
         self._untold = ""
 
-    def ask(self, prompt: str, model: Model, stop: Stop) -> AgentEventStream:
+    def ask(self, prompt: str, model: ChatModel, stop: Stop) -> AgentEventStream:
         """Send ``prompt``, and do what the model asks for until it is done.
 
         However it ends, the conversation stays one that the API accepts; a prompt without any
@@ -96,7 +96,7 @@ class Agent:
             if is_taken_back:
                 self.progress = Progress(self.session.before)
 
-    def compress(self, model: Model, stop: Stop) -> AgentEventStream:
+    def compress(self, model: ChatModel, stop: Stop) -> AgentEventStream:
         """Make the conversation shorter now.
 
         Raises:
@@ -126,7 +126,7 @@ class Agent:
         return prompt
 
     @property
-    def model(self) -> Model:
+    def model(self) -> ChatModel:
         """Who answers the prompt that is being answered."""
         assert self._model is not None
         return self._model
@@ -144,7 +144,7 @@ class Agent:
 
     # -- one turn ---------------------------------------------------------------------------------
 
-    def _answer(self, model: Model, stop: Stop) -> AgentEventStream:
+    def _answer(self, model: ChatModel, stop: Stop) -> AgentEventStream:
         def system() -> list[dict[str, Any]]:
             text = self._system()
             return [{"role": "system", "content": text}] if text else []
@@ -207,7 +207,7 @@ class Agent:
 class _Timed:
     """A model whose time is measured: what ``api_duration_ms`` counts."""
 
-    def __init__(self, model: Model, agent: Agent) -> None:
+    def __init__(self, model: ChatModel, agent: Agent) -> None:
         self._model = model
         self._agent = agent
 

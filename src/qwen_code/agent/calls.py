@@ -40,7 +40,7 @@ After = Callable[[Prepared, str, Stop], str]
 """Given a call and its result; what it returns is added to what the model is told."""
 
 
-class Asked(msgspec.Struct):
+class ToolCall(msgspec.Struct):
     """A tool call as the model writes it, in pieces."""
 
     id: str
@@ -62,7 +62,7 @@ def acceptable_name(name: str) -> str:
 class Ready(msgspec.Struct):
     """A call that was looked at: understood, or with a problem that the model is told."""
 
-    call: Asked
+    call: ToolCall
     prepared: Prepared | None
     problem: str | None = None
 
@@ -107,7 +107,7 @@ def _pass_on(own: Stop, inbox: SimpleQueue[AgentEvent | None]) -> None:
 
 
 def _last_events(
-    inbox: SimpleQueue[AgentEvent | None], running: dict[str, Asked], deadline: float
+    inbox: SimpleQueue[AgentEvent | None], running: dict[str, ToolCall], deadline: float
 ) -> AgentEventStream:
     """What still comes of the calls that were stopped. What they printed before is left out:
     showing it may take longer than printing it."""
@@ -122,7 +122,9 @@ def _last_events(
         yield [finished(call, Result(STOPPED, "stopped"), is_error=True)]
 
 
-def announced(call: Asked, definition: Definition | None, prepared: Prepared | None) -> ToolAsked:
+def announced(
+    call: ToolCall, definition: Definition | None, prepared: Prepared | None
+) -> ToolAsked:
     """The beginning of a call. Without ``prepared`` it cannot be made."""
     return ToolAsked(
         call.id,
@@ -136,7 +138,7 @@ def announced(call: Asked, definition: Definition | None, prepared: Prepared | N
 
 
 def finished(
-    call: Asked,
+    call: ToolCall,
     result: Result,
     *,
     is_error: bool = False,

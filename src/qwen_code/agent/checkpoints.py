@@ -104,7 +104,7 @@ class Undone(msgspec.Struct, frozen=True):
         return bool(self.left or self.missing) and not (self.restored or self.removed)
 
 
-_Outcome = Literal["restored", "removed", "left", "missing"]
+_FileOutcome = Literal["restored", "removed", "left", "missing"]
 
 
 class Checkpoints:
@@ -213,9 +213,9 @@ class Checkpoints:
     def _undo(self, checkpoints: Iterable[Checkpoint]) -> Undone:
         self._current = None
         number = max((each.undo_number for each in self.all()), default=0)
-        outcomes: dict[Place, _Outcome] = {}
+        outcomes: dict[Place, _FileOutcome] = {}
         for checkpoint in checkpoints:
-            of_turn: dict[Place, _Outcome] = {}
+            of_turn: dict[Place, _FileOutcome] = {}
             for file in reversed(checkpoint.files):
                 self._note_failed_write(checkpoint, file)
                 of_turn[file.place] = self._replace(file, file.after, file.before)
@@ -272,7 +272,7 @@ class Checkpoints:
 
     # -- files ------------------------------------------------------------------------------------
 
-    def _replace(self, file: _File, expected: str | None, wanted: str | None) -> _Outcome:
+    def _replace(self, file: _File, expected: str | None, wanted: str | None) -> _FileOutcome:
         """Give a file the content with the digest ``wanted`` if it has the expected one."""
         place = file.place
         try:
@@ -382,8 +382,8 @@ def _digest(data: bytes | None) -> str | None:
     return None if data is None else sha256(data).hexdigest()
 
 
-def _result(outcomes: dict[Place, _Outcome]) -> Undone:
-    def those(outcome: _Outcome) -> tuple[str, ...]:
+def _result(outcomes: dict[Place, _FileOutcome]) -> Undone:
+    def those(outcome: _FileOutcome) -> tuple[str, ...]:
         return tuple(place.shown for place, each in outcomes.items() if each == outcome)
 
     return Undone(those("restored"), those("removed"), those("left"), those("missing"))

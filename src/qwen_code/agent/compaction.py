@@ -15,7 +15,7 @@ import msgspec
 
 from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
 from qwen_code.agent.progress import Progress, words_of
-from qwen_code.agent.turn import Messages, Model
+from qwen_code.agent.turn import ChatModel, Messages
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
 from qwen_code.models.events import Notice, TextDelta, Usage
@@ -68,7 +68,7 @@ class Compactor:
         return self.size(messages) > self.window_tokens * _FULL_SHARE
 
     def compact(
-        self, messages: Messages, progress: Progress, model: Model, stop: Stop
+        self, messages: Messages, progress: Progress, model: ChatModel, stop: Stop
     ) -> AgentEventStream:
         """Replace the older part of ``messages`` in place; nothing where there is none.
 
@@ -109,7 +109,7 @@ class Compactor:
         return cut if cut > 1 else 0
 
     def _summary(
-        self, older: Sequence[Mapping[str, Any]], model: Model, stop: Stop
+        self, older: Sequence[Mapping[str, Any]], model: ChatModel, stop: Stop
     ) -> Generator[list[AgentEvent], None, str]:
         """Returns what the model says of ``older``; yields what happens beside it."""
         room = int(self.window_tokens * _SUMMARISED_SHARE * _BYTES_A_TOKEN)

@@ -34,18 +34,18 @@ class Hook(msgspec.Struct, frozen=True):
     timeout_s: float = _TIMEOUT_S
 
 
-class _Command(msgspec.Struct):
+class _HookCommand(msgspec.Struct):
     command: str
     type: Literal["command"] = "command"
     timeout: float = _TIMEOUT_S
 
 
 class _Group(msgspec.Struct):
-    hooks: list[_Command]
+    hooks: list[_HookCommand]
     matcher: str = ""
 
 
-class _Answer(msgspec.Struct, rename="camel"):
+class _HookOutput(msgspec.Struct, rename="camel"):
     decision: str = ""
     reason: str = ""
     additional_context: str = ""
@@ -189,8 +189,8 @@ class Hooks:
         return done.returncode, out, err
 
 
-def _parsed(out: str) -> _Answer:
+def _parsed(out: str) -> _HookOutput:
     try:
-        return decode_json(out, _Answer) if out.startswith("{") else _Answer()
+        return decode_json(out, _HookOutput) if out.startswith("{") else _HookOutput()
     except msgspec.DecodeError:
-        return _Answer()
+        return _HookOutput()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from qwen_code.agent.calls import Asked, announced, finished
+from qwen_code.agent.calls import ToolCall, announced, finished
 from qwen_code.agent.events import AgentEvent, PromptSent, ToolAsked
 from qwen_code.agent.progress import is_prompt, words_of
 from qwen_code.agent.toolbox import Toolbox
@@ -28,7 +28,7 @@ def replay(
     ``toolbox`` gives calls their titles; without it they have none. What a history does not keep
     is absent: the model's thinking, diffs, how long anything took.
     """
-    asked: dict[str, Asked] = {}
+    asked: dict[str, ToolCall] = {}
     for message in messages:
         role = message.get("role")
         if is_prompt(message):
@@ -41,7 +41,7 @@ def replay(
 
 
 def _answer(
-    message: Mapping[str, Any], asked: dict[str, Asked], toolbox: Toolbox | None
+    message: Mapping[str, Any], asked: dict[str, ToolCall], toolbox: Toolbox | None
 ) -> list[AgentEvent]:
     events: list[AgentEvent] = []
     if text := words_of(message):
@@ -49,13 +49,15 @@ def _answer(
     calls = []
     for each in message.get("tool_calls") or ():
         function = each.get("function", {})
-        call = Asked(str(each.get("id")), str(function.get("name")), str(function.get("arguments")))
+        call = ToolCall(
+            str(each.get("id")), str(function.get("name")), str(function.get("arguments"))
+        )
         asked[call.id] = call
         calls.append(_asked(call, toolbox))
     return [*events, Finished("tool_calls" if calls else "stop"), *calls]
 
 
-def _asked(call: Asked, toolbox: Toolbox | None) -> ToolAsked:
+def _asked(call: ToolCall, toolbox: Toolbox | None) -> ToolAsked:
     prepared = None
     if toolbox is not None:
         with suppress(ToolFailed):  # it no longer exists, or takes other arguments now
@@ -64,7 +66,7 @@ def _asked(call: Asked, toolbox: Toolbox | None) -> ToolAsked:
     return announced(call, definition, prepared)
 
 
-def _todos(call: Asked) -> tuple[Todo, ...] | None:
+def _todos(call: ToolCall) -> tuple[Todo, ...] | None:
     definition = find(call.name)
     if definition is None or definition.effect is not Effect.STEPS:
         return None

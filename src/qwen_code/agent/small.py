@@ -18,8 +18,8 @@ import msgspec
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.models.events import EventStream, Finished, TextDelta, ToolCallDelta
+from qwen_code.models.openai_wire import Message
 
-Message = Mapping[str, Any]
 Arguments = Mapping[str, Any]
 Calls = dict[str, list[str]]
 

@@ -14,7 +14,7 @@ from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import words_of
 from qwen_code.agent.tool_context import AgentToolContext
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Model, Turn
+from qwen_code.agent.turn import ChatModel, Turn
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import Audience, BuiltInTool, Result
@@ -34,7 +34,7 @@ class Task(BuiltInTool[TaskArguments]):
     arguments = TaskArguments
 
     def __init__(
-        self, model: Callable[[], Model], toolbox: Toolbox, permission: Permission, place: str
+        self, model: Callable[[], ChatModel], toolbox: Toolbox, permission: Permission, place: str
     ) -> None:
         self._model = model
         self._toolbox = toolbox

@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from qwen_code.agent.calls import (
     STOPPED,
     After,
-    Asked,
     Ready,
+    ToolCall,
     announced,
     completed,
     finished,
@@ -61,7 +61,7 @@ Messages = list[dict[str, Any]]
 EndReason = Literal["done", "cut", "loop", "stopped"]
 
 
-class Model(Protocol):
+class ChatModel(Protocol):
     """As much of a model client as a turn needs."""
 
     def complete(
@@ -104,7 +104,7 @@ class Turn:
 
     def __init__(
         self,
-        model: Model,
+        model: ChatModel,
         toolbox: Toolbox,
         permission: Permission,
         stop: Stop,
@@ -155,7 +155,7 @@ class Turn:
             self._rounds += 1
             if self._prepare is not None:
                 yield from self._prepared(messages)
-            answer = _Answer()
+            answer = _ModelAnswer()
             try:
                 yield from self._ask(answer, [*system(), *self._shown(messages)])
             finally:
@@ -194,7 +194,7 @@ class Turn:
         shown = (_without_pictures(each) for each in messages)
         return [each for each in shown if each is not None]
 
-    def _ask(self, answer: _Answer, messages: Messages) -> AgentEventStream:
+    def _ask(self, answer: _ModelAnswer, messages: Messages) -> AgentEventStream:
         """One request; its answer is whole unless this ends early."""
         tools = self._toolbox.definitions or None
         with closing(self._model.complete(messages, tools, stop=self._stop)) as events:
@@ -218,9 +218,9 @@ class Turn:
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def _make(self, calls: Sequence[Asked], messages: Messages) -> AgentEventStream:
+    def _make(self, calls: Sequence[ToolCall], messages: Messages) -> AgentEventStream:
         ends: dict[str, ToolFinished] = {}
-        begun: dict[str, Asked] = {}
+        begun: dict[str, ToolCall] = {}
         try:
             for group in self._groups(calls):
                 self._stop.check()
@@ -241,7 +241,7 @@ class Turn:
             self._answer_calls(calls, ends, messages)
 
     def _answer_calls(
-        self, calls: Sequence[Asked], ends: Mapping[str, ToolFinished], messages: Messages
+        self, calls: Sequence[ToolCall], ends: Mapping[str, ToolFinished], messages: Messages
     ) -> None:
         """Every call gets its answer, whatever became of it."""
         for call in calls:
@@ -260,7 +260,7 @@ class Turn:
         if images and self._sees:
             messages.append(_as_message(images))
 
-    def _groups(self, calls: Sequence[Asked]) -> Iterator[list[Ready]]:
+    def _groups(self, calls: Sequence[ToolCall]) -> Iterator[list[Ready]]:
         """The calls in their order; those that only read, side by side."""
         reading: list[Ready] = []
         for call in calls:
@@ -275,7 +275,7 @@ class Turn:
         if reading:
             yield reading
 
-    def _ready(self, call: Asked) -> Ready:
+    def _ready(self, call: ToolCall) -> Ready:
         problem = _REPEATED if self._repeats.is_again(call.name, call.arguments) else None
         try:
             return Ready(call, self._toolbox.prepare(call.name, call.arguments), problem)
@@ -359,7 +359,7 @@ def _without_pictures(message: dict[str, Any]) -> dict[str, Any] | None:
     return {**message, "content": "\n".join(texts)}
 
 
-class _Answer:
+class _ModelAnswer:
     """One answer of the model as it comes: its text and its tool calls."""
 
     def __init__(self) -> None:
@@ -368,7 +368,7 @@ class _Answer:
         self.was_cut = False
         self.is_whole = False
         self._text: list[str] = []
-        self._calls: dict[int, Asked] = {}
+        self._calls: dict[int, ToolCall] = {}
 
     def take(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -384,13 +384,13 @@ class _Answer:
             elif kind is Cut:
                 self.was_cut = True
 
-    def _begin(self, event: ToolCallDelta) -> Asked:
+    def _begin(self, event: ToolCallDelta) -> ToolCall:
         assert event.id is not None, "the first piece of a call has its id"
-        call = self._calls[event.index] = Asked(event.id)
+        call = self._calls[event.index] = ToolCall(event.id)
         return call
 
     @property
-    def calls(self) -> list[Asked]:
+    def calls(self) -> list[ToolCall]:
         """The calls to make: none of an answer that was broken off, the last may lack its end."""
         if self.was_cut or not self.is_whole:
             return []

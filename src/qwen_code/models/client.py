@@ -30,7 +30,7 @@ from qwen_code.models.openai_wire import (
     model_ids,
     models_request,
 )
-from qwen_code.models.pacing import Meter, Turn
+from qwen_code.models.pacing import Attempt, Meter
 from qwen_code.models.quota import Ledger, Snapshot
 from qwen_code.models.stream import ChatDecoder, StreamFailed, decode_completion
 
@@ -139,28 +139,28 @@ class ModelClient:
         tools: Sequence[Mapping[str, Any]] | None,
         stop: Stop,
     ) -> EventStream:
-        attempt = 1
+        number = 1
         while True:
             given = False
-            turn = self._meter.turn(endpoint.model, stop)
+            attempt = self._meter.attempt(endpoint.model, stop)
             try:
-                with closing(self._attempt(turn, endpoint, messages, tools, stop)) as answer:
+                with closing(self._try(attempt, endpoint, messages, tools, stop)) as answer:
                     for events in answer:
                         given = given or holds_answer(events)
                         yield events
                 return
             except QwenError as error:
-                wait_s = None if given else self._wait_before(attempt + 1, error)
-                turn.failed(error, wait_s)
+                wait_s = None if given else self._wait_before(number + 1, error)
+                attempt.failed(error, wait_s)
                 if wait_s is None:
                     raise self._explained(endpoint, error, stop) from None
-                attempt += 1
-                yield [Retrying(attempt, wait_s, error.message)]
+                number += 1
+                yield [Retrying(number, wait_s, error.message)]
                 self._clock.sleep(wait_s, stop)
 
-    def _attempt(
+    def _try(
         self,
-        turn: Turn,
+        attempt: Attempt,
         endpoint: Endpoint,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
@@ -168,10 +168,10 @@ class ModelClient:
     ) -> EventStream:
         response = None
         while response is None:
-            with closing(turn.wait()) as waits:
+            with closing(attempt.wait()) as waits:
                 for event in waits:
                     yield [event]
-            response = self._open(turn, endpoint, messages, tools, stop)
+            response = self._open(attempt, endpoint, messages, tools, stop)
         try:
             yield from self._read(endpoint, response)
         finally:
@@ -179,7 +179,7 @@ class ModelClient:
 
     def _open(
         self,
-        turn: Turn,
+        attempt: Attempt,
         endpoint: Endpoint,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
@@ -189,9 +189,9 @@ class ModelClient:
         request = chat_request(
             endpoint, messages, tools, stream=self._stream, include_usage=self._include_usage
         )
-        with turn:
+        with attempt:
             response = self._http.send(request, self._auth, stop=stop)
-            turn.answered(response.status)
+            attempt.answered(response.status)
         self._note_limits(response)
         if response.status == 200:
             return response

@@ -27,16 +27,16 @@ class Meter:
         self._ledger = ledger
         self._clock = clock
 
-    def turn(self, model: str, stop: Stop) -> Turn:
+    def attempt(self, model: str, stop: Stop) -> Attempt:
         """What accompanies one request to ``model``."""
-        return Turn(self._ledger, self._clock, model, stop)
+        return Attempt(self._ledger, self._clock, model, stop)
 
     def snapshot(self) -> Snapshot | None:
         """What is used of the account's allowance; ``None`` where it is not counted."""
         return self._ledger.snapshot() if self._ledger else None
 
 
-class Turn:
+class Attempt:
     """One attempt: let it wait, then send it inside ``with``; each time anew if it is repeated."""
 
     def __init__(self, ledger: Ledger | None, clock: Clock, model: str, stop: Stop) -> None:

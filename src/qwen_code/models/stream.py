@@ -50,7 +50,7 @@ class _Function(msgspec.Struct):
     arguments: Any = None
 
 
-class _ToolCall(msgspec.Struct):
+class _ToolCallChunk(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
@@ -61,10 +61,10 @@ class _Delta(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: Any = None
     refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[_ToolCallChunk] | None = None
 
 
-class _Choice(msgspec.Struct):
+class _ChunkChoice(msgspec.Struct):
     delta: _Delta | None = None
     message: _Delta | None = None
     finish_reason: str | None = None
@@ -75,7 +75,7 @@ class _Chunk(msgspec.Struct):
 
     id: str | None = None
     model: str | None = None
-    choices: list[_Choice] | None = None
+    choices: list[_ChunkChoice] | None = None
     usage: Any = None
     error: Any = None
 
@@ -167,7 +167,7 @@ class ChatDecoder:
         for call in delta.tool_calls or ():
             events.append(self._tool_call(call))  # noqa: PERF401 each call changes the state
 
-    def _tool_call(self, call: _ToolCall) -> ToolCallDelta:
+    def _tool_call(self, call: _ToolCallChunk) -> ToolCallDelta:
         """Some servers leave the index out, some the id; some repeat id and name with every piece,
         some give one id to several calls, and some one index."""
         function = call.function or _Function()
@@ -189,7 +189,7 @@ class ChatDecoder:
             arguments,
         )
 
-    def _index_of(self, call: _ToolCall, *, has_name: bool) -> int:
+    def _index_of(self, call: _ToolCallChunk, *, has_name: bool) -> int:
         known = next((i for i, each in self._ids.items() if each == call.id), None)
         free = max(self._ids, default=-1) + 1
         if call.index is None:
@@ -234,13 +234,13 @@ def _lenient(data: bytes) -> _Chunk | None:
     )
 
 
-def _lenient_choice(raw: Any) -> _Choice:
+def _lenient_choice(raw: Any) -> _ChunkChoice:
     raw = raw if isinstance(raw, dict) else {}
     delta = raw.get("delta") or raw.get("message")
     if not isinstance(delta, dict):
-        return _Choice(finish_reason=_str(raw.get("finish_reason")))
+        return _ChunkChoice(finish_reason=_str(raw.get("finish_reason")))
     calls = delta.get("tool_calls")
-    return _Choice(
+    return _ChunkChoice(
         delta=_Delta(
             content=delta.get("content"),
             reasoning_content=_str(delta.get("reasoning_content")),
@@ -252,12 +252,12 @@ def _lenient_choice(raw: Any) -> _Choice:
     )
 
 
-def _lenient_call(raw: Any) -> _ToolCall:
+def _lenient_call(raw: Any) -> _ToolCallChunk:
     raw = raw if isinstance(raw, dict) else {}
     function = raw.get("function")
     function = function if isinstance(function, dict) else {}
     index = raw.get("index")
-    return _ToolCall(
+    return _ToolCallChunk(
         index if isinstance(index, int) else None,
         _str(raw.get("id")),
         _Function(_str(function.get("name")), function.get("arguments")),

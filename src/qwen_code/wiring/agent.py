@@ -18,7 +18,7 @@ from qwen_code.agent.context import project_root
 from qwen_code.agent.permission import Answer, Permission, Question, Scope
 from qwen_code.agent.session import Session, SessionStore
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Model
+from qwen_code.agent.turn import ChatModel
 from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
@@ -130,7 +130,7 @@ class Assembled:
 
         return [name.removeprefix("/") for name in find_commands(self.command_dirs)]
 
-    def _guide(self, model: ModelClient) -> Model:
+    def _guide(self, model: ModelClient) -> ChatModel:
         from qwen_code.agent.small import GuidedModel  # only the embedded model needs it
 
         workbench = self.workbench
