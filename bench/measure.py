@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Sample", "run"]
-
 _LAUNCHER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
 _LIMIT_S = 120.0
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024

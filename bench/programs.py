@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["BARE", "FLOOR", "QWEN", "Program", "find_programs"]
-
 FLOOR = "`python -c pass`"
 BARE = "bare `pyreqwest`"
 QWEN = "**`qwen`**"

@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-__all__ = ["WORD", "Exchange", "Script", "StubServer"]
-
 WORD = "measured"
 """The text of every delta."""
 
@@ -38,7 +36,7 @@ class Script(NamedTuple):
     """After the first delta, wait this long at most for :meth:`StubServer.release`."""
 
 
-class Exchange(NamedTuple):
+class StubExchange(NamedTuple):
     """One prompt and its answer, as moments of ``time.perf_counter``."""
 
     path: str
@@ -58,7 +56,7 @@ class StubServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port: int = self._listener.getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
-        self.exchanges: list[Exchange] = []
+        self.exchanges: list[StubExchange] = []
         self._script = Script()
         self._answers: dict[tuple[str, int], list[bytes]] = {}
         self._released = threading.Event()
@@ -122,7 +120,7 @@ class StubServer:
             connection.sendall(b"".join(events[2:-1]))
         # Before the call: the reader may be done with these bytes before it returns.
         last_sent = time.perf_counter()
-        self.exchanges.append(Exchange(path, arrived, first_sent, last_sent, sent))
+        self.exchanges.append(StubExchange(path, arrived, first_sent, last_sent, sent))
         connection.sendall(events[-1])
 
     def _events(self, path: str, chunks: int) -> list[bytes]:

@@ -7,8 +7,6 @@ import platform
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["cell", "machine", "median", "table"]
-
 _NONE = "–"
 
 

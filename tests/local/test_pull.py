@@ -15,7 +15,7 @@ from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.files import process_lock
 from qwen_code.local import pull as pull_module
 from qwen_code.local.pull import PullFailed, free_bytes, pull
-from qwen_code.local.sources import Source, SourceFailed
+from qwen_code.local.sources import SourceFailed, WeightSource
 from qwen_code.local.store import WeightStore
 
 
@@ -55,7 +55,9 @@ class Puller:
         self.store = store
         self.told: list[tuple[str, int, int]] = []
 
-    def __call__(self, *sources: Source, free: Callable[[Path], int] = lambda _: 1 << 40) -> Path:
+    def __call__(
+        self, *sources: WeightSource, free: Callable[[Path], int] = lambda _: 1 << 40
+    ) -> Path:
         return pull(
             self.tiny.weights,
             sources,

@@ -25,8 +25,8 @@ _KEPT_SHARE = 0.2
 _SUMMARISED_SHARE = 0.6
 _WORDS_SHARE = 0.05
 _BYTES_A_TOKEN = 4
-_LONGEST_RESULT = 1500
-_LONGEST_WORDS = 4000
+_MAX_RESULT_LENGTH = 1500
+_MAX_WORDS_LENGTH = 4000
 
 _ASK = """\
 Summarise this transcript for whoever goes on with the work and will see nothing else of it. \
@@ -134,7 +134,7 @@ class Compactor:
         if summary:
             parts.append(summary)
         elif said := [words_of(m) for m in older if m["role"] == "assistant" and words_of(m)]:
-            parts.append(f"You last said: {said[-1][:_LONGEST_WORDS]}")
+            parts.append(f"You last said: {said[-1][:_MAX_WORDS_LENGTH]}")
         parts.append("The user's own words, oldest first:\n" + self._words(progress.words))
         if progress.files:
             listed = ", ".join(f"{path} ({how})" for path, how in progress.files.items())
@@ -146,8 +146,8 @@ class Compactor:
 
     def _words(self, words: Sequence[str]) -> str:
         """The first and the newest are kept first, where they are too many."""
-        room = max(_LONGEST_WORDS, int(self.window_tokens * _WORDS_SHARE * _BYTES_A_TOKEN))
-        shown = [_cut_short(text, _LONGEST_WORDS) for text in words]
+        room = max(_MAX_WORDS_LENGTH, int(self.window_tokens * _WORDS_SHARE * _BYTES_A_TOKEN))
+        shown = [_cut_short(text, _MAX_WORDS_LENGTH) for text in words]
         kept = shown[:1]
         newest: list[str] = []
         room -= sum(map(len, kept))
@@ -174,11 +174,11 @@ def estimate_tokens(message: Mapping[str, Any]) -> int:
 def _as_text(message: Mapping[str, Any]) -> str:
     text = words_of(message)
     if message["role"] == "tool":
-        return f"RESULT: {_cut_short(text, _LONGEST_RESULT)}"
+        return f"RESULT: {_cut_short(text, _MAX_RESULT_LENGTH)}"
     calls = [call.get("function", {}) for call in message.get("tool_calls") or ()]
     lines = [f"{str(message['role']).upper()}: {text}"] if text else []
     lines += [
-        f"CALL: {call.get('name')} {_cut_short(str(call.get('arguments')), _LONGEST_RESULT)}"
+        f"CALL: {call.get('name')} {_cut_short(str(call.get('arguments')), _MAX_RESULT_LENGTH)}"
         for call in calls
     ]
     return "\n".join(lines)

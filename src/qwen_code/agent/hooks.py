@@ -22,7 +22,7 @@ from qwen_code.base.stop import Stop
 _EVENTS = ("PreToolUse", "PostToolUse")
 _TIMEOUT_S = 60.0
 _BLOCK = 2
-_LONGEST_ANSWER = 10_000
+_MAX_OUTPUT_LENGTH = 10_000
 
 
 class Hook(msgspec.Struct, frozen=True):
@@ -183,7 +183,7 @@ class Hooks:
         except OSError as error:
             return None, "", f"could not be started: {error.strerror}"
         out, err = (
-            data.decode("utf-8", "replace").strip()[:_LONGEST_ANSWER]
+            data.decode("utf-8", "replace").strip()[:_MAX_OUTPUT_LENGTH]
             for data in (done.stdout, done.stderr)
         )
         return done.returncode, out, err

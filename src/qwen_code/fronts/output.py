@@ -21,7 +21,7 @@ _abandoned: list[object] = []
 """Streams that must not be collected: that would write what is left in them."""
 
 
-class Output(io.RawIOBase):
+class InterruptibleOutput(io.RawIOBase):
     """A descriptor to write to. Waiting for room in it ends where `is_given_up`.
 
     Raises:
@@ -61,7 +61,7 @@ class Output(io.RawIOBase):
 
 
 def hear_signals_in_stdout() -> None:
-    """Let standard output be an `Output`, where it is a pipe or a socket."""
+    """Let standard output be an `InterruptibleOutput`, where it is a pipe or a socket."""
     stdout = sys.stdout
     try:
         kind = os.fstat(stdout.fileno()).st_mode
@@ -70,7 +70,7 @@ def hear_signals_in_stdout() -> None:
     may_fill = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
     if os.name == "nt" or not may_fill or not isinstance(stdout, io.TextIOWrapper):
         return
-    buffer = io.BufferedWriter(Output(stdout.fileno()))
+    buffer = io.BufferedWriter(InterruptibleOutput(stdout.fileno()))
     through = stdout.write_through  # PYTHONUNBUFFERED
     sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, stdout.errors, write_through=through)
 

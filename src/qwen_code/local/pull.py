@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from qwen_code.base.errors import QwenError
 from qwen_code.base.files import make_private_dir, process_lock
-from qwen_code.local.sources import Source
+from qwen_code.local.sources import WeightSource
 from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import Weights
 
@@ -21,7 +21,7 @@ _BLOCK_BYTES = 1 << 20
 _SPARE_BYTES = 64 << 20
 _LOCK_TIMEOUT_S = 5.0
 
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 """Told the source's title, the bytes there are, and the bytes there will be."""
 
 
@@ -42,10 +42,10 @@ def free_bytes(directory: Path) -> int:
 
 def pull(
     weights: Weights,
-    sources: Sequence[Source],
+    sources: Sequence[WeightSource],
     store: WeightStore,
     *,
-    progress: Progress,
+    progress: ReportProgress,
     free: Callable[[Path], int] = free_bytes,
 ) -> Path:
     """Fetch ``weights`` unless they are there; the path of the verified file.
@@ -95,7 +95,9 @@ def _check_room(weights: Weights, store: WeightStore, free: Callable[[Path], int
         )
 
 
-def _fetch(weights: Weights, source: Source, store: WeightStore, progress: Progress) -> None:
+def _fetch(
+    weights: Weights, source: WeightSource, store: WeightStore, progress: ReportProgress
+) -> None:
     if store.partial_bytes(weights) > weights.size_bytes:
         store.partial(weights).unlink()  # a pull was killed over a source that gave too much
     is_resumed = store.partial_bytes(weights) > 0
@@ -108,7 +110,9 @@ def _fetch(weights: Weights, source: Source, store: WeightStore, progress: Progr
         _go_on(weights, source, store, progress)
 
 
-def _go_on(weights: Weights, source: Source, store: WeightStore, progress: Progress) -> None:
+def _go_on(
+    weights: Weights, source: WeightSource, store: WeightStore, progress: ReportProgress
+) -> None:
     partial = store.partial(weights)
     partial.touch(mode=0o600)
     with partial.open("r+b") as file:

@@ -21,7 +21,7 @@ class SourceFailed(QwenError):
     """A source does not deliver. Another one may."""
 
 
-class Source(Protocol):
+class WeightSource(Protocol):
     """Where bytes come from."""
 
     @property

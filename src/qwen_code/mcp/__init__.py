@@ -5,8 +5,6 @@ from __future__ import annotations
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings, folders_of_project
 
-__all__ = ["PROJECT_FILE", "SERVERS_KEY", "any_defined"]
-
 PROJECT_FILE = ".mcp.json"
 """What other programs, too, read of a project's servers."""
 

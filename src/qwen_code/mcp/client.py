@@ -22,14 +22,14 @@ from qwen_code.base.http import Network
 from qwen_code.base.stop import Stop
 from qwen_code.mcp.content import read_answer
 from qwen_code.mcp.servers import ServerSpec
-from qwen_code.mcp.tool import McpTool, Offer, make_tools
+from qwen_code.mcp.tool import ListedTool, McpTool, make_tools
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 
 if TYPE_CHECKING:
     import asyncio
 
-    from qwen_code.mcp.connection import Connection
+    from qwen_code.mcp.connection import ServerConnection
     from qwen_code.mcp.remote import TokenFor
 
 START_TIMEOUT_S = 30.0
@@ -107,12 +107,12 @@ class Servers:
         self._wait_for_starts(stop or Stop())
         self.tell()
         return make_tools(
-            [(host, offer, host.spec.trust) for host in self._hosts for offer in host.offers()]
+            [(host, listed, host.spec.trust) for host in self._hosts for listed in host.tools()]
         )
 
     def states(self) -> list[ServerState]:
         """How each of them does, as far as it is known."""
-        return [ServerState(h.name, len(h.offers()), h.failure) for h in self._hosts]
+        return [ServerState(h.name, len(h.tools()), h.failure) for h in self._hosts]
 
     def tell(self) -> None:
         """Say, once each, which servers have failed since."""
@@ -171,13 +171,13 @@ class Servers:
     async def _serve(self) -> None:
         import asyncio
 
-        from qwen_code.mcp.connection import Connection, Surroundings  # half a second
+        from qwen_code.mcp.connection import ServerConnection, Surroundings  # half a second
 
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, _context: None)
         around = Surroundings(*self._given, self._start_timeout_s)
         for host in self._hosts:
-            host.connection = Connection(host.spec, around)
+            host.connection = ServerConnection(host.spec, around)
         self._loop = loop
         self._tasks = [loop.create_task(h.connection.serve()) for h in self._hosts if h.connection]
         self._ready.set()
@@ -203,7 +203,7 @@ class _Host:
 
     def __init__(self, spec: ServerSpec, servers: Servers) -> None:
         self.spec = spec
-        self.connection: Connection | None = None
+        self.connection: ServerConnection | None = None
         self.was_told = False
         self._servers = servers
 
@@ -218,13 +218,13 @@ class _Host:
             return self._servers.broken
         return self.connection.failure or self._servers.broken
 
-    def offers(self) -> list[Offer]:
+    def tools(self) -> list[ListedTool]:
         """Its tools; none where it is not there."""
         connection = self.connection
         if connection is None or connection.failure or not connection.started.done():
             return []
-        offers = connection.started.result()
-        return offers if isinstance(offers, list) else []
+        listed = connection.started.result()
+        return listed if isinstance(listed, list) else []
 
     def call(
         self, tool: str, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop

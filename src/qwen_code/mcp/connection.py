@@ -21,7 +21,7 @@ from qwen_code.base.log import debug
 from qwen_code.mcp.remote import RemoteAuth, TokenFor, make_http_client
 from qwen_code.mcp.servers import ServerSpec, expand
 from qwen_code.mcp.stdio import Process, open_log
-from qwen_code.mcp.tool import Offer
+from qwen_code.mcp.tool import ListedTool
 from qwen_code.tools.errors import ToolFailed
 
 _MAX_PAGES = 50
@@ -44,12 +44,12 @@ class Surroundings(msgspec.Struct, frozen=True):
     start_timeout_s: float
 
 
-class Connection:
+class ServerConnection:
     """One server. ``started`` gives its tools, or the reason why there are none."""
 
     def __init__(self, spec: ServerSpec, around: Surroundings) -> None:
         self.spec = spec
-        self.started: Future[list[Offer] | str] = Future()
+        self.started: Future[list[ListedTool] | str] = Future()
         self.failure: str | None = None
         self.process: Process | None = None
         self._around = around
@@ -69,9 +69,9 @@ class Connection:
                             cache=None,
                         )
                     )
-                    offers = await _list_tools(client)
+                    listed = await _list_tools(client)
                 self._client = client
-                self.started.set_result([o for o in offers if self.spec.offers(o.name)])
+                self.started.set_result([each for each in listed if self.spec.allows(each.name)])
                 await self._until_it_ends()
         except asyncio.CancelledError:
             self.failure = self.failure or "it was stopped"
@@ -147,13 +147,13 @@ class Connection:
         return _in_words(error, self._around.start_timeout_s)
 
 
-async def _list_tools(client: Client) -> list[Offer]:
-    offers: list[Offer] = []
+async def _list_tools(client: Client) -> list[ListedTool]:
+    listed: list[ListedTool] = []
     cursor: str | None = None
     for _ in range(_MAX_PAGES):
         page = await client.list_tools(cursor=cursor)
-        offers += [
-            Offer(
+        listed += [
+            ListedTool(
                 tool.name,
                 tool.description or "",
                 tool.input_schema,
@@ -162,9 +162,9 @@ async def _list_tools(client: Client) -> list[Offer]:
             for tool in page.tools
         ]
         cursor = page.next_cursor
-        if cursor is None or len(offers) >= _MAX_TOOLS:
+        if cursor is None or len(listed) >= _MAX_TOOLS:
             break
-    return offers[:_MAX_TOOLS]
+    return listed[:_MAX_TOOLS]
 
 
 def _in_words(error: BaseException, limit_s: float) -> str:

@@ -11,8 +11,8 @@ import msgspec
 from qwen_code.tools.base import Image, Result
 from qwen_code.tools.errors import ToolFailed
 
-_KEPT_CHARACTERS = 30_000
-_LARGEST_IMAGE_BYTES = 8 << 20
+_MAX_CHARACTERS = 30_000
+_MAX_IMAGE_BYTES = 8 << 20
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
@@ -42,7 +42,7 @@ def _image(block: Mapping[str, Any]) -> Image | None:
         data = binascii.a2b_base64(str(block.get("data", "")))
     except binascii.Error:
         return None
-    return Image(block["mimeType"], data) if 0 < len(data) <= _LARGEST_IMAGE_BYTES else None
+    return Image(block["mimeType"], data) if 0 < len(data) <= _MAX_IMAGE_BYTES else None
 
 
 def _text(block: Mapping[str, Any], *, seen: Image | None) -> str:
@@ -65,7 +65,7 @@ def _text(block: Mapping[str, Any], *, seen: Image | None) -> str:
 
 
 def _cut(text: str) -> str:
-    if len(text) <= _KEPT_CHARACTERS:
+    if len(text) <= _MAX_CHARACTERS:
         return text
-    left_out = len(text) - _KEPT_CHARACTERS
-    return f"{text[:_KEPT_CHARACTERS]}\n[{left_out:,} more characters left out]"
+    left_out = len(text) - _MAX_CHARACTERS
+    return f"{text[:_MAX_CHARACTERS]}\n[{left_out:,} more characters left out]"

@@ -26,7 +26,7 @@ from qwen_code.mcp.servers import ServerSpec, digest_of, parse_server, parse_ser
 _LOCK_TIMEOUT_S = 10.0
 
 
-class Definition(msgspec.Struct, frozen=True):
+class ServerDefinition(msgspec.Struct, frozen=True):
     """A server and who defined it. ``folder`` is the project's, ``None`` for the user's own."""
 
     spec: ServerSpec
@@ -43,7 +43,7 @@ class Definition(msgspec.Struct, frozen=True):
 
 def find_definitions(
     paths: Paths, settings: Settings, notice: Callable[[str], None]
-) -> list[Definition]:
+) -> list[ServerDefinition]:
     """All servers that are defined for the current directory. A name of the user's own wins.
 
     ``notice`` is told which of the project's definitions cannot be used.
@@ -51,12 +51,12 @@ def find_definitions(
     Raises:
         ConfigError: one of the user's own cannot be used.
     """
-    found: dict[str, Definition] = {}
+    found: dict[str, ServerDefinition] = {}
     for layer in settings.layers:
         table = layer.tree.get(SERVERS_KEY)
         if layer.project is None and table is not None:
             for spec in parse_servers(table, str(layer.path)):
-                found[spec.name] = Definition(spec, layer.path)
+                found[spec.name] = ServerDefinition(spec, layer.path)
     trust = TrustStore.load(paths)
     for name, entry, file in _of_the_project(paths, settings, notice):
         if name in found:
@@ -70,7 +70,7 @@ def find_definitions(
         spec = msgspec.structs.replace(spec, trust=False)
         folder, digest = owner_of(file), digest_of(name, entry)
         is_trusted = _is_trusted(trust, folder, digest, notice)
-        found[name] = Definition(spec, file, folder, digest, is_trusted)
+        found[name] = ServerDefinition(spec, file, folder, digest, is_trusted)
     return list(found.values())
 
 

@@ -19,7 +19,7 @@ _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_]\w*))", re.ASCII
 )
 _CALL_TIMEOUT_MS = 60_000
-_LONGEST_TIMEOUT_MS = 24 * 3600 * 1000
+_MAX_TIMEOUT_MS = 24 * 3600 * 1000
 _TYPES = {"stdio": "command", "http": "url", "streamable-http": "url"}
 
 
@@ -39,7 +39,7 @@ class _Written(msgspec.Struct, frozen=True, rename="camel"):
     url: str | None = None
     type: str | None = None
     headers: dict[str, str] = {}
-    timeout: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_TIMEOUT_MS)] = _CALL_TIMEOUT_MS
+    timeout: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TIMEOUT_MS)] = _CALL_TIMEOUT_MS
     trust: bool = False
     include_tools: list[str] | None = None
     exclude_tools: list[str] = []
@@ -74,7 +74,7 @@ class ServerSpec(msgspec.Struct, frozen=True):
         """The command or the address, on one line, as it is written."""
         return self.url or " ".join([self.command or "", *self.args])
 
-    def offers(self, tool: str) -> bool:
+    def allows(self, tool: str) -> bool:
         """Whether the user lets this tool of it be used."""
         # Node Qwen Code writes an include as "name" or "name(arguments)".
         wanted = (

@@ -21,8 +21,8 @@ from mcp.types import jsonrpc_message_adapter
 from qwen_code.base.files import make_private_dir
 from qwen_code.mcp.servers import ServerSpec
 
-_LONGEST_LINE_BYTES = 32 << 20
-_MAX_RUBBISH_LINES = 200
+_MAX_LINE_BYTES = 32 << 20
+_MAX_INVALID_LINES = 200
 _LOG_LIMIT_BYTES = 1 << 20
 _GRACE_S = 0.4
 _POLL_S = 0.02
@@ -57,7 +57,7 @@ class Process:
             stdout=asyncio.subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
-            limit=_LONGEST_LINE_BYTES,
+            limit=_MAX_LINE_BYTES,
         )
         try:
             to_session, from_server = anyio.create_memory_object_stream[Any](16)
@@ -95,12 +95,12 @@ class Process:
 
     async def _take_lines(self, stdout: asyncio.StreamReader, to_session: Any) -> str:
         """Hand over its messages until there are no more; why there are none."""
-        rubbish = 0
+        invalid = 0
         while True:
             try:
                 line = await stdout.readline()
             except ValueError:
-                return f"it printed a line of more than {_LONGEST_LINE_BYTES >> 20} MB"
+                return f"it printed a line of more than {_MAX_LINE_BYTES >> 20} MB"
             except OSError as error:
                 return str(error)
             if not line:
@@ -109,11 +109,11 @@ class Process:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
                 # Some print a greeting first; one that prints nothing else is no server.
-                rubbish += bool(line.strip())
-                if rubbish > _MAX_RUBBISH_LINES:
+                invalid += bool(line.strip())
+                if invalid > _MAX_INVALID_LINES:
                     return "what it prints is not MCP"
                 continue
-            rubbish = 0
+            invalid = 0
             await to_session.send(SessionMessage(message))
 
     async def _write(

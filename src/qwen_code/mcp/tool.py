@@ -13,21 +13,21 @@ from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Audience, Definition, Effect, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 
-_LONGEST_NAME = 64
-_KEPT_DESCRIPTION = 400
-_KEPT_TITLE = 200
+_MAX_NAME_LENGTH = 64
+_MAX_DESCRIPTION_LENGTH = 400
+_MAX_TITLE_LENGTH = 200
 _SUBSCHEMAS = ("properties", "$defs", "definitions", "patternProperties")
 _SUBSCHEMA = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 _SUBSCHEMA_LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
 
 
-class Offer(msgspec.Struct, frozen=True):
-    """A tool as its server describes it. ``only_reads`` counts where the user trusts the server."""
+class ListedTool(msgspec.Struct, frozen=True):
+    """A tool in the answer to ``tools/list``. ``is_read_only`` counts only of a trusted server."""
 
     name: str
     description: str = ""
     schema: Mapping[str, Any] = {}
-    only_reads: bool = False
+    is_read_only: bool = False
 
 
 class Caller(Protocol):
@@ -49,17 +49,17 @@ class Caller(Protocol):
 class McpTool:
     """A tool of a server; its name, description and schema are the server's words."""
 
-    def __init__(self, name: str, offer: Offer, caller: Caller, *, is_trusted: bool) -> None:
-        is_read_only = is_trusted and offer.only_reads
+    def __init__(self, name: str, listed: ListedTool, caller: Caller, *, is_trusted: bool) -> None:
+        is_read_only = is_trusted and listed.is_read_only
         self.definition = Definition(
             name,
-            _cut(" ".join(offer.description.split()), _KEPT_DESCRIPTION),
-            _acceptable(offer.schema),
+            _cut(" ".join(listed.description.split()), _MAX_DESCRIPTION_LENGTH),
+            _acceptable(listed.schema),
             effect=Effect.NONE if is_read_only else Effect.ANYTHING,
             verb="Call",
             audience=Audience.AGENT | Audience.HELPERS if is_read_only else Audience.AGENT,
         )
-        self._tool = offer.name
+        self._tool = listed.name
         self._caller = caller
 
     def parse(self, text: str) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class McpTool:
 
     def title(self, arguments: dict[str, Any]) -> str:
         shown = self.subject(arguments) if arguments else ""
-        return _cut(f"{self._caller.name}: {self._tool} {shown}".rstrip(), _KEPT_TITLE)
+        return _cut(f"{self._caller.name}: {self._tool} {shown}".rstrip(), _MAX_TITLE_LENGTH)
 
     def subject(self, arguments: dict[str, Any]) -> str:
         """All arguments: which of them is the path or command, only the server knows."""
@@ -93,17 +93,17 @@ class McpTool:
         return self._caller.call(self._tool, arguments, show, stop)
 
 
-def make_tools(offers: Sequence[tuple[Caller, Offer, bool]]) -> list[McpTool]:
+def make_tools(listed_tools: Sequence[tuple[Caller, ListedTool, bool]]) -> list[McpTool]:
     """The tools of all servers under names that are safe and differ: ``mcp__SERVER__TOOL``.
 
-    Each offer comes with its server, and whether the user trusts that.
+    Each comes with its server, and whether the user trusts that.
     """
     made: dict[str, McpTool] = {}
-    for caller, offer, is_trusted in offers:
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", f"mcp__{caller.name}__{offer.name}")
-        if len(name) > _LONGEST_NAME or name in made:
-            name = _distinct(name, caller.name, offer.name)
-        made[name] = McpTool(name, offer, caller, is_trusted=is_trusted)
+    for caller, listed, is_trusted in listed_tools:
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", f"mcp__{caller.name}__{listed.name}")
+        if len(name) > _MAX_NAME_LENGTH or name in made:
+            name = _distinct(name, caller.name, listed.name)
+        made[name] = McpTool(name, listed, caller, is_trusted=is_trusted)
     return list(made.values())
 
 
@@ -111,7 +111,7 @@ def _distinct(name: str, server: str, tool: str) -> str:
     import hashlib  # hardly any tool needs it
 
     digest = hashlib.sha256(msgspec.json.encode([server, tool])).hexdigest()[:6]
-    return f"{name[: _LONGEST_NAME - 7]}_{digest}"
+    return f"{name[: _MAX_NAME_LENGTH - 7]}_{digest}"
 
 
 def _acceptable(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,8 +27,8 @@ T = TypeVar("T")
 _BUSY_S = 2.0
 """Nobody holds the file longer than a millisecond, unless the machine has stopped them."""
 
-_SHORTEST_PAUSE_S = 0.001
-_LONGEST_PAUSE_S = 0.025
+_MIN_PAUSE_S = 0.001
+_MAX_PAUSE_S = 0.025
 
 _OF_THE_FILE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_CONSTRAINT")
 """Errors that a fresh file fixes; the others are of the disk, the rights or the moment."""
@@ -83,7 +83,7 @@ class Database:
 
     def _patiently(self, work: Callable[[sqlite3.Connection], T], begin: str, stop: Stop) -> T:
         """As :meth:`_transact`, again while others hold the file: SQLite would hear no stop."""
-        deadline, pause_s = time.monotonic() + _BUSY_S, _SHORTEST_PAUSE_S
+        deadline, pause_s = time.monotonic() + _BUSY_S, _MIN_PAUSE_S
         while True:
             try:
                 return self._transact(work, begin)
@@ -91,7 +91,7 @@ class Database:
                 if not _is_busy(error) or time.monotonic() > deadline:
                     raise
             stop.wait(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
     def _transact(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
         with closing(self._open()) as db:

@@ -13,7 +13,7 @@ from qwen_code.models.errors import QuotaExhausted, RateLimited
 from qwen_code.models.events import Notice, Paced
 from qwen_code.models.quota import Go, Ledger, ServerWord, Snapshot, Wait
 
-_SHORTEST_TOLD_WAIT_S = 0.5
+_MIN_TOLD_WAIT_S = 0.5
 """A wait that is over before its line is read is not worth one."""
 
 _NEVER_SENT = ("connect", "proxy", "certificate")
@@ -61,7 +61,7 @@ class Attempt:
         try:
             while isinstance(verdict := self._reserve(), Wait):
                 self._ticket = verdict.ticket
-                if verdict.wait_s >= _SHORTEST_TOLD_WAIT_S:
+                if verdict.wait_s >= _MIN_TOLD_WAIT_S:
                     yield Paced(verdict.wait_s, verdict.reason)
                 self._clock.sleep(verdict.wait_s, self._stop)
             self._ticket = verdict.ticket

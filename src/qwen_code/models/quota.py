@@ -24,13 +24,13 @@ from qwen_code.models.errors import QuotaExhausted, RateLimited
 ARRIVAL_S = 30.0
 """Signing may renew a token (15 s) and connecting takes up to 10 s: then a request is there."""
 
-LONGEST_ASKED_WAIT_S = 60.0
+MAX_ASKED_WAIT_S = 60.0
 """What the server asks to wait beyond this is told and not waited for."""
 
 _ASK_AGAIN_S = 60.0
 """A server that said no is asked anew this often: somebody may have topped the account up."""
 
-_SHORTEST_WAIT_S = 0.01
+_MIN_WAIT_S = 0.01
 
 _OTHER_WAYS = (
     "Until then use another account (qwen auth switch), a key of your own (LLAMA_API_KEY), "
@@ -160,7 +160,7 @@ def decide(
     leaving = [min(at, now) for at in (*minute, *[now] * free)]
     rounds, place = divmod(ahead - free, len(leaving))
     wait_s = leaving[place] + limits.minute_s * (rounds + 1) - now
-    return Wait(max(wait_s, _SHORTEST_WAIT_S), _pace_reason(limits))
+    return Wait(max(wait_s, _MIN_WAIT_S), _pace_reason(limits))
 
 
 def take_snapshot(
@@ -183,7 +183,7 @@ def _held_by(word: ServerWord, now: float) -> Wait | None:
     if word.until is None or not word.is_in_force(now):
         return None
     wait_s = word.until - now
-    if not word.is_exhausted and wait_s <= LONGEST_ASKED_WAIT_S:
+    if not word.is_exhausted and wait_s <= MAX_ASKED_WAIT_S:
         return Wait(wait_s, f"the server asked for it: {word.said}")
     if now - word.at >= _ASK_AGAIN_S:
         return None

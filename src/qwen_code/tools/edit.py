@@ -10,9 +10,9 @@ import msgspec
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.text import Encoding, sniff
 
-_LONGEST_SHOWN_LINES = 12
+_MAX_SHOWN_LINES = 12
 _MAX_COMPARED_LINES = 4000
-_LEAST_LIKENESS = 0.6
+_MIN_LIKENESS = 0.6
 _NEWLINES = re.compile("\r\n|\r|\n")
 
 
@@ -110,7 +110,7 @@ def _nearest(data: bytes, old: str, encoding: Encoding) -> str:
             f"it in blanks only. They are:\n{shown}"
         )
     likeness, first = _most_alike(lines, wanted)
-    if likeness >= _LEAST_LIKENESS:
+    if likeness >= _MIN_LIKENESS:
         shown = _shown(lines[first : first + len(wanted)])
         return (
             f"old_string is not there. Most like it are lines {first + 1}–"
@@ -145,5 +145,5 @@ def _most_alike(lines: list[str], wanted: list[str]) -> tuple[float, int]:
 
 
 def _shown(lines: list[str]) -> str:
-    cut = lines[:_LONGEST_SHOWN_LINES]
+    cut = lines[:_MAX_SHOWN_LINES]
     return "\n".join(cut) + ("\n…" if len(lines) > len(cut) else "")

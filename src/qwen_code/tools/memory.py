@@ -19,7 +19,7 @@ _HEADING = "## Qwen Added Memories"
 """Where Node Qwen Code keeps them too."""
 
 _MAX_BYTES = 256 << 10
-_LONGEST_FACT = 1000
+_MAX_FACT_LENGTH = 1000
 _LOCK_TIMEOUT_S = 5.0
 
 
@@ -45,8 +45,8 @@ class SaveMemory(BuiltInTool[MemoryArguments]):
 
     def run(self, arguments: MemoryArguments, show: Callable[[str], None], stop: Stop) -> Result:
         fact = " ".join(arguments.fact.split()).lstrip("-* ")
-        if not fact or len(fact) > _LONGEST_FACT:
-            raise ToolFailed(f"a fact has 1 to {_LONGEST_FACT} characters")
+        if not fact or len(fact) > _MAX_FACT_LENGTH:
+            raise ToolFailed(f"a fact has 1 to {_MAX_FACT_LENGTH} characters")
         lock = self._file.with_name(f"{self._file.name}.lock")
         with process_lock(lock, timeout_s=_LOCK_TIMEOUT_S):
             before = self._read()

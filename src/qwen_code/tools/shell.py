@@ -22,7 +22,7 @@ from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Workspace
 
 _TIMEOUT_S = 120
-_LONGEST_TIMEOUT_S = 3600
+_MAX_TIMEOUT_S = 3600
 _KEPT_BYTES = 8000
 _GRACE_S = 2.0
 _STOP_GRACE_S = 0.1
@@ -34,7 +34,7 @@ _POLL_S = 0.05
 class ShellArguments(msgspec.Struct):
     command: str
     directory: str = "."
-    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_TIMEOUT_S)] = _TIMEOUT_S
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TIMEOUT_S)] = _TIMEOUT_S
     background: bool = False
 
 
@@ -84,7 +84,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         self._waited_for.add(process)
         if self._is_closed:
             _signal(process, signal.SIGKILL)
-        output = _Output(self._output_dir, show)
+        output = _CapturedOutput(self._output_dir, show)
         started = time.monotonic()
         try:
             ended = _read(process, output, started + arguments.timeout_s, stop)
@@ -136,7 +136,9 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
             raise ToolFailed(f"it could not be started: {error.strerror}") from error
 
 
-def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float, stop: Stop) -> bool:
+def _read(
+    process: subprocess.Popen[bytes], output: _CapturedOutput, deadline: float, stop: Stop
+) -> bool:
     """Read until the command has ended; ``False`` if the deadline or the stop came first.
 
     A child that it left behind may hold its output open for ever, so its own end counts.
@@ -192,7 +194,7 @@ def _is_there(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-class _Output:
+class _CapturedOutput:
     """The beginning and the end of what a command prints, and all of it in a file if it is long."""
 
     def __init__(self, directory: Path, show: Callable[[str], None]) -> None:

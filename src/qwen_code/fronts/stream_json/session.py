@@ -20,7 +20,7 @@ from qwen_code.fronts.output import abandon_stdout
 from qwen_code.fronts.renderer import as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.stream_json.renderer import JsonRenderer, write_end
-from qwen_code.fronts.stream_json.stream_input import Asked, Control, StreamInput
+from qwen_code.fronts.stream_json.stream_input import Control, QueuedPrompt, StreamInput
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
     Every prompt has its JSON result; so has a line that is not a message, and a conversation that
     cannot be opened.
     """
-    front = _Program()
+    front = _ProgramFront()
     stop, conversation = Stop(), None
     with leaving_by_signals() as leaving:
         try:
@@ -48,7 +48,7 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
                     received.is_finishing = True
                     code = _end_unopened(caught)
                     return code if received.number is None else exit_code_of(received.number)
-            return _Session(conversation, front, partial=partial).run()
+            return _StreamSession(conversation, front, partial=partial).run()
         except KeyboardInterrupt:  # between prompts
             return ExitCode.INTERRUPTED
         except SystemExit as ended:
@@ -73,7 +73,7 @@ def _end_unopened(caught: BaseException) -> int:
     return error.exit_code
 
 
-class _Program:
+class _ProgramFront:
     """The program at the other end as a front: it may be asked once it has said so."""
 
     def __init__(self) -> None:
@@ -123,10 +123,10 @@ class _Program:
             sys.stdout.buffer.flush()
 
 
-class _Session:
+class _StreamSession:
     """The two directions: lines in, lines out."""
 
-    def __init__(self, conversation: Conversation, front: _Program, *, partial: bool) -> None:
+    def __init__(self, conversation: Conversation, front: _ProgramFront, *, partial: bool) -> None:
         self._conversation = conversation
         self._front = front
         self._partial = partial
@@ -142,13 +142,13 @@ class _Session:
             code = self._answer(found)
         return code
 
-    def _answer(self, found: Asked | InputError) -> int:
+    def _answer(self, found: QueuedPrompt | InputError) -> int:
         """Answer a prompt, or report a line that is not a message; returns the exit code."""
         began = time.monotonic()
         renderer = JsonRenderer(sys.stdout.buffer, is_stream=True, partial=self._partial)
         conversation, tally = self._conversation, Tally()
         error, was_stopped = None, False
-        stop = found.stop if isinstance(found, Asked) else Stop()
+        stop = found.stop if isinstance(found, QueuedPrompt) else Stop()
         with ending_by_signals(stop) as received:
             try:
                 renderer.start(lambda: conversation.state)

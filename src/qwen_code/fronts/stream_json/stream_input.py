@@ -26,13 +26,13 @@ _MAX_LINE_BYTES = 8 << 20
 _UNCLEAR = {"behavior": "deny", "message": "the program's answer cannot be understood"}
 
 
-class Prompt(msgspec.Struct, frozen=True):
+class UserMessage(msgspec.Struct, frozen=True):
     """Something to answer."""
 
     text: str
 
 
-class Asked(msgspec.Struct, frozen=True):
+class QueuedPrompt(msgspec.Struct, frozen=True):
     """A prompt with what ends its turn: an interrupt may come before the turn begins."""
 
     text: str
@@ -54,7 +54,7 @@ class Reply(msgspec.Struct, frozen=True):
     response: dict[str, Any]
 
 
-def parse_line(line: bytes) -> Prompt | Control | Reply | None:
+def parse_line(line: bytes) -> UserMessage | Control | Reply | None:
     """What a line says; ``None`` where it is empty or of a kind without a meaning here.
 
     Raises:
@@ -66,7 +66,7 @@ def parse_line(line: bytes) -> Prompt | Control | Reply | None:
         message = decode_json(line)
         kind = message["type"]
         if kind == "user":
-            return Prompt(_text(message["message"]["content"]))
+            return UserMessage(_text(message["message"]["content"]))
         if kind == "control_request":
             request = message.get("request")
             request = request if isinstance(request, dict) else {}
@@ -116,7 +116,7 @@ class StreamInput:
     def __init__(self, source: BinaryIO, control: Callable[[Control], None]) -> None:
         self._source = source
         self._control = control
-        self._prompts: SimpleQueue[Asked | InputError | None] = SimpleQueue()
+        self._prompts: SimpleQueue[QueuedPrompt | InputError | None] = SimpleQueue()
         self._unfinished: deque[Stop] = deque()
         """Of the prompts that were read, the one that is being answered first."""
         self._is_answering = False
@@ -128,13 +128,13 @@ class StreamInput:
         """Begin to read."""
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
-    def next_prompt(self) -> Asked | InputError | None:
+    def next_prompt(self) -> QueuedPrompt | InputError | None:
         """The next prompt, or the error for a line that is not a message; ``None`` at the end of
         the input. The previous prompt counts as answered."""
         if self._is_answering:
             self._unfinished.popleft()
         found = self._prompts.get()
-        self._is_answering = isinstance(found, Asked)
+        self._is_answering = isinstance(found, QueuedPrompt)
         return found
 
     def interrupt(self) -> None:
@@ -191,8 +191,8 @@ class StreamInput:
         except InputError as error:
             self._prompts.put(error)
             message = Reply(None, _UNCLEAR)
-        if isinstance(message, Prompt):
-            asked = Asked(message.text, Stop())
+        if isinstance(message, UserMessage):
+            asked = QueuedPrompt(message.text, Stop())
             self._unfinished.append(asked.stop)
             self._prompts.put(asked)
         elif isinstance(message, Reply):

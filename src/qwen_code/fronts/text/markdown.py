@@ -18,9 +18,9 @@ _ITALIC, _NOT_ITALIC = "\x1b[3m", "\x1b[23m"
 _CODE, _NOT_CODE = "\x1b[36m", "\x1b[39m"
 _DIM, _NOT_DIM = "\x1b[2m", "\x1b[22m"
 
-_LONGEST_SPAN = 400
+_MAX_SPAN_LENGTH = 400
 """Characters between two markers: so much is held back at most, and farther apart they are none."""
-_LONGEST_OPENING = 120
+_MAX_OPENING_LENGTH = 120
 """Characters of a line that may wait to be told a fence, a rule or a heading."""
 
 _FENCE = re.compile(r"( *)(`{3,}|~{3,})([^\n]*)")
@@ -34,13 +34,13 @@ _ESCAPABLE = "*_`[]#>+-~|"
 _BEFORE_UNDERSCORE = " \t([{\"'*"
 
 
-class _Wait(Enum):
+class _NeedData(Enum):
     """The text so far does not tell."""
 
-    WAIT = "wait"
+    NEED_DATA = "need data"
 
 
-WAIT = _Wait.WAIT
+NEED_DATA = _NeedData.NEED_DATA
 
 
 class _Fence(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ class MarkdownStyler:
         out: list[str] = []
         while self._at_start:
             step = self._block(text, whole=whole)
-            if step is WAIT:
+            if step is NEED_DATA:
                 return "".join(out), text
             styled, used = step
             out.append(styled)
@@ -107,13 +107,13 @@ class MarkdownStyler:
             self._before = text[used - 1]
         return "".join(out) + styled, text[used:]
 
-    def _block(self, text: str, *, whole: bool) -> tuple[str, int] | _Wait:
+    def _block(self, text: str, *, whole: bool) -> tuple[str, int] | _NeedData:
         """What begins the line, or follows its quote and list marks: what to show, and its size."""
         if self._fence is not None:
             return self._in_fence(self._fence, text, whole=whole)
-        is_short = len(text) < _LONGEST_OPENING
+        is_short = len(text) < _MAX_OPENING_LENGTH
         if not whole and is_short and _UNDECIDED.fullmatch(text):
-            return WAIT
+            return NEED_DATA
         fence = _FENCE.fullmatch(text) if is_short else None
         if fence and not (fence[2][0] == "`" and "`" in fence[3]):
             self._fence = _Fence(fence[2], len(fence[1]), self._quotes)
@@ -123,7 +123,7 @@ class MarkdownStyler:
         if quote := _QUOTE.match(text):
             self._quotes += 1
             return f"{_DIM}│{_NOT_DIM} ", quote.end()
-        opening = text[:_LONGEST_OPENING]  # a stream decides with no more than this
+        opening = text[:_MAX_OPENING_LENGTH]  # a stream decides with no more than this
         if bullet := _BULLET.match(opening):
             return f"{bullet[1]}• ", bullet.end()
         if opening.lstrip(" ").startswith("|"):
@@ -134,13 +134,13 @@ class MarkdownStyler:
             return _BOLD, 0
         return "", 0
 
-    def _in_fence(self, fence: _Fence, text: str, *, whole: bool) -> tuple[str, int] | _Wait:
+    def _in_fence(self, fence: _Fence, text: str, *, whole: bool) -> tuple[str, int] | _NeedData:
         """A line of code: nothing in it means anything but the marker that closes the block."""
-        is_short = len(text) < _LONGEST_OPENING
+        is_short = len(text) < _MAX_OPENING_LENGTH
         bare = text.strip(" ")
         if self._quotes < fence.quotes:
             if not whole and is_short and bare in ("", ">"):
-                return WAIT
+                return NEED_DATA
             if quote := _QUOTE.match(text):
                 self._quotes += 1
                 return f"{_DIM}│{_NOT_DIM} ", quote.end()
@@ -148,7 +148,7 @@ class MarkdownStyler:
             return "", 0
         if is_short and set(bare) <= {fence.marker[0]}:
             if not whole:
-                return WAIT
+                return NEED_DATA
             indent = len(text) - len(text.lstrip(" "))
             if len(bare) >= len(fence.marker) and indent <= fence.indent + 3:
                 self._fence = None
@@ -177,8 +177,8 @@ def _inline(text: str, before: str, *, in_heading: bool, whole: bool) -> tuple[s
             continue
         closer = None
         if _opens(marker, text[start - 1] if start else before, text[end : end + 1]):
-            closer = _closer(text, token, end + _LONGEST_SPAN, whole=whole)
-        if closer is WAIT:
+            closer = _closer(text, token, end + _MAX_SPAN_LENGTH, whole=whole)
+        if closer is NEED_DATA:
             return "".join(out), start
         if closer is None:
             out.append(marker)
@@ -204,7 +204,7 @@ def _opens(marker: str, before: str, following: str) -> bool:
 
 def _closer(
     text: str, opener: re.Match[str], stop: int, *, whole: bool
-) -> tuple[int, int] | _Wait | None:
+) -> tuple[int, int] | _NeedData | None:
     """Start and end of the marker that ends what ``opener`` begins, if one ends before ``stop``."""
     marker = opener[0]
     is_code = marker[0] == "`"
@@ -214,7 +214,7 @@ def _closer(
         if end > stop:
             return None
         if end == len(text) and not whole:
-            return WAIT
+            return NEED_DATA
         if token[0] == marker and (
             is_code or _closes(marker, text[start - 1], text[end : end + 1])
         ):
@@ -224,10 +224,10 @@ def _closer(
             at = start + 1 if token[0][0] == "\\" else end  # a backslash is only itself in code
         elif token[0][0] == "`":
             inner = _closer(text, token, stop, whole=whole)
-            if inner is WAIT:
-                return WAIT
+            if inner is NEED_DATA:
+                return NEED_DATA
             at = inner[1] if inner else end
-    return None if whole or len(text) >= stop else WAIT
+    return None if whole or len(text) >= stop else NEED_DATA
 
 
 def _closes(marker: str, before: str, following: str) -> bool:

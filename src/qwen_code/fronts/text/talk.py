@@ -27,7 +27,14 @@ from qwen_code.fronts.console import notice, paint, report
 from qwen_code.fronts.renderer import Outcome, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.text.login_dialog import LoginDialog
-from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose, picked, write_stdout
+from qwen_code.fronts.text.loop import (
+    LineReader,
+    PromptLoop,
+    SlashCommand,
+    choose,
+    picked,
+    write_stdout,
+)
 from qwen_code.fronts.text.project_trust import ask_for_trust
 from qwen_code.fronts.text.questions import Questions
 from qwen_code.fronts.text.renderer import text_renderer
@@ -145,31 +152,33 @@ class _Talk:
 
     def loop(self) -> PromptLoop:
         commands = {
-            "/auth": Command(
+            "/auth": SlashCommand(
                 "switch method, account or endpoint; the conversation stays", self._auth
             ),
-            "/model": Command("show the models, or use another: /model NAME", self._model),
-            "/approvals": Command(
+            "/model": SlashCommand("show the models, or use another: /model NAME", self._model),
+            "/approvals": SlashCommand(
                 "what may be done unasked: plan, default, auto-edit, yolo", self._mode
             ),
-            "/plan": Command(
+            "/plan": SlashCommand(
                 "only look, and make a plan that you accept: /plan [TASK]", self._plan
             ),
-            "/undo": Command("put files back as they were before the last turn", self._undo),
-            "/redo": Command("take the last undo back", self._redo),
-            "/rewind": Command("go back to an earlier prompt, files too: /rewind N", self._rewind),
-            "/resume": Command("go on with an earlier session: /resume [ID]", self._resume),
-            "/compress": Command("make the conversation shorter", self._compress),
-            "/clear": Command("begin a new conversation; the old one is kept", self._clear),
-            "/context": Command("what fills the model's window", self._context),
-            "/quota": Command("what is left of the requests", self._quota),
-            "/status": Command("method, endpoint, model and key in use", self._status),
-            "/explain": Command("which credential is used, and why", self._explain),
-            "/help": Command("this list", self._help),
-            "/quit": Command("end (also Ctrl-D)", self._help),
+            "/undo": SlashCommand("put files back as they were before the last turn", self._undo),
+            "/redo": SlashCommand("take the last undo back", self._redo),
+            "/rewind": SlashCommand(
+                "go back to an earlier prompt, files too: /rewind N", self._rewind
+            ),
+            "/resume": SlashCommand("go on with an earlier session: /resume [ID]", self._resume),
+            "/compress": SlashCommand("make the conversation shorter", self._compress),
+            "/clear": SlashCommand("begin a new conversation; the old one is kept", self._clear),
+            "/context": SlashCommand("what fills the model's window", self._context),
+            "/quota": SlashCommand("what is left of the requests", self._quota),
+            "/status": SlashCommand("method, endpoint, model and key in use", self._status),
+            "/explain": SlashCommand("which credential is used, and why", self._explain),
+            "/help": SlashCommand("this list", self._help),
+            "/quit": SlashCommand("end (also Ctrl-D)", self._help),
         }
         for name, description in self._talk.command_descriptions().items():
-            commands.setdefault(name, Command(description, self._own(name)))
+            commands.setdefault(name, SlashCommand(description, self._own(name)))
         self._commands = commands
         self._reader.words = tuple(commands)
         return PromptLoop(
