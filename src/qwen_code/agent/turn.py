@@ -46,14 +46,12 @@ from qwen_code.models.events import (
     TextDelta,
     ToolCallDelta,
 )
-from qwen_code.tools.base import Audience, Image, Result
+from qwen_code.tools.base import Audience, Result
 from qwen_code.tools.errors import ToolFailed
 
 _REPEATED = "You made exactly this call before, with the same result. Do something else."
 
 _NOT_DONE = "This was not done: the turn ended with an error before it."
-_PICTURES = "(the pictures that were read)"
-_NO_PICTURE = "(a picture, which this model cannot see)"
 _WORDLESS = "the model ended its answer without a word"
 _UNSEEN = " You cannot see it: this model takes text only, unless the user sets model.vision."
 
@@ -191,8 +189,9 @@ class Turn:
         """The messages as this model takes them; another one may have seen their pictures."""
         if not self._hides_pictures:
             return messages
-        shown = (_without_pictures(each) for each in messages)
-        return [each for each in shown if each is not None]
+        from qwen_code.agent.pictures import without_pictures  # few conversations have any
+
+        return without_pictures(messages)
 
     def _ask(self, answer: _ModelAnswer, messages: Messages) -> AgentEventStream:
         """One request; its answer is whole unless this ends early."""
@@ -258,7 +257,9 @@ class Turn:
         self._repeats.end_round()
         images = [end.image for end in ends.values() if end.image]
         if images and self._sees:
-            messages.append(_as_message(images))
+            from qwen_code.agent.pictures import as_message
+
+            messages.append(as_message(images))
 
     def _groups(self, calls: Sequence[ToolCall]) -> Iterator[list[Ready]]:
         """The calls in their order; those that only read, side by side."""
@@ -335,28 +336,6 @@ def _delegated(ready: Ready, stop: Stop, after: After) -> AgentEventStream:
         yield [finished(call, Result(result.message, ""), is_error=True, ran_s=ran_s)]
     else:
         yield [finished(call, completed(prepared, result, after, stop), ran_s=ran_s)]
-
-
-def _as_message(images: Sequence[Image]) -> dict[str, Any]:
-    """Pictures for the model: answers of tools can only be text."""
-    from base64 import b64encode
-
-    parts: list[dict[str, Any]] = [{"type": "text", "text": _PICTURES}]
-    for image in images:
-        url = f"data:{image.media_type};base64,{b64encode(image.data).decode()}"
-        parts.append({"type": "image_url", "image_url": {"url": url}})
-    return {"role": "user", "content": parts}
-
-
-def _without_pictures(message: dict[str, Any]) -> dict[str, Any] | None:
-    """``None`` where nothing else is in it."""
-    content = message.get("content")
-    if not isinstance(content, list):
-        return message
-    if content[0].get("text") == _PICTURES:
-        return None
-    texts = [part["text"] if part.get("type") == "text" else _NO_PICTURE for part in content]
-    return {**message, "content": "\n".join(texts)}
 
 
 class _ModelAnswer:
