@@ -197,7 +197,7 @@ def test_calls_that_change_something_come_in_order(turn: Any, project: Path) -> 
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("read_file", '{"path": ', "not JSON"),
+        ("read_file", '{"path": ', "not valid JSON"),
         ("read_file", '{"file": "a"}', "missing required field `path`"),
         ("red_file", "{}", "there is no tool 'red_file'; there are: read_file"),
         ("read_file", '{"path": "../x"}', "outside of the workspace"),

@@ -163,7 +163,7 @@ def test_a_changed_call_is_made_as_it_was_changed(talk: Talk, model: FakeModelSe
     [
         ('{"path": "secret.txt", "content": "y"}', "forbids it"),
         ('{"path": 7}', "Expected `str`"),
-        ("no JSON", "not JSON"),
+        ("no JSON", "not valid JSON"),
         ('{"path": "../outside", "content": "y"}', "outside"),
     ],
 )
@@ -474,7 +474,7 @@ def test_resume_inside_and_replay(talk: Talk, model: FakeModelServer) -> None:
     history = [event for batch in conversation.history for event in batch]
     assert history[0] == PromptSent("the first session")
     assert [e.title for e in history if isinstance(e, ToolAsked)] == ["new.txt"]
-    assert results(history)[0].text.startswith("Made new.txt")
+    assert results(history)[0].text.startswith("Created new.txt")
     assert words(history) == "Hello from the model"
     with pytest.raises(UsageError):
         conversation.resume("nothing", Stop())

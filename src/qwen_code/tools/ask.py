@@ -20,9 +20,9 @@ class AskArguments(msgspec.Struct):
 
 
 class AskUser(BuiltInTool[AskArguments]):
-    """``ask`` gets the question and the options, and returns what the user says.
+    """``ask`` gets the question and the options, and returns the user's answer.
 
-    It is there in interactive sessions alone.
+    Only interactive sessions offer it.
     """
 
     definition = catalogue.ASK_USER
@@ -33,7 +33,7 @@ class AskUser(BuiltInTool[AskArguments]):
 
     @classmethod
     def create(cls, context: ToolContext) -> Self:
-        assert context.ask_user is not None, "it is offered in interactive sessions alone"
+        assert context.ask_user is not None, "only interactive sessions offer it"
         return cls(context.ask_user)
 
     def title(self, arguments: AskArguments) -> str:
@@ -42,12 +42,14 @@ class AskUser(BuiltInTool[AskArguments]):
     def run(self, arguments: AskArguments, show: Callable[[str], None], stop: Stop) -> Result:
         answer = self._ask(arguments.question, arguments.options, stop)
         if not answer:
-            raise ToolFailed("the user gave no answer; go on with what you think best, and say so")
+            raise ToolFailed(
+                "the user did not answer; use your best judgement, and say that you did"
+            )
         return Result(f"The user answered: {answer}", answer)
 
     def delegate(
         self, call_id: str, arguments: AskArguments, stop: Stop
     ) -> Generator[Any, None, Result]:
-        """As ``run``, and on the thread that the terminal belongs to."""
+        """As ``run``, but on the thread that owns the terminal."""
         return self.run(arguments, lambda _: None, stop)
-        yield  # what makes it a generator
+        yield  # makes this function a generator

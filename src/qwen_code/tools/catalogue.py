@@ -1,10 +1,10 @@
-"""The built-in tools: what the model is told of each, and how the program treats it. Only data.
+"""The built-in tools as data: the description for the model, and how the program treats each.
 
-To add a tool, add its definition here, to `BUILT_IN` too, and write the module that implements it.
+To add a tool, add its definition here and to `BUILT_IN`, and write the module that implements it.
 
-Every request carries the descriptions, so they are short; what a tool answers says the rest. The
-schemas are those of the tools' argument structs, which a test compares: generating them would cost
-every start more than reading them here.
+Descriptions are part of every request, so they are short; the results of calls say the rest. The
+schemas repeat the tools' argument structs, and a test compares them: generating them would slow
+down every start.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def _flag(description: str = "") -> dict[str, Any]:
     return {"type": "boolean", "description": description} if description else {"type": "boolean"}
 
 
-def _count(least: int, most: int | None = None, description: str = "") -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "integer", "minimum": least}
-    if most is not None:
-        schema["maximum"] = most
+def _count(minimum: int, maximum: int | None = None, description: str = "") -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "integer", "minimum": minimum}
+    if maximum is not None:
+        schema["maximum"] = maximum
     return {**schema, "description": description} if description else schema
 
 

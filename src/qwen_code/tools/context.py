@@ -1,4 +1,4 @@
-"""What a session gives its tools."""
+"""What a session provides to its tools."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class ToolContext(Protocol):
-    """What a tool can take when it is created. Most of it is made at its first use."""
+    """What a tool can use. Workspace, ``seen`` and checkpoints are created at their first use."""
 
     @property
     def workspace(self) -> Workspace: ...
 
     @property
     def seen(self) -> Seen:
-        """Which contents of files the model knows; the same for all tools of a session."""
+        """Which file contents the model has seen; shared by all tools of a session."""
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The environment for child processes: without credentials of ours."""
+        """The environment for child processes, without this program's credentials."""
 
     @property
     def project_dir(self) -> Path:
-        """Where files about this project are kept, outside of it."""
+        """Where this program keeps its files about the project, outside of the project."""
 
     @property
     def notes_file(self) -> Path:
@@ -44,18 +44,18 @@ class ToolContext(Protocol):
 
     @property
     def allow_private_hosts(self) -> bool:
-        """Whether the user lets hosts be asked that are not on the internet."""
+        """Whether the user allows requests to hosts that are not on the internet."""
 
     @property
     def sandbox(self) -> Wrap | None:
-        """What commands are wrapped in, if the user wants that."""
+        """Wraps commands in a sandbox, if the user wants one."""
 
     @property
     def ask_user(self) -> Callable[[str, Sequence[str], Stop], str | None] | None:
-        """Ask a person, with a choice of answers; ``None`` in sessions without one."""
+        """Ask a person, optionally with a choice of answers; ``None`` if no person is there."""
 
     def keep(self, place: Place, data: bytes | None) -> None:
-        """Store what a file holds before it becomes ``data`` (``None``: is removed), for undo.
+        """Store what a file holds before it changes to ``data`` (``None``: is removed), for undo.
 
         Raises:
             ConfigError: it cannot be stored; then the change must not be made.

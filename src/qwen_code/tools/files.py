@@ -33,11 +33,11 @@ _IMAGES = {
 }
 
 Keep = Callable[[Place, bytes], None]
-"""Told of every change before it is made: a place, and what it is about to hold."""
+"""Called before each change with a place and its new content."""
 
 
 def _keep_nothing(place: Place, data: bytes) -> None:
-    """For those who have no use for checkpoints."""
+    """For callers without checkpoints."""
 
 
 class ReadArguments(msgspec.Struct):
@@ -47,7 +47,7 @@ class ReadArguments(msgspec.Struct):
 
 
 class ReadFile(BuiltInTool[ReadArguments]):
-    """A text file or a part of it, a notebook as text, a picture."""
+    """Reads a text file or a part of it, a notebook as text, or an image."""
 
     definition = catalogue.READ_FILE
     arguments = ReadArguments
@@ -74,8 +74,8 @@ class ReadFile(BuiltInTool[ReadArguments]):
         suffix = place.path.suffix.lower()
         if kind := _IMAGES.get(suffix):
             size = f"{len(data):,} bytes"
-            text = f"{place.shown} is a picture ({size})."
-            return Result(text, f"picture, {size}", Image(kind, data))
+            text = f"{place.shown} is an image ({size})."
+            return Result(text, f"image, {size}", Image(kind, data))
         if is_binary(data):
             raise ToolFailed(f"{place.shown} is a binary file of {len(data):,} bytes")
         cells = _notebook(data) if suffix == ".ipynb" else None
@@ -88,13 +88,13 @@ def _part(text: str, arguments: ReadArguments) -> Result:
         return Result("(the file is empty)", "empty")
     first = arguments.offset - 1
     if first >= len(lines):
-        raise ToolFailed(f"it has {len(lines)} lines; there is no line {arguments.offset}")
+        raise ToolFailed(f"the file has {len(lines)} lines; there is no line {arguments.offset}")
     chosen = lines[first : first + min(arguments.limit, _MAX_LINES)]
     last = first + len(chosen)
     shown = "".join(_cut(line) for line in chosen)
     summary = f"{len(chosen)} line{'s' if len(chosen) > 1 else ''}"
     if first or last < len(lines):
-        rest = f"; go on with offset={last + 1}" if last < len(lines) else ""
+        rest = f"; continue with offset={last + 1}" if last < len(lines) else ""
         shown += f"\n[lines {first + 1}–{last} of {len(lines)}{rest}]"
         summary = f"lines {first + 1}–{last} of {len(lines)}"
     return Result(shown, summary)
@@ -103,11 +103,11 @@ def _part(text: str, arguments: ReadArguments) -> Result:
 def _cut(line: str) -> str:
     if len(line) <= _MAX_LINE_LENGTH:
         return line
-    return f"{line[:_MAX_LINE_LENGTH]}… [cut: {len(line):,} characters]\n"
+    return f"{line[:_MAX_LINE_LENGTH]}… [truncated: {len(line):,} characters]\n"
 
 
 def _notebook(data: bytes) -> str | None:
-    """A notebook's cells as text, with the beginning of what they printed."""
+    """The cells of a notebook as text, with the beginning of their output."""
     try:
         cells: Any = decode_json(data)["cells"]
         return "\n".join(_cell(number, cell) for number, cell in enumerate(cells, start=1))
@@ -134,7 +134,7 @@ class WriteArguments(msgspec.Struct):
 
 
 class WriteFile(BuiltInTool[WriteArguments]):
-    """A whole new file, or a whole new content."""
+    """Creates a file, or replaces its content."""
 
     definition = catalogue.WRITE_FILE
     arguments = WriteArguments
@@ -164,13 +164,13 @@ class WriteFile(BuiltInTool[WriteArguments]):
         self._workspace.write(place, data)
         self._seen.note(place, data)
         lines = arguments.content.count("\n") + (not arguments.content.endswith("\n"))
-        verb = "Made" if before is None else "Replaced"
+        verb = "Created" if before is None else "Replaced"
         size = counted(lines, "line")
         change = _change(place, before, data)
         return Result(f"{verb} {place.shown} ({size}).", size, change=change)
 
     def _understood(self, arguments: WriteArguments) -> tuple[Place, bytes | None, bytes]:
-        """Where it goes, what is there now, and what will be."""
+        """The place, its present content, and its new content."""
         place = self._workspace.locate(arguments.path)
         before = _content(self._workspace, place)
         encoding = Encoding("utf-8")
@@ -181,7 +181,7 @@ class WriteFile(BuiltInTool[WriteArguments]):
 
 
 def _change(place: Place, before: bytes | None, after: bytes) -> FileChange:
-    """The change as text; of a binary file there is none."""
+    """The change as text; a binary file has none."""
     texts = [
         None if data is None or is_binary(data) else sniff(data).decode(data)
         for data in (before, after)
@@ -200,7 +200,7 @@ def _encoded(content: str, encoding: Encoding) -> bytes:
         content = content.replace("\r\n", "\n").replace("\n", encoding.newline)
     try:
         return encoding.encode(content)
-    except UnicodeEncodeError:  # a file in an old encoding may become UTF-8, but never lose text
+    except UnicodeEncodeError:  # better UTF-8 than lost text
         return content.encode()
 
 
@@ -212,7 +212,7 @@ class EditArguments(msgspec.Struct):
 
 
 class Edit(BuiltInTool[EditArguments]):
-    """One piece of a file replaced by another."""
+    """Replaces a string in a file."""
 
     definition = catalogue.EDIT
     arguments = EditArguments
@@ -247,7 +247,7 @@ class Edit(BuiltInTool[EditArguments]):
         return Result(f"Changed {places} in {place.shown}.", places, change=change)
 
     def _understood(self, arguments: EditArguments) -> tuple[Place, bytes, Edited]:
-        """The file, what is in it now, and what will be."""
+        """The place, its present content, and the edit."""
         place = self._workspace.locate(arguments.path)
         before = self._workspace.read(place, _MAX_BYTES)
         self._seen.check(place, before)
@@ -262,7 +262,7 @@ class ListArguments(msgspec.Struct):
 
 
 class ListDirectory(BuiltInTool[ListArguments]):
-    """The names in a directory."""
+    """Lists the names in a directory."""
 
     definition = catalogue.LIST_DIRECTORY
     arguments = ListArguments
@@ -288,7 +288,7 @@ class ListDirectory(BuiltInTool[ListArguments]):
         except OSError as error:
             raise ToolFailed(f"{place.shown}: {(error.strerror or '').lower()}") from error
         shown = names[:_MAX_ENTRIES]
-        text = "\n".join(shown) or "(it is empty)"
+        text = "\n".join(shown) or "(the directory is empty)"
         if len(names) > len(shown):
             text += f"\n[{len(names) - len(shown)} more; use glob]"
         return Result(text, counted(len(names), "entry", "entries"))

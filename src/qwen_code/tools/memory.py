@@ -1,4 +1,4 @@
-"""``save_memory``: facts for all later sessions, kept in the user's own notes."""
+"""``save_memory``: facts for all later sessions, in the user's notes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 
 _HEADING = "## Qwen Added Memories"
-"""Where Node Qwen Code keeps them too."""
+"""The heading that Node Qwen Code uses, too."""
 
 _MAX_BYTES = 256 << 10
 _MAX_FACT_LENGTH = 1000
@@ -28,7 +28,7 @@ class MemoryArguments(msgspec.Struct):
 
 
 class SaveMemory(BuiltInTool[MemoryArguments]):
-    """One line under a heading of the user's ``QWEN.md``; everything else in it stays."""
+    """Adds a line under a heading of the user's ``QWEN.md``; the rest of the file stays."""
 
     definition = catalogue.SAVE_MEMORY
     arguments = MemoryArguments
@@ -46,12 +46,12 @@ class SaveMemory(BuiltInTool[MemoryArguments]):
     def run(self, arguments: MemoryArguments, show: Callable[[str], None], stop: Stop) -> Result:
         fact = " ".join(arguments.fact.split()).lstrip("-* ")
         if not fact or len(fact) > _MAX_FACT_LENGTH:
-            raise ToolFailed(f"a fact has 1 to {_MAX_FACT_LENGTH} characters")
+            raise ToolFailed(f"a fact must have 1 to {_MAX_FACT_LENGTH} characters")
         lock = self._file.with_name(f"{self._file.name}.lock")
         with process_lock(lock, timeout_s=_LOCK_TIMEOUT_S):
             before = self._read()
             if f"- {fact}" in before.splitlines():
-                return Result("That is remembered already.", "known already")
+                return Result("This is already remembered.", "already known")
             write_atomic(self._file, _with_fact(before, fact).encode())
         return Result(f"Remembered in {self._file}.", "remembered")
 
@@ -65,7 +65,7 @@ class SaveMemory(BuiltInTool[MemoryArguments]):
 
 
 def _with_fact(text: str, fact: str) -> str:
-    """``text`` with the fact as the last line of its section."""
+    """``text`` with the fact as the last line of the section."""
     lines = text.splitlines()
     if _HEADING not in lines:
         return "\n".join([*lines, *([""] if lines else []), _HEADING, f"- {fact}", ""])

@@ -1,4 +1,4 @@
-"""``todo_write``: the steps of a longer task, for the user to see and the model to keep to."""
+"""``todo_write``: the steps of a longer task, which the user sees and the model follows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TodoArguments(msgspec.Struct):
 
 
 class TodoWrite(BuiltInTool[TodoArguments]):
-    """The list is in the conversation itself: whatever keeps that keeps the list."""
+    """The list is part of the conversation, so it is saved with it."""
 
     definition = catalogue.TODO_WRITE
     arguments = TodoArguments
@@ -35,7 +35,7 @@ class TodoWrite(BuiltInTool[TodoArguments]):
 
     def run(self, arguments: TodoArguments, show: Callable[[str], None], stop: Stop) -> Result:
         if sum(todo.status == "in_progress" for todo in arguments.todos) > 1:
-            raise ToolFailed("more than one step is in_progress; finish one first")
+            raise ToolFailed("more than one step is in_progress; complete one first")
         lines = [f"{_MARKS[todo.status]} {todo.content}" for todo in arguments.todos]
         return Result(
             "\n".join(lines) or "(no steps)", _count(arguments), todos=tuple(arguments.todos)

@@ -223,7 +223,7 @@ OTHER: dict[str, Any] = {"path": "other.txt", "content": "x"}
             None,
             "updatedInput must be an object",
         ),
-        ({"response": {"behavior": "allow", "updatedInput": {"path": 3}}}, None, "It takes: path"),
+        ({"response": {"behavior": "allow", "updatedInput": {"path": 3}}}, None, "Expected: path"),
         ({"response": {"behavior": "perhaps"}}, None, "said no"),
         ({"response": None}, None, "cannot be understood"),
         ({"response": "allow"}, None, "cannot be understood"),
