@@ -138,7 +138,7 @@ def test_a_disk_that_is_full_does_not_end_the_work(
     monkeypatch.setattr(type(agent.session), "save", full)
     events = go(agent, "one", FakeModel(calls("read_file", path="a.txt"), says("1")))
     notices = [event.text for event in events if isinstance(event, Notice)]
-    assert notices == ["this conversation is not being kept: No space left on device"]
+    assert notices == ["this conversation is not being saved: No space left on device"]
     assert TextDelta("1") in events
 
 

@@ -298,7 +298,7 @@ def test_too_many_rounds_end_with_53(qwen: Any, server: Any, calls: Calls) -> No
     server.script = [calls("glob", pattern=f"*.{n}") for n in range(5)]
     done = qwen("-p", "look", "--max-session-turns", "3")
     assert done.returncode == 53
-    assert "not done after 3 rounds" in done.stderr
+    assert "limit of 3 rounds" in done.stderr
     assert len(server.requests) == 3
 
 
@@ -394,7 +394,7 @@ def test_one_session_is_not_held_twice(qwen: Any, server: Any, calls: Calls) -> 
     try:
         until((qwen.project / "started").exists)
         done = qwen("--continue", "-p", "two")
-        assert done.returncode == 2 and "another qwen is in the session" in done.stderr
+        assert done.returncode == 2 and "is open in another qwen process" in done.stderr
     finally:
         first.send_signal(signal.SIGINT)
         first.wait(30)
@@ -418,7 +418,7 @@ def test_a_home_that_cannot_be_written_is_no_hindrance(qwen: Any, server: Any) -
     key = {"LLAMA_API_KEY": "sk-x", "LLAMA_API_BASE_URL": server.base_url, "LLAMA_API_MODEL": "m"}
     done = qwen("-p", "hi", env={"QWEN_HOME": "/proc/qwen", **key})
     assert (done.returncode, done.stdout) == (0, "Hello from the model\n")
-    assert "not being kept" in done.stderr
+    assert "not being saved" in done.stderr
 
 
 SCHEMA = '{"type": "object", "properties": {"lines": {"type": "integer"}}, "required": ["lines"]}'
@@ -505,7 +505,7 @@ class TestHooks:
         done = qwen("--yolo", "-p", "go")
         assert done.returncode == 0, done.stderr
         assert results(server)[0] == "Not allowed by a hook: no secrets in files"
-        assert results(server)[1].endswith("[a hook of the user's says:]\nformatted")
+        assert results(server)[1].endswith("[output of a hook of the user:]\nformatted")
         assert results(server)[2] == "open"
         assert not (qwen.project / "a.txt").exists()
         seen = json.loads((qwen.project / "seen.json").read_text())

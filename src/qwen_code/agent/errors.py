@@ -1,4 +1,4 @@
-"""Errors of the agent's own."""
+"""Errors of the agent."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from qwen_code.base.errors import ExitCode, QwenError
 
 
 class NotPlain(ValueError):
-    """A shell command line of which one cannot say for sure what it runs."""
+    """It cannot be told for sure what a shell command line runs."""
 
 
 class TurnLimitReached(QwenError):
-    """The model was not done after as many answers as were allowed."""
+    """The model was not done after the maximum number of answers."""
 
     exit_code = ExitCode.TURN_LIMIT
 
     def __init__(self, rounds: int) -> None:
         super().__init__(
-            f"it was not done after {rounds} rounds",
-            hint="Allow more with --max-session-turns, or ask for less at once.",
+            f"the turn reached its limit of {rounds} rounds",
+            hint="Allow more with --max-session-turns, or give smaller tasks.",
         )

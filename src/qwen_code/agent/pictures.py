@@ -1,4 +1,4 @@
-"""Pictures in a conversation: a tool's answer can only be text, so they follow as the user's."""
+"""Images in a conversation: tool results can only be text, so images follow in a user message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_PICTURE = "(a picture, which this model cannot see)"
 
 
 def as_message(images: Sequence[Image]) -> dict[str, Any]:
-    """The message that shows pictures to a model."""
+    """The message that shows images to a model."""
     parts: list[dict[str, Any]] = [{"type": "text", "text": _PICTURES}]
     for image in images:
         url = f"data:{image.media_type};base64,{b64encode(image.data).decode()}"
@@ -22,13 +22,13 @@ def as_message(images: Sequence[Image]) -> dict[str, Any]:
 
 
 def without_pictures(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages for a model that cannot see; another one may have seen their pictures."""
+    """The messages for a model without vision; another model may have seen their images."""
     shown = (_without_pictures(each) for each in messages)
     return [each for each in shown if each is not None]
 
 
 def _without_pictures(message: dict[str, Any]) -> dict[str, Any] | None:
-    """``None`` for a message that holds nothing else."""
+    """``None`` for a message that only shows images."""
     content = message.get("content")
     if not isinstance(content, list):
         return message

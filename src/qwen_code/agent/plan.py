@@ -1,4 +1,4 @@
-"""``exit_plan_mode``: the plan that plan mode ends with, for a person to accept."""
+"""``exit_plan_mode``: shows the plan to a person, who accepts or rejects it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PlanArguments(msgspec.Struct):
 
 
 class ExitPlanMode(BuiltInTool[PlanArguments]):
-    """Its call is put before a person like any other question; when it runs, they have said yes."""
+    """A person approves the call as any other; when it is executed, they have accepted the plan."""
 
     definition = catalogue.EXIT_PLAN_MODE
     arguments = PlanArguments
@@ -37,9 +37,9 @@ class ExitPlanMode(BuiltInTool[PlanArguments]):
 
     def preview(self, arguments: PlanArguments) -> Preview:
         if self._judge.mode is not Mode.PLAN:
-            raise ToolFailed("you are not in plan mode: go on with the work")
+            raise ToolFailed("you are not in plan mode; continue with the work")
         return Preview(arguments.plan)
 
     def run(self, arguments: Any, show: Callable[[str], None], stop: Stop) -> Result:
         mode = self._judge.mode
-        return Result(f"The user accepted the plan. You are in {mode} mode now: do it.", mode)
+        return Result(f"The user accepted the plan. You are in {mode} mode now: execute it.", mode)

@@ -1,4 +1,4 @@
-"""What a conversation must not lose when it is made shorter, read from its messages alone."""
+"""The facts of a conversation that compaction must keep, extracted from its messages."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _Todos(msgspec.Struct):
 
 
 class Progress:
-    """What the user said, which files were read and changed, the list of steps, and whether there
-    are pictures."""
+    """The user's prompts, the files that were read and changed, the list of steps, and whether
+    there are images."""
 
     def __init__(self, messages: Iterable[Mapping[str, Any]] = ()) -> None:
         self.words: list[str] = []
@@ -33,7 +33,7 @@ class Progress:
             self.note(message)
 
     def note(self, message: Mapping[str, Any]) -> None:
-        """Take a message into account."""
+        """Add the facts of a message."""
         if is_prompt(message):
             self.words.append(message["content"])
         elif message["role"] == "user":
@@ -56,18 +56,18 @@ class Progress:
                 else:
                     self.files.setdefault(path, "read")
         except msgspec.DecodeError:
-            pass  # what the model wrote was no call
+            pass  # the call was invalid
 
 
 def is_prompt(message: Any) -> bool:
-    """Whether a person wrote the message: pictures that a tool read come as a list."""
-    if not isinstance(message, dict):  # of a damaged file
+    """Whether a person wrote the message: images that a tool read come as a list."""
+    if not isinstance(message, dict):  # from a damaged file
         return False
     return message.get("role") == "user" and isinstance(message.get("content"), str)
 
 
 def words_of(message: Mapping[str, Any]) -> str:
-    """The text of a message, in whichever form it has it."""
+    """The text of a message, whose content is text or a list of parts."""
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(str(p.get("text", "")) for p in content if isinstance(p, dict))

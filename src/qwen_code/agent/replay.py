@@ -1,4 +1,4 @@
-"""A resumed history as events, so that any front can show it as it shows what happens now."""
+"""The history of a resumed session as events, so that fronts show it as they show a turn."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from qwen_code.tools.todo import TodoArguments
 def replay(
     messages: Sequence[Mapping[str, Any]], toolbox: Toolbox | None = None
 ) -> Iterator[list[AgentEvent]]:
-    """``messages`` as the events that they came from, one list a message.
+    """The events that ``messages`` came from, one list per message.
 
-    ``toolbox`` gives calls their titles; without it they have none. What a history does not keep
-    is absent: the model's thinking, diffs, how long anything took.
+    ``toolbox`` provides the titles of calls. Reasoning, diffs and durations are absent, because
+    messages do not contain them.
     """
     asked: dict[str, ToolCall] = {}
     for message in messages:
@@ -60,7 +60,7 @@ def _answer(
 def _asked(call: ToolCall, toolbox: Toolbox | None) -> ToolAsked:
     prepared = None
     if toolbox is not None:
-        with suppress(ToolFailed):  # it no longer exists, or takes other arguments now
+        with suppress(ToolFailed):  # the tool no longer exists, or its arguments have changed
             prepared = toolbox.prepare(call.name, call.arguments)
     definition = toolbox.definition(call.name) if toolbox else find(call.name)
     return announced(call, definition, prepared)

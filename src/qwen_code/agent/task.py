@@ -1,4 +1,4 @@
-"""``task``: a question for a helper, a conversation of its own with tools that only read."""
+"""``task``: a helper with a separate conversation and read-only tools."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TaskArguments(msgspec.Struct):
 
 
 class Task(BuiltInTool[TaskArguments]):
-    """The helper has the tools of ``toolbox`` and the same permissions as the agent itself."""
+    """The helper has the tools of ``toolbox`` and the permissions of the agent."""
 
     definition = catalogue.TASK
     arguments = TaskArguments
@@ -51,15 +51,15 @@ class Task(BuiltInTool[TaskArguments]):
         return arguments.prompt
 
     def run(self, arguments: TaskArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        raise ToolFailed("a helper cannot be called here")
+        raise ToolFailed("helpers are not available here")
 
     def delegate(
         self, call_id: str, arguments: TaskArguments, stop: Stop
     ) -> Generator[list[AgentEvent], None, Result]:
-        """Its events; returns what it answers.
+        """Yields the helper's events; returns its answer.
 
         Raises:
-            QwenError: the model cannot be asked.
+            QwenError: the request failed.
             Stopped: the turn was stopped.
         """
         turn = Turn(self._model(), self._toolbox, self._permission, stop, max_rounds=_MAX_ROUNDS)
@@ -73,5 +73,5 @@ class Task(BuiltInTool[TaskArguments]):
         stop.check()
         text = words_of(messages[-1]) if messages[-1]["role"] == "assistant" else ""
         if not text:
-            raise ToolFailed("the helper ended without an answer; ask for less at once")
+            raise ToolFailed("the helper ended without an answer; give it a smaller task")
         return Result(text, f"{rounds} rounds")

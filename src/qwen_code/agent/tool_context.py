@@ -1,4 +1,4 @@
-"""What a session gives the tools that are part of the agent."""
+"""What a session provides to the tools that are part of the agent."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class AgentToolContext(ToolContext, Protocol):
-    """What every tool can take, and the agent itself."""
+    """What every tool can use, and the agent."""
 
     @property
     def agent(self) -> Agent: ...
 
     @property
     def place(self) -> str:
-        """Where the agent works, in words for a model."""
+        """A description of the environment, for the model."""

@@ -1,4 +1,4 @@
-"""The tools of a session, by name: what the model is told of them, and how a call is made."""
+"""The tools of a session by name: their definitions, and the calls of the model to them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Call(msgspec.Struct, frozen=True):
     subject: str = ""
     kind: Subject = Subject.OTHER
     directory: str = ""
-    """Where a command would run, if that is not the session's own directory."""
+    """Where a command would run; empty for the session's directory."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A call that is understood: ready to be judged, shown and made."""
+    """A parsed call, ready to be judged, shown and executed."""
 
     definition: Definition
     tool: Tool
     arguments: Any
     note: str = ""
-    """What the model is told before the result, such as that the person changed the call."""
+    """Text before the result, for example that the person changed the call."""
 
     @property
     def title(self) -> str:
@@ -50,25 +50,26 @@ class Prepared(msgspec.Struct, frozen=True):
         )
 
     def preview(self) -> Preview:
-        """What would change, for the person who is asked.
+        """What would change, for the person who approves the call.
 
         Raises:
-            ToolFailed: nothing would: the call cannot be made.
+            ToolFailed: the call would fail.
         """
         return self.tool.preview(self.arguments)
 
     def run(self, show: Callable[[str], None], stop: Stop) -> Result:
-        """Make it.
+        """Execute the call.
 
         Raises:
-            ToolFailed: it cannot be done.
+            ToolFailed: it failed.
+            Stopped: it was stopped.
         """
         return self.tool.run(self.arguments, show, stop)
 
 
 class Toolbox:
-    """Tools by name. ``make`` gives the one that a definition stands for, when it is first called:
-    most sessions call few of them. ``audience`` says who is offered them now."""
+    """Tools by name. ``make`` creates a tool at its first call, because most sessions call few.
+    ``audience`` tells who is offered the tools at the moment."""
 
     def __init__(
         self,
@@ -83,12 +84,12 @@ class Toolbox:
 
     @property
     def names(self) -> list[str]:
-        """The tools, in the order in which the model is told of them."""
+        """The offered tools, in the order of the request."""
         return [each.name for each in self._offered()]
 
     @property
     def definitions(self) -> list[dict[str, Any]]:
-        """The tools as the Chat Completions API takes them."""
+        """The offered tools in the format of the Chat Completions API."""
         return [
             {
                 "type": "function",
@@ -102,25 +103,25 @@ class Toolbox:
         ]
 
     def offered_to(self, audience: Audience) -> Toolbox:
-        """The tools for another audience, and no others; those that both have are the same."""
+        """A toolbox with the tools for another audience only; it shares the tool objects."""
         fitting = [each for each in self._definitions.values() if each.audience & audience]
         made = Toolbox(fitting, self._make, lambda: audience)
         made._tools = self._tools
         return made
 
     def definition(self, name: str) -> Definition | None:
-        """What is known of the tool of that name, offered or not."""
+        """The definition of the tool of that name, whether it is offered or not."""
         return self._definitions.get(name)
 
     def prepare(self, name: str, arguments: str) -> Prepared:
-        """Understand what the model wrote.
+        """Parse a call of the model.
 
         Raises:
-            ToolFailed: there is no such tool, or it takes other arguments.
+            ToolFailed: the tool does not exist, or its arguments are not valid.
         """
         definition = self.definition(name)
         if definition is None:
-            raise ToolFailed(f"there is no tool {name!r}; there are: {', '.join(self.names)}")
+            raise ToolFailed(f"there is no tool {name!r}; available: {', '.join(self.names)}")
         tool = self._tools.get(name)
         if tool is None:
             tool = self._tools[name] = self._make(definition)
