@@ -1,4 +1,4 @@
-"""One model at one endpoint: ask, retry what can be retried, give the answer as it comes."""
+"""The client of one endpoint: requests, retries, fallbacks, and answers as streams of events."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _MAX_LISTED_MODELS = 20
 class ModelClient:
     """A client of one endpoint.
 
-    What it learns of the server (that it knows no ``stream_options``, or does not stream) it
-    keeps for the next request. Where ``ledger`` is given, requests for answers are counted in it
-    and wait for their turn. When the model cannot answer, those of ``fallbacks`` are asked in turn.
+    What it learns about the server (that it does not support ``stream_options`` or streams) is
+    remembered for the next request. With a ``ledger``, chat requests are counted and wait for the
+    rate limit. If the model cannot answer, those of ``fallbacks`` are tried in order.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class ModelClient:
     ) -> EventStream:
         """The answer, as lists of the events that arrived together.
 
-        ``response_format`` is the API's own, for servers that can hold a model to a JSON schema.
+        ``response_format`` is the API's, for servers that can restrict a model to a JSON schema.
 
-        Retries and fallbacks happen only while nothing of the answer has been given out. Each is
-        announced by `Retrying` or `FellBack`, and each wait for a turn by `Paced`, before it
-        begins. Afterwards a broken connection ends in `Cut`.
+        Retries and fallbacks happen only before the first event of the answer. `Retrying`,
+        `FellBack` and `Paced` (a wait for the rate limit) announce them before they begin. After
+        the first event a broken connection ends in `Cut`.
 
         Raises:
             QwenError: there is no answer; the classes of ``models.errors`` say why.
@@ -102,21 +102,21 @@ class ModelClient:
 
     @property
     def rate_limits(self) -> RateLimits | None:
-        """What the server last said of the key's limits; ``None`` where it says nothing."""
-        from qwen_code.models.rate_limits import parse_rate_limits  # only where somebody asks
+        """The rate limits that the server last reported; ``None`` if it reports none."""
+        from qwen_code.models.rate_limits import parse_rate_limits  # needed only when asked for
 
         headers, heard_at = self._limit_headers
         return parse_rate_limits(headers, now=heard_at)
 
     def quota(self) -> Snapshot | None:
-        """What is used of the account's allowance; ``None`` where it is not counted."""
+        """What is used of the account's quota; ``None`` if it is not counted."""
         return self._meter.snapshot()
 
     def models(self, stop: Stop) -> list[str]:
         """The models that the endpoint offers, by name.
 
         Raises:
-            QwenError: it does not say.
+            QwenError: it does not list them.
             Stopped: ``stop`` was set.
         """
         response = self._http.send(models_request(self.endpoint), self._auth, stop=stop)
@@ -127,7 +127,7 @@ class ModelClient:
         names = model_ids(body)
         if names is None:
             raise BadAnswer(
-                f"{self.endpoint.base_url}/models does not list models",
+                f"{self.endpoint.base_url}/models did not return a list of models",
                 hint="Name one with -m, or as LLAMA_API_MODEL.",
             )
         return names
@@ -185,7 +185,7 @@ class ModelClient:
         tools: Sequence[Mapping[str, Any]] | None,
         stop: Stop,
     ) -> Response | None:
-        """The head of a good answer; ``None`` where something was learned for another request."""
+        """A successful response; ``None``: try again without what the server does not support."""
         request = chat_request(
             endpoint, messages, tools, stream=self._stream, include_usage=self._include_usage
         )
@@ -206,7 +206,7 @@ class ModelClient:
             self._limit_headers = limits, self._clock.now()
 
     def _learn(self, error: QwenError) -> bool:
-        """Whether ``error`` is about a part of the request that can be left out from now on."""
+        """Whether ``error`` is about an optional part of the request, which is now left out."""
         if not isinstance(error, BadRequest):
             return False
         about = f"{error.parameter or ''} {error.message}"
@@ -233,7 +233,7 @@ class ModelClient:
             except StreamFailed as failed:
                 raise self._error_in_stream(endpoint, failed) from None
             except BadAnswer:
-                # Some servers stream and call it text/plain: the body tells.
+                # Some servers stream with the type text/plain; the body tells.
                 yield _decode_whole_stream(body, endpoint.model)
             return
         decoder = ChatDecoder(endpoint.model)
@@ -254,13 +254,13 @@ class ModelClient:
         if not given and not any(isinstance(event, Finished) for event in events):
             raise ServerFailed(
                 f"{endpoint.base_url} closed the connection without an answer",
-                hint="Try again; if it stays so, check the base URL.",
+                hint="Try again; if it happens again, check the base URL: qwen auth explain",
                 code=None,
             )
         yield events
 
     def _error(self, endpoint: Endpoint, response: Response, body: bytes) -> QwenError:
-        from qwen_code.models.error_wire import error_from  # most answers are none
+        from qwen_code.models.error_wire import error_from  # most responses are not errors
 
         return error_from(
             response.status, response.headers, body, endpoint=endpoint, now=self._clock.now()
@@ -272,20 +272,20 @@ class ModelClient:
         return error_from(500, {}, failed.body, endpoint=endpoint, now=self._clock.now())
 
     def _explained(self, endpoint: Endpoint, error: QwenError, stop: Stop) -> QwenError:
-        """An unknown model is easier to fix with the list of those that are known."""
+        """Add the available models to the error about an unknown one."""
         if not isinstance(error, UnknownModel):
             return error
         try:
             names = self.models(stop)
         except QwenError:
             return error
-        from difflib import get_close_matches  # only for this mistake
+        from difflib import get_close_matches  # needed only for this error
 
         near = get_close_matches(endpoint.model, names, n=3, cutoff=0.4)
         listed = [*near, *(name for name in names if name not in near)][:_MAX_LISTED_MODELS]
         more = len(names) - len(listed)
         hint = (
-            f"There are: {', '.join(listed)}{f', and {more} more' if more else ''}.\n{error.hint}"
+            f"Available: {', '.join(listed)}{f', and {more} more' if more else ''}.\n{error.hint}"
         )
         return UnknownModel(error.message, hint=hint, code=error.code, available=names)
 
