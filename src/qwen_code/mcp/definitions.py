@@ -1,8 +1,8 @@
-"""Where servers are defined, and whether the user has agreed to each of them.
+"""Where servers are defined, and whether the user trusts each definition.
 
-The user's own settings are the user's word. A project may define servers too, in ``.mcp.json`` or
-in its ``.qwen/settings.json``: those start commands of somebody else's choice, so each is used only
-after the user has trusted exactly that definition in that folder.
+Definitions in the user's settings are trusted. A project can define servers in ``.mcp.json`` or in
+its ``.qwen/settings.json``. These run commands that someone else has chosen, so each is used only
+after the user has trusted exactly that definition in that directory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOCK_TIMEOUT_S = 10.0
 
 
 class ServerDefinition(msgspec.Struct, frozen=True):
-    """A server and who defined it. ``folder`` is the project's, ``None`` for the user's own."""
+    """A server and its origin. ``folder`` is the project's, ``None`` for the user's settings."""
 
     spec: ServerSpec
     file: Path
@@ -44,12 +44,12 @@ class ServerDefinition(msgspec.Struct, frozen=True):
 def find_definitions(
     paths: Paths, settings: Settings, notice: Callable[[str], None]
 ) -> list[ServerDefinition]:
-    """All servers that are defined for the current directory. A name of the user's own wins.
+    """All servers that are defined for the current directory. The user's settings take precedence.
 
-    ``notice`` is told which of the project's definitions cannot be used.
+    ``notice`` is called for invalid definitions of the project.
 
     Raises:
-        ConfigError: one of the user's own cannot be used.
+        ConfigError: a definition in the user's settings is invalid.
     """
     found: dict[str, ServerDefinition] = {}
     for layer in settings.layers:
@@ -66,7 +66,7 @@ def find_definitions(
         except ConfigError as error:
             notice(error.message)
             continue
-        # Only the user can say that a server's word is to be taken.
+        # Only the user's settings can trust what a server says about its tools.
         spec = msgspec.structs.replace(spec, trust=False)
         folder, digest = owner_of(file), digest_of(name, entry)
         is_trusted = _is_trusted(trust, folder, digest, notice)
@@ -75,22 +75,22 @@ def find_definitions(
 
 
 def project_file(paths: Paths) -> Path:
-    """The ``.mcp.json`` of the current directory's project; a new one is at the project's root."""
+    """The ``.mcp.json`` of the project; if there is none, its path in the project's root."""
     folders = folders_of_project(paths.cwd)
     there = (path for folder in folders if (path := folder / PROJECT_FILE).exists())
     return next(there, folders[-1] / PROJECT_FILE)
 
 
 def save_entry(file: Path, name: str, entry: Mapping[str, Any] | None) -> bool:
-    """Set one server's entry in a file, and keep everything else in it; ``None`` takes it out.
-    Whether there was one before.
+    """Set or remove (``None``) the entry of a server in a file, and keep everything else in it.
+    Returns whether there was an entry.
 
     Raises:
-        ConfigError: the file is broken (it is left as it is) or cannot be written.
+        ConfigError: the file is invalid (it is not changed) or cannot be written.
     """
     is_projects = file.name == PROJECT_FILE
     with ExitStack() as stack:
-        if not is_projects:  # no litter in a project
+        if not is_projects:  # a project must not get lock files
             lock = file.with_name(f"{file.name}.lock")
             stack.enter_context(process_lock(lock, timeout_s=_LOCK_TIMEOUT_S))
         try:
@@ -109,7 +109,7 @@ def save_entry(file: Path, name: str, entry: Mapping[str, Any] | None) -> bool:
                 data = jsonc.remove_value(data, path)
         except jsonc.JsoncError as error:
             raise ConfigError(
-                f"{file}:{error.line}: {error.message}", hint="Fix that place first."
+                f"{file}:{error.line}: {error.message}", hint="Correct the file first."
             ) from error
         if entry is not None or was_there:
             write_atomic(file, data, mode=0o644 if is_projects else 0o600)
@@ -135,7 +135,7 @@ def _of_the_project(
             for name, entry in table.items():
                 yield name, entry, path
         elif table is not None:
-            notice(f"{SERVERS_KEY} in {path} is not a table of servers")
+            notice(f"{SERVERS_KEY} in {path} is not an object")
 
 
 def _is_trusted(

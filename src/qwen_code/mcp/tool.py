@@ -1,4 +1,4 @@
-"""A server's tool as one of ours."""
+"""Adapts the tools of servers to `Tool`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ListedTool(msgspec.Struct, frozen=True):
 
 
 class Caller(Protocol):
-    """One server, to which calls go."""
+    """The server of a tool."""
 
     @property
     def name(self) -> str: ...
@@ -39,15 +39,15 @@ class Caller(Protocol):
     def call(
         self, tool: str, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop
     ) -> Result:
-        """Make a call.
+        """Call a tool and return its result.
 
         Raises:
-            ToolFailed: it was not answered, or with an error.
+            ToolFailed: the server did not answer, or answered with an error.
         """
 
 
 class McpTool:
-    """A tool of a server; its name, description and schema are the server's words."""
+    """A tool of a server, with the server's name, description and schema."""
 
     def __init__(self, name: str, listed: ListedTool, caller: Caller, *, is_trusted: bool) -> None:
         is_read_only = is_trusted and listed.is_read_only
@@ -63,30 +63,30 @@ class McpTool:
         self._caller = caller
 
     def parse(self, text: str) -> dict[str, Any]:
-        """The arguments that the model wrote; the server checks them.
+        """The arguments that the model wrote; the server validates them.
 
         Raises:
-            ToolFailed: they are no JSON object.
+            ToolFailed: they are not a JSON object.
         """
         try:
             return decode_json(text or "{}", dict[str, Any])
         except msgspec.DecodeError as error:
             name = self.definition.name
-            raise ToolFailed(f"the arguments of {name} are no JSON object: {error}") from error
+            raise ToolFailed(f"the arguments of {name} are not a JSON object: {error}") from error
 
     def title(self, arguments: dict[str, Any]) -> str:
         shown = self.subject(arguments) if arguments else ""
         return _cut(f"{self._caller.name}: {self._tool} {shown}".rstrip(), _MAX_TITLE_LENGTH)
 
     def subject(self, arguments: dict[str, Any]) -> str:
-        """All arguments: which of them is the path or command, only the server knows."""
+        """All arguments, because only the server knows which of them is a path or command."""
         return msgspec.json.encode(arguments).decode()
 
     def directory(self, arguments: dict[str, Any]) -> str:
         return ""
 
     def preview(self, arguments: dict[str, Any]) -> Preview:
-        """All arguments, line by line: the title may be too short for them."""
+        """All arguments, one per line, because the title can be truncated."""
         return Preview(msgspec.json.format(msgspec.json.encode(arguments), indent=2).decode())
 
     def run(self, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop) -> Result:
@@ -94,9 +94,9 @@ class McpTool:
 
 
 def make_tools(listed_tools: Sequence[tuple[Caller, ListedTool, bool]]) -> list[McpTool]:
-    """The tools of all servers under names that are safe and differ: ``mcp__SERVER__TOOL``.
+    """The tools of all servers under valid and unique names: ``mcp__SERVER__TOOL``.
 
-    Each comes with its server, and whether the user trusts that.
+    Each listed tool comes with its server, and whether the user trusts that server.
     """
     made: dict[str, McpTool] = {}
     for caller, listed, is_trusted in listed_tools:
@@ -108,14 +108,14 @@ def make_tools(listed_tools: Sequence[tuple[Caller, ListedTool, bool]]) -> list[
 
 
 def _distinct(name: str, server: str, tool: str) -> str:
-    import hashlib  # hardly any tool needs it
+    import hashlib  # rarely needed
 
     digest = hashlib.sha256(msgspec.json.encode([server, tool])).hexdigest()[:6]
     return f"{name[: _MAX_NAME_LENGTH - 7]}_{digest}"
 
 
 def _acceptable(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """``schema`` as model APIs take it: of an object, without what names the schema itself."""
+    """``schema`` as model APIs accept it: of an object, without its own ``$id`` and ``$schema``."""
     kept: dict[str, Any] = _without_titles(schema)
     for name in ("$schema", "$id", "$comment"):
         kept.pop(name, None)
@@ -126,7 +126,7 @@ def _acceptable(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_titles(schema: Any) -> Any:
-    """Titles that generators write repeat the names, and cost tokens."""
+    """Remove generated titles, which repeat the names and cost tokens."""
     if not isinstance(schema, Mapping):
         return schema
     kept = {key: value for key, value in schema.items() if key != "title"}
