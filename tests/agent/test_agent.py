@@ -21,7 +21,7 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import TransportError
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import ContextLengthExceeded
-from qwen_code.models.events import Notice, TextDelta, Usage
+from qwen_code.models.events import Notice, Retrying, TextDelta, Usage
 from qwen_code.tools.base import Audience, Definition
 from qwen_code.tools.files import ReadFile, WriteFile
 from qwen_code.tools.seen import Seen
@@ -180,6 +180,26 @@ def test_no_summary_to_be_had_loses_no_facts(make: Make) -> None:
     events = go(agent, "mind the gap", FakeModel(used, [gone], says("done")))
     assert any("facts are kept" in e.text for e in events if isinstance(e, Notice))
     assert "mind the gap" in agent.session.messages[0]["content"]
+
+
+def test_a_summary_that_is_late_ends_the_turn(make: Make) -> None:
+    """The next request would be as late. Nothing was made shorter, and nothing is lost."""
+    agent = make(window=10_000)
+    late = TransportError("it did not answer within 90 s", code="timeout", retryable=True)
+    used = [*calls("read_file", path="a.txt"), Usage(9000, 0, 9000)]
+    retrying = Retrying(2, 0.5, late.message)
+    seen: list[AgentEvent] = []
+
+    def collect() -> None:
+        for batch in agent.ask("mind the gap", FakeModel(used, [retrying, late]), Stop()):
+            seen.extend(batch)
+
+    with pytest.raises(TransportError):
+        collect()
+    assert retrying in seen
+    assert not any(isinstance(event, Compacted) for event in seen)
+    roles = [message["role"] for message in agent.session.messages]
+    assert roles == ["user", "assistant", "tool"]
 
 
 def test_a_helper_has_a_conversation_of_its_own(make: Make) -> None:

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from qwen_code.agent.small import GuidedModel, possible_calls
 from qwen_code.base.stop import Stop
-from qwen_code.models.events import Event, EventStream, Finished, TextDelta, ToolCallDelta
+from qwen_code.models.events import (
+    Event,
+    EventStream,
+    Finished,
+    Retrying,
+    TextDelta,
+    ToolCallDelta,
+)
 
 KINDS = {"notes.txt": "file", "b.txt": "file", "src": "directory", "LICENSE": "file"}
 TOOLS = [
@@ -64,6 +71,17 @@ def choices(model: FakeChooser) -> list[dict[str, Any]]:
     """The steps that the last schema allows."""
     steps = model.asked[0][2]["json_schema"]["schema"]["anyOf"]
     return [step["properties"] for step in steps]
+
+
+def test_what_a_choice_waits_for_is_told() -> None:
+    class Slow(FakeChooser):
+        def complete(self, *arguments: Any, **named: Any) -> EventStream:
+            yield [Retrying(2, 0.5, "it did not answer within 300 s")]
+            yield from super().complete(*arguments, **named)
+
+    model = Slow('{"tool": "read_file", "path": "notes.txt"}')
+    events = answer(model, [user("What is in notes.txt?")])
+    assert [type(event) for event in events] == [Retrying, ToolCallDelta, Finished]
 
 
 @pytest.mark.parametrize(

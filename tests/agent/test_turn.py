@@ -12,7 +12,7 @@ from transcript_checks import assert_acceptable
 
 from qwen_code.agent.approvals import Decision, Ruling
 from qwen_code.agent.calls import STOPPED, Ready, ToolCall, run_in_parallel
-from qwen_code.agent.errors import TurnLimitReached
+from qwen_code.agent.errors import TurnLimitReached, WallTimeExceeded
 from qwen_code.agent.events import (
     AgentEvent,
     Compacted,
@@ -487,6 +487,22 @@ def test_a_call_whose_group_is_stopped_first_does_not_run(project: Path, toolbox
     (end,) = [event for batch in run_in_parallel([ready], stop) for event in batch]
     assert isinstance(end, ToolFinished)
     assert end.text == STOPPED
+    assert not (project / "late").exists()
+
+
+def test_a_limit_of_the_run_is_told_as_what_it_is(turn: Any, project: Path) -> None:
+    stop = Stop()
+
+    def before(prepared: Any, own: Stop) -> None:
+        stop.set(WallTimeExceeded(5, "--max-wall-time"))
+
+    messages = user()
+    model = FakeModel(call("write_file", '{"path": "late", "content": "x"}'))
+    events = go(turn(model, before=before, stop=stop), messages)
+    assert ended(events).reason == "budget"
+    told = "This was stopped: it was not done within 5 s (--max-wall-time)."
+    assert messages[-1]["content"] == told
+    assert_acceptable(messages)
     assert not (project / "late").exists()
 
 

@@ -13,6 +13,7 @@ from qwen_code.auth.api import Flags
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.sources import gather
 from qwen_code.auth.types import Candidate, Resolution, Status
+from qwen_code.config.load import Config
 
 
 class World:
@@ -23,6 +24,7 @@ class World:
         self.project = root / "work" / "project"
         self.project.mkdir(parents=True)
         self.env: dict[str, str] = {"HOME": str(self.home)}
+        self.notices: list[str] = []
 
     def write(self, place: str, content: str | Mapping[str, Any]) -> Path:
         """A file; ``~/…`` is in the home directory, anything else in the project."""
@@ -45,15 +47,16 @@ class World:
         **flags: Any,
     ) -> Resolution:
         """What ``qwen`` would use here."""
-        gathered = gather(
-            {**self.env, **(env or {})},
-            cwd or self.project,
+        config = Config.load({**self.env, **(env or {})}, cwd or self.project)
+        inputs = gather(
+            config,
             version="9.9",
             flags=Flags(**flags),
             auth_type=auth_type,
             interactive=interactive,
+            notice=self.notices.append,
         )
-        return resolve(gathered.inputs)
+        return resolve(inputs)
 
 
 @pytest.fixture

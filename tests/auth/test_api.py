@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from qwen_code.auth.errors import EndpointUntrusted
-from qwen_code.auth.types import HeaderStyle, Method, Status
+from qwen_code.auth.types import Method, Status
 from qwen_code.base.errors import ConfigError, CredentialMissing, UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
+from qwen_code.config.providers import HeaderStyle
 
 KEY = "sk-test-0123456789abcdef"
 OTHER = "sk-other-9876543210fedcba"
@@ -221,6 +222,135 @@ def test_model_providers_of_node_qwen_code_are_read(world: Any) -> None:
     assert key_of(resolution) == KEY
     assert connection.headers == {"x-team": "a"}
     assert connection.extra_body == {"temperature": 0.2, "enable_thinking": True}
+
+
+# -- a provider that the user chose ---------------------------------------------------------------
+
+CORP = {"id": "corp-model", "baseUrl": "https://corp.example/v1", "envKey": "CORP_KEY"}
+CORP_KEY = "corp-0123456789abcdef"
+UNRELATED = {
+    "OPENAI_API_KEY": KEY,
+    "OPENAI_BASE_URL": "https://other.example/v1",
+    "OPENAI_MODEL": "other-model",
+}
+
+
+def choose(world: Any, *entries: dict[str, Any], base_url: str | None = None) -> None:
+    """Settings as Node Qwen Code writes them when a provider is picked."""
+    model = {"name": "corp-model", **({"baseUrl": base_url} if base_url else {})}
+    providers = {"openai": list(entries) or [CORP]}
+    world.write("~/.qwen/settings.json", {"modelProviders": providers, "model": model})
+
+
+@pytest.mark.parametrize("place", ["shell", "dotenv", "project"])
+def test_a_chosen_provider_is_not_redirected_by_variables_for_other_programs(
+    world: Any, place: str, statuses: Any
+) -> None:
+    choose(world)
+    world.env["CORP_KEY"] = CORP_KEY
+    lines = "".join(f"{name}={text}\n" for name, text in UNRELATED.items())
+    if place == "shell":
+        world.env |= UNRELATED
+    else:
+        world.write("~/.qwen/.env" if place == "dotenv" else ".env", lines)
+    resolution = world.resolve()
+    connection = resolution.require()
+    assert (connection.base_url, connection.model) == ("https://corp.example/v1", "corp-model")
+    assert key_of(resolution) == CORP_KEY
+    for field, name in (("base_url", "OPENAI_BASE_URL"), ("model", "OPENAI_MODEL")):
+        assert (name, Status.SHADOWED) in statuses(resolution, field)
+
+
+@pytest.mark.parametrize("place", ["shell", "dotenv"])
+def test_variables_for_this_program_come_before_a_chosen_provider(world: Any, place: str) -> None:
+    choose(world)
+    own = {
+        "LLAMA_API_KEY": KEY,
+        "LLAMA_API_BASE_URL": "https://own.example/v1",
+        "LLAMA_API_MODEL": "own-model",
+    }
+    if place == "shell":
+        world.env |= own
+    else:
+        world.write("~/.qwen/.env", "".join(f"{name}={text}\n" for name, text in own.items()))
+    resolution = world.resolve(env={"CORP_KEY": CORP_KEY})
+    connection = resolution.require()
+    assert (connection.base_url, connection.model) == ("https://own.example/v1", "own-model")
+    assert key_of(resolution) == KEY
+
+
+def test_a_chosen_provider_comes_before_env_in_settings_and_saved_logins(world: Any) -> None:
+    settings = {
+        "modelProviders": {"openai": [CORP]},
+        "model": {"name": "corp-model"},
+        "env": {**UNRELATED, "CORP_KEY": CORP_KEY},
+    }
+    world.write("~/.qwen/settings.json", settings)
+    world.profiles("p", p={"method": "openai", "provider": "openrouter", "apiKey": OTHER})
+    resolution = world.resolve()
+    assert resolution.require().base_url == "https://corp.example/v1"
+    assert key_of(resolution) == CORP_KEY
+
+
+def test_a_chosen_provider_without_its_key_gets_no_other_companys(world: Any) -> None:
+    choose(world)
+    error = world.resolve(env=UNRELATED).error
+    assert isinstance(error, CredentialMissing)
+    assert "corp.example" in error.message and "CORP_KEY" in (error.hint or "")
+
+
+def test_a_chosen_provider_that_names_no_variable_takes_the_alias(world: Any) -> None:
+    choose(world, {"id": "corp-model", "baseUrl": "https://corp.example/v1"})
+    resolution = world.resolve(env=UNRELATED)
+    assert resolution.require().base_url == "https://corp.example/v1"
+    assert key_of(resolution) == KEY
+
+
+@pytest.mark.parametrize("base_url", ["https://b.example/v1", "https://b.example/v1/"])
+def test_of_two_entries_of_one_name_the_base_url_decides(world: Any, base_url: str) -> None:
+    two = [
+        {"id": "corp-model", "baseUrl": "https://a.example/v1", "envKey": "A_KEY"},
+        {"id": "corp-model", "baseUrl": "https://b.example/v1", "envKey": "B_KEY"},
+    ]
+    choose(world, *two, base_url=base_url)
+    resolution = world.resolve(env={"A_KEY": KEY, "B_KEY": OTHER, **UNRELATED})
+    assert resolution.require().base_url == "https://b.example/v1"
+    assert key_of(resolution) == OTHER
+
+
+@pytest.mark.parametrize("how", ["flag", "LLAMA_API_MODEL"])
+def test_a_model_that_is_asked_for_by_name_chooses_its_provider(world: Any, how: str) -> None:
+    world.write("~/.qwen/settings.json", {"modelProviders": {"openai": [{"id": "a"}, CORP]}})
+    flags = {"model": "corp-model"} if how == "flag" else {}
+    env = {**UNRELATED, "CORP_KEY": CORP_KEY} | ({how: "corp-model"} if how != "flag" else {})
+    resolution = world.resolve(env=env, **flags)
+    assert resolution.require().base_url == "https://corp.example/v1"
+    assert key_of(resolution) == CORP_KEY
+
+
+def test_a_projects_choice_does_not_go_before_the_users_variables(world: Any) -> None:
+    providers = {"openai": [{"id": "m", "baseUrl": EVIL}]}
+    world.write(".qwen/settings.json", {"modelProviders": providers, "model": {"name": "m"}})
+    resolution = world.resolve(env=UNRELATED)
+    assert resolution.require().base_url == "https://other.example/v1"
+
+
+def test_without_a_choice_the_aliases_stand_beside_the_canonical_names(world: Any) -> None:
+    world.write("~/.qwen/.env", "LLAMA_API_BASE_URL=https://own.example/v1\n")
+    resolution = world.resolve(env=UNRELATED)  # the shell comes before the file
+    assert resolution.require().base_url == "https://other.example/v1"
+
+
+def test_the_third_name_of_the_model(world: Any) -> None:
+    env = {"OPENAI_API_KEY": KEY, "QWEN_MODEL": "q"}
+    assert world.resolve(env=env).require().model == "q"
+    assert world.resolve(env={**env, "OPENAI_MODEL": "o"}).require().model == "o"
+
+
+@pytest.mark.parametrize("odd", [5, None, [], {"name": 5}])
+def test_an_odd_model_setting_costs_itself(world: Any, odd: Any) -> None:
+    world.write("~/.qwen/settings.json", {"model": odd})
+    assert world.resolve(env={"LLAMA_API_KEY": KEY}).require().model is None
 
 
 def test_an_address_that_cannot_be_used_is_named_with_its_place(world: Any) -> None:

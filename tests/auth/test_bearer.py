@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from qwen_code.auth.bearer import Bearer, StaticKey
-from qwen_code.auth.types import HeaderStyle
 from qwen_code.base.errors import CredentialWithheld
 from qwen_code.base.http import Request, Response
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
+from qwen_code.config.providers import HeaderStyle
 
 HERE = Origin.of("https://api.example")
 REQUEST = Request("POST", "https://api.example/v1/chat/completions", {"x": "y"}, b"body")

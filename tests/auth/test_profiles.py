@@ -5,22 +5,32 @@ import stat
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from qwen_code.auth.profiles import Profile, Profiles, ProfileStore
+from qwen_code.auth.stores.base import login_ref, open_store
 from qwen_code.base.errors import ConfigError, UsageError
+from qwen_code.base.secret import Secret
+from qwen_code.config.paths import Paths
 
-WORK = Profile("openai", "openrouter", None, "m", "sk-canary-0123456789")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "qwen" / "profiles.json"
+KEY = "sk-canary-0123456789"
+WORK = Profile("openai", "openrouter", None, "m", KEY)
 
 
 @pytest.fixture
-def store(path: Path) -> ProfileStore:
-    return ProfileStore(path)
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path, tmp_path / "qwen", tmp_path)
+
+
+@pytest.fixture
+def path(paths: Paths) -> Path:
+    return paths.profiles_file
+
+
+@pytest.fixture
+def store(paths: Paths) -> ProfileStore:
+    return ProfileStore(paths)
 
 
 def test_an_absent_file_is_no_profiles(store: ProfileStore, path: Path) -> None:
@@ -30,9 +40,30 @@ def test_an_absent_file_is_no_profiles(store: ProfileStore, path: Path) -> None:
 def test_what_is_saved_is_loaded_and_private(store: ProfileStore, path: Path) -> None:
     store.save("work", WORK)
     loaded = store.load()
-    assert (loaded.current, loaded.profiles) == ("work", {"work": WORK})
+    assert (loaded.current, loaded.profiles) == (
+        "work",
+        {"work": msgspec.structs.replace(WORK, api_key=None)},
+    )
+    assert store.key_of("work", loaded.profiles["work"]) == Secret(KEY)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert "canary" not in repr(loaded)
+    assert "canary" not in repr(loaded) and "canary" not in path.read_text()
+
+
+def test_the_key_is_a_private_file_of_its_own(store: ProfileStore, paths: Paths) -> None:
+    store.save("work", WORK)
+    file = paths.accounts_dir / "work.json"
+    assert json.loads(file.read_text()) == {"api_key": KEY}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    store.remove("work")
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "x.state", "ü"])
+def test_a_login_of_any_name_keeps_its_own_key(store: ProfileStore, name: str) -> None:
+    store.save("other", WORK)
+    store.save(name, msgspec.structs.replace(WORK, api_key="sk-own-0123456789"))
+    assert store.key_of(name, store.load().profiles[name]) == Secret("sk-own-0123456789")
+    assert store.key_of("other", store.load().profiles["other"]) == Secret(KEY)
 
 
 def test_unknown_keys_survive(store: ProfileStore, path: Path) -> None:
@@ -42,6 +73,7 @@ def test_unknown_keys_survive(store: ProfileStore, path: Path) -> None:
     raw["profiles"]["work"]["later"] = 2
     path.write_text(json.dumps(raw))
     store.save("home", WORK, make_current=False)
+    store.save("work", WORK, make_current=False)
     raw = json.loads(path.read_text())
     assert raw["future"] == {"a": 1} and raw["profiles"]["work"]["later"] == 2
     assert store.load().current == "work"
@@ -75,7 +107,7 @@ def test_a_damaged_file_is_an_error_and_left_as_it_is(
     assert path.read_text() == content
 
 
-def test_a_file_that_others_can_read_is_mended_and_said(store: ProfileStore, path: Path) -> None:
+def test_a_file_that_others_can_read_is_repaired_and_said(store: ProfileStore, path: Path) -> None:
     store.save("work", WORK)
     path.chmod(0o644)
     assert "644" in (store.load().notice or "")
@@ -89,9 +121,9 @@ def test_a_name_must_be_one_that_can_be_typed(store: ProfileStore, name: str) ->
         store.save(name, WORK)
 
 
-def test_many_writers_lose_nothing(store: ProfileStore, path: Path) -> None:
+def test_many_writers_lose_nothing(store: ProfileStore, paths: Paths) -> None:
     threads = [
-        threading.Thread(target=lambda n=n: ProfileStore(path).save(f"p{n}", WORK))
+        threading.Thread(target=lambda n=n: ProfileStore(paths).save(f"p{n}", WORK))
         for n in range(12)
     ]
     for thread in threads:
@@ -99,3 +131,63 @@ def test_many_writers_lose_nothing(store: ProfileStore, path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(store.load().profiles) == 12
+
+
+# -- sign-ins that only their tokens tell of ------------------------------------------------------
+
+
+def test_a_sign_in_whose_process_died_before_it_was_listed_is_known(
+    store: ProfileStore, paths: Paths
+) -> None:
+    open_store(login_ref(paths, "a/b.c")).save({"access_token": "a"})
+    open_store(login_ref(paths, "key")).save({"api_key": KEY})  # of what endpoint is not known
+    (paths.accounts_dir / "junk.json").write_text("{")
+    assert set(store.load().profiles) == {"a/b.c"}
+    store.switch("a/b.c")
+    assert store.load().current == "a/b.c"
+
+
+def test_the_sign_in_that_node_shares_is_known(store: ProfileStore, paths: Paths) -> None:
+    open_store(login_ref(paths, "qwen-oauth")).save({"access_token": "a"})
+    assert store.load().profiles["qwen-oauth"].method == "qwen-oauth"
+
+
+# -- the version before ---------------------------------------------------------------------------
+
+FORMER = {
+    "current": "work",
+    "profiles": {
+        "work": {"method": "openai", "provider": "openrouter", "apiKey": KEY},
+        "home": {"method": "openai", "baseUrl": "https://h.example/v1", "apiKey": "sk-2-0123456"},
+        "me": {"method": "qwen-oauth", "model": "m"},
+    },
+}
+
+
+def test_keys_that_are_still_in_the_file_are_used(store: ProfileStore, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text(json.dumps(FORMER))
+    loaded = store.load()
+    assert store.key_of("work", loaded.profiles["work"]) == Secret(KEY)
+    assert json.loads(path.read_text()) == FORMER  # reading changes nothing
+
+
+def test_the_first_change_moves_them_to_their_store(store: ProfileStore, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text(json.dumps(FORMER))
+    store.switch("home")
+    assert "apiKey" not in path.read_text() and KEY not in path.read_text()
+    loaded = store.load()
+    assert loaded.current == "home" and set(loaded.profiles) == {"work", "home", "me"}
+    assert store.key_of("work", loaded.profiles["work"]) == Secret(KEY)
+    assert store.key_of("home", loaded.profiles["home"]) == Secret("sk-2-0123456")
+    assert loaded.profiles["me"].model == "m"
+
+
+def test_a_former_key_does_not_replace_a_newer_one(store: ProfileStore, path: Path) -> None:
+    store.save("work", msgspec.structs.replace(WORK, api_key="sk-new-0123456789"))
+    raw = json.loads(path.read_text())
+    raw["profiles"]["work"]["apiKey"] = KEY  # a home that was copied back, say
+    path.write_text(json.dumps(raw))
+    store.switch("work")
+    assert store.key_of("work", store.load().profiles["work"]) == Secret("sk-new-0123456789")

@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 
 from qwen_code.auth.types import Method, Status
-from qwen_code.base.errors import ConfigError, CredentialMissing, ExitCode
+from qwen_code.base.errors import (
+    AuthError,
+    ConfigError,
+    CredentialMissing,
+    ExitCode,
+    UsageError,
+)
+from qwen_code.base.secret import Secret
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -58,12 +65,79 @@ def test_a_project_cannot_choose_the_method(world: Any, statuses: Any) -> None:
     assert statuses(resolution, "method") == [("security.auth.selectedType", Status.UNTRUSTED)]
 
 
-def test_a_saved_method_of_another_program_is_passed_over(world: Any, statuses: Any) -> None:
-    saved(world, "gemini")
-    world.env["LLAMA_API_KEY"] = KEY
-    resolution = world.resolve(interactive=True)
+NOT_SPOKEN = ["anthropic", "gemini", "vertex-ai", "openai-responses", "oauth-personal"]
+OTHER_COMPANIES = {
+    "variable": {"OPENAI_API_KEY": KEY},
+    "own variable of a provider": {"DASHSCOPE_API_KEY": KEY},
+    "endpoint": {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "https://other.example/v1"},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("method", NOT_SPOKEN)
+@pytest.mark.parametrize("interactive", [True, False])
+@pytest.mark.parametrize("env", OTHER_COMPANIES.values(), ids=OTHER_COMPANIES)
+def test_a_saved_choice_of_another_protocol_is_never_another_companys_endpoint(
+    world: Any, method: str, interactive: bool, env: dict[str, str]
+) -> None:
+    saved(world, method)
+    world.write("~/.qwen/oauth_creds.json", {"access_token": "t"})
+    world.profiles("p", p={"method": "openai", "provider": "openrouter", "apiKey": KEY})
+    resolution = world.resolve(interactive=interactive, env=env)
+    assert resolution.connection is None
+    assert isinstance(resolution.error, AuthError)
+    assert method in resolution.error.message and "does not speak" in resolution.error.message
+    assert "qwen auth login" in (resolution.error.hint or "")
+
+
+@pytest.mark.parametrize("method", NOT_SPOKEN)
+def test_a_decision_for_this_program_goes_before_that_choice(world: Any, method: str) -> None:
+    saved(world, method)
+    assert world.resolve(auth_type="local").require().method is Method.LOCAL
+    here = {"api_key": Secret(KEY)}
+    assert world.resolve(interactive=True, **here).require().method is Method.OPENAI
+    headless = world.resolve(env={"LLAMA_API_KEY": KEY})
+    assert headless.require().method is Method.OPENAI
+    assert isinstance(world.resolve(env={"LLAMA_API_KEY": KEY}, interactive=True).error, AuthError)
+    own = {"qwen_code": {"auth": {"selectedType": "local"}}}
+    world.write("~/.qwen/settings.json", {"security": {"auth": {"selectedType": method}}, **own})
+    assert world.resolve(interactive=True).require().method is Method.LOCAL
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_a_method_that_nobody_knows_costs_itself_with_a_notice(
+    world: Any, interactive: bool, statuses: Any
+) -> None:
+    saved(world, "opnai")
+    world.env["OPENAI_API_KEY"] = KEY
+    resolution = world.resolve(interactive=interactive)
     assert resolution.require().method is Method.OPENAI
-    assert statuses(resolution, "method")[0] == ("security.auth.selectedType", Status.EXCLUDED)
+    assert ("security.auth.selectedType", Status.EXCLUDED) in statuses(resolution, "method")
+    assert any("'opnai'" in notice and "ignored" in notice for notice in resolution.notices)
+
+
+def test_a_method_of_the_wrong_type_is_an_error(world: Any) -> None:
+    world.write("~/.qwen/settings.json", {"security": {"auth": {"selectedType": 5}}})
+    with pytest.raises(ConfigError, match="is not a text"):
+        world.resolve()
+
+
+def test_a_flag_that_names_no_method_is_an_error(world: Any) -> None:
+    assert isinstance(world.resolve(auth_type="opnai").error, UsageError)
+
+
+def test_the_choice_that_only_this_program_knows_is_read_first(world: Any, statuses: Any) -> None:
+    settings = {
+        "security": {"auth": {"selectedType": "openai"}},
+        "qwen_code": {"auth": {"selectedType": "local"}},
+    }
+    world.write("~/.qwen/settings.json", settings)
+    resolution = world.resolve(interactive=True)
+    assert resolution.require().method is Method.LOCAL
+    assert statuses(resolution, "method")[:2] == [
+        ("qwen_code.auth.selectedType", Status.CHOSEN),
+        ("security.auth.selectedType", Status.SHADOWED),
+    ]
 
 
 def test_a_key_or_address_on_the_command_line_means_the_api(world: Any) -> None:
@@ -88,7 +162,9 @@ def test_nothing_at_all_is_exit_41_with_the_way_out(world: Any) -> None:
 def test_two_usable_methods_are_said_unless_one_is_pinned(world: Any) -> None:
     world.write("~/.qwen/oauth_creds.json", {"access_token": "t"})
     world.env["LLAMA_API_KEY"] = KEY
-    assert "Two ways" in world.resolve().notices[0]
+    # The advice is one that works: without a terminal, a saved choice comes after the API.
+    assert "enforcedType" in world.resolve().notices[0]
+    assert "selectedType" in world.resolve(interactive=True).notices[0]
     assert world.resolve(auth_type="openai").notices == ()
     saved(world, "openai")
     assert world.resolve(interactive=True).notices == ()

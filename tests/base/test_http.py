@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -123,6 +124,68 @@ def test_silence_ends_in_a_timeout(serve: Serve, stage: str) -> None:
     release.set()
 
 
+@pytest.mark.parametrize("moment", ["connection", "head", "drops", "body"])
+def test_one_limit_is_for_everything_up_to_the_first_byte(serve: Serve, moment: str) -> None:
+    """The others are far away."""
+    release = threading.Event()
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        if moment == "body":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        while moment == "drops" and not release.wait(0.05):
+            connection.sendall(b"H")
+        release.wait(30)
+
+    url = serve(handle)
+    full = None
+    if moment == "connection":
+        full = full_listener()
+        url = f"http://127.0.0.1:{full[0].getsockname()[1]}"
+    began = time.monotonic()
+    with pytest.raises(TransportError, match="did not answer within 0.2 s") as caught:
+        client(connect_s=30, first_byte_s=0.2, idle_s=30).send(Request("GET", url)).read()
+    release.set()
+    assert caught.value.code == "timeout"
+    assert time.monotonic() - began < 20
+    for each in full or ():
+        each.close()
+
+
+def full_listener() -> list[socket.socket]:
+    """A server that does not accept: its queue of connections is full. It comes first."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    waiting = [socket.socket() for _ in range(4)]
+    for each in waiting:
+        each.setblocking(False)
+        with suppress(BlockingIOError):
+            each.connect(listener.getsockname())
+    return [listener, *waiting]
+
+
+def test_one_request_can_have_another_limit(serve: Serve) -> None:
+    release = threading.Event()
+    url = serve(lambda connection, head: (release.wait(30), None)[1])
+    with pytest.raises(TransportError, match="did not answer within 0.1 s"):
+        client().send(Request("GET", url), first_byte_s=0.1)
+    release.set()
+
+
+def test_a_body_that_is_silent_is_given_up_in_time(serve: Serve) -> None:
+    release = threading.Event()
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\na")
+        release.wait(30)
+
+    response = client(idle_s=30).send(Request("GET", serve(handle)))
+    with pytest.raises(TransportError, match="was not complete after 0.3 s") as caught:
+        response.read(within_s=0.3)
+    release.set()
+    assert caught.value.code == "timeout" and caught.value.retryable
+
+
 def test_a_connection_that_breaks_in_the_middle_is_told_apart(serve: Serve) -> None:
     def handle(connection: socket.socket, head: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
@@ -179,6 +242,33 @@ def test_a_slow_reader_holds_the_network_back(serve: Serve) -> None:
     response.close()
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_kept_connection_that_is_gone_costs_a_silent_repeat_only_at_once(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    """A server that took its time may have done something."""
+    if is_late:
+        monkeypatch.setattr("qwen_code.base.http._STALE_WITHIN_S", -1.0)
+    connections: list[int] = []
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        connections.append(connection.fileno())
+        answer(connection, b"a")
+        if len(connections) == 1:
+            connection.recv(65536)  # the next request, and then it is gone
+
+    http_client = client()
+    request = Request("GET", serve(handle))
+    assert body_of(http_client.send(request)) == b"a"
+    if is_late:
+        with pytest.raises(TransportError) as caught:
+            http_client.send(request)
+        assert caught.value.code == "cut" and caught.value.retryable
+    else:
+        assert body_of(http_client.send(request)) == b"a"
+    assert len(connections) == (1 if is_late else 2)
+
+
 class FakeFlow:
     """Signs with a number that grows, and asks for one more try after the first answer."""
 
@@ -189,6 +279,22 @@ class FakeFlow:
         for number in ("1", "2"):
             response = yield request.with_headers({"authorization": number})
             self.statuses.append(response.status)
+
+
+def test_a_request_that_took_long_is_not_signed_and_sent_again_without_a_word(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwen_code.base.http._LONGEST_UNSAID_S", -1.0)
+    heads: list[bytes] = []
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        heads.append(head)
+        answer(connection, b"", "401 Unauthorized")
+
+    with pytest.raises(TransportError, match="refused the credential after") as caught:
+        client().send(Request("GET", serve(handle)), FakeFlow())
+    assert caught.value.retryable
+    assert len(heads) == 1
 
 
 def test_an_auth_flow_may_send_the_same_bytes_again(serve: Serve) -> None:

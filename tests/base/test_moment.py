@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from qwen_code.base.moment import duration_in_words, moment_in_utc, moment_in_words
+from qwen_code.base.moment import (
+    duration_in_words,
+    moment_in_utc,
+    moment_in_words,
+    parse_duration,
+)
 
 NOON = 1_750_075_200.0  # 2025-06-16 12:00 UTC
 
@@ -60,3 +65,23 @@ def test_a_moment_beyond_every_calendar_is_only_far() -> None:
 
 def test_a_moment_for_programs_is_in_utc() -> None:
     assert moment_in_utc(NOON + 0.9) == "2025-06-16T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        (" 5M ", 300),
+        ("1h", 3600),
+        ("1.5h", 5400),
+        ("2 m", 120),
+        ("0", 0),
+        *(
+            (text, None)
+            for text in ("", "h", "-5", "+5", "1d", "5m30s", "1e3", "nan", "٣", "9" * 20)
+        ),
+    ],
+)
+def test_a_duration_has_at_most_one_unit(text: str, seconds: float | None) -> None:
+    assert parse_duration(text) == seconds

@@ -27,6 +27,18 @@ def test_what_the_server_asks_is_done_up_to_a_minute() -> None:
     assert policy.wait_before(2, retry_after_s=61) is None
 
 
+def test_a_server_that_is_silent_is_asked_once_more() -> None:
+    policy = RetryPolicy()
+    assert not policy.is_used_up(1, 90.5)
+    assert policy.is_used_up(2, 181)
+
+
+def test_slow_failures_are_not_repeated_as_often_as_quick_ones() -> None:
+    policy = RetryPolicy()
+    assert not policy.is_used_up(0, 61)
+    assert policy.is_used_up(0, 122)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped
 
 
@@ -18,6 +19,16 @@ def test_it_stays_set_and_may_be_set_twice() -> None:
     assert stop.is_set
     with pytest.raises(Stopped):
         stop.check()
+
+
+@pytest.mark.parametrize("first", [QwenError("the time is over"), None])
+def test_the_first_call_gives_the_reason(first: QwenError | None) -> None:
+    stop = Stop()
+    assert stop.reason is None
+    stop.set(first)
+    stop.set(QwenError("something else"))
+    stop.set()
+    assert stop.reason is first
 
 
 def test_no_handler_of_failures_takes_it_for_one() -> None:

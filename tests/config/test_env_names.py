@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qwen_code.config import env_names
+from qwen_code.config.providers import KEY_NAMES
 
 
 def test_canonical_names_come_first() -> None:
@@ -21,4 +22,4 @@ def test_proxies_are_the_users_alone_in_both_cases(names: tuple[str, str]) -> No
 
 def test_what_a_project_may_set_is_not_user_only() -> None:
     api = (*env_names.API_KEY, *env_names.BASE_URL, *env_names.MODEL)
-    assert not env_names.USER_ONLY & {*api, *env_names.SECRET_NAMES}
+    assert not env_names.USER_ONLY & {*api, *KEY_NAMES}

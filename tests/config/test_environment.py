@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.secret import Secret
 from qwen_code.config import env_names
+from qwen_code.config.providers import KEY_NAMES
 
 
 def told(environment: Any, name: str) -> list[tuple[str, str, str]]:
@@ -146,19 +149,68 @@ def test_settings_env_must_be_text(machine: Any) -> None:
         environment.first("K")
 
 
-def test_children_get_the_users_variables_without_the_credentials(machine: Any) -> None:
+def test_children_get_the_users_variables_without_any_credential(machine: Any) -> None:
     machine.write("work/app/.env", "FROM_FILE=1\nLLAMA_API_KEY=sk-file")
-    shell = {
-        **dict.fromkeys(env_names.SECRET_NAMES, "sk-canary"),
+    secret = {
+        **dict.fromkeys(KEY_NAMES, "sk-canary"),
         "GITHUB_TOKEN": "ghp",
         "MY_API_KEY": "mine",
-        "CORP_KEY": "sk-canary",
+        "MY_APIKEY": "mine",
+        "api_key": "mine",
+        "CLIENT_SECRET": "s",
+        "AWS_SECRET_ACCESS_KEY": "aws",
+        "AWS_SESSION_TOKEN": "aws",
+        "STRIPE_SECRET_KEY": "s",
+        "TOKEN": "t",
+    }
+    plain = {
         "PATH": "/bin",
         "LLAMA_API_MODEL": "m",
         "HTTPS_PROXY": "http://user:pw@proxy",
+        "TOKENIZERS_PARALLELISM": "false",
+        "SSH_AUTH_SOCK": "/run/agent",
+        "KEYBOARD": "us",
+        "SECRETARY": "me",
+        "API_KEY_FILE": "/etc/key",
+        "XAUTHORITY": "x",
     }
-    environment = machine.environment(shell)
-    child = environment.child_environment(["CORP_KEY"])
-    kept = ("GITHUB_TOKEN", "MY_API_KEY", "PATH", "LLAMA_API_MODEL", "HTTPS_PROXY")
-    assert child == {**machine.shell, **{name: shell[name] for name in kept}}
+    environment = machine.environment({**secret, **plain})
+    assert environment.child_environment() == {**machine.shell, **plain}
     assert "sk-canary" not in repr(environment) + repr(environment.candidates("LLAMA_API_KEY"))
+
+
+@pytest.mark.parametrize("place", ["home/.qwen/settings.json", "work/app/.qwen/settings.json"])
+@pytest.mark.parametrize("protocol", ["openai", "anthropic", "gemini"])
+def test_the_variable_of_any_configured_provider_stays_out_of_children(
+    machine: Any, place: str, protocol: str
+) -> None:
+    """Whoever starts a child cannot forget it: it is not an argument."""
+    entry = {"id": "m", "envKey": "CORP_CREDENTIAL"}
+    machine.write(place, json.dumps({"modelProviders": {protocol: [entry]}}))
+    environment = machine.environment({"CORP_CREDENTIAL": "x", "corp_credential": "y", "A": "1"})
+    assert environment.child_environment() == {**machine.shell, "A": "1"}
+    assert "CORP_CREDENTIAL" in environment.key_names
+
+
+def test_a_variable_of_any_name_with_a_key_in_use_stays_out_of_children(machine: Any) -> None:
+    secret = Secret("sk-in-use-0123456789")
+    shell = {"COPY": secret.reveal(), "HEADER": f"Bearer {secret.reveal()}", "A": "1"}
+    environment = machine.environment(shell)
+    assert environment.child_environment() == {**machine.shell, "A": "1"}
+
+
+def test_the_user_can_let_children_have_a_variable_and_a_project_cannot(machine: Any) -> None:
+    allowed = {"security": {"environmentVariableRedaction": {"allowed": ["GITHUB_TOKEN"]}}}
+    shell = {"GITHUB_TOKEN": "ghp", "NPM_TOKEN": "npm", "OPENAI_API_KEY": "sk-0123456789"}
+    machine.write("work/app/.qwen/settings.json", json.dumps(allowed))
+    assert machine.environment(shell).child_environment() == machine.shell
+    allowed["security"]["environmentVariableRedaction"]["allowed"].append("OPENAI_API_KEY")
+    machine.write("home/.qwen/settings.json", json.dumps(allowed))
+    child = machine.environment(shell).child_environment()
+    assert child == {**machine.shell, "GITHUB_TOKEN": "ghp"}  # never a key of this program
+
+
+def test_programs_that_the_user_chose_may_have_the_tokens_of_others(machine: Any) -> None:
+    shell = {"VAULT_TOKEN": "v", "OPENAI_API_KEY": "sk-0123456789", "A": "1"}
+    found = machine.environment(shell).without_provider_keys()
+    assert found == {**machine.shell, "VAULT_TOKEN": "v", "A": "1"}

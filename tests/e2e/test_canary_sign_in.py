@@ -82,6 +82,6 @@ def test_the_renewing_process_shows_none(qwen: Any, auth_server: Any) -> None:
     pid = json.loads(state.read_text())["holder"]["pid"]
     seen = b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
     was_looked_at.set()
-    assert b"qwen_code.auth.oauth.renewal" in seen
+    assert b"qwen_code.auth.oauth.renewer" in seen
     assert not any(token.encode() in seen for token in tokens.values())
     assert process.wait(30) == 0

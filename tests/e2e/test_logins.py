@@ -29,9 +29,11 @@ def test_a_saved_key_is_used_from_then_on(qwen: Any, server: Any) -> None:
 
 def test_the_file_is_private_from_its_creation(qwen: Any, server: Any) -> None:
     add(qwen, "work", KEY_A, server)
-    path = Path(qwen.home, ".qwen", "profiles.json")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    home = Path(qwen.home, ".qwen")
+    for path in (home / "profiles.json", home / "accounts" / "work.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert KEY_A not in (home / "profiles.json").read_text()
 
 
 def test_several_logins_and_switching_between_them(qwen: Any, new_server: Any) -> None:
@@ -41,6 +43,8 @@ def test_several_logins_and_switching_between_them(qwen: Any, new_server: Any) -
     listed = qwen("auth", "list")
     assert "* second" in listed.stdout and "  first" in listed.stdout
     assert KEY_A not in listed.stdout and KEY_B not in listed.stdout
+    for each in (first, second):  # what proved the keys
+        each.requests.clear()
     qwen("-p", "hi")
     assert [r.key for r in second.requests] == [KEY_B]
     assert "Switched to first" in qwen("auth", "switch", "first").stdout
@@ -70,7 +74,7 @@ def test_logging_out_removes_it_and_says_what_is_left(qwen: Any, server: Any) ->
     assert done.returncode == 0
     assert "Removed the saved login work" in done.stdout
     assert "LLAMA_API_KEY in the environment" in done.stderr
-    assert KEY_A not in Path(qwen.home, ".qwen", "profiles.json").read_text()
+    assert not [p for p in qwen.home.rglob("*") if p.is_file() and KEY_A in p.read_text()]
     assert qwen("-p", "hi").returncode == 41
 
 

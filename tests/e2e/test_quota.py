@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from qwen_code.auth.bearer import StaticKey
-from qwen_code.auth.sources import gather
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
+from qwen_code.config.load import Config
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.errors import QuotaExhausted
 from qwen_code.wiring.link import Link, open_link
@@ -69,7 +69,7 @@ def test_what_the_server_says_of_its_limits_is_in_the_result(qwen: Any, server: 
 
 def test_a_sign_ins_requests_are_counted_and_the_day_ends(qwen: Any, server: Any) -> None:
     qwen.write("~/.qwen/settings.json", '{"quota": {"perDay": 1}, "model": {"fallbacks": ["b"]}}')
-    gathered = gather({**os.environ, "HOME": str(qwen.home)}, qwen.project, version="1")
+    config = Config.load({**os.environ, "HOME": str(qwen.home)}, qwen.project)
     connection = Connection(
         Method.QWEN_OAUTH,
         "https://issuer.example",
@@ -85,7 +85,7 @@ def test_a_sign_ins_requests_are_counted_and_the_day_ends(qwen: Any, server: Any
             for _ in answer:
                 pass
 
-    with open_link(gathered, connection) as session:
+    with open_link(config, connection) as session:
         ask(session)
         quota = session.client.quota()
         with pytest.raises(QuotaExhausted):
@@ -93,7 +93,7 @@ def test_a_sign_ins_requests_are_counted_and_the_day_ends(qwen: Any, server: Any
     assert quota
     assert (quota.requests_day, quota.limit_day) == (1, 1)
     assert [seen.key for seen in server.requests] == ["token-of-the-test"]
-    assert b"token" not in gathered.paths.quota_file.read_bytes()
+    assert b"token" not in config.paths.quota_file.read_bytes()
 
 
 def test_the_status_of_a_key_has_no_quota(qwen: Any, server: Any) -> None:

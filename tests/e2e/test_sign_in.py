@@ -46,6 +46,11 @@ def creds(qwen: Any) -> Any:
     return json.loads((qwen.home / ".qwen" / "oauth_creds.json").read_text())
 
 
+def pending(qwen: Any) -> list[str]:
+    """The files of flows that have not ended."""
+    return [path.name for path in (qwen.home / ".qwen" / "oauth_pending").glob("*.json")]
+
+
 def polls(auth_server: Any) -> list[float]:
     return [entry.at for entry in auth_server.entries("poll")]
 
@@ -66,7 +71,7 @@ def test_approve_and_be_signed_in(qwen: Any, auth_server: Any, login: Any) -> No
     }
     path = qwen.home / ".qwen" / "oauth_creds.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert not (qwen.home / ".qwen" / "oauth_pending.json").exists()
+    assert pending(qwen) == []
     done = qwen("-p", "hi")
     assert (done.returncode, done.stdout) == (0, "Hello\n"), done.stderr
     for secret in (stored["access_token"], stored["refresh_token"]):
@@ -105,7 +110,7 @@ def test_answers_that_end_it(
     assert said in err.replace("[31m", "").replace("  ", " ") or said in err
     assert "\x1b" not in err
     assert len(polls(auth_server)) == 1
-    assert not (qwen.home / ".qwen" / "oauth_pending.json").exists()
+    assert pending(qwen) == []
 
 
 def test_trouble_on_the_way_is_waited_out_and_told(auth_server: Any, login: Any) -> None:
@@ -159,7 +164,7 @@ def test_an_interrupt_keeps_it_pending(qwen: Any, auth_server: Any, login: Any) 
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert (qwen.home / ".qwen" / "oauth_pending.json").exists()
+    assert len(pending(qwen)) == 1
 
 
 def test_two_logins_at_once_poll_as_one(auth_server: Any, login: Any) -> None:
@@ -229,7 +234,8 @@ def test_plain_http_is_for_loopback_only(qwen: Any) -> None:
     env = {"QWEN_OAUTH_BASE_URL": "http://id.example"}
     done = qwen("auth", "login", "--method", "qwen-oauth", env=env)
     assert done.returncode == 52
-    assert "QWEN_OAUTH_BASE_URL in the environment is plain http" in done.stderr
+    said = "QWEN_OAUTH_BASE_URL in the environment: http://id.example is plain http"
+    assert said in done.stderr
 
 
 def test_several_accounts(qwen: Any, auth_server: Any, login: Any) -> None:
@@ -277,7 +283,8 @@ def test_signing_out_without_the_network_is_signing_out(
     auth_server.close()
     done = qwen("auth", "logout")
     assert done.returncode == 0
-    assert "not revoked at the server" in done.stdout or "offers no revocation" in done.stdout
+    assert "the server was not told: cannot connect" in done.stdout
+    assert "offers no revocation" not in done.stdout
     assert not Path(qwen.home, ".qwen", "oauth_creds.json").exists()
 
 
@@ -302,7 +309,10 @@ def test_no_run_without_a_person_begins_a_sign_in(qwen: Any, auth_server: Any) -
 
 
 def test_a_name_that_belongs_to_a_key_is_not_taken(qwen: Any, auth_server: Any, login: Any) -> None:
-    key = ("auth", "login", "--with-api-key", "--provider", "openrouter", "--profile")
+    key = (
+        *("auth", "login", "--with-api-key", "--no-check"),
+        *("--provider", "openrouter", "--profile"),
+    )
     assert qwen(*key, "work", stdin=b"sk-0123456789abcdef").returncode == 0
     process = login("--profile", "work")
     _, err = process.communicate(timeout=30)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from conversations import Talk
+from hanging_server import HangingServer, no_answer
 from model_server import FakeModelServer, call
 
+from qwen_code.agent.errors import WallTimeExceeded
 from qwen_code.agent.events import AgentEvent
 from qwen_code.base.errors import ExitCode, InputError, UsageError
 from qwen_code.base.stop import Stop
 from qwen_code.fronts.one_prompt import run_prompt
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.fronts.signals import is_given_up
+from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.models.events import TextDelta
 from qwen_code.wiring.agent import AgentOptions
-from qwen_code.wiring.conversation import State
+from qwen_code.wiring.conversation import Conversation, State
 from qwen_code.wiring.launch import Launch
+from qwen_code.wiring.time_limits import Limit
 
 
 class FakeRenderer:
@@ -156,6 +161,62 @@ def test_a_signal_while_the_prompt_is_read(
     assert run(read) == 143
     assert renderer.outcome.was_stopped
     assert not model.requests
+
+
+def test_an_answer_that_takes_longer_than_the_run_may(
+    run: Any, renderer: FakeRenderer, model: FakeModelServer, capsys: Any
+) -> None:
+    """What came is there, and the rest is an error like others."""
+    release = threading.Event()
+    model.after_first_word = lambda: (release.wait(30), None)[1]
+    code = run(options=lambda: AgentOptions(max_wall_time_s=2.0))
+    release.set()
+    assert code == ExitCode.BUDGET
+    outcome = renderer.outcome
+    assert (outcome.text, outcome.was_stopped, outcome.rounds) == ("Hello", False, 1)
+    assert isinstance(outcome.error, WallTimeExceeded)
+    assert "qwen: it was not done within 2 s (--max-wall-time)" in capsys.readouterr().err
+
+
+def test_the_time_of_the_run_counts_while_the_prompt_is_read(
+    run: Any, renderer: FakeRenderer, model: FakeModelServer
+) -> None:
+    def read(stop: Stop) -> str:
+        stop.wait(30)
+        return ""
+
+    assert run(read, lambda: AgentOptions(max_wall_time_s=0.1)) == ExitCode.BUDGET
+    assert isinstance(renderer.outcome.error, WallTimeExceeded)
+    assert not model.requests
+
+
+def test_the_time_of_the_run_counts_while_the_model_is_named(
+    run: Any, renderer: FakeRenderer
+) -> None:
+    server = HangingServer(no_answer)
+    environ = {"LLAMA_API_BASE_URL": server.base_url, "LLAMA_API_MODEL": ""}
+    code = run(options=lambda: AgentOptions(max_wall_time_s=0.5), **environ)
+    server.close()
+    assert code == ExitCode.BUDGET
+    assert renderer.state is None
+    assert isinstance(renderer.outcome.error, WallTimeExceeded)
+
+
+def test_a_run_that_was_done_in_time_is_done(
+    run: Any, renderer: FakeRenderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time is over while it is being closed: nothing is missing."""
+    close, clocks = Conversation.close, list[WallClock]()
+    limit = Limit(5.0, "--max-wall-time")
+
+    def late(conversation: Conversation) -> None:
+        close(conversation)
+        clocks[0]._end(limit)
+
+    monkeypatch.setattr(Conversation, "close", late)
+    monkeypatch.setattr(WallClock, "limit", lambda clock, _: clocks.append(clock))
+    assert run() == ExitCode.OK
+    assert clocks[0]._stop.reason is not None
 
 
 def test_what_was_not_allowed_is_said(

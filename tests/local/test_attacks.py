@@ -26,6 +26,7 @@ from qwen_code.base.secret import Secret
 from qwen_code.cli import local as local_command
 from qwen_code.cli.app import run
 from qwen_code.local import detect, server
+from qwen_code.local import pull as pull_module
 from qwen_code.local.detect import FoundServer, find_servers
 from qwen_code.local.pull import PullFailed, pull
 from qwen_code.local.server import LocalServer, read_record, start_server, write_record
@@ -199,7 +200,7 @@ class TestPull:
         monkeypatch.setenv("QWEN_HOME", str(tmp_path / "qwen"))
         monkeypatch.setattr(local_command, "SMALL", tiny.weights)
         monkeypatch.setattr(
-            local_command, "_sources", lambda *_: [whole(tiny.data[:1000], "Place")]
+            pull_module, "sources_named", lambda *_: [whole(tiny.data[:1000], "Place")]
         )
         monkeypatch.setattr(sys, "stderr", terminal)
         assert run(["local", "pull"]) == 1

@@ -17,7 +17,7 @@ from qwen_code.base.errors import TransportError
 from qwen_code.base.http import HttpClient, Network, Request
 from qwen_code.cli import local as local_command
 from qwen_code.cli.app import run
-from qwen_code.local import detect
+from qwen_code.local import detect, pull
 from qwen_code.local.detect import FoundServer
 from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import SMALL
@@ -72,7 +72,7 @@ class TestPull:
     ) -> None:
         data = small_is_tiny.data
         blocks = [data[at : at + 10] for at in range(0, len(data), 10)]
-        monkeypatch.setattr(local_command, "_sources", lambda *_: [FakeSource(blocks)])
+        monkeypatch.setattr(pull, "sources_named", lambda *_: [FakeSource(blocks)])
         assert run(["local", "pull"]) == 0
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 11
@@ -86,7 +86,7 @@ class TestPull:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         stopped = FakeSource([small_is_tiny.data[:100], KeyboardInterrupt()])
-        monkeypatch.setattr(local_command, "_sources", lambda *_: [stopped])
+        monkeypatch.setattr(pull, "sources_named", lambda *_: [stopped])
         assert run(["local", "pull"]) == 130
         assert "the next pull goes on" in capsys.readouterr().err
         assert WeightStore(home / "models").partial_bytes(small_is_tiny.weights) == 100

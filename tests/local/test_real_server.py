@@ -16,7 +16,6 @@ import msgspec
 import pytest
 
 from qwen_code.auth.bearer import Bearer, StaticKey
-from qwen_code.auth.types import HeaderStyle
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, CredentialRejected
 from qwen_code.base.http import HttpClient, Network, Request, Response
@@ -24,6 +23,7 @@ from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.config.paths import Paths
+from qwen_code.config.providers import HeaderStyle
 from qwen_code.local.server import (
     REQUEST_DEFAULTS,
     LocalServer,

@@ -47,7 +47,7 @@ class FakeResponse:
         self._body = body
         self.is_closed = False
 
-    def read_chunk(self) -> bytes | None:
+    def read_chunk(self, within_s: float | None = None) -> bytes | None:
         if not self._body:
             return None
         piece = self._body.pop(0)
@@ -55,7 +55,10 @@ class FakeResponse:
             raise piece
         return piece
 
-    def read(self, limit_bytes: int = 0) -> bytes:
+    def read(self, limit_bytes: int = 0, *, within_s: float | None = None) -> bytes:
+        for piece in self._body:
+            if isinstance(piece, Exception):
+                raise piece
         return b"".join(piece for piece in self._body if isinstance(piece, bytes))
 
     def close(self) -> None:
@@ -71,7 +74,12 @@ class FakeHttp:
         self.requests: list[Request] = []
 
     def send(
-        self, request: Request, auth: AuthFlow | None = None, *, stop: Stop | None = None
+        self,
+        request: Request,
+        auth: AuthFlow | None = None,
+        *,
+        stop: Stop | None = None,
+        first_byte_s: float | None = None,
     ) -> FakeResponse:
         self.requests.append(request)
         answer = self.answers.pop(0)
@@ -235,6 +243,37 @@ def test_a_server_without_stream_options_is_learned() -> None:
     assert "stream_options" not in http.body(1)
     collect(client)
     assert "stream_options" not in http.body(2)
+
+
+def test_what_is_learned_late_is_not_asked_again_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qwen_code.models.client._MAX_UNANNOUNCED_S", -1.0)
+    events, _, _ = ask(FakeHttp(failed("Unrecognized argument: stream_options"), good()))
+    assert [type(event) for event in events] == [Retrying, TextDelta, Finished]
+
+
+class SlowHttp(FakeHttp):
+    """Each answer takes a minute."""
+
+    def __init__(self, clock: FakeClock, *answers: FakeResponse | Exception) -> None:
+        super().__init__(*answers)
+        self._clock = clock
+
+    def send(self, *arguments: Any, **named: Any) -> FakeResponse:
+        self._clock.advance(60)
+        return super().send(*arguments, **named)
+
+
+def test_a_gateway_that_gives_up_after_a_minute_is_asked_twice() -> None:
+    clock = FakeClock(1000.0)
+    http = SlowHttp(clock, *[reply(504, b"")] * 9)
+    endpoint = Endpoint("https://h/v1", "m")
+    client = ModelClient(http, endpoint, auth=None, clock=clock)  # type: ignore[arg-type]
+    with pytest.raises(ServerFailed):
+        collect(client)
+    assert len(http.requests) == 2
+    assert clock.time < 1000 + 122
 
 
 def test_a_server_that_does_not_stream_is_learned() -> None:
@@ -406,6 +445,23 @@ def test_the_next_model_is_asked_the_same_and_it_is_said(
     first, last = http.body(0), http.body(len(failures))
     assert last == {**first, "model": "b"}
     assert first["model"] == "m"
+
+
+def test_a_fallback_that_hangs_gets_one_more_try(tmp_path: Path) -> None:
+    late = TransportError("it did not answer within 90 s", code="timeout", retryable=True)
+    http = FakeHttp(*[reply(503, b"")] * 3, late, late, good())
+    client, _, _ = metered(http, tmp_path, fallbacks=("second", "third"))
+    events: list[Event] = []
+
+    def take_all() -> None:
+        for batch in client.complete(MESSAGES, stop=Stop()):
+            events.extend(batch)
+
+    with pytest.raises(TransportError):
+        take_all()
+    kinds = [type(event) for event in events]
+    assert kinds == [Retrying, Retrying, FellBack, Retrying]
+    assert [http.body(n)["model"] for n in range(5)] == ["m"] * 3 + ["second"] * 2
 
 
 def test_a_fallback_that_is_the_model_itself_is_not_asked_twice(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ class FakeModelServer:
         self.connections = 0
         self.words = ["Hello", " from", " the", " model"]
         self.models = ["only-model"]
+        self.lists_to_anyone = False
+        self.accepts: set[str] | None = None
+        """The keys that it accepts; ``None``: all."""
+        self.answers: set[str] | None = None
+        """The models that it has; ``None``: all."""
         self.status = 200
         self.error_body: bytes = b""
         self.extra_headers: dict[str, str] = {}
@@ -99,9 +104,24 @@ class FakeModelServer:
         if method == "POST" and not _alternate(self.requests[-1].body["messages"]):
             self._whole(connection, 400, b'{"error": {"message": "the roles must alternate"}}')
             return
+        seen = self.requests[-1]
+        is_list = method == "GET"
+        is_refused = self.accepts is not None and seen.key not in self.accepts
+        if not (is_list and self.lists_to_anyone) and (is_refused or (is_list and not seen.key)):
+            self._whole(connection, 401, b'{"error": {"message": "no key"}}')
+            return
+        if method == "POST" and self.answers is not None and seen.body["model"] not in self.answers:
+            said = f'{{"error": {{"message": "no model {seen.body["model"]}", "code": "model_not_found"}}}}'
+            self._whole(connection, 404, said.encode())
+            return
         if method == "GET":
             models = json.dumps({"data": [{"id": m} for m in self.models]})
             self._whole(connection, 200, models.encode())
+            return
+        if not self.requests[-1].body.get("stream"):
+            message = {"role": "assistant", "content": "".join(self.words)}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            self._whole(connection, 200, json.dumps({"choices": [choice]}).encode())
             return
         head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from waiting import is_running, until
 
+from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
@@ -45,20 +46,26 @@ def test_closing_ends_what_is_still_being_stopped(
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "reason", "told"),
     [
-        ("sleep 60", "The user stopped the command."),
-        ("echo half; sleep 60", "The user stopped the command. Its output until then:\nhalf"),
+        ("sleep 60", None, "The user stopped the command."),
+        ("echo half; sleep 60", None, "The user stopped the command. Its output until then:\nhalf"),
+        ("sleep 60", QwenError("the time is over"), "The command was stopped: the time is over."),
     ],
 )
 def test_what_is_told_of_a_stopped_command(
-    shell: RunShellCommand, call: Call, project: Path, command: str, told: str
+    shell: RunShellCommand,
+    call: Call,
+    project: Path,
+    command: str,
+    reason: QwenError | None,
+    told: str,
 ) -> None:
     stop = Stop()
 
     def stop_it() -> None:
         until((project / "begun").exists)
-        stop.set()
+        stop.set(reason)
 
     thread = threading.Thread(target=stop_it)
     thread.start()

@@ -722,3 +722,32 @@ def test_an_answer_in_words_that_is_the_answer_is_taken(
     events = ask(talk.open(schema=SCHEMA), "count")
     assert [e.value for e in events if isinstance(e, StructuredAnswer)] == ['{"n":7}']
     assert len(model.requests) == 1
+
+
+def test_how_long_a_prompt_may_take_is_known_when_the_way_is_found(talk: Talk) -> None:
+    (talk.home / ".qwen").mkdir()
+    settings = {"model": {"maxWallTimeSeconds": 300}}
+    (talk.home / ".qwen" / "settings.json").write_text(json.dumps(settings))
+    conversation = talk.new()
+    conversation.find()
+    assert conversation.wall_time.seconds == 300
+    conversation = talk.new(max_wall_time_s=5.0)
+    conversation.find()
+    assert (conversation.wall_time.seconds, conversation.wall_time.set_by) == (5, "--max-wall-time")
+
+
+def test_a_limit_that_a_project_makes_longer_is_said(talk: Talk) -> None:
+    (talk.project / ".qwen").mkdir()
+    settings = {"model": {"timeoutS": 900}}
+    (talk.project / ".qwen" / "settings.json").write_text(json.dumps(settings))
+    talk.new().find()
+    (notice,) = talk.front.notices
+    assert notice.startswith("model.timeoutS in ")
+    assert "does not count" in notice
+
+
+def test_a_turn_whose_time_is_over_before_it_begins(talk: Talk, model: FakeModelServer) -> None:
+    stop = Stop()
+    stop.set(QwenError("the time is over"))
+    assert ask(talk.open(), "/hello", stop)[-1] == TurnEnded("budget", 0)
+    assert not model.requests

@@ -14,9 +14,9 @@ from qwen_code.wiring.launch import Launch
 
 def test_it_reads_a_given_place_and_environment(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "LLAMA_API_MODEL": "of-this-one"}
-    gathered = Launch(cwd=tmp_path, environ=environ).load(lambda _: None)
-    assert gathered.paths.cwd == tmp_path
-    found = gathered.environment.first("LLAMA_API_MODEL")
+    config = Launch(cwd=tmp_path, environ=environ).config(lambda _: None)
+    assert config.paths.cwd == tmp_path
+    found = config.environment.first("LLAMA_API_MODEL")
     assert found is not None
     assert found.text == "of-this-one"
 
@@ -24,7 +24,7 @@ def test_it_reads_a_given_place_and_environment(tmp_path: Path) -> None:
 def test_warnings_are_told(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("not a line of this format\n")
     told: list[str] = []
-    Launch(cwd=tmp_path, environ={"HOME": str(tmp_path / "home")}).load(told.append)
+    Launch(cwd=tmp_path, environ={"HOME": str(tmp_path / "home")}).config(told.append)
     assert any(".env" in line for line in told)
 
 
@@ -34,7 +34,18 @@ def test_a_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(gone)
     gone.rmdir()
     with pytest.raises(ConfigError, match="no longer exists"):
-        Launch().load(lambda _: None)
+        Launch().config(lambda _: None)
+
+
+def test_the_configuration_touches_no_login(tmp_path: Path) -> None:
+    home = tmp_path / "home" / ".qwen"
+    home.mkdir(parents=True)
+    (home / "profiles.json").write_text("{damaged")
+    (home / "oauth_creds.json").write_text("{damaged")
+    launch = Launch(cwd=tmp_path, environ={"HOME": str(tmp_path / "home")})
+    config = launch.config(lambda _: None)
+    with pytest.raises(ConfigError, match="profiles.json is damaged"):
+        launch.inputs(config, lambda _: None)
 
 
 def test_another_login_forgets_what_chose_the_one_before() -> None:

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hanging_server import HangingServer, no_answer
 
 from qwen_code.auth.bearer import StaticKey
-from qwen_code.auth.sources import Gathered, gather
 from qwen_code.auth.types import Connection, Method
-from qwen_code.base.errors import ConfigError
+from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
+from qwen_code.config.load import Config
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.quota import Go, Wait
-from qwen_code.wiring.link import open_ledger
+from qwen_code.wiring.link import name_model, open_ledger, open_link
 
 
 def connection(method: Method, profile: str | None = None) -> Connection:
@@ -38,12 +40,25 @@ def settings(tmp_path: Path) -> Path:
     return path
 
 
-def gathered(cwd: Path, environ: Mapping[str, str] = os.environ) -> Gathered:
-    return gather(environ, cwd, version="1")
+def load(cwd: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    return Config.load(environ, cwd)
+
+
+def test_a_list_of_models_that_does_not_come_is_not_needed(tmp_path: Path, settings: Path) -> None:
+    settings.write_text('{"model": {"timeoutS": 0.2}}')
+    server = HangingServer(no_answer)
+    source = Source(SourceKind.SHELL, "LLAMA_API_BASE_URL")
+    unnamed = Connection(Method.OPENAI, "x", server.base_url, source, None)
+    with open_link(load(tmp_path), unnamed) as link, pytest.raises(TransportError) as caught:
+        name_model(link, Stop())
+    server.close()
+    assert caught.value.message == f"{server.origin} did not answer within 0.2 s"
+    assert "-m" in (caught.value.hint or "")
+    assert server.requests == [b"GET /v1/models HTTP/1.1"]
 
 
 def test_only_a_sign_in_is_counted(tmp_path: Path) -> None:
-    found = gathered(tmp_path)
+    found = load(tmp_path)
     assert open_ledger(found, connection(Method.OPENAI)) is None
     assert open_ledger(found, connection(Method.LOCAL)) is None
     ledger = open_ledger(found, connection(Method.QWEN_OAUTH))
@@ -61,7 +76,7 @@ def test_the_users_settings_change_the_limits_and_a_projects_do_not(
     project = tmp_path / "project" / ".qwen" / "settings.json"
     project.parent.mkdir(parents=True)
     project.write_text('{"quota": {"perMinute": 9, "perDay": 9}}')
-    found = gathered(tmp_path / "project")
+    found = load(tmp_path / "project")
     ledger = open_ledger(found, connection(Method.QWEN_OAUTH))
     other = open_ledger(found, connection(Method.QWEN_OAUTH, "second"))
     assert ledger
@@ -78,4 +93,4 @@ def test_the_users_settings_change_the_limits_and_a_projects_do_not(
 def test_a_limit_that_is_none_is_named(tmp_path: Path, settings: Path, number: str) -> None:
     settings.write_text(f'{{\n"quota": {{"perDay": {number}}}}}')
     with pytest.raises(ConfigError, match=r"quota\.perDay in .*settings\.json:2"):
-        open_ledger(gathered(tmp_path), connection(Method.QWEN_OAUTH))
+        open_ledger(load(tmp_path), connection(Method.QWEN_OAUTH))

@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from qwen_code.auth.sources import Gathered, gather
+from qwen_code.config.load import Config
 from qwen_code.wiring.servers import open_servers
 
 pytestmark = pytest.mark.process
 
 
-def gathered(cwd: Path) -> Gathered:
-    return gather(os.environ, cwd, version="1")
+def load(cwd: Path) -> Config:
+    return Config.load(os.environ, cwd)
 
 
 def test_without_servers_nothing_of_them_is_imported(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from qwen_code.wiring.servers import open_servers;"
-        "from qwen_code.auth.sources import gather;"
-        "found = gather({'HOME': sys.argv[1]}, pathlib.Path(sys.argv[1]), version='1');"
+        "from qwen_code.config.load import Config;"
+        "found = Config.load({'HOME': sys.argv[1]}, pathlib.Path(sys.argv[1]));"
         "assert open_servers(found, print) is None;"
         "print([m for m in sys.modules if m == 'mcp' or m.startswith(('qwen_code.mcp.', 'asyncio'))])"
     )
@@ -48,7 +48,7 @@ def test_a_projects_server_costs_a_notice_and_is_not_started(
     settings.parent.mkdir()
     settings.write_text('{"mcpServers": {"mine": {"command": "no-such-command"}}}')
     said: list[str] = []
-    servers = open_servers(gathered(tmp_path), said.append)
+    servers = open_servers(load(tmp_path), said.append)
     assert servers is not None
     with servers:
         assert servers.tools() == []

@@ -28,8 +28,10 @@ from sparse_weights import put_sparse
 from transcript_checks import assert_acceptable
 from waiting import is_running, until
 
+from qwen_code.agent.errors import WallTimeExceeded
 from qwen_code.agent.events import AgentEvent, ToolAsked, ToolFinished, ToolOutput, TurnEnded
 from qwen_code.agent.permission import Once, Question
+from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.local.store import WeightStore
 from qwen_code.tools.base import Preview
@@ -333,7 +335,9 @@ def scene(talk: Talk, model: FakeModelServer, monkeypatch: Any) -> Iterator[Scen
         stop_listening(each)
 
 
-def stop_once(waits: Callable[[], bool], stop: Stop, told: list[float]) -> threading.Thread:
+def stop_once(
+    waits: Callable[[], bool], stop: Stop, told: list[float], reason: QwenError | None = None
+) -> threading.Thread:
     """A thread that stops the turn as soon as it waits."""
 
     def watch() -> None:
@@ -342,7 +346,7 @@ def stop_once(waits: Callable[[], bool], stop: Stop, told: list[float]) -> threa
             time.sleep(0.005)
         time.sleep(0.05)
         told.append(time.monotonic())
-        stop.set()
+        stop.set(reason)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -373,6 +377,34 @@ def test_a_turn_ends_wherever_it_waits(scene: Scene, prepare: Callable[[Scene], 
     session_id = conversation.state.session_id
     conversation.close()
     _goes_on(scene, session_id, has_file=bool(messages))
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [first_byte, retrying, pacing, command, hook_before, mcp_call, helper, permission, form],
+    ids=lambda each: each.__name__,
+)
+def test_a_limit_of_the_run_ends_a_turn_wherever_it_waits(
+    scene: Scene, prepare: Callable[[Scene], None]
+) -> None:
+    """The model is not told that the user stopped it, when the session goes on."""
+    prepare(scene)
+    conversation = scene.talk.new(scene.environ, **scene.options)
+    conversation.open(Stop())
+    stop, told = Stop(), list[float]()
+    thread = stop_once(scene.waits, stop, told, WallTimeExceeded(5, "--max-wall-time"))
+    events = ask(conversation, scene.prompt, stop)
+    assert time.monotonic() - told[0] < GENEROUS_S
+    thread.join()
+    assert isinstance(events[-1], TurnEnded)
+    assert events[-1].reason == "budget"
+    messages = the_conversation(conversation)
+    assert_acceptable(messages)
+    _every_call_has_its_end(events)
+    told_of_calls = [message["content"] for message in messages if message["role"] == "tool"]
+    assert not any("The user stopped" in text for text in told_of_calls)
+    if prepare is not pacing:  # there a call had been made before
+        assert all("topped: it was not done within 5 s" in text for text in told_of_calls)
 
 
 def the_conversation(conversation: Conversation) -> list[dict[str, Any]]:

@@ -100,7 +100,7 @@ class Agent:
         """Shorten the conversation now.
 
         Raises:
-            QwenError: it cannot be saved.
+            QwenError: it cannot be saved, or the model did not answer in time.
         """
         messages, is_shorter = self.session.messages, False
         try:

@@ -84,7 +84,7 @@ def run_in_parallel(
     running = {ready.call.id: ready.call for ready in group}
     deadline = 0.0
     try:
-        with stop.calling(lambda: _pass_on(own, inbox)):
+        with stop.calling(lambda: _pass_on(stop, own, inbox)):
             for thread in threads:
                 thread.start()
             while running and not own.is_set and (event := inbox.get()) is not None:
@@ -92,7 +92,7 @@ def run_in_parallel(
                     del running[event.call_id]
                 yield [event]
         deadline = time.monotonic() + _STOP_GRACE_S
-        yield from _last_events(inbox, running, deadline)
+        yield from _last_events(inbox, running, deadline, own)
     finally:
         own.set()
         deadline = deadline or time.monotonic() + _STOP_GRACE_S  # shared by both waits
@@ -101,13 +101,18 @@ def run_in_parallel(
                 thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _pass_on(own: Stop, inbox: SimpleQueue[AgentEvent | None]) -> None:
-    own.set()
+def told_of_stop(stop: Stop) -> str:
+    """The result of a call that ``stop`` ended."""
+    return STOPPED if stop.reason is None else f"This was stopped: {stop.reason.message}."
+
+
+def _pass_on(stop: Stop, own: Stop, inbox: SimpleQueue[AgentEvent | None]) -> None:
+    own.set(stop.reason)
     inbox.put(None)
 
 
 def _last_events(
-    inbox: SimpleQueue[AgentEvent | None], running: dict[str, ToolCall], deadline: float
+    inbox: SimpleQueue[AgentEvent | None], running: dict[str, ToolCall], deadline: float, stop: Stop
 ) -> AgentEventStream:
     """The last events of stopped calls. Queued output is dropped: showing it could take longer
     than printing it did."""
@@ -119,7 +124,7 @@ def _last_events(
             if event is not None and not isinstance(event, ToolOutput):
                 yield [event]
     for call in running.values():
-        yield [finished(call, Result(STOPPED, "stopped"), is_error=True)]
+        yield [finished(call, Result(told_of_stop(stop), "stopped"), is_error=True)]
 
 
 def announced(
@@ -197,7 +202,7 @@ def _run(ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, after:
         result = completed(prepared, prepared.run(show, stop), after, stop)
         is_error = False
     except Stopped:
-        result = Result(STOPPED, "stopped")
+        result = Result(told_of_stop(stop), "stopped")
     except QwenError as error:
         result = Result(error.message, "")
     except Exception as error:  # noqa: BLE001 a tool's mistake must not end the session

@@ -15,9 +15,9 @@ import msgspec
 from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
 from qwen_code.agent.progress import Progress, words_of
 from qwen_code.agent.turn import ChatModel, Messages
-from qwen_code.base.errors import QwenError
+from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.stop import Stop
-from qwen_code.models.events import Notice, TextDelta, Usage
+from qwen_code.models.events import Notice, TextDelta, Usage, holds_answer
 
 _FULL_SHARE = 0.75
 _KEPT_SHARE = 0.2
@@ -72,6 +72,7 @@ class Compactor:
         """Replace the older part of ``messages`` in place, if there is one.
 
         Raises:
+            TransportError: the model did not answer in time; the messages are unchanged.
             Stopped: the turn was stopped; the messages are unchanged.
         """
         before = self.size(messages)
@@ -83,6 +84,8 @@ class Compactor:
         try:
             summary = yield from self._summary(older, model, stop)
         except QwenError as error:
+            if isinstance(error, TransportError) and error.code == "timeout":
+                raise  # the next request to the server would time out, too
             yield [Notice(f"the model gave no summary ({error.message}); the facts are kept")]
         first: list[dict[str, Any]] = [
             {"role": "user", "content": self._digest(summary, progress, older)}
@@ -124,7 +127,7 @@ class Compactor:
                 for event in events:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)
-                    elif isinstance(event, Notice | Usage):
+                    elif isinstance(event, Usage) or not holds_answer([event]):
                         yield [event]
         return "".join(pieces).strip()
 

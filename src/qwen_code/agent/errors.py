@@ -9,6 +9,19 @@ class NotPlain(ValueError):
     """It cannot be told for sure what a shell command line runs."""
 
 
+class WallTimeExceeded(QwenError):
+    """A prompt, with everything that was done for it, took longer than allowed."""
+
+    exit_code = ExitCode.BUDGET
+
+    def __init__(self, seconds: float, set_by: str) -> None:
+        super().__init__(
+            f"it was not done within {seconds:.10g} s ({set_by})",
+            hint="Allow more with --max-wall-time, or give smaller tasks.",
+            code="wall_time",
+        )
+
+
 class TurnLimitReached(QwenError):
     """The model was not done after the maximum number of answers."""
 

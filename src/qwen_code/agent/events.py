@@ -104,15 +104,18 @@ class StructuredAnswer(msgspec.Struct, frozen=True, tag="structured_answer"):
     value: str
 
 
+EndReason = Literal["done", "cut", "loop", "stopped", "budget"]
+
+
 class TurnEnded(msgspec.Struct, frozen=True, tag="turn_ended"):
     """The last event of a turn.
 
-    ``cut``: the answer was incomplete. ``loop``: the model kept repeating calls. ``stopped``: the
-    turn was stopped from outside. ``waited_s`` are the seconds that the turn waited for a person,
-    for the rate limit, or to retry.
+    ``cut``: the answer was incomplete. ``loop``: the model kept repeating calls. ``stopped``: a
+    person stopped the turn. ``budget``: a limit of the run did; the `Stop` has the reason.
+    ``waited_s`` are the seconds that the turn waited for a person, for the rate limit, or to retry.
     """
 
-    reason: Literal["done", "cut", "loop", "stopped"]
+    reason: EndReason
     rounds: int
     waited_s: float = 0.0
 

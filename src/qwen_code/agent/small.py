@@ -9,7 +9,7 @@ a JSON schema, which the server turns into a grammar, restricts the model to one
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
@@ -17,7 +17,14 @@ import msgspec
 
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
-from qwen_code.models.events import EventStream, Finished, TextDelta, ToolCallDelta
+from qwen_code.models.events import (
+    Event,
+    EventStream,
+    Finished,
+    TextDelta,
+    ToolCallDelta,
+    holds_answer,
+)
 from qwen_code.models.openai_wire import Message
 
 Arguments = Mapping[str, Any]
@@ -95,7 +102,7 @@ class GuidedModel:
         stop: Stop,
     ) -> EventStream:
         """The answer, or one call, as events like those of any model."""
-        chosen = self._choose(messages, tools or (), stop)
+        chosen = yield from self._choose(messages, tools or (), stop)
         if chosen is not None:
             name, arguments = chosen
             call = ToolCallDelta(0, f"call_{len(messages)}", name, _json(arguments))
@@ -105,7 +112,7 @@ class GuidedModel:
 
     def _choose(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], stop: Stop
-    ) -> tuple[str, Arguments] | None:
+    ) -> Generator[list[Event], None, tuple[str, Arguments] | None]:
         start = _last_question(messages)
         if start is None or not tools:
             return None
@@ -123,11 +130,11 @@ class GuidedModel:
             calls = {"read_file": must}
         if not any(calls.values()) or len(made) >= _MAX_STEPS:
             return None
-        return self._ask(question, calls, stop, may_answer=not must)
+        return (yield from self._ask(question, calls, stop, may_answer=not must))
 
     def _ask(
         self, question: str, calls: Calls, stop: Stop, *, may_answer: bool
-    ) -> tuple[str, Arguments] | None:
+    ) -> Generator[list[Event], None, tuple[str, Arguments] | None]:
         schema = _schema(calls, may_answer=may_answer)
         form = {"type": "json_schema", "json_schema": {"name": "step", "schema": schema}}
         messages = [{"role": "system", "content": _CHOOSE}]
@@ -140,6 +147,8 @@ class GuidedModel:
         with closing(self._model.complete(messages, stop=stop, response_format=form)) as answer:
             for events in answer:
                 text += "".join(event.text for event in events if isinstance(event, TextDelta))
+                if not holds_answer(events):
+                    yield events
         try:
             step = decode_json(text, dict[str, str])
         except msgspec.DecodeError:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from qwen_code.agent.events import (
     AgentEvent,
+    EndReason,
     HelperEvent,
     StructuredAnswer,
     ToolAsked,
@@ -25,7 +25,7 @@ class Tally:
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.rounds = 0
-        self.ended: Literal["done", "cut", "loop", "stopped"] | None = None
+        self.ended: EndReason | None = None
         self.denied: list[ToolAsked] = []
         self.structured: str | None = None
         self._pieces: list[str] = []

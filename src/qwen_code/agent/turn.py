@@ -8,10 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from qwen_code.agent.calls import (
-    STOPPED,
     After,
     Ready,
     ToolCall,
@@ -19,12 +18,14 @@ from qwen_code.agent.calls import (
     completed,
     finished,
     run_in_parallel,
+    told_of_stop,
 )
 from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import (
     AgentEvent,
     AgentEventStream,
     Compacted,
+    EndReason,
     QuestionAnswered,
     QuestionAsked,
     ToolFinished,
@@ -55,7 +56,6 @@ _WORDLESS = "the model gave an empty answer"
 _UNSEEN = " You cannot see it: this model takes text only, unless the user sets model.vision."
 
 Messages = list[dict[str, Any]]
-EndReason = Literal["done", "cut", "loop", "stopped"]
 
 
 class ChatModel(Protocol):
@@ -138,7 +138,7 @@ class Turn:
         try:
             reason = yield from self._answer(messages, system)
         except Stopped:
-            reason = "stopped"
+            reason = "stopped" if self._stop.reason is None else "budget"
         yield [TurnEnded(reason, self._rounds, self._waited_s)]
 
     def _answer(
@@ -232,7 +232,8 @@ class Turn:
         except Stopped:
             for call in begun.values():
                 if call.id not in ends:
-                    yield [finished(call, Result(STOPPED, "stopped"), is_error=True)]
+                    stopped = Result(told_of_stop(self._stop), "stopped")
+                    yield [finished(call, stopped, is_error=True)]
             raise
         finally:
             self._answer_calls(calls, ends, messages)
@@ -248,7 +249,7 @@ class Turn:
             elif end:
                 has_failed = end.is_error and not end.is_denied
                 self._repeats.note(call.name, call.arguments, end.text, is_error=has_failed)
-            text = end.text if end else STOPPED if self._stop.is_set else _NOT_DONE
+            text = end.text if end else told_of_stop(self._stop) if self._stop.is_set else _NOT_DONE
             if end and end.image and not self._sees:
                 text += _UNSEEN
             messages.append({"role": "tool", "tool_call_id": call.id, "content": text})

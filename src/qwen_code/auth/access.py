@@ -19,6 +19,7 @@ from qwen_code.auth.types import Connection, Method, Resolution
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
+from qwen_code.config.load import Config
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -117,8 +118,8 @@ def connect(
 ) -> Access:
     """The connection that ``qwen -p`` would use here, by the same rules and from the same files.
 
-    Arguments stand for the flags of the same names. ``environ`` and ``cwd`` default to the
-    process's own. Nothing is asked, and nothing is written.
+    Arguments have the meaning of the flags of the same names. ``environ`` and ``cwd`` default to
+    the process's. Nothing is asked, and nothing is written.
 
     Raises:
         AuthError: there is no usable credential, or it may not go to that endpoint.
@@ -131,14 +132,8 @@ def connect(
         profile=profile,
         trusted=tuple(Origin.of(text) for text in trust_endpoints),
     )
-    gathered = gather(
-        os.environ if environ is None else environ,
-        cwd or Path.cwd(),
-        version=__version__,
-        flags=flags,
-        auth_type=auth_type,
-    )
-    resolution = resolve(gathered.inputs)
+    config = Config.load(os.environ if environ is None else environ, cwd or Path.cwd())
+    resolution = resolve(gather(config, version=__version__, flags=flags, auth_type=auth_type))
     connection = resolution.require()
     if connection.method is Method.LOCAL:
         raise ConfigError(

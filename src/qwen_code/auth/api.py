@@ -1,31 +1,37 @@
-"""The connection to an OpenAI-compatible API: address, key and model, each by itself."""
+"""The connection to an OpenAI-compatible API: address, key and model, each chosen by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from qwen_code.auth.bearer import StaticKey
-from qwen_code.auth.errors import EndpointUntrusted
+from qwen_code.auth.keys import (
+    ENTRA,
+    HELPER,
+    Credential,
+    credential_for,
+    withheld,
+    within_project,
+)
 from qwen_code.auth.offers import (
     Offer,
+    ProviderChoice,
     ProviderEntry,
+    choose_entry,
     environment_offers,
-    provider_entries,
     settings_offers,
     trace,
 )
-from qwen_code.auth.presets import AZURE, OPENAI, PRESETS, Preset, preset_at, preset_named
 from qwen_code.auth.profiles import Profile, Profiles
+from qwen_code.auth.stores.base import login_ref, open_store
 from qwen_code.auth.types import (
     Announcement,
     Connection,
     CredentialSource,
     FieldTrace,
-    HeaderStyle,
     Method,
     Status,
 )
@@ -34,14 +40,22 @@ from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
+from qwen_code.config.providers import (
+    AZURE,
+    OPENAI,
+    PROVIDERS,
+    HeaderStyle,
+    Provider,
+    provider_at,
+    provider_named,
+)
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 
 if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
 
-_RULE = "flag, --profile, shell, .env, settings, saved login, default"
-_HELPER = "security.auth.apiKeyHelper"
+_RULE = "flag, --profile, LLAMA_* of shell and .env, a chosen provider, OPENAI_*, settings, login"
 
 
 class Flags(msgspec.Struct, frozen=True):
@@ -78,6 +92,10 @@ class ApiResolution(msgspec.Struct, frozen=True):
     notices: tuple[str, ...] = ()
     announcements: tuple[Announcement, ...] = ()
     empty: tuple[Offer, ...] = ()
+    is_canonical: bool = False
+    """Whether a variable that only this program reads (``LLAMA_*``) took part."""
+    is_chosen: bool = False
+    """Whether the user has chosen a provider in settings, with or without a key for it."""
 
 
 def resolve_api(inputs: ApiInputs) -> ApiResolution:
@@ -86,7 +104,13 @@ def resolve_api(inputs: ApiInputs) -> ApiResolution:
     try:
         return search.run()
     except QwenError as error:
-        return ApiResolution(None, error, tuple(search.fields), empty=tuple(search.empty))
+        return ApiResolution(
+            None,
+            error,
+            tuple(search.fields),
+            empty=tuple(search.empty),
+            is_chosen=search.has_choice,
+        )
 
 
 class _Search:
@@ -101,51 +125,34 @@ class _Search:
         self._named = (flags.profile, named) if flags.profile and named else None
         current = profiles.profiles.get(profiles.current or "")
         self._saved = (profiles.current or "", current) if current and not self._named else None
-        self._entry: ProviderEntry | None = None
+        self._choice = ProviderChoice()
 
     def run(self) -> ApiResolution:
         flags = self._in.flags
         if flags.profile and not self._named:
             self._in.profiles.get(flags.profile)
-        wanted = next((o for o in self._model_offers() if o.status is None), None)
-        entries = provider_entries(self._in.settings)
-        self._entry = next((e for e in entries if wanted and e.model == wanted.text), None)
-        if self._entry is None and wanted is None and entries:
-            self._entry = entries[0]
-
+        self._choice = choose_entry(self._in.settings, self._model_flags(), self._in.environment)
         base, field = trace("base_url", self._base_url_offers(), _RULE)
         self.fields.append(field)
         assert base is not None
         base_url, notice = _normalised(base)
         is_azure = base.source.name == env_names.AZURE_OPENAI_ENDPOINT
-        preset = AZURE if is_azure else preset_at(Origin.of(base_url))
-        base_url, query, in_path = self._azure_surface(preset, base_url)
-        origin = Origin.of(base_url)
-        governed = self._entry if self._entry and base.source == self._entry.source else None
+        provider = AZURE if is_azure else provider_at(Origin.of(base_url))
+        query: Mapping[str, str] = {}
+        in_path = False
+        if provider.header_style is HeaderStyle.API_KEY:
+            from qwen_code.auth.azure import surface_of  # few use Azure
 
-        key = self._choose_key(base, origin, preset, governed)
-        model = self._choose_model(preset, governed)
-        credential, shown, style = self._credential(key, preset)
-        connection = Connection(
-            Method.OPENAI,
-            preset.name,
-            base_url,
-            base.source,
-            model.text if model else None,
-            model.source if model else None,
-            credential,
-            key.source if key else None,
-            shown,
-            style,
-            {
-                **preset.headers(self._in.version, "openai"),
-                **(governed.headers if governed else {}),
-            },
-            query,
-            in_path,
-            governed.extra_body if governed else {},
-            self._profile_name(base, key),
-        )
+            base_url, query, in_path = surface_of(base_url, self._in.environment)
+        origin = Origin.of(base_url)
+        entry = self._choice.entry
+        governed = entry if entry and base.source == entry.source else None
+
+        key = self._choose_key(base, origin, provider, governed)
+        model = self._choose_model(provider, governed)
+        credential = credential_for(key, provider, self._in.settings, self._in.make_helper)
+        connection = self._connection(provider, base, base_url, key, model, credential, governed)
+        connection = msgspec.structs.replace(connection, query=query, deployment_in_path=in_path)
         notices = [notice] if notice else []
         if mixed := _mixed(base, key):
             notices.append(mixed)
@@ -155,7 +162,53 @@ class _Search:
             tuple(self.fields),
             tuple(notices),
             self._announcements(base, origin, key),
+            is_canonical=any(_is_canonical(offer) for offer in (base, key) if offer),
+            is_chosen=self.has_choice,
         )
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether the user has chosen a provider in settings."""
+        return self._choice.is_users
+
+    def _connection(
+        self,
+        provider: Provider,
+        base: Offer,
+        base_url: str,
+        key: Offer | None,
+        model: Offer | None,
+        credential: Credential,
+        governed: ProviderEntry | None,
+    ) -> Connection:
+        headers = provider.headers_for(self._in.version, Method.OPENAI)
+        return Connection(
+            Method.OPENAI,
+            provider.name,
+            base_url,
+            base.source,
+            model.text if model else None,
+            model.source if model else None,
+            credential.source,
+            key.source if key else None,
+            credential.shown,
+            credential.style,
+            {**headers, **(governed.headers if governed else {})},
+            extra_body=governed.extra_body if governed else {},
+            profile=self._profile_name(base, key),
+        )
+
+    def _in_order(self, names: Sequence[str], of_choice: Sequence[Offer]) -> list[Offer]:
+        """The offers of variables and of the provider that was found in settings.
+
+        A provider that the user chose comes before every variable but the canonical ones of shell
+        and ``.env``: an ``OPENAI_*`` that is set for other programs does not redirect it.
+        """
+        found = environment_offers(self._in.environment, names)
+        if not self._choice.is_users:
+            return [*found, *of_choice]
+        first = [offer for offer in found if _is_canonical(offer)]
+        return [*first, *of_choice, *(offer for offer in found if offer not in first)]
 
     # -- base URL ---------------------------------------------------------------------------
 
@@ -164,14 +217,13 @@ class _Search:
         offers = []
         if flags.base_url:
             offers.append(Offer(flags.base_url, Source(SourceKind.FLAG, "--base-url")))
-        if flags.provider and (preset := preset_named(flags.provider)) and preset.base_url:
-            offers.append(
-                Offer(preset.base_url, Source(SourceKind.FLAG, f"--provider {preset.name}"))
-            )
+        if flags.provider and (known := provider_named(flags.provider)) and known.base_url:
+            source = Source(SourceKind.FLAG, f"--provider {known.name}")
+            offers.append(Offer(known.base_url, source))
         offers += self._profile_base_url(self._named, SourceKind.FLAG)
-        offers += environment_offers(self._in.environment, env_names.BASE_URL)
-        if self._entry and self._entry.base_url:
-            offers.append(Offer(self._entry.base_url, self._entry.source))
+        entry = self._choice.entry
+        of_entry = [Offer(entry.base_url, entry.source)] if entry and entry.base_url else []
+        offers += self._in_order(env_names.BASE_URL, of_entry)
         offers += settings_offers(settings, "security.auth.baseUrl")
         offers += self._profile_base_url(self._saved, SourceKind.LOGIN)
         offers.append(self._implied_base_url())
@@ -181,27 +233,27 @@ class _Search:
         if saved is None or saved[1].method != Method.OPENAI:
             return []
         name, profile = saved
-        preset = preset_named(profile.provider or "")
-        text = profile.base_url or (preset.base_url if preset else None)
+        provider = provider_named(profile.provider or "")
+        text = profile.base_url or (provider.base_url if provider else None)
         return [Offer(text, self._login(name, kind, "base URL"))] if text else []
 
-    def _login(self, name: str, kind: SourceKind, what: str) -> Source:
+    def _login(self, name: str, kind: SourceKind, what: str, path: Path | None = None) -> Source:
         label = f"--profile {name}" if kind is SourceKind.FLAG else f"{what} of profile {name}"
-        return Source(kind, label, self._in.profiles.path)
+        return Source(kind, label, path or self._in.profiles.path)
 
     def _implied_base_url(self) -> Offer:
-        """Where a provider's own key variable is set and nothing names an address, its address."""
-        names = [*env_names.API_KEY, *(name for preset in PRESETS for name in preset.key_names)]
+        """If a provider's own key variable is set and nothing names an address, its address."""
+        of_providers = (name for provider in PROVIDERS for name in provider.key_names)
+        names = [*env_names.API_KEY, *of_providers]
         offers = environment_offers(self._in.environment, names)
         first = next((o for o in offers if o.status is None), None)
         if first is None or first.source.name in env_names.API_KEY or self._in.flags.api_key:
             assert OPENAI.base_url is not None
             return Offer(OPENAI.base_url, Source(SourceKind.DEFAULT, "OpenAI"))
-        preset = next(p for p in PRESETS if first.source.name in p.key_names)
-        if preset.base_url is not None:
-            return Offer(
-                preset.base_url, Source(SourceKind.DEFAULT, f"{preset.title} ({first.source.name})")
-            )
+        provider = next(p for p in PROVIDERS if first.source.name in p.key_names)
+        if provider.base_url is not None:
+            source = Source(SourceKind.DEFAULT, f"{provider.title} ({first.source.name})")
+            return Offer(provider.base_url, source)
         endpoints = environment_offers(self._in.environment, [env_names.AZURE_OPENAI_ENDPOINT])
         endpoint = next((o for o in endpoints if o.status is None), None)
         if endpoint is None:
@@ -211,64 +263,58 @@ class _Search:
             )
         return endpoint
 
-    def _azure_surface(self, preset: Preset, base_url: str) -> tuple[str, dict[str, str], bool]:
-        """Azure serves ``/openai/v1/`` like everyone, or deployments with an ``api-version``."""
-        if preset.header_style is not HeaderStyle.API_KEY:
-            return base_url, {}, False
-        resource = base_url.removesuffix("/v1").removesuffix("/openai")
-        version = self._in.environment.first(env_names.AZURE_OPENAI_API_VERSION)
-        if version is None or version.text in ("v1", "preview"):
-            query = {"api-version": version.text} if version else {}
-            return f"{resource}/openai/v1", query, False
-        return resource, {"api-version": version.text}, True
-
     # -- key --------------------------------------------------------------------------------
 
     def _choose_key(
-        self, base: Offer, origin: Origin, preset: Preset, governed: ProviderEntry | None
+        self, base: Offer, origin: Origin, provider: Provider, governed: ProviderEntry | None
     ) -> Offer | None:
-        offers = [self._bound(o, base, origin) for o in self._key_offers(preset, governed)]
+        offers = [self._bound(o, base, origin) for o in self._key_offers(provider, governed)]
         key, field = trace("api_key", offers, _RULE, secret=True)
         self.fields.append(field)
         self.empty += [o for o in offers if o.status is Status.EMPTY]
         if key is not None:
             return key
-        withheld = next((o for o in offers if o.status is Status.WITHHELD), None)
-        if withheld is not None:
-            raise _withheld(base, origin, withheld)
+        refused = next((o for o in offers if o.status is Status.WITHHELD), None)
+        if refused is not None:
+            raise withheld(base, origin, refused)
         if origin.is_loopback:
             return None
+        variable = governed.env_key if governed and governed.env_key else env_names.API_KEY[0]
         raise CredentialMissing(
             f"there is no key for {origin} ({base.source})",
-            hint=f"Set {env_names.API_KEY[0]}, or run: qwen auth login",
+            hint=f"Set {variable}, or run: qwen auth login",
         )
 
-    def _key_offers(self, preset: Preset, governed: ProviderEntry | None) -> list[Offer]:
+    def _key_offers(self, provider: Provider, governed: ProviderEntry | None) -> list[Offer]:
         flags, settings = self._in.flags, self._in.settings
         offers = []
         if flags.api_key:
             offers.append(Offer(flags.api_key.reveal(), Source(SourceKind.FLAG, "--api-key")))
         offers += self._profile_key(self._named, SourceKind.FLAG)
         canonical, *aliases = env_names.API_KEY
-        entry_key = [governed.env_key] if governed and governed.env_key else []
-        names = list(dict.fromkeys([canonical, *entry_key, *preset.key_names, *aliases]))
-        found = environment_offers(self._in.environment, names)
-        offers += [_within_project(o, governed) for o in found]
+        own = [governed.env_key] if governed and governed.env_key else []
+        of_entry = environment_offers(self._in.environment, own)
+        others = [name for name in (*provider.key_names, *aliases) if name not in own]
+        offers += self._in_order(list(dict.fromkeys([canonical, *others])), of_entry)
+        offers = [within_project(o, governed) for o in offers]
+        if self._choice.is_users and own:
+            offers = [_not_for_choice(o, governed, provider) for o in offers]
         offers += self._helper_offers()
         offers += settings_offers(settings, "security.auth.apiKey")
         offers += self._profile_key(self._saved, SourceKind.LOGIN)
-        if preset.name == "azure" and self._in.entra_installed:
-            offers.append(Offer("", Source(SourceKind.IMPLIED, _ENTRA)))
+        if provider is AZURE and self._in.entra_installed:
+            offers.append(Offer("", Source(SourceKind.IMPLIED, ENTRA)))
         return offers
 
     def _profile_key(self, saved: tuple[str, Profile] | None, kind: SourceKind) -> list[Offer]:
         if saved is None or not saved[1].api_key:
             return []
-        return [Offer(saved[1].api_key, self._login(saved[0], kind, "key"))]
+        store = open_store(login_ref(self._in.environment.paths, saved[0]))
+        return [Offer(saved[1].api_key, self._login(saved[0], kind, "key", Path(store.place)))]
 
     def _helper_offers(self) -> list[Offer]:
         offers = []
-        for candidate in self._in.settings.lookup(_HELPER):
+        for candidate in self._in.settings.lookup(HELPER):
             offer = Offer("", candidate.source)
             if candidate.status == "untrusted":
                 offer = offer.refused(Status.UNTRUSTED, "a project's files may not name a command")
@@ -286,57 +332,31 @@ class _Search:
             Status.WITHHELD, f"{base.source} chose {origin}, and you have not trusted it"
         )
 
-    def _credential(
-        self, key: Offer | None, preset: Preset
-    ) -> tuple[CredentialSource | None, str, HeaderStyle]:
-        if key is None:
-            return None, "none needed", preset.header_style
-        if key.source.name == _ENTRA:
-            from qwen_code.auth.entra import EntraToken
-
-            return EntraToken(), "Microsoft Entra ID token", HeaderStyle.BEARER
-        if key.source.name == _HELPER:
-            from qwen_code.auth.helper import parse_helper
-
-            value = next(
-                c.value for c in self._in.settings.lookup(_HELPER) if c.source == key.source
-            )
-            spec = parse_helper(value, str(key.source))
-            return self._in.make_helper(spec), f"printed by {spec.command[0]}", preset.header_style
-        if any(not 0x20 < ord(character) < 0x7F for character in key.text.strip()):
-            raise ConfigError(
-                f"the key from {key.source} has a space or a character that cannot be in a key",
-                hint="Copy it again; it is one word of plain ASCII.",
-            )
-        secret = Secret(key.text.strip())
-        return StaticKey(secret), secret.masked, preset.header_style
-
     # -- model ------------------------------------------------------------------------------
 
-    def _model_offers(self) -> list[Offer]:
+    def _model_flags(self) -> list[Offer]:
         flags = self._in.flags
         offers = []
         if flags.model:
             offers.append(Offer(flags.model, Source(SourceKind.FLAG, "--model")))
-        offers += self._profile_model(self._named, SourceKind.FLAG)
-        offers += environment_offers(self._in.environment, env_names.MODEL)
-        offers += settings_offers(self._in.settings, "model.name")
-        return offers
+        return offers + self._profile_model(self._named, SourceKind.FLAG)
 
     def _profile_model(self, saved: tuple[str, Profile] | None, kind: SourceKind) -> list[Offer]:
         if saved is None or not saved[1].model or saved[1].method != Method.OPENAI:
             return []
         return [Offer(saved[1].model, self._login(saved[0], kind, "model"))]
 
-    def _choose_model(self, preset: Preset, governed: ProviderEntry | None) -> Offer | None:
-        offers = self._model_offers()
-        if preset.name == "azure":
+    def _choose_model(self, provider: Provider, governed: ProviderEntry | None) -> Offer | None:
+        of_settings = settings_offers(self._in.settings, "model.name")
+        offers = [*self._model_flags(), *self._in_order(env_names.MODEL, of_settings)]
+        if provider is AZURE:
             offers += environment_offers(self._in.environment, [env_names.AZURE_OPENAI_DEPLOYMENT])
         if governed:
             offers.append(Offer(governed.model, governed.source))
         offers += self._profile_model(self._saved, SourceKind.LOGIN)
-        if preset.default_model:
-            offers.append(Offer(preset.default_model, Source(SourceKind.DEFAULT, preset.title)))
+        if provider.default_model:
+            source = Source(SourceKind.DEFAULT, provider.title)
+            offers.append(Offer(provider.default_model, source))
         model, field = trace("model", offers, f"{_RULE}; else the endpoint's only model")
         self.fields.append(field)
         return model
@@ -346,9 +366,10 @@ class _Search:
     def _profile_name(self, base: Offer, key: Offer | None) -> str | None:
         saved = self._named or self._saved
         sources = (base.source, key.source if key else base.source)
-        if saved and any(source.path == self._in.profiles.path for source in sources):
-            return saved[0]
-        return None
+        is_used = any(
+            s.kind is SourceKind.LOGIN or s.name.startswith("--profile ") for s in sources
+        )
+        return saved[0] if saved and is_used else None
 
     def _announcements(
         self, base: Offer, origin: Origin, key: Offer | None
@@ -363,7 +384,21 @@ class _Search:
         return tuple(lines)
 
 
-_ENTRA = "Microsoft Entra ID (azure-identity)"
+def _is_canonical(offer: Offer) -> bool:
+    """Whether this is a ``LLAMA_*`` variable of the shell or the ``.env`` file."""
+    names = (env_names.API_KEY[0], env_names.BASE_URL[0], env_names.MODEL[0])
+    kinds = (SourceKind.SHELL, SourceKind.DOTENV)
+    return offer.source.name in names and offer.source.kind in kinds
+
+
+def _not_for_choice(key: Offer, entry: ProviderEntry | None, provider: Provider) -> Offer:
+    """A chosen provider that names the variable of its key gets no key that is meant for others."""
+    assert entry is not None
+    name = key.source.name
+    is_alias = name in env_names.API_KEY[1:] and name not in provider.key_names
+    if not is_alias or name == entry.env_key or key.status is not None:
+        return key
+    return key.refused(Status.EXCLUDED, f"{entry.source} takes its key from {entry.env_key}")
 
 
 def _normalised(base: Offer) -> tuple[str, str | None]:
@@ -371,29 +406,6 @@ def _normalised(base: Offer) -> tuple[str, str | None]:
         return normalise_base_url(base.text)
     except ConfigError as error:
         raise ConfigError(f"{base.source}: {error.message}", hint=error.hint) from error
-
-
-def _within_project(key: Offer, governed: ProviderEntry | None) -> Offer:
-    """A project may name the variable of its key, but only one that it sets itself."""
-    if governed is None or governed.source.project is None:
-        return key
-    if key.source.name != governed.env_key or key.source.name in env_names.SECRET_NAMES:
-        return key
-    if key.status is not None or key.source.project == governed.source.project:
-        return key
-    return key.refused(Status.UNTRUSTED, f"{governed.source} may not name a variable of yours")
-
-
-def _withheld(base: Offer, origin: Origin, key: Offer) -> EndpointUntrusted:
-    assert base.source.project is not None
-    return EndpointUntrusted(
-        f"{base.source} sends requests to {origin}, but your key ({key.source}) comes from outside "
-        "that project, so it was not sent.",
-        hint=f"If you trust that endpoint with your key: --trust-endpoint {origin}\n"
-        "Otherwise take that line out, or put the endpoint's own key beside it.",
-        folder=base.source.project,
-        origin=origin,
-    )
 
 
 def _mixed(base: Offer, key: Offer | None) -> str | None:

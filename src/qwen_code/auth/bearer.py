@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from qwen_code.auth.types import Connection, CredentialSource, HeaderStyle
+from qwen_code.auth.types import Connection, CredentialSource
 from qwen_code.base.errors import CredentialWithheld
 from qwen_code.base.http import Request, Response
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
+from qwen_code.config.providers import HeaderStyle
 
 _UNAUTHORIZED = 401
 

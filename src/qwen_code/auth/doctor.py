@@ -14,13 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from qwen_code.auth.sources import Gathered
+from qwen_code.auth.resolver import Inputs
 from qwen_code.auth.types import Method, Resolution
 from qwen_code.base.clock import Clock
 from qwen_code.base.errors import ConfigError, TransportError
-from qwen_code.base.http import Request, Sender
+from qwen_code.base.http import Network, Request, Sender
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
+from qwen_code.config.load import Config
 
 _MAX_SKEW_S = 60.0
 _NAMES = (*env_names.API_KEY, *env_names.BASE_URL, *env_names.MODEL)
@@ -50,9 +51,9 @@ def _good(about: str, said: str) -> Finding:
 # -- files ----------------------------------------------------------------------------------------
 
 
-def examine_files(gathered: Gathered) -> Iterator[Finding]:
+def examine_files(config: Config, inputs: Inputs) -> Iterator[Finding]:
     """The home directory and the files with secrets in it: there, writable, private, whole."""
-    home = gathered.paths.qwen_home
+    paths, home = config.paths, config.paths.qwen_home
     if not home.exists():
         yield _good("home", f"{home} does not exist yet; it is made when something is saved")
         return
@@ -61,11 +62,11 @@ def examine_files(gathered: Gathered) -> Iterator[Finding]:
     else:
         fix = f"sudo chown -R $(id -un) '{home}', or set QWEN_HOME to a directory of yours"
         yield Finding(Verdict.BAD, "home", f"{home} cannot be written", fix)
-    secret = [gathered.paths.profiles_file, gathered.paths.oauth_creds_file]
-    secret += sorted(gathered.paths.accounts_dir.glob("*.json"))
+    secret = [paths.profiles_file, paths.oauth_creds_file]
+    secret += sorted(paths.accounts_dir.glob("*.json"))
     for path in (home, *secret):
         yield from _private(path)
-    yield from _sign_in_file(gathered)
+    yield from _sign_in_file(inputs)
 
 
 def _private(path: Path) -> Iterator[Finding]:
@@ -89,14 +90,14 @@ def _private(path: Path) -> Iterator[Finding]:
         yield _good("permissions", f"{path} is private")
 
 
-def _sign_in_file(gathered: Gathered) -> Iterator[Finding]:
-    sign_in = gathered.inputs.sign_in
+def _sign_in_file(inputs: Inputs) -> Iterator[Finding]:
+    sign_in = inputs.sign_in
     if sign_in is None:
         return
     if sign_in.problem is not None:
         yield Finding(Verdict.BAD, "sign-in", sign_in.problem.message, sign_in.problem.hint)
     elif sign_in.token is not None:
-        if refusal := sign_in.store.refusal_of(sign_in.token):
+        if refusal := sign_in.store.refusal_of(sign_in.token.version):
             said = f"the server does not renew it any more ({refusal})"
             yield Finding(Verdict.BAD, "sign-in", said, "qwen auth login")
         elif sign_in.token.refresh_token is None:
@@ -105,15 +106,15 @@ def _sign_in_file(gathered: Gathered) -> Iterator[Finding]:
                 Verdict.WARNING, "sign-in", said, "qwen auth login --scope '… offline_access'"
             )
         else:
-            yield _good("sign-in", f"{sign_in.store.path} is whole, and can be renewed")
+            yield _good("sign-in", f"{sign_in.store.place} is intact, and can be renewed")
 
 
 # -- where values come from -----------------------------------------------------------------------
 
 
-def examine_sources(gathered: Gathered, resolution: Resolution) -> Iterator[Finding]:
+def examine_sources(config: Config, resolution: Resolution) -> Iterator[Finding]:
     """The one ``.env`` file, the variables that do not count, and what was chosen."""
-    env_file = gathered.environment.env_file
+    env_file = config.environment.env_file
     if env_file is None:
         yield _good(".env", "there is none, here or above or at home")
     else:
@@ -121,7 +122,7 @@ def examine_sources(gathered: Gathered, resolution: Resolution) -> Iterator[Find
         for problem in env_file.warnings():
             yield Finding(Verdict.WARNING, ".env", problem, "Fix that line: NAME=value")
     for name in _NAMES:
-        for candidate in gathered.environment.candidates(name):
+        for candidate in config.environment.candidates(name):
             if candidate.status != "usable":
                 said = f"{candidate.value.source} does not count: {candidate.reason}"
                 yield Finding(
@@ -141,18 +142,18 @@ def examine_sources(gathered: Gathered, resolution: Resolution) -> Iterator[Find
 
 
 def examine_network(
-    gathered: Gathered, resolution: Resolution, http: Sender, clock: Clock
+    config: Config, inputs: Inputs, resolution: Resolution, http: Sender, clock: Clock
 ) -> list[Finding]:
     """Whether endpoint and sign-in server can be reached, and whether the clock is right."""
     connection = resolution.connection
     if connection is None or connection.method is Method.LOCAL:
         return []
-    findings = [_proxy(gathered, connection.origin)]
+    findings = [_proxy(config.network, connection.origin)]
     addresses = {"endpoint": connection.base_url}
-    if connection.method is Method.QWEN_OAUTH and gathered.inputs.sign_in:
-        token = gathered.inputs.sign_in.token
+    if connection.method is Method.QWEN_OAUTH and inputs.sign_in:
+        token = inputs.sign_in.token
         issuer = token.issuer if token else None
-        known = issuer or gathered.inputs.sign_in.choice.known()
+        known = issuer or inputs.sign_in.choice.known()
         if known is not None:
             addresses["sign-in server"] = known.token_endpoint
     for about, url in addresses.items():
@@ -160,13 +161,13 @@ def examine_network(
     return findings
 
 
-def _proxy(gathered: Gathered, origin: Origin) -> Finding:
-    proxy = gathered.network.proxy_for(origin)
+def _proxy(network: Network, origin: Origin) -> Finding:
+    proxy = network.proxy_for(origin)
     if proxy is None:
         return _good("proxy", f"none is used for {origin}")
     return _good(
         "proxy",
-        f"{proxy.shown}, from {proxy.blame} (NO_PROXY: {gathered.network.no_proxy or 'empty'})",
+        f"{proxy.shown}, from {proxy.blame} (NO_PROXY: {network.no_proxy or 'empty'})",
     )
 
 

@@ -1,4 +1,4 @@
-"""What each place offers for a field, in precedence order, before anything is decided."""
+"""What each place offers for a field, in order of precedence, before anything is decided."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from qwen_code.auth.types import Candidate, FieldTrace, Status
+from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
+from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
@@ -17,7 +19,7 @@ _ENVIRONMENT_TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A value that somebody set. ``status`` is ``None`` while nothing speaks against it."""
+    """A value that is set somewhere. ``status`` is ``None`` while nothing rules it out."""
 
     text: str
     source: Source
@@ -52,14 +54,21 @@ def _from_environment(candidate: Any) -> Offer:
 
 
 def settings_offers(settings: Settings, key: str) -> list[Offer]:
-    """Every layer's text for one dotted settings key, highest first."""
+    """Every layer's text for one dotted settings key, highest first.
+
+    Raises:
+        ConfigError: a key below ``security`` has a value that is not a text.
+    """
     offers = []
     for candidate in settings.lookup(key):
-        if not isinstance(candidate.value, str):
-            continue
-        offer = Offer(candidate.value.strip(), candidate.source)
+        is_text = isinstance(candidate.value, str)
+        offer = Offer(candidate.value.strip() if is_text else "", candidate.source)
         if candidate.status == "untrusted":
             offer = offer.refused(Status.UNTRUSTED, "a project's files may not set this")
+        elif not is_text and key.startswith("security."):
+            raise ConfigError(f"{candidate.source} is not a text", hint='Write it in quotes: "…"')
+        elif not is_text:
+            offer = offer.refused(Status.EXCLUDED, "it is not a text")
         elif not offer.text:
             offer = offer.refused(Status.EMPTY, "empty counts as absent")
         offers.append(offer)
@@ -79,6 +88,43 @@ def provider_entries(settings: Settings) -> list[ProviderEntry]:
             if protocols.get(provider, provider) == "openai" and isinstance(models, list):
                 entries += [e for m in models if (e := _entry(provider, m, candidate.source))]
     return entries
+
+
+class ProviderChoice(msgspec.Struct, frozen=True):
+    """The entry of ``modelProviders`` that applies, if one does. ``is_users``: the user has chosen
+    it, and not a project's file or a variable that is set for other programs."""
+
+    entry: ProviderEntry | None = None
+    is_users: bool = False
+
+
+def choose_entry(
+    settings: Settings, flags: Sequence[Offer], environment: Environment
+) -> ProviderChoice:
+    """The entry that is named by a flag, ``LLAMA_API_MODEL``, ``model.name`` in settings (with
+    ``model.baseUrl`` where several have that name), or another variable; else the first one."""
+    entries = provider_entries(settings)
+    if not entries:
+        return ProviderChoice()
+    canonical = environment_offers(environment, env_names.MODEL[:1])
+    saved = [offer for offer in settings_offers(settings, "model.name") if offer.status is None]
+    of_user = [*flags, *canonical, *(o for o in saved[:1] if o.source.project is None)]
+    wanted = next((offer for offer in of_user if offer.status is None), None)
+    if wanted is not None:
+        base_url = settings_offers(settings, "model.baseUrl") if wanted in saved else []
+        own = [e for e in entries if e.model == wanted.text and e.source.project is None]
+        if own:
+            named = [e for e in own if base_url and _is_same(e.base_url, base_url[0].text)]
+            return ProviderChoice((named or own)[0], is_users=True)
+    others = [*of_user, *environment_offers(environment, env_names.MODEL), *saved]
+    wanted = next((offer for offer in others if offer.status is None), None)
+    if wanted is None:
+        return ProviderChoice(entries[0])
+    return ProviderChoice(next((e for e in entries if e.model == wanted.text), None))
+
+
+def _is_same(one: str | None, other: str) -> bool:
+    return one is not None and one.rstrip("/") == other.rstrip("/")
 
 
 def _entry(provider: str, model: object, source: Source) -> ProviderEntry | None:
@@ -111,7 +157,7 @@ def _text(value: object) -> str | None:
 def trace(
     field: str, offers: Iterable[Offer], rule: str, *, secret: bool = False
 ) -> tuple[Offer | None, FieldTrace]:
-    """Take the first offer that nothing speaks against, and tell what became of each."""
+    """Take the first offer that is not ruled out, and record what happened to each."""
     chosen: Offer | None = None
     candidates = []
     for offer in offers:

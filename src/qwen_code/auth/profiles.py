@@ -1,4 +1,7 @@
-"""Saved logins: named accounts and endpoints in ``QWEN_HOME/profiles.json`` (0600, plain text)."""
+"""Saved logins: named accounts and endpoints in ``QWEN_HOME/profiles.json``.
+
+The file says what each login is; its key or token is in a store of credentials.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,31 @@ from typing import Any
 
 import msgspec
 
-from qwen_code.base.errors import ConfigError, UsageError
-from qwen_code.base.files import process_lock, read_bounded, write_atomic
+from qwen_code.auth.stores.base import DEFAULT_NAME, is_stored, login_ref, open_store
+from qwen_code.auth.types import Method
+from qwen_code.base.errors import ConfigError, QwenError, UsageError
+from qwen_code.base.files import (
+    lock_file,
+    process_lock,
+    read_bounded,
+    require_regular,
+    write_atomic,
+)
 from qwen_code.base.json_text import decode_json
+from qwen_code.base.secret import Secret
 from qwen_code.config.paths import Paths
-
-DEFAULT_ACCOUNT = "qwen-oauth"
-"""The name of the sign-in without a name: the one that Node Qwen Code shares."""
 
 _LIMIT_BYTES = 1 << 20
 _LOCK_TIMEOUT_S = 10.0
 _MAX_NAME_LENGTH = 64
+_KEY = "api_key"
+_FORMER_KEY = "apiKey"
+"""Where the version before this one kept a key: in the entry itself."""
 
 
 class Profile(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One saved login. ``provider`` is a preset's name; ``api_key`` is the key in clear."""
+    """One saved login. ``provider`` is a provider's name; ``api_key`` is known of the login in use
+    alone, and is not in the file."""
 
     method: str
     provider: str | None = None
@@ -61,13 +74,16 @@ class Profiles(msgspec.Struct, frozen=True):
 
 
 class ProfileStore:
-    """Reads and writes the file; what it does not know in it stays there."""
+    """Reads and writes the file, and the keys of its logins; what it does not know in the file
+    stays there."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._path = paths.profiles_file
 
     def load(self) -> Profiles:
-        """What is saved. An absent file is no profiles.
+        """What is saved, with the sign-ins that only their tokens tell of. An absent file is no
+        profiles.
 
         Raises:
             ConfigError: the file cannot be read or is damaged; it is left as it is.
@@ -80,7 +96,21 @@ class ProfileStore:
             name = msgspec.convert(current, str | None)
         except msgspec.ValidationError as error:
             raise self._damaged(str(error)) from error
-        return Profiles(name, profiles, self._path, self._mend_mode())
+        for each in self._unlisted(profiles):
+            profiles[each] = Profile(Method.QWEN_OAUTH)
+        return Profiles(name, profiles, self._path, self._repair_mode())
+
+    def key_of(self, name: str, profile: Profile) -> Secret | None:
+        """The API key of a saved login; ``None`` if it has none.
+
+        Raises:
+            CredentialCorrupt: it cannot be read.
+        """
+        ref = login_ref(self._paths, name)
+        if profile.method != Method.OPENAI or not is_stored(ref):
+            return Secret(profile.api_key) if profile.api_key else None
+        key = (open_store(ref).load() or {}).get(_KEY)
+        return Secret(key) if isinstance(key, str) and key else None
 
     def check(self, name: str, method: str) -> None:
         """Whether a login by ``method`` may be saved under ``name``.
@@ -99,7 +129,7 @@ class ProfileStore:
                 f"{name!r} cannot be a profile's name", hint="Use letters, digits, - and _."
             )
         other = self.load().profiles.get(name)
-        taken = other.method if other else "qwen-oauth" if name == DEFAULT_ACCOUNT else method
+        taken = other.method if other else Method.QWEN_OAUTH if name == DEFAULT_NAME else method
         if taken != method:
             raise UsageError(
                 f"the saved login {name!r} is one by {taken}",
@@ -107,21 +137,35 @@ class ProfileStore:
             )
 
     def save(self, name: str, profile: Profile, *, make_current: bool = True) -> None:
-        """Add or replace one profile.
+        """Add or replace one profile, its key in the store of credentials.
 
         Raises:
             UsageError: see :meth:`check`.
+            ConfigError: it cannot be written; what was there before still is.
         """
         self.check(name, profile.method)
         with self._changing() as raw:
-            raw.setdefault("profiles", {})[name] = msgspec.to_builtins(profile)
+            if profile.api_key:
+                self._keep_key(name, profile.api_key)
+            entry = msgspec.to_builtins(profile)
+            entry.pop(_FORMER_KEY, None)
+            known = raw.setdefault("profiles", {}).get(name)
+            unknown = known.items() if isinstance(known, dict) else ()
+            fields = {field.encode_name for field in msgspec.structs.fields(Profile)}
+            raw["profiles"][name] = {k: v for k, v in unknown if k not in fields} | entry
             if make_current:
                 raw["current"] = name
 
     def remove(self, name: str) -> None:
-        """Forget one profile."""
+        """Forget one profile and its key.
+
+        Raises:
+            ConfigError: it cannot be removed.
+        """
         with self._changing() as raw:
-            raw.get("profiles", {}).pop(name, None)
+            entry = raw.get("profiles", {}).pop(name, None)
+            if isinstance(entry, dict) and entry.get("method") == Method.OPENAI:
+                open_store(login_ref(self._paths, name)).remove()
             if raw.get("current") == name:
                 raw["current"] = None
 
@@ -131,20 +175,55 @@ class ProfileStore:
         Raises:
             UsageError: there is no such profile.
         """
-        self.load().get(name)
+        profile = self.load().get(name)
         with self._changing() as raw:
+            raw.setdefault("profiles", {}).setdefault(name, msgspec.to_builtins(profile))
             raw["current"] = name
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Any]]:
-        """Read, change, write back, with no other process in between."""
-        lock = self._path.with_name(f"{self._path.name}.lock")
-        with process_lock(lock, timeout_s=_LOCK_TIMEOUT_S):
+        """Read, change, write back, with no other process in between. Keys that the version before
+        this one left in the file go where they belong."""
+        with process_lock(lock_file(self._path), timeout_s=_LOCK_TIMEOUT_S):
             raw = self._read()
+            entries = raw.get("profiles")
+            for name, entry in entries.items() if isinstance(entries, dict) else ():
+                if isinstance(entry, dict) and isinstance(key := entry.get(_FORMER_KEY), str):
+                    if not is_stored(login_ref(self._paths, name)):
+                        self._keep_key(name, key)
+                    del entry[_FORMER_KEY]
             yield raw
             write_atomic(
                 self._path, msgspec.json.format(msgspec.json.encode(raw), indent=2) + b"\n"
             )
+
+    def _keep_key(self, name: str, key: str) -> None:
+        open_store(login_ref(self._paths, name)).save({_KEY: key})
+
+    def _unlisted(self, known: dict[str, Profile]) -> Iterator[str]:
+        """Sign-ins that are stored and not in the file: the one that Node Qwen Code shares, and
+        one whose process was killed before it could be listed."""
+        if DEFAULT_NAME not in known and is_stored(login_ref(self._paths, DEFAULT_NAME)):
+            yield DEFAULT_NAME
+        for file in self._account_files():
+            from urllib.parse import unquote  # few have any
+
+            name = unquote(file.removesuffix(".json"))
+            if name in known:
+                continue
+            try:
+                document = open_store(login_ref(self._paths, name)).load() or {}
+            except QwenError:
+                continue
+            if "access_token" in document:
+                yield name
+
+    def _account_files(self) -> list[str]:
+        try:
+            names = [path.name for path in self._paths.accounts_dir.iterdir()]
+        except OSError:
+            return []
+        return [n for n in sorted(names) if n.endswith(".json") and not n.endswith(".state.json")]
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -170,21 +249,14 @@ class ProfileStore:
             hint=f"Fix it, or: mv '{self._path}' '{self._path}.old', and log in again.",
         )
 
-    def _mend_mode(self) -> str | None:
+    def _repair_mode(self) -> str | None:
         try:
             mode = stat.S_IMODE(self._path.stat().st_mode)
             if mode & 0o077:
-                self._path.chmod(0o600)
-                return f"{self._path} was readable by others (mode {mode:o}); it is 600 now"
-        except OSError:
+                require_regular(self._path).chmod(0o600)
+                return (
+                    f"{self._path} was readable by other users (mode {mode:o}); its mode is 600 now"
+                )
+        except (OSError, ConfigError):
             return None
         return None
-
-
-def creds_file(paths: Paths, name: str) -> Path:
-    """Where the sign-in of that name is kept."""
-    if name == DEFAULT_ACCOUNT:
-        return paths.oauth_creds_file
-    from urllib.parse import quote
-
-    return paths.accounts_dir / f"{quote(name, safe=' ').replace('.', '%2E')}.json"

@@ -1,4 +1,4 @@
-"""Which connection to use, and why: one pure function over what was gathered.
+"""Which connection to use, and why: one pure function of what was gathered.
 
 Nothing here reads a file, the environment or a clock. The same inputs always give the same
 `Resolution`, whose trace holds every candidate of every field.
@@ -20,19 +20,36 @@ from qwen_code.auth.types import (
     Resolution,
     Status,
 )
-from qwen_code.base.errors import AuthError, ConfigError, CredentialMissing, QwenError
+from qwen_code.base.errors import (
+    AuthError,
+    ConfigError,
+    CredentialMissing,
+    QwenError,
+    UsageError,
+)
 from qwen_code.config.values import Source, SourceKind
 
 if TYPE_CHECKING:
-    from qwen_code.auth.oauth.stored import StoredSignIn
+    from qwen_code.auth.oauth.sign_in import StoredSignIn
 
 _METHODS = tuple(method.value for method in Method)
-LOCAL_BASE_URL = "http://127.0.0.1"
+_NOT_SPOKEN = (
+    *("anthropic", "gemini", "vertex-ai", "openai-responses"),
+    *("oauth-personal", "gemini-api-key", "cloud-shell", "compute-default-credentials"),
+)
+"""Methods of Node Qwen Code, and of the program that it comes from, for other protocols."""
+
+OWN_CHOICE = "qwen_code.auth.selectedType"
+"""Where a method is saved that Node Qwen Code does not know."""
+
+_CHOICE = "security.auth.selectedType"
+_ENFORCED = "security.auth.enforcedType"
+_LOCAL_BASE_URL = "http://127.0.0.1"
 """Stands for the embedded model until it runs and has a port."""
 
 
 class Inputs(msgspec.Struct, frozen=True):
-    """Everything the decision depends on. ``interactive`` means: a person is at a terminal."""
+    """Everything that the decision depends on. ``interactive``: a person is at a terminal."""
 
     api: ApiInputs
     auth_type: str | None = None
@@ -41,7 +58,7 @@ class Inputs(msgspec.Struct, frozen=True):
     pinned: Offer | None = None
     """The method of the saved login that the user's settings pin to this project."""
     problem: QwenError | None = None
-    """What was found while gathering, and makes any choice wrong."""
+    """An error that was found while gathering, and that makes any choice wrong."""
 
 
 def resolve(inputs: Inputs) -> Resolution:
@@ -73,12 +90,12 @@ def _local(inputs: Inputs) -> tuple[Connection, dict[str, Candidate]]:
     model = inputs.api.flags.model
     model_source = Source(SourceKind.FLAG, "--model") if model else None
     connection = Connection(
-        Method.LOCAL, "local", LOCAL_BASE_URL, embedded, model=model, model_source=model_source
+        Method.LOCAL, "local", _LOCAL_BASE_URL, embedded, model=model, model_source=model_source
     )
     own = {
         "base_url": "this machine, started with each run",
-        "api_key": "made anew at each start",
-        "model": model or "what is downloaded: qwen local status",
+        "api_key": "a new one at each start",
+        "model": model or "the downloaded one: qwen local status",
     }
     return connection, {
         name: Candidate(shown, (name == "model" and model_source) or embedded, Status.CHOSEN)
@@ -116,7 +133,7 @@ def _oauth(inputs: Inputs) -> tuple[Connection, dict[str, Candidate]]:
 def _set_aside(
     field: str, chosen: Candidate, of_api: tuple[Candidate, ...], method: Method
 ) -> FieldTrace:
-    """The trace of a field where another method than the API takes its own value for it."""
+    """The trace of a field for which a method other than the API takes its own value."""
     others = [
         msgspec.structs.replace(c, status=Status.SHADOWED, reason=f"the method is {method}")
         if c.status is Status.CHOSEN
@@ -130,19 +147,32 @@ def _set_aside(
 def _choose_method(
     inputs: Inputs, api: ApiResolution
 ) -> tuple[Method, FieldTrace, tuple[str, ...]]:
+    if inputs.auth_type and inputs.auth_type not in _METHODS:
+        raise UsageError(
+            f"there is no method {inputs.auth_type!r}", hint=f"There are: {', '.join(_METHODS)}."
+        )
     chosen, field = _method_trace(inputs, api)
     _check_enforced(inputs)
+    _check_spoken(inputs, api)
     if chosen is None:
         raise missing(api, interactive=inputs.interactive)
-    notices: tuple[str, ...] = ()
+    notices = [
+        f"{c.source}: there is no method {c.shown!r}, so it is ignored"
+        for c in field.candidates
+        if c.status is Status.EXCLUDED and c.shown not in _NOT_SPOKEN
+    ]
     if (
         chosen.source.name in (_API_CONFIGURED, _STORED_SIGN_IN)
         and api.connection is not None
         and inputs.sign_in is not None
     ):
-        pin = "Pin one with --auth-type, or security.auth.selectedType in settings.json."
-        notices = (f"Two ways to sign in are set up; using {chosen.text}. {pin}",)
-    return Method(chosen.text), field, notices
+        # Without a terminal, a configured API comes before the saved choice.
+        key = _CHOICE if inputs.interactive else _ENFORCED
+        notices.append(
+            f"Two ways to sign in are set up; using {chosen.text}. "
+            f"To choose: --auth-type, or {key} in {inputs.api.home / 'settings.json'}."
+        )
+    return Method(chosen.text), field, tuple(notices)
 
 
 _API_CONFIGURED = "an OpenAI-compatible API is configured"
@@ -152,9 +182,10 @@ _STORED_SIGN_IN = "a stored sign-in"
 def _method_trace(inputs: Inputs, api: ApiResolution) -> tuple[Offer | None, FieldTrace]:
     settings = inputs.api.settings
     flag = _flag_offers(inputs)
-    enforced = [_known(o) for o in settings_offers(settings, "security.auth.enforcedType")]
-    saved = [_known(o) for o in settings_offers(settings, "security.auth.selectedType")]
-    configured = api.connection is not None or not isinstance(api.error, CredentialMissing)
+    enforced = [_known(o) for o in settings_offers(settings, _ENFORCED)]
+    saved = _saved_choice(inputs)
+    is_missing = isinstance(api.error, CredentialMissing) and not api.is_chosen
+    configured = api.connection is not None or not is_missing
     by_api = [_offer(Method.OPENAI, _API_CONFIGURED)] if configured else []
     stored = [_offer(Method.QWEN_OAUTH, _STORED_SIGN_IN)] if inputs.sign_in else []
     saved = [inputs.pinned, *saved] if inputs.pinned else saved
@@ -165,6 +196,34 @@ def _method_trace(inputs: Inputs, api: ApiResolution) -> tuple[Offer | None, Fie
         rule = "flag, enforced type, configured API, saved choice, stored sign-in, else exit 41"
         order = [*flag, *enforced, *by_api, *saved, *stored]
     return trace("method", order, rule)
+
+
+def _saved_choice(inputs: Inputs) -> list[Offer]:
+    settings = inputs.api.settings
+    offers = [*settings_offers(settings, OWN_CHOICE), *settings_offers(settings, _CHOICE)]
+    return [_known(offer) for offer in offers]
+
+
+def _check_spoken(inputs: Inputs, api: ApiResolution) -> None:
+    """Prompts do not go to another company than the one that was chosen.
+
+    Only a decision for this program alone goes before a saved choice of another protocol: a flag,
+    the system's rule, a pin, or in a headless run a ``LLAMA_*`` variable.
+    """
+    settings = inputs.api.settings
+    enforced = any(offer.status is None for offer in settings_offers(settings, _ENFORCED))
+    is_own = api.is_canonical and not inputs.interactive
+    if _flag_offers(inputs) or enforced or inputs.pinned or is_own:
+        return
+    for offer in _saved_choice(inputs):
+        if offer.status is None:
+            return
+        if offer.text in _NOT_SPOKEN:
+            raise AuthError(
+                f"{offer.source} chooses {offer.text}, a protocol that qwen does not speak",
+                hint="Choose another method: qwen auth login, or --auth-type "
+                f"{'|'.join(_METHODS)} for this run.",
+            )
 
 
 def _flag_offers(inputs: Inputs) -> list[Offer]:
@@ -189,12 +248,12 @@ def _offer(text: str, name: str, kind: SourceKind = SourceKind.IMPLIED) -> Offer
 
 def _known(offer: Offer) -> Offer:
     if offer.status is None and offer.text not in _METHODS:
-        return offer.refused(Status.EXCLUDED, f"not one of {', '.join(_METHODS)}")
+        return offer.refused(Status.EXCLUDED, f"it is not one of {', '.join(_METHODS)}")
     return offer
 
 
 def _check_enforced(inputs: Inputs) -> None:
-    enforced = settings_offers(inputs.api.settings, "security.auth.enforcedType")
+    enforced = settings_offers(inputs.api.settings, _ENFORCED)
     wanted = next((o for o in enforced if o.status is None), None)
     if wanted is None:
         return
@@ -213,7 +272,10 @@ def _check_enforced(inputs: Inputs) -> None:
 
 
 def missing(api: ApiResolution, *, interactive: bool) -> AuthError:
-    """The error of a run that has nothing to sign in with, as one screen of text."""
+    """The error of a run without any way to reach a model, as one screen of text."""
+    base = next((field.chosen for field in api.fields if field.field == "base_url"), None)
+    if api.error is not None and base is not None and base.source.kind is not SourceKind.DEFAULT:
+        return CredentialMissing(api.error.message, hint=api.error.hint)
     if api.error is not None and api.empty:
         empty = "".join(
             f"\n  note: {offer.source} is empty, which counts as not set" for offer in api.empty
@@ -233,10 +295,10 @@ Set an API key of any OpenAI-compatible provider, in the environment or a file:
   export LLAMA_API_BASE_URL="https://…/v1"   (optional; default https://api.openai.com/v1)
   export LLAMA_API_MODEL="a model's name"    (optional)
 
-The same lines without "export" may stand in .qwen/.env or .env of the project,
+The same lines without "export" can be in .qwen/.env or .env of the project,
 or in ~/.qwen/.env for every project. Or, once, in a terminal:
 
   qwen auth login
 
 Without any account: qwen local pull, then qwen --auth-type local.
-What was looked at, and why nothing was taken: qwen auth explain"""
+Every place that was looked at: qwen auth explain"""

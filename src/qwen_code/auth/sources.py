@@ -1,9 +1,10 @@
-"""Gather what a resolution depends on: files, environment, flags. The IO before the decision."""
+"""Gather what a resolution depends on: configuration, flags, saved logins. The IO before the
+decision."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,137 +12,113 @@ import msgspec
 
 from qwen_code.auth.api import ApiInputs, Flags
 from qwen_code.auth.offers import Offer
-from qwen_code.auth.profiles import DEFAULT_ACCOUNT, Profile, Profiles, ProfileStore, creds_file
+from qwen_code.auth.profiles import Profiles, ProfileStore
 from qwen_code.auth.resolver import Inputs
+from qwen_code.auth.stores.base import DEFAULT_NAME, is_stored, login_ref
 from qwen_code.auth.types import CredentialSource, Method
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import ConfigError
-from qwen_code.base.http import Network
-from qwen_code.base.url import Origin
+from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.config import env_names
-from qwen_code.config.environment import Environment
-from qwen_code.config.network import network_from
-from qwen_code.config.paths import Paths
-from qwen_code.config.search import find_env_file
-from qwen_code.config.settings import Settings
+from qwen_code.config.load import Config
+from qwen_code.config.providers import AZURE
 from qwen_code.config.trust import TrustStore
 from qwen_code.config.values import Value
 
 if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
-    from qwen_code.auth.oauth.stored import StoredSignIn
+    from qwen_code.auth.oauth.sign_in import StoredSignIn
 
 _PINS = "security.auth.projectProfiles"
 
 
-class Gathered(msgspec.Struct, frozen=True):
-    """What was read, once, at the start of a run; ``warnings`` are for stderr."""
-
-    paths: Paths
-    settings: Settings
-    environment: Environment
-    network: Network
-    inputs: Inputs
-    warnings: tuple[str, ...]
-
-
 def gather(
-    environ: Mapping[str, str],
-    cwd: Path,
+    config: Config,
     *,
     version: str,
     flags: Flags | None = None,
     auth_type: str | None = None,
     interactive: bool = False,
     notice: Callable[[str], None] = lambda _: None,
-) -> Gathered:
-    """Read the settings, the one ``.env`` file, the saved logins and the trusted folders.
+) -> Inputs:
+    """Read the saved logins and the trusted folders.
 
-    ``notice`` is told what the user should know while credentials are renewed.
+    ``notice`` is told what the user should know: of the saved logins now, and of a renewal later.
 
     Raises:
         ConfigError: a file of the user's own is damaged.
     """
-    paths = Paths.of(environ, cwd)
-    env_file = find_env_file(paths)
-    settings = Settings.load(paths)
-    environment = Environment.build(environ, env_file, settings, paths)
-    profiles = ProfileStore(paths.profiles_file).load()
-    warnings = env_file.warnings() if env_file else []
-    if profiles.notice:
-        warnings.append(profiles.notice)
-
-    def make_helper(spec: HelperSpec) -> CredentialSource:
-        from qwen_code.auth.helper import HelperKey, run_helper  # few keys come from a program
-
-        child = environment.child_environment()
-        return HelperKey(
-            spec,
-            run_command=lambda command, timeout_s, stop: run_helper(
-                command, timeout_s, stop, child
-            ),
-            clock=BlockingClock(),
-        )
-
-    def is_trusted(folder: Path, origin: Origin) -> bool:
-        return TrustStore.load(paths).is_trusted(folder, origin)
-
     flags = flags or Flags()
-    profiles = _with_sign_in(profiles, paths)
-    pin = _pinned(settings, paths)
-    problem = None
-    if pin is not None and pin.text not in profiles.profiles:
+    profiles = ProfileStore(config.paths).load()
+    if profiles.notice:
+        notice(profiles.notice)
+    profiles, pinned, problem = _with_pin(profiles, config)
+    profiles = _with_keys(profiles, flags, config, notice)
+    sign_in = _sign_in(flags, profiles, config, version, notice)
+    if sign_in and sign_in.notice:
+        notice(sign_in.notice)
+    api = ApiInputs(
+        config.environment,
+        config.settings,
+        profiles,
+        lambda folder, origin: TrustStore.load(config.paths).is_trusted(folder, origin),
+        lambda spec: _make_helper(spec, config),
+        version,
+        config.paths.qwen_home,
+        flags,
+        entra_installed=_may_be_azure(flags, config) and _has_entra(),
+    )
+    return Inputs(api, auth_type, interactive, sign_in, pinned, None if flags.profile else problem)
+
+
+def _make_helper(spec: HelperSpec, config: Config) -> CredentialSource:
+    from qwen_code.auth.helper import HelperKey, run_helper  # few keys come from a program
+
+    # It fetches a key, so it may need the tokens of a password manager.
+    environ = config.environment.without_provider_keys()
+    return HelperKey(
+        spec,
+        run_command=lambda command, timeout_s, stop: run_helper(command, timeout_s, stop, environ),
+        clock=BlockingClock(),
+    )
+
+
+def _may_be_azure(flags: Flags, config: Config) -> bool:
+    """Looking for Azure's package costs time, so only those who may use Azure pay for it."""
+    names = (env_names.AZURE_OPENAI_ENDPOINT, *env_names.BASE_URL)
+    endpoints = [found.text for name in names if (found := config.environment.first(name))]
+    texts = (flags.base_url or "", *endpoints)
+    return any(host in text for host in AZURE.hosts for text in texts)
+
+
+def _has_entra() -> bool:
+    from qwen_code.auth.azure import is_installed
+
+    return is_installed()
+
+
+def _with_pin(
+    profiles: Profiles, config: Config
+) -> tuple[Profiles, Offer | None, ConfigError | None]:
+    """The profiles with the one that the user's settings pin to this project as the current one,
+    the method that follows from it, and the problem if it does not exist."""
+    pin = _pinned(config)
+    if pin is None:
+        return profiles, None, None
+    pinned = profiles.profiles.get(pin.text)
+    if pinned is None:
         known = ", ".join(sorted(profiles.profiles)) or "none"
         problem = ConfigError(
             f"{pin.source} pins the saved login {pin.text!r} to this project, which does not exist",
             hint=f"There are: {known}. Or use another with --profile NAME.",
         )
-    elif pin is not None:
-        profiles = msgspec.structs.replace(profiles, current=pin.text)
-    sign_in = _sign_in(flags, profiles, paths, environment, settings, version, notice)
-    if sign_in and sign_in.notice:
-        warnings.append(sign_in.notice)
-    names = (env_names.AZURE_OPENAI_ENDPOINT, *env_names.BASE_URL)
-    endpoints = [found.text for name in names if (found := environment.first(name))]
-    # Looking for the package costs time, so only who may use Azure pays for it.
-    may_be_azure = any("azure.com" in text for text in (flags.base_url or "", *endpoints))
-    api = ApiInputs(
-        environment,
-        settings,
-        profiles,
-        is_trusted,
-        make_helper,
-        version,
-        paths.qwen_home,
-        flags,
-        entra_installed=may_be_azure and _has_entra(),
-    )
-    method = profiles.profiles[pin.text].method if pin and not problem else None
-    pinned = Offer(method, pin.source) if pin and method else None
-    inputs = Inputs(
-        api, auth_type, interactive, sign_in, pinned, None if flags.profile else problem
-    )
-    network = network_from(environment, settings)
-    return Gathered(paths, settings, environment, network, inputs, tuple(warnings))
+        return profiles, None, problem
+    profiles = msgspec.structs.replace(profiles, current=pin.text)
+    return profiles, Offer(pinned.method, pin.source), None
 
 
-def _has_entra() -> bool:
-    from qwen_code.auth.entra import is_installed
-
-    return is_installed()
-
-
-def _with_sign_in(profiles: Profiles, paths: Paths) -> Profiles:
-    """With the sign-in that has no name of its own, which Node Qwen Code may have made."""
-    if DEFAULT_ACCOUNT in profiles.profiles or not paths.oauth_creds_file.exists():
-        return profiles
-    more = {DEFAULT_ACCOUNT: Profile(Method.QWEN_OAUTH)}
-    return msgspec.structs.replace(profiles, profiles={**profiles.profiles, **more})
-
-
-def _pinned(settings: Settings, paths: Paths) -> Value | None:
+def _pinned(config: Config) -> Value | None:
     """The saved login that the user's own settings name for this folder or the nearest above."""
-    found = settings.usable(_PINS)
+    paths, found = config.paths, config.settings.usable(_PINS)
     if found is None:
         return None
     if not isinstance(found.value, dict) or not all(
@@ -159,29 +136,34 @@ def _pinned(settings: Settings, paths: Paths) -> Value | None:
     return next((Value(pins[f], found.source) for f in (here, *here.parents) if f in pins), None)
 
 
+def _with_keys(
+    profiles: Profiles, flags: Flags, config: Config, notice: Callable[[str], None]
+) -> Profiles:
+    """The profiles with the keys of those that may be used; the others stay in their stores."""
+    known = dict(profiles.profiles)
+    for name in {flags.profile, profiles.current} & known.keys():
+        assert name is not None
+        try:
+            key = ProfileStore(config.paths).key_of(name, known[name])
+        except QwenError as error:
+            notice(f"the key of the saved login {name} cannot be used: {error.message}")
+            key = None
+        known[name] = msgspec.structs.replace(known[name], api_key=key.reveal() if key else None)
+    return msgspec.structs.replace(profiles, profiles=known)
+
+
 def _sign_in(
     flags: Flags,
     profiles: Profiles,
-    paths: Paths,
-    environment: Environment,
-    settings: Settings,
+    config: Config,
     version: str,
     notice: Callable[[str], None],
 ) -> StoredSignIn | None:
-    wanted = flags.profile or profiles.current or DEFAULT_ACCOUNT
+    wanted = flags.profile or profiles.current or DEFAULT_NAME
     profile = profiles.profiles.get(wanted)
-    name = wanted if profile and profile.method == Method.QWEN_OAUTH else DEFAULT_ACCOUNT
-    if not creds_file(paths, name).exists():
+    name = wanted if profile and profile.method == Method.QWEN_OAUTH else DEFAULT_NAME
+    if not is_stored(login_ref(config.paths, name)):
         return None
-    from qwen_code.auth.oauth.stored import find_sign_in  # only who is signed in pays for it
+    from qwen_code.auth.oauth.sign_in import find_sign_in  # only those who are signed in pay for it
 
-    return find_sign_in(
-        name,
-        paths,
-        environment,
-        settings,
-        network_from(environment, settings),
-        version=version,
-        notice=notice,
-        child_environ=environment.child_environment(),
-    )
+    return find_sign_in(name, config, version=version, notice=notice)

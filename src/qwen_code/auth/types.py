@@ -1,4 +1,4 @@
-"""The nouns of authentication: method, credential, connection, and how they were chosen."""
+"""The types of authentication: method, credential, connection, and how they were chosen."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from qwen_code.base.errors import QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
+from qwen_code.config.providers import HeaderStyle
 from qwen_code.config.values import Source
 
 
@@ -24,15 +25,8 @@ class Method(StrEnum):
     LOCAL = "local"
 
 
-class HeaderStyle(StrEnum):
-    """How a credential is written into a request."""
-
-    BEARER = "authorization"
-    API_KEY = "api-key"
-
-
 class Status(StrEnum):
-    """What became of a candidate."""
+    """What happened to a candidate."""
 
     CHOSEN = "chosen"
     SHADOWED = "shadowed"
@@ -43,7 +37,7 @@ class Status(StrEnum):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One place that offered a value. ``shown`` is safe to print: secrets are masked in it."""
+    """One place that set a value. ``shown`` is safe to print: secrets are masked in it."""
 
     shown: str
     source: Source
@@ -60,7 +54,7 @@ class FieldTrace(msgspec.Struct, frozen=True):
 
     @property
     def chosen(self) -> Candidate | None:
-        """The candidate that was taken, if any."""
+        """The candidate that was chosen, if any."""
         return next((c for c in self.candidates if c.status is Status.CHOSEN), None)
 
 
@@ -71,7 +65,7 @@ class CredentialSource(Protocol):
         """The credential to sign with now.
 
         Raises:
-            AuthError: there is none (any more).
+            AuthError: there is none, or none any more.
             Stopped: the turn was stopped while it was fetched or renewed.
         """
 
@@ -82,8 +76,9 @@ class CredentialSource(Protocol):
 class Connection(msgspec.Struct, frozen=True):
     """Everything a client needs to reach a model, ready to use.
 
-    ``base_url`` has no trailing slash. ``model`` is ``None`` where nothing names one; then the
-    endpoint is asked. ``credential`` is ``None`` for a server on this machine that wants none.
+    ``base_url`` has no trailing slash. ``model`` is ``None`` if nothing names one; then the
+    endpoint is asked. ``credential`` is ``None`` for a server on this machine that needs none.
+    ``account`` is whose sign-in it is, if that is known.
     """
 
     method: Method
@@ -101,6 +96,7 @@ class Connection(msgspec.Struct, frozen=True):
     deployment_in_path: bool = False
     extra_body: Mapping[str, object] = msgspec.field(default_factory=dict)
     profile: str | None = None
+    account: str | None = None
 
     @property
     def origin(self) -> Origin:
@@ -109,7 +105,7 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """A line that the user reads once for a folder and origin, and not with every run."""
+    """A line that the user is told once for a folder and origin, not in every run."""
 
     folder: Path
     origin: Origin

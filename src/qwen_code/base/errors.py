@@ -31,6 +31,7 @@ class ExitCode(IntEnum):
     INPUT = 42
     CONFIGURATION = 52
     TURN_LIMIT = 53
+    BUDGET = 55
     INTERRUPTED = 130
 
 

@@ -61,7 +61,8 @@ class Reservation:
 
     def __init__(self, path: Path, *, mode: int = 0o600, size_bytes: int = _RESERVED_BYTES) -> None:
         self._path = path
-        self._target = Path(os.path.realpath(path))
+        self._mode = mode
+        self._target = require_regular(path)
         make_private_dir(self._target.parent)
         name = f".{self._target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
         self._temporary = self._target.with_name(name)
@@ -73,7 +74,7 @@ class Reservation:
                     self._file.write(bytes(size_bytes))
                     self._sync()
             except BaseException:
-                self._discard()
+                self.discard()
                 raise
         except OSError as error:
             raise _unwritable(path, error) from error
@@ -82,7 +83,7 @@ class Reservation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._discard()
+        self.discard()
 
     def commit(self, data: bytes) -> None:
         """Make ``data`` the file's content.
@@ -90,6 +91,9 @@ class Reservation:
         Raises:
             ConfigError: it failed all the same; the old file is untouched.
         """
+        if not self._temporary.exists():  # somebody tidied up
+            write_atomic(self._path, data, mode=self._mode)
+            return
         try:
             self._file.seek(0)
             self._file.write(data)
@@ -97,10 +101,17 @@ class Reservation:
             self._sync()
             self._be_newer()
             self._file.close()
-            os.replace(self._temporary, self._target)
+            os.replace(self._temporary, require_regular(self._target))
             _sync_directory(self._target.parent)
         except OSError as error:
             raise _unwritable(self._path, error) from error
+
+    def discard(self) -> None:
+        """Give the room back. May be called again, also after :meth:`commit`."""
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._temporary.unlink()
 
     def _sync(self) -> None:
         self._file.flush()
@@ -112,11 +123,31 @@ class Reservation:
             if self._temporary.stat().st_mtime_ns < oldest_ns:
                 os.utime(self._temporary, ns=(oldest_ns, oldest_ns))
 
-    def _discard(self) -> None:
-        with suppress(OSError):
-            self._file.close()
-        with suppress(OSError):
-            self._temporary.unlink()
+
+def require_regular(path: Path) -> Path:
+    """The file that ``path`` means, links followed; it may be absent.
+
+    Raises:
+        ConfigError: something else than a regular file has that name: replacing, changing or
+            removing a device, a pipe or a directory would harm more than a file of ours.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = target.lstat().st_mode
+    except OSError:
+        return target
+    if not stat.S_ISREG(mode):
+        link = "" if target == path.absolute() else f" (a link to {target})"
+        raise ConfigError(
+            f"{path}{link} is not a regular file",
+            hint=f"Move it away: mv '{path}' '{path}.old'",
+        )
+    return target
+
+
+def lock_file(path: Path) -> Path:
+    """The lock file of the file at ``path``: beside the file itself, where that is a link."""
+    return Path(f"{os.path.realpath(path)}.lock")
 
 
 def read_bounded(path: Path, limit_bytes: int) -> bytes:

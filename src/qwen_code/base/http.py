@@ -1,6 +1,7 @@
 """The one HTTP layer: proxy, certificates, time limits, streaming, cancel, readable errors.
 
-The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement; no other module knows it.
+The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement: ``engine`` builds one,
+``http_errors`` says what its errors mean, and nothing else knows it.
 Its calls cannot be interrupted from Python, so each request runs on a thread of its own that
 hands over what arrives, and whoever waits can be interrupted, time out, and give up.
 
@@ -13,14 +14,13 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from datetime import timedelta
-from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from qwen_code.base.errors import ConfigError, TransportError
+from qwen_code.base.engine import build_engine
+from qwen_code.base.errors import TransportError
 from qwen_code.base.log import debug
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.base.url import Origin
@@ -32,6 +32,12 @@ _SENSITIVE = ("authorization", "api-key")
 
 _MAX_WAITING_CHUNKS = 4096
 """How far the network may run ahead of whoever reads, before it is held back."""
+
+_STALE_WITHIN_S = 2.0
+"""How soon a server that has let go of an idle connection says so."""
+
+_LONGEST_UNSAID_S = 60.0
+"""A request that took longer may have cost something: it is not repeated without a word."""
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -79,10 +85,11 @@ class Network(msgspec.Struct, frozen=True):
 
 
 class Timeouts(msgspec.Struct, frozen=True):
-    """Three limits, in seconds: to connect, to the first byte of the answer, between two pieces."""
+    """Three limits, in seconds: to connect, to the first byte of the answer's body (connecting and
+    the head included), and between two pieces of it."""
 
     connect_s: float = 10.0
-    first_byte_s: float = 300.0
+    first_byte_s: float = 90.0
     idle_s: float = 120.0
 
 
@@ -123,14 +130,15 @@ class Response:
         self.headers = headers
         self._exchange = exchange
 
-    def read_chunk(self) -> bytes | None:
+    def read_chunk(self, within_s: float | None = None) -> bytes | None:
         """The next piece of the body as it came, or ``None`` at its end.
 
         Raises:
-            TransportError: nothing came for ``Timeouts.idle_s``, or the connection broke.
+            TransportError: nothing came within ``Timeouts``, nor within ``within_s`` where that is
+                less; or the connection broke.
             Stopped: the turn was stopped.
         """
-        return self._exchange.next_chunk()
+        return self._exchange.next_chunk(within_s)
 
     def read(self, limit_bytes: int = 4 << 20, *, within_s: float | None = None) -> bytes:
         """The rest of the body, cut at ``limit_bytes``.
@@ -140,15 +148,22 @@ class Response:
         """
         body = bytearray()
         deadline = None if within_s is None else time.monotonic() + within_s
-        while len(body) < limit_bytes and (chunk := self.read_chunk()) is not None:
-            body += chunk
-            if deadline is not None and time.monotonic() > deadline:
-                self.close()
+        left_s = within_s
+        while len(body) < limit_bytes:
+            try:
+                chunk = self.read_chunk(left_s)
+            except TransportError as error:
+                if error.code != "timeout" or deadline is None or time.monotonic() < deadline:
+                    raise
                 raise TransportError(
-                    f"the answer was not complete after {within_s:.0f} s",
+                    f"the answer was not complete after {within_s:g} s",
                     code="timeout",
                     retryable=True,
-                )
+                ) from None
+            if chunk is None:
+                break
+            body += chunk
+            left_s = None if deadline is None else deadline - time.monotonic()
         self.close()
         return bytes(body[:limit_bytes])
 
@@ -181,11 +196,17 @@ class HttpClient:
         self._idle: dict[Origin, list[SyncClient]] = {}
 
     def send(
-        self, request: Request, auth: AuthFlow | None = None, *, stop: Stop | None = None
+        self,
+        request: Request,
+        auth: AuthFlow | None = None,
+        *,
+        stop: Stop | None = None,
+        first_byte_s: float | None = None,
     ) -> Response:
         """The head of the answer, once it is there; its body follows through the `Response`.
 
-        ``stop`` ends every wait for this answer, those for its body included.
+        ``stop`` ends every wait for this answer, those for its body included. ``first_byte_s`` is
+        this request's own limit.
 
         Raises:
             TransportError: no connection or no answer in time; ``hint`` names what to look at.
@@ -193,12 +214,17 @@ class HttpClient:
             Stopped: the turn was stopped.
         """
         stop = stop or Stop()
+        timeouts = self._timeouts
+        if first_byte_s is not None:
+            timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
         if auth is None:
-            return self._send_once(request, stop)
+            return self._send_once(request, timeouts, stop)
         with closing(auth.auth_flow(request, stop)) as flow:
             signed = next(flow)
             while True:
-                response = self._send_once(signed, stop)
+                began = time.monotonic()
+                response = self._send_once(signed, timeouts, stop)
+                took_s = time.monotonic() - began
                 try:
                     signed = flow.send(response)
                 except StopIteration:
@@ -207,75 +233,38 @@ class HttpClient:
                     response.close()
                     raise
                 response.close()
+                if took_s > _LONGEST_UNSAID_S:
+                    raise TransportError(
+                        f"{Origin.of(request.url)} refused the credential after {took_s:.0f} s;"
+                        " there is another one now",
+                        hint="Try again.",
+                        code="slow",
+                        retryable=True,
+                    )
 
-    def _send_once(self, request: Request, stop: Stop) -> Response:
+    def _send_once(self, request: Request, timeouts: Timeouts, stop: Stop) -> Response:
         origin = Origin.of(request.url)
         idle = self._idle.setdefault(origin, []) if self._keep_alive else None
         debug("request", method=request.method, url=request.url, body_bytes=len(request.body))
-        response = None
+
+        def start(engine: SyncClient) -> Response:
+            exchange = _Exchange(engine, idle, origin, self._network, timeouts, stop)
+            return exchange.start(request)
+
+        response, began = None, time.monotonic()
         if idle:
             try:
-                response = self._exchange(idle.pop(), idle, origin, stop).start(request)
+                response = start(idle.pop())
             except TransportError as error:
-                if error.code != "cut":
+                if error.code != "cut" or time.monotonic() - began > _STALE_WITHIN_S:
                     raise
                 debug("stale", url=request.url)  # the server had let go of the idle connection
         if response is None:
-            engine = self._build_engine(origin)
-            response = self._exchange(engine, idle, origin, stop).start(request)
+            address = self._addresses.get(origin.host)
+            agent, connect_s = self._user_agent, timeouts.connect_s
+            response = start(build_engine(origin, self._network, agent, connect_s, address))
         debug("response", status=response.status, url=request.url)
         return response
-
-    def _exchange(
-        self, engine: SyncClient, idle: list[SyncClient] | None, origin: Origin, stop: Stop
-    ) -> _Exchange:
-        return _Exchange(engine, idle, origin, self._network, self._timeouts, stop)
-
-    def _build_engine(self, origin: Origin) -> SyncClient:
-        from pyreqwest.client import SyncClientBuilder
-        from pyreqwest.proxy import ProxyBuilder
-
-        builder = (
-            SyncClientBuilder()
-            .no_proxy()
-            .follow_redirects(False)
-            .referer(False)
-            .gzip(False)
-            .brotli(False)
-            .zstd(False)
-            .deflate(False)
-            .user_agent(self._user_agent)
-            .connect_timeout(timedelta(seconds=self._timeouts.connect_s))
-        )
-        if proxy := self._network.proxy_for(origin):
-            try:
-                builder = builder.proxy(
-                    ProxyBuilder.all(proxy.url).no_proxy(self._network.no_proxy)
-                )
-            except ValueError as error:
-                raise ConfigError(
-                    f"{proxy.blame} is not a proxy address: {proxy.shown}",
-                    hint="Write it as http://host:port or socks5h://host:port.",
-                ) from error
-        if address := self._addresses.get(origin.host):
-            builder = builder.resolve(origin.host, address, origin.port)
-        if origin.scheme == "https":
-            builder = self._with_certificates(builder)
-        return builder.build()
-
-    def _with_certificates(self, builder: Any) -> Any:
-        network = self._network
-        if network.ca_file:
-            _read_pem(network.ca_file)  # the engine would ignore a missing file without a word
-        if network.extra_ca_file:
-            pem = _read_pem(network.extra_ca_file)
-            builder = _use(builder.add_root_certificate_pem, pem, network.extra_ca_file)
-        if network.client_cert:
-            pem = _read_pem(network.client_cert)
-            if network.client_key:
-                pem += b"\n" + _read_pem(network.client_key)
-            builder = _use(builder.identity_pem, pem, network.client_cert)
-        return builder
 
 
 class _Exchange:
@@ -300,20 +289,27 @@ class _Exchange:
         self._forget = stop.listen(lambda: self._inbox.put(Stopped()))
         self._closed = threading.Event()
         self._ended = False
+        self._first_byte_due: float | None = None
+        """When the first piece of the body has to be there; ``None`` once it is."""
 
     def start(self, request: Request) -> Response:
         thread = threading.Thread(target=self._talk, args=(request,), daemon=True)
+        limit_s = self._timeouts.first_byte_s
+        self._first_byte_due = time.monotonic() + limit_s
         thread.start()
-        limit = self._timeouts.connect_s + self._timeouts.first_byte_s
-        head = self._take(limit, f"did not answer within {self._timeouts.first_byte_s:.0f} s")
+        head = self._take(limit_s)
         assert isinstance(head, Response)
         return head
 
-    def next_chunk(self) -> bytes | None:
+    def next_chunk(self, within_s: float | None = None) -> bytes | None:
         if self._ended:
             return None
-        limit = self._timeouts.idle_s
-        chunk = self._take(limit, f"sent nothing for {limit:.0f} s")
+        due = self._first_byte_due
+        limit_s = self._timeouts.idle_s if due is None else due - time.monotonic()
+        if within_s is not None:
+            limit_s = min(limit_s, within_s)
+        chunk = self._take(max(0.0, limit_s))
+        self._first_byte_due = None
         if chunk is None:
             if self._idle is None:
                 self.close()
@@ -332,12 +328,15 @@ class _Exchange:
             self._closed.set()
             self._engine.close()
 
-    def _take(self, limit_s: float, complaint: str) -> Response | bytes | None:
+    def _take(self, limit_s: float) -> Response | bytes | None:
         try:
             self._stop.check()  # what arrived before it is of no use any more
             item = self._inbox.get(timeout=limit_s)
         except Empty:
             self.close()
+            complaint = f"sent nothing for {limit_s:g} s"
+            if self._first_byte_due is not None:
+                complaint = f"did not answer within {self._timeouts.first_byte_s:g} s"
             raise TransportError(
                 f"{self._origin} {complaint}",
                 hint="The server may be overloaded. Try again.",
@@ -349,7 +348,9 @@ class _Exchange:
             raise
         if isinstance(item, BaseException):
             self.close()
-            raise self._explained(item) from None
+            from qwen_code.base.http_errors import explained  # most requests are answered
+
+            raise explained(item, self._origin, self._network) from None
         return item
 
     def _talk(self, request: Request) -> None:
@@ -375,77 +376,3 @@ class _Exchange:
             put(None)
         except BaseException as error:
             put(error)
-
-    def _explained(self, error: BaseException) -> BaseException:
-        from pyreqwest.exceptions import (
-            ConnectError,
-            ConnectTimeoutError,
-            PyreqwestError,
-        )
-
-        if not isinstance(error, PyreqwestError):
-            return error
-        causes = [
-            cause["message"]
-            for cause in (getattr(error, "details", None) or {}).get("causes") or []
-        ]
-        reason = causes[-1] if causes else str(error)
-        proxy = self._network.proxy_for(self._origin)
-        connecting = isinstance(error, ConnectError | ConnectTimeoutError)
-        if any("(SendRequest)" in cause for cause in causes):
-            connecting = (
-                False  # the engine files a connection that breaks before the head there too
-            )
-        if any("certificate" in cause.lower() for cause in causes):
-            ca = self._network.ca_file or self._network.extra_ca_file
-            where = f" {ca.blame} is {ca.value}." if ca else ""
-            return TransportError(
-                f"the certificate of {self._origin} was not accepted: {reason}",
-                hint=f"Behind a company proxy, set SSL_CERT_FILE to its certificate (PEM).{where}",
-                code="certificate",
-            )
-        if proxy and connecting:
-            return TransportError(
-                f"cannot reach {self._origin} through the proxy {proxy.shown}: {reason}",
-                hint=f"The proxy comes from {proxy.blame}; fix it, or list the host in NO_PROXY.",
-                code="proxy",
-                retryable=True,
-            )
-        if connecting:
-            return TransportError(
-                f"cannot connect to {self._origin}: {reason}",
-                hint="Check the address and the network (qwen auth explain shows who set it).",
-                code="connect",
-                retryable=True,
-            )
-        return TransportError(
-            f"the connection to {self._origin} broke: {reason}", code="cut", retryable=True
-        )
-
-
-_PEM_HINT = "It must hold certificates (and for a client, the private key) in PEM."
-
-
-def _read_pem(setting: Setting) -> bytes:
-    try:
-        pem = Path(setting.value).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{setting.blame} names {setting.value}, which cannot be read: {error.strerror}",
-            hint="Point it at a PEM file, or unset it.",
-        ) from error
-    if b"-----BEGIN " not in pem:
-        raise ConfigError(
-            f"{setting.blame} names {setting.value}, which is not PEM", hint=_PEM_HINT
-        )
-    return pem
-
-
-def _use(method: Any, pem: bytes, setting: Setting) -> Any:
-    try:
-        return method(pem)
-    except ValueError as error:
-        raise ConfigError(
-            f"{setting.blame} names {setting.value}, which is not usable PEM: {error}",
-            hint=_PEM_HINT,
-        ) from error

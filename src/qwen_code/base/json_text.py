@@ -9,6 +9,8 @@ import msgspec
 
 T = TypeVar("T")
 
+_BOM = b"\xef\xbb\xbf"
+
 MAX_DEPTH = 100
 """Deeper than any message nests, and far from what writing it out again could not."""
 
@@ -18,12 +20,15 @@ def decode_json(data: bytes | str) -> Any: ...
 @overload
 def decode_json(data: bytes | str, shape: type[T]) -> T: ...
 def decode_json(data: bytes | str, shape: Any = Any) -> Any:
-    """The value that ``data`` says, of the type ``shape``.
+    """The value that ``data`` says, of the type ``shape``. A byte order mark in front of it is
+    ignored (RFC 8259 §8.1).
 
     Raises:
         msgspec.DecodeError: it is not JSON or not UTF-8, has another shape, or nests deeper than
             `MAX_DEPTH`. The interpreter's own limits come as other exceptions otherwise.
     """
+    if isinstance(data, bytes):
+        data = data.removeprefix(_BOM)
     try:
         value = msgspec.json.decode(data, type=shape)
     except (UnicodeError, RecursionError) as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86_400
 _LONGEST_TOLD_S = 3650 * _DAY_S
+_UNITS_S = {"": 1, "s": 1, "m": _MINUTE_S, "h": _HOUR_S}
 
 
 def moment_in_words(at: float, now: float) -> str:
@@ -59,3 +61,9 @@ def duration_in_words(seconds: float) -> str:
         hours, rest = divmod(minutes, 60)
         return f"{hours} h {rest} min" if rest else f"{hours} h"
     return f"{-(-whole // _DAY_S)} days"
+
+
+def parse_duration(text: str) -> float | None:
+    """The seconds that ``90``, ``90s``, ``5m`` or ``1.5h`` mean; ``None`` for any other text."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smh]?)", text.strip().lower())
+    return float(found[1]) * _UNITS_S[found[2]] if found else None

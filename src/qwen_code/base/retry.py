@@ -11,11 +11,15 @@ import msgspec
 class RetryPolicy(msgspec.Struct, frozen=True):
     """Exponential backoff with jitter, a ceiling, and respect for what the server asked.
 
-    ``attempts`` counts the first try too. A server's ``Retry-After`` longer than
-    ``longest_wait_s`` is not waited for: nobody looks at a terminal that is silent for minutes.
+    ``attempts`` counts the first try too, ``attempts_in_silence`` only those that ran into a time
+    limit. No attempt begins once those before it took more than ``longest_spent_s``, without the
+    waits between them. A server's ``Retry-After`` longer than ``longest_wait_s`` is not waited for:
+    nobody looks at a terminal that is silent for minutes.
     """
 
     attempts: int = 4
+    attempts_in_silence: int = 2
+    longest_spent_s: float = 95.0
     first_wait_s: float = 0.5
     longest_backoff_s: float = 8.0
     longest_wait_s: float = 60.0
@@ -37,6 +41,11 @@ class RetryPolicy(msgspec.Struct, frozen=True):
             return retry_after_s if retry_after_s <= self.longest_wait_s else None
         backoff = min(self.longest_backoff_s, self.first_wait_s * 2.0 ** (next_attempt - 2))
         return backoff * (0.5 + (jitter or _random)() / 2)
+
+    def is_used_up(self, silences: int, spent_s: float) -> bool:
+        """Whether there is no other attempt after ``silences`` of them ran into a time limit, and
+        all together took ``spent_s`` seconds."""
+        return silences >= self.attempts_in_silence or spent_s > self.longest_spent_s
 
 
 def _random() -> float:

@@ -54,6 +54,11 @@ class Secret:
         raise TypeError("a Secret is not pickled")
 
 
+def holds_secret(text: str) -> bool:
+    """Whether ``text`` contains a secret that this process has met."""
+    return any(value in text for value in _known)
+
+
 def redact(text: str) -> str:
     """``text`` without any secret that this process has met, longest first."""
     for value in sorted(_known, key=len, reverse=True):

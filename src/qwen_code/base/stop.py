@@ -2,7 +2,7 @@
 
 A `Stop` is handed down to everything that can wait: HTTP, retries, pacing, tools, hooks, calls to
 other programs, questions to a person. Nothing in here takes a lock, so a signal handler may set it
-in the middle of any wait.
+in the middle of any wait. A limit of the run sets it with a reason, a person sets it without one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar, cast
+
+from qwen_code.base.errors import QwenError
 
 T = TypeVar("T")
 
@@ -28,10 +30,15 @@ class Stop:
 
     def __init__(self) -> None:
         self.is_set = False
+        self.reason: QwenError | None = None
+        """What is reported as the error of the turn; ``None`` where a person ended it."""
         self._listeners: dict[object, Callable[[], object]] = {}
 
-    def set(self) -> None:
-        """End the turn. May be called from any thread and from a signal handler, also twice."""
+    def set(self, reason: QwenError | None = None) -> None:
+        """End the turn. May be called from any thread and from a signal handler, also twice: the
+        first call decides on the ``reason``."""
+        if not self.is_set:
+            self.reason = reason
         self.is_set = True
         for listener in list(self._listeners.values()):
             listener()

@@ -35,7 +35,7 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
     if values["undo"] is not None or values["redo"] is not None:
         from qwen_code.cli.checkpoints import step
 
-        return step(launch, undo=values["undo"], redo=values["redo"])
+        return step(launch.config(notice), undo=values["undo"], redo=values["redo"])
     argument = values["prompt_option"]
     if argument is None and prompt:
         argument = " ".join(prompt)

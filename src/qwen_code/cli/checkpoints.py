@@ -12,23 +12,22 @@ from qwen_code.agent.context import project_root
 from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.base.moment import moment_of_day
 from qwen_code.base.text import safe_text
-from qwen_code.cli.options import common_options
-from qwen_code.fronts.console import notice
+from qwen_code.cli.options import with_config
+from qwen_code.config.load import Config
 from qwen_code.tools.workspace import Workspace
-from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.undone import undone_in_words
 from qwen_code.wiring.workbench import checkpoints_in
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common_options
-def checkpoints(launch: Launch, as_json: bool) -> int:
+@with_config
+def checkpoints(config: Config, as_json: bool) -> int:
     """List the turns that changed files, the latest first.
 
     Step back with: qwen --undo, or undo one turn: qwen --undo ID. Forward again: qwen --redo
     """
-    found = _checkpoints(launch).all()
+    found = _checkpoints(config).all()
     if as_json:
         sys.stdout.write(f"{msgspec.json.encode([_data(each) for each in found]).decode()}\n")
         return ExitCode.OK
@@ -43,7 +42,7 @@ def checkpoints(launch: Launch, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def step(launch: Launch, *, undo: str | None, redo: str | None) -> int:
+def step(config: Config, *, undo: str | None, redo: str | None) -> int:
     """Undo or redo a turn and say what was done with each file.
 
     The values are those of ``--undo`` and ``--redo``: ``None`` where the option is not given, empty
@@ -54,7 +53,7 @@ def step(launch: Launch, *, undo: str | None, redo: str | None) -> int:
     """
     if undo is not None and redo is not None:
         raise UsageError("--undo and --redo cannot be used together")
-    checkpoints = _checkpoints(launch)
+    checkpoints = _checkpoints(config)
     undone = checkpoints.redo(redo or None) if undo is None else checkpoints.undo(undo or None)
     sys.stdout.write(undone_in_words(undone))
     return ExitCode.FAILURE if undone.left or undone.missing else ExitCode.OK
@@ -72,6 +71,6 @@ def _data(checkpoint: Checkpoint) -> dict[str, object]:
     }
 
 
-def _checkpoints(launch: Launch) -> Checkpoints:
-    paths = launch.load(notice).paths
+def _checkpoints(config: Config) -> Checkpoints:
+    paths = config.paths
     return checkpoints_in(paths.project_dir(project_root(paths.cwd)), Workspace(paths.cwd))

@@ -82,9 +82,9 @@ def _model(launch: Launch, options: dict[str, Any]) -> tuple[Any, Any]:
     if options["local"]:
         from qwen_code.local.server import start_or_share
 
-        gathered = launch.load(notice)
+        config = launch.config(notice)
         server = start_or_share(
-            gathered.paths, launch.flags.model, gathered.environment.child_environment(), Stop()
+            config.paths, launch.flags.model, config.environment.child_environment(), Stop()
         )
         return UpstreamModel(server.base_url, server.key.reveal()), server.stop
     if options["upstream"]:

@@ -6,11 +6,11 @@ import click
 
 from qwen_code.base.errors import UsageError
 from qwen_code.base.text import safe_text
-from qwen_code.cli.options import common_options
+from qwen_code.cli.options import with_config
+from qwen_code.config.load import Config
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.console import notice
 from qwen_code.wiring.hooks import HookSource, find_hooks
-from qwen_code.wiring.launch import Launch
 
 
 @click.group()
@@ -22,10 +22,10 @@ def hooks() -> None:
 
 
 @hooks.command("list")
-@common_options
-def list_command(launch: Launch) -> None:
+@with_config
+def list_command(config: Config) -> None:
     """All hooks, where they are defined, and whether they are used."""
-    found = find_hooks(launch.load(notice), notice)
+    found = find_hooks(config, notice)
     for source in found:
         state = "" if source.is_trusted else "  (not trusted: qwen hooks trust)"
         click.echo(f"{source.file}{state}")
@@ -35,16 +35,15 @@ def list_command(launch: Launch) -> None:
 
 
 @hooks.command("trust")
-@common_options
-def trust_command(launch: Launch) -> None:
+@with_config
+def trust_command(config: Config) -> None:
     """Let this project run the hooks that it defines, as they are defined now."""
-    gathered = launch.load(notice)
-    found = [source for source in find_hooks(gathered, notice) if source.folder]
+    found = [source for source in find_hooks(config, notice) if source.folder]
     if not found:
         raise UsageError("this project defines no hooks")
     for source in found:
         assert source.folder is not None
-        TrustStore.load(gathered.paths).trust_definition(source.folder, source.digest)
+        TrustStore.load(config.paths).trust_definition(source.folder, source.digest)
         click.echo(f"Trusted in {source.folder}:")
         _show(source)
 

@@ -10,18 +10,17 @@ from typing import Any
 import click
 import msgspec
 
-from qwen_code.auth.sources import Gathered
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text
-from qwen_code.cli.options import common_options
+from qwen_code.cli.options import with_config
+from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths, owner_of
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.console import notice
 from qwen_code.mcp.definitions import ServerDefinition, find_definitions, project_file, save_entry
 from qwen_code.mcp.servers import digest_of, parse_server
-from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.servers import start_servers
 
 
@@ -111,12 +110,11 @@ def add_command(
 
 @mcp.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common_options
-def list_command(launch: Launch, as_json: bool) -> None:
+@with_config
+def list_command(config: Config, as_json: bool) -> None:
     """Start each server, and say how it does."""
-    gathered = launch.load(notice)
-    found = find_definitions(gathered.paths, gathered.settings, notice)
-    lines = _states(gathered, found)
+    found = find_definitions(config.paths, config.settings, notice)
+    lines = _states(config, found)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(lines), indent=2).decode())
         return
@@ -170,27 +168,26 @@ def remove_command(name: str, scope: str | None) -> None:
 @mcp.command("login")
 @click.argument("name")
 @click.option("--no-browser", is_flag=True, help="Only print the address and the code.")
-@common_options
-def login_command(launch: Launch, name: str, no_browser: bool) -> None:
+@with_config
+def login_command(config: Config, name: str, no_browser: bool) -> None:
     """Sign in at a remote server that asks for it."""
     from qwen_code.cli.mcp_login import login
 
-    gathered = launch.load(notice)
-    login(gathered, _find(gathered.paths, name), browser=not no_browser)
+    login(config, _find(config.paths, name), browser=not no_browser)
 
 
 @mcp.command("logout")
 @click.argument("name")
-@common_options
-def logout_command(launch: Launch, name: str) -> None:
+@with_config
+def logout_command(config: Config, name: str) -> None:
     """Revoke and forget the sign-in at a server."""
     from qwen_code.cli.mcp_login import logout
 
-    logout(launch.load(notice), name)
+    logout(config, name)
 
 
-def _states(gathered: Gathered, found: Sequence[ServerDefinition]) -> list[dict[str, Any]]:
-    with start_servers(gathered, [d.spec for d in found if d.is_trusted]) as servers:
+def _states(config: Config, found: Sequence[ServerDefinition]) -> list[dict[str, Any]]:
+    with start_servers(config, [d.spec for d in found if d.is_trusted]) as servers:
         servers.tools()
         states = {state.name: state for state in servers.states()}
     lines = []

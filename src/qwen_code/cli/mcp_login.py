@@ -8,21 +8,18 @@ import sys
 import click
 
 from qwen_code import __version__
-from qwen_code.auth.oauth.resource_sign_in import sign_in_for, store_of
-from qwen_code.auth.oauth.revocation import revoke
-from qwen_code.auth.sources import Gathered
+from qwen_code.auth.oauth.resource_tokens import sign_in_for, sign_out_of
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import AuthError, ConfigError
-from qwen_code.base.http import HttpClient, Timeouts
-from qwen_code.fronts.text.sign_in_display import display_for
+from qwen_code.base.errors import ConfigError
+from qwen_code.config.load import Config
+from qwen_code.fronts.text.login_display import display_for
 from qwen_code.mcp.definitions import ServerDefinition
 from qwen_code.mcp.servers import expand, is_name
 
-_LOCK_TIMEOUT_S = 20.0
 _AGENT = f"qwen-code/{__version__}"
 
 
-def login(gathered: Gathered, definition: ServerDefinition, *, browser: bool) -> None:
+def login(config: Config, definition: ServerDefinition, *, browser: bool) -> None:
     """Sign in at the server.
 
     Raises:
@@ -37,13 +34,12 @@ def login(gathered: Gathered, definition: ServerDefinition, *, browser: bool) ->
         )
     if definition.spec.url is None:
         raise ConfigError(f"the MCP server {name} is a command: there is nowhere to sign in")
-    spec = expand(definition.spec, gathered.environment.child_environment())
+    spec = expand(definition.spec, config.environment.without_provider_keys())
     assert spec.url is not None
     token = sign_in_for(
         name,
         spec.url,
-        paths=gathered.paths,
-        network=gathered.network,
+        config=config,
         user_agent=_AGENT,
         clock=BlockingClock(),
         display=display_for(os.environ, browser=browser, write=_write),
@@ -57,23 +53,17 @@ def login(gathered: Gathered, definition: ServerDefinition, *, browser: bool) ->
         click.echo("The server gave no refresh token: this sign-in ends when its token does.")
 
 
-def logout(gathered: Gathered, name: str) -> None:
-    """Revoke and forget the sign-in called ``name``."""
-    store = store_of(gathered.paths, name)
-    if not is_name(name) or not store.path.exists():
+def logout(config: Config, name: str) -> None:
+    """Revoke and forget the sign-in called ``name``.
+
+    Raises:
+        ConfigError: it cannot be removed.
+    """
+    said = sign_out_of(name, config, user_agent=_AGENT) if is_name(name) else None
+    if said is None:
         click.echo(f"There is no sign-in at the MCP server {name}.")
-        return
-    with store.exclusive(_LOCK_TIMEOUT_S):
-        said = "nothing to revoke: the file is damaged"
-        try:
-            token = store.load()
-        except AuthError:
-            token = None
-        if token is not None:
-            http = HttpClient(gathered.network, user_agent=_AGENT, timeouts=Timeouts(5, 10, 5))
-            said = revoke(token, token.issuer, http)
-        store.remove()
-    click.echo(f"Signed out of {name}: {said}.")
+    else:
+        click.echo(f"Signed out of {name}: {said}.")
 
 
 def _write(text: str) -> None:

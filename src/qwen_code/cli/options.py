@@ -12,11 +12,13 @@ import click
 
 from qwen_code.agent.approvals import Mode
 from qwen_code.auth.api import Flags
-from qwen_code.auth.presets import PRESETS
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
+from qwen_code.config.load import Config
+from qwen_code.config.providers import PROVIDERS
+from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import CHOOSE, LATEST, Launch
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+_DEBUG = click.option(
+    "-d", "--debug", is_flag=True, help="Write a log, without secrets, to QWEN_HOME/logs."
+)
 
 _CONNECTION = [
     click.option(
@@ -34,7 +40,7 @@ _CONNECTION = [
     click.option("--profile", metavar="NAME", help="Use this saved login."),
     click.option(
         "--provider",
-        type=click.Choice([preset.name for preset in PRESETS if preset.base_url]),
+        type=click.Choice([each.name for each in PROVIDERS if each.base_url]),
         help="Use this provider's address.",
     ),
     click.option(
@@ -56,9 +62,7 @@ _CONNECTION = [
         multiple=True,
         help="Let a project's own endpoint have your key, as https://host.",
     ),
-    click.option(
-        "-d", "--debug", is_flag=True, help="Write a log, without secrets, to QWEN_HOME/logs."
-    ),
+    _DEBUG,
 ]
 
 _PROMPT = [
@@ -123,6 +127,11 @@ _AGENT = [
         type=click.IntRange(min=1),
         metavar="N",
         help="End after this many answers of the model, with exit code 53.",
+    ),
+    click.option(
+        "--max-wall-time",
+        metavar="TIME",
+        help="End a prompt after this time (90, 90s, 5m, 1h), with exit code 55.",
     ),
     click.option(
         "-c", "--continue", "go_on", is_flag=True, help="Go on with the last session here."
@@ -200,6 +209,28 @@ def common_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+def with_config(function: F) -> F:
+    """For commands that need no login: pass the configuration as one ``config`` argument."""
+    import functools
+
+    @functools.wraps(function)
+    def wrapper(**values: Any) -> Any:
+        if values.pop("debug"):
+            _start_debug_log()
+        return function(config=load_config(), **values)
+
+    return _DEBUG(wrapper)  # type: ignore[return-value]
+
+
+def load_config() -> Config:
+    """The configuration of this directory; its warnings go to standard error.
+
+    Raises:
+        ConfigError: a settings file is broken.
+    """
+    return Launch().config(notice)
+
+
 def take_launch(values: dict[str, Any]) -> Launch:
     """Remove the shared options from ``values``, and give them as one."""
     api_key = values.pop("api_key")
@@ -235,6 +266,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         mode="yolo" if values["yolo"] else mode,
         rules=values["allowed_tools"],
         max_rounds=values["max_session_turns"],
+        max_wall_time_s=_wall_time(values["max_wall_time"]),
         directories=tuple(directories),
         resume=LATEST if values["go_on"] else values["resume"],
         sandbox=values["sandbox"],
@@ -242,6 +274,20 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         append=values["append_system_prompt"],
         schema=_schema(values["json_schema"]),
     )
+
+
+def _wall_time(text: str | None) -> float | None:
+    if text is None:
+        return None
+    from qwen_code.base.moment import parse_duration
+
+    seconds = parse_duration(text)
+    if seconds is None or seconds < 1:
+        raise UsageError(
+            f"--max-wall-time: {text!r} is not a time of a second or more",
+            hint="Write seconds, or as 90s, 5m, 1h.",
+        )
+    return seconds
 
 
 def _schema(text: str | None) -> str | None:

@@ -17,10 +17,9 @@ from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.base.moment import moment_of_day
 from qwen_code.base.text import safe_text
 from qwen_code.cli.app import LazyGroup
-from qwen_code.cli.options import common_options
-from qwen_code.fronts.console import notice
+from qwen_code.cli.options import with_config
+from qwen_code.config.load import Config
 from qwen_code.wiring.agent import session_store
-from qwen_code.wiring.launch import Launch
 
 _DAY_S = 24 * 3600
 
@@ -48,19 +47,19 @@ def sessions(context: click.Context) -> int | None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common_options
-def listing(launch: Launch, as_json: bool) -> int:
+@with_config
+def listing(config: Config, as_json: bool) -> int:
     """All sessions of this project, the latest first."""
-    return _print(_store(launch).summaries(), as_json, "No session was held here yet.")
+    return _print(_store(config).summaries(), as_json, "No session was held here yet.")
 
 
 @click.command()
 @click.argument("text")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@common_options
-def search(launch: Launch, text: str, as_json: bool) -> int:
+@with_config
+def search(config: Config, text: str, as_json: bool) -> int:
     """The sessions in which TEXT occurs, in any case."""
-    found = _store(launch).search(text)
+    found = _store(config).search(text)
     _print(found, as_json, "There is none.")
     return ExitCode.OK if found else ExitCode.FAILURE
 
@@ -68,10 +67,10 @@ def search(launch: Launch, text: str, as_json: bool) -> int:
 @click.command()
 @click.argument("session_id", metavar="ID")
 @click.option("--format", "kind", type=click.Choice(["markdown", "json"]), default="markdown")
-@common_options
-def export(launch: Launch, session_id: str, kind: str) -> int:
+@with_config
+def export(config: Config, session_id: str, kind: str) -> int:
     """The conversation of a session, on standard output."""
-    messages = _store(launch).messages(session_id)
+    messages = _store(config).messages(session_id)
     text = as_markdown(messages) if kind == "markdown" else _json(messages)
     sys.stdout.write(safe_text(text) if sys.stdout.isatty() else text)
     return ExitCode.OK
@@ -80,10 +79,10 @@ def export(launch: Launch, session_id: str, kind: str) -> int:
 @click.command()
 @click.argument("session_ids", metavar="[ID…]", nargs=-1)
 @click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="All of before.")
-@common_options
-def delete(launch: Launch, session_ids: tuple[str, ...], older_than: int | None) -> int:
+@with_config
+def delete(config: Config, session_ids: tuple[str, ...], older_than: int | None) -> int:
     """Remove sessions for good."""
-    store = _store(launch)
+    store = _store(config)
     wanted = list(session_ids)
     if older_than is not None:
         before = time.time() - older_than * _DAY_S
@@ -95,9 +94,8 @@ def delete(launch: Launch, session_ids: tuple[str, ...], older_than: int | None)
     return ExitCode.OK
 
 
-def _store(launch: Launch) -> SessionStore:
-    paths = launch.load(notice).paths
-    return session_store(paths, project_root(paths.cwd))
+def _store(config: Config) -> SessionStore:
+    return session_store(config.paths, project_root(config.paths.cwd))
 
 
 def _print(found: Sequence[Summary], as_json: bool, otherwise: str) -> int:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-# The OpenAI-compatible API. The canonical name comes first, its aliases after it.
+# The OpenAI-compatible API. The canonical name comes first, then its aliases. The variables that
+# hold a provider's own key are in the provider table.
 API_KEY = ("LLAMA_API_KEY", "OPENAI_API_KEY")
 BASE_URL = ("LLAMA_API_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE")
-MODEL = ("LLAMA_API_MODEL", "OPENAI_MODEL")
+MODEL = ("LLAMA_API_MODEL", "OPENAI_MODEL", "QWEN_MODEL")
 
-# Providers' own.
-DASHSCOPE_API_KEY = "DASHSCOPE_API_KEY"
-MODELSCOPE_API_KEY = "MODELSCOPE_API_KEY"
-OPENROUTER_API_KEY = "OPENROUTER_API_KEY"
-AZURE_OPENAI_API_KEY = "AZURE_OPENAI_API_KEY"
+# Azure's, beside its key.
 AZURE_OPENAI_ENDPOINT = "AZURE_OPENAI_ENDPOINT"
 AZURE_OPENAI_DEPLOYMENT = "AZURE_OPENAI_DEPLOYMENT"
 AZURE_OPENAI_API_VERSION = "AZURE_OPENAI_API_VERSION"
@@ -63,18 +60,6 @@ EDITOR = "EDITOR"
 VISUAL = "VISUAL"
 DEBUG = "DEBUG"
 DEBUG_MODE = "DEBUG_MODE"
-
-SECRET_NAMES: frozenset[str] = frozenset(
-    (
-        *API_KEY,
-        DASHSCOPE_API_KEY,
-        MODELSCOPE_API_KEY,
-        OPENROUTER_API_KEY,
-        AZURE_OPENAI_API_KEY,
-        QWEN_EMULATOR_UPSTREAM_KEY,
-    )
-)
-"""Variables whose value is a credential of this program."""
 
 USER_ONLY: frozenset[str] = frozenset(
     (

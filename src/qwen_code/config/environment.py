@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.secret import holds_secret
 from qwen_code.config import env_names
 from qwen_code.config.dotenv import Pair
 from qwen_code.config.paths import Paths
+from qwen_code.config.providers import KEY_NAMES, looks_like_key
 from qwen_code.config.search import EnvFile
 from qwen_code.config.settings import SettingCandidate, Settings
 from qwen_code.config.values import Source, SourceKind, Value
 
 Status = Literal["usable", "empty", "excluded", "untrusted"]
 
+_ALLOWED = "security.environmentVariableRedaction.allowed"
 _TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
 
 
@@ -25,6 +28,15 @@ class Candidate(msgspec.Struct, frozen=True):
 
     value: Value
     status: Status = "usable"
+    reason: str = ""
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """What happened to one line of the ``.env`` file. The value is left out: it may be a secret."""
+
+    name: str
+    line: int
+    status: Status | Literal["overridden"]
     reason: str = ""
 
 
@@ -82,13 +94,53 @@ class Environment:
         usable = [c.value for name in names for c in self.candidates(name) if c.status == "usable"]
         return min(usable, key=lambda value: _TIERS.index(value.source.kind), default=None)
 
-    def child_environment(self, env_keys: Iterable[str] = ()) -> dict[str, str]:
-        """The shell's variables without this program's credentials, for tools the agent starts.
+    def variables_of_file(self) -> list[Variable]:
+        """What happened to each line of the ``.env`` file, in its order."""
+        return [self._fate(pair, self.env_file) for pair in self._pairs.values() if self.env_file]
 
-        ``env_keys`` are further names that settings use for keys (``envKey`` of a provider).
+    def _fate(self, pair: Pair, file: EnvFile) -> Variable:
+        judged = self._from_file(pair, file)
+        if judged.status == "usable" and self._shell.get(pair.name, "").strip():
+            reason = "the environment of this shell has another value"
+            return Variable(pair.name, pair.line, "overridden", reason)
+        return Variable(pair.name, pair.line, judged.status, judged.reason)
+
+    @property
+    def key_names(self) -> frozenset[str]:
+        """Every variable that holds a provider's key, in upper case: those of the provider table,
+        and each ``envKey`` that settings name, whichever file and protocol it belongs to."""
+        return KEY_NAMES | {name.upper() for name in self._settings.env_keys()}
+
+    def child_environment(self) -> dict[str, str]:
+        """The shell's variables for child processes of the agent, without any credential.
+
+        Left out are `key_names`, variables that hold a key or token that this process has read,
+        and those whose names look like a key, except for the names in
+        ``security.environmentVariableRedaction.allowed`` of the user's settings.
+
+        Raises:
+            ConfigError: that setting is not a list of names.
         """
-        secret = {name.upper() for name in (*env_names.SECRET_NAMES, *env_keys)}
-        return {name: text for name, text in self._shell.items() if name.upper() not in secret}
+        allowed = self._settings.first(_ALLOWED, list[str]) or ()
+        kept = {name.upper() for name in allowed}
+        return {
+            name: text
+            for name, text in self.without_provider_keys().items()
+            if not looks_like_key(name) or name.upper() in kept
+        }
+
+    def without_provider_keys(self) -> dict[str, str]:
+        """The shell's variables without the credentials of this program alone.
+
+        For programs of the user's own choice that may need others': the key helper, and the
+        references (``$NAME``) in the definition of a server of tools.
+        """
+        secret = self.key_names
+        return {
+            name: text
+            for name, text in self._shell.items()
+            if name.upper() not in secret and not holds_secret(text)
+        }
 
     def _candidates(self, name: str) -> Iterator[Candidate]:
         if (text := self._shell.get(name)) is not None:

@@ -11,9 +11,9 @@ import msgspec
 from qwen_code.config import env_names
 
 CONFIG_DIR = ".qwen"
-"""The directory for this program's files, in a project as well as in the home directory."""
+"""The directory for this program's files, in a project and in the home directory."""
 
-_LONGEST_NAME = 200
+_MAX_NAME_LENGTH = 200
 
 CONFIG_FILE_LIMIT_BYTES = 1 << 20
 """No settings or ``.env`` file is read beyond this size."""
@@ -51,12 +51,17 @@ class Paths(msgspec.Struct, frozen=True):
 
     @property
     def accounts_dir(self) -> Path:
-        """Sign-ins under a name of their own; the one without is ``oauth_creds.json``."""
+        """Credentials of named logins; that of the login without a name is ``oauth_creds.json``."""
         return self.qwen_home / "accounts"
 
     @property
-    def oauth_pending_file(self) -> Path:
-        """A device flow that has begun and not ended."""
+    def oauth_pending_dir(self) -> Path:
+        """Device flows that have begun and not ended."""
+        return self.qwen_home / "oauth_pending"
+
+    @property
+    def former_oauth_pending_file(self) -> Path:
+        """Where the version before this one kept the one device flow that it knew."""
         return self.qwen_home / "oauth_pending.json"
 
     @property
@@ -88,10 +93,10 @@ class Paths(msgspec.Struct, frozen=True):
         from urllib.parse import quote
 
         name = quote(os.fsencode(os.path.realpath(root)).strip(b"/"), safe=" ") or "root"
-        if len(name) > _LONGEST_NAME:
+        if len(name) > _MAX_NAME_LENGTH:
             from hashlib import sha256  # slow to import, and few paths are as long
 
-            name = f"{sha256(name.encode()).hexdigest()[:16]}-{name[-_LONGEST_NAME + 20 :]}"
+            name = f"{sha256(name.encode()).hexdigest()[:16]}-{name[-_MAX_NAME_LENGTH + 20 :]}"
         return self.qwen_home / "projects" / name
 
     @property

@@ -50,14 +50,20 @@ class EnvFile(msgspec.Struct, frozen=True):
 
 def find_env_file(paths: Paths) -> EnvFile | None:
     """The first ``.env`` file that exists, read; also when it cannot be read or understood."""
-    for path in _places(paths):
-        # A directory is no file: virtual environments are often called .env.
-        if os.path.lexists(path) and not path.is_dir():
+    for path in env_places(paths):
+        if is_env_file(path):
             return _read(path, paths)
     return None
 
 
-def _places(paths: Paths) -> Iterator[Path]:
+def is_env_file(path: Path) -> bool:
+    """Whether there is something to read. A directory does not count: virtual environments are
+    often called ``.env``."""
+    return os.path.lexists(path) and not path.is_dir()
+
+
+def env_places(paths: Paths) -> Iterator[Path]:
+    """Every place where the file may be, in the order in which they are looked at."""
     home = os.path.realpath(paths.home)
     for folder in (paths.cwd, *paths.cwd.parents):
         if os.path.realpath(folder) == home:

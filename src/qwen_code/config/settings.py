@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _NAME = "settings.json"
 _LOCK_TIMEOUT_S = 10.0
+_PROVIDERS = "modelProviders"
 
 _USER_ONLY = (
     "security",
@@ -113,6 +114,10 @@ class Settings(msgspec.Struct, frozen=True):
         """The candidate that holds for a key."""
         return next((c for c in self.lookup(dotted) if c.status == "usable"), None)
 
+    def env_keys(self) -> list[str]:
+        """The variables that ``modelProviders`` of any layer name as holding a key."""
+        return [name for layer in self.layers for name in _env_keys(layer.tree.get(_PROVIDERS))]
+
     def first(self, dotted: str, type_: type[T]) -> T | None:
         """The value that holds for a key, as ``type_`` (``str``, ``bool``, ``list[str]``, …).
 
@@ -128,6 +133,19 @@ class Settings(msgspec.Struct, frozen=True):
             raise ConfigError(
                 f"{candidate.source}: {error}", hint="Fix that line, or take it out."
             ) from error
+
+
+def _env_keys(value: Any) -> Iterator[str]:
+    """Each ``envKey`` below ``value``: providers of every protocol have them."""
+    if isinstance(value, dict):
+        for name, below in value.items():
+            if name == "envKey" and isinstance(below, str):
+                yield below.strip()
+            else:
+                yield from _env_keys(below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _env_keys(below)
 
 
 def is_user_only(dotted: str) -> bool:

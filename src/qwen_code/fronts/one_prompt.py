@@ -15,12 +15,13 @@ from qwen_code.base.stop import Stop, Stopped
 from qwen_code.fronts.console import notice, report
 from qwen_code.fronts.output import abandon_stdout
 from qwen_code.fronts.renderer import Outcome, Renderer, as_error, conclude, show
-from qwen_code.fronts.signals import ending_by_signals, exit_code_of
+from qwen_code.fronts.signals import ending_by_signals
+from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 
 if TYPE_CHECKING:
     from qwen_code.agent.events import ToolAsked
-    from qwen_code.auth.oauth.login_flow import Display
+    from qwen_code.auth.oauth.login import Display
     from qwen_code.wiring.agent import AgentOptions
     from qwen_code.wiring.launch import Launch
 
@@ -57,20 +58,20 @@ def run_prompt(
     where there is no way to a model. ``wants_limits``: the outcome tells quota and rate limits.
     """
     run, stop = _Run(make_renderer), Stop()
-    with ending_by_signals(stop) as received:
+    with ending_by_signals(stop) as received, WallClock(stop, received) as clock:
         try:
-            run.answer(launch, take_options, read_prompt, stop)
+            run.answer(launch, take_options, read_prompt, stop, clock)
         except (Stopped, KeyboardInterrupt):
             run.was_stopped = True
         except Exception as caught:  # noqa: BLE001 whatever it is, the run ends with a result
             run.error = as_error(caught)
         received.is_finishing = True
-        outcome = run.close(wants_limits=wants_limits)
+        outcome = run.close(stop, wants_limits=wants_limits)
         try:
             run.tell(outcome)
         except KeyboardInterrupt:
             abandon_stdout()
-            return exit_code_of(received.number)
+            return received.exit_code(stop)
     if outcome.error and not outcome.was_stopped:
         report(outcome.error)
     return outcome.exit_code(received.number)
@@ -94,17 +95,19 @@ class _Run:
         take_options: Callable[[], AgentOptions],
         read_prompt: Callable[[Stop], str],
         stop: Stop,
+        clock: WallClock,
     ) -> None:
         conversation = Conversation(launch, take_options(), Unattended())
         self._conversation = conversation
         conversation.find()
+        clock.limit(conversation.wall_time)
         prompt = read_prompt(stop)
         conversation.open(stop)
         self._renderer = self._make_renderer()
         self._renderer.start(lambda: conversation.state)
         show(conversation.ask(prompt, stop), self._renderer, self._tally)
 
-    def close(self, *, wants_limits: bool) -> Outcome:
+    def close(self, stop: Stop, *, wants_limits: bool) -> Outcome:
         """Close what is open, and say what it came to."""
         outcome = conclude(
             self._conversation,
@@ -112,6 +115,7 @@ class _Run:
             began=self._began,
             error=self.error,
             was_stopped=self.was_stopped,
+            stop=stop,
             wants_limits=wants_limits,
         )
         try:

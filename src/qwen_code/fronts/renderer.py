@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from qwen_code.agent.events import AgentEvent, AgentEventStream, ToolAsked
+from qwen_code.agent.events import AgentEvent, AgentEventStream, EndReason, ToolAsked
 from qwen_code.agent.tally import Tally
 from qwen_code.base.errors import ExitCode, QwenError
+from qwen_code.base.stop import Stop
 from qwen_code.fronts.console import explain_unexpected
 from qwen_code.fronts.signals import exit_code_of
 from qwen_code.models.events import Usage
 
 if TYPE_CHECKING:
-    from qwen_code.agent.turn import EndReason
     from qwen_code.models.quota import Snapshot
     from qwen_code.models.rate_limits import RateLimits
     from qwen_code.wiring.conversation import Conversation, State
@@ -78,23 +78,27 @@ def conclude(
     began: float,
     error: QwenError | None,
     was_stopped: bool,
+    stop: Stop,
     wants_limits: bool,
 ) -> Outcome:
-    """What a prompt came to. ``began`` is when, by the monotonic clock; ``wants_limits``: quota and
-    rate limits are told."""
+    """What a prompt came to. ``began`` is when, by the monotonic clock; ``was_stopped``: its
+    ``stop`` raised; ``wants_limits``: quota and rate limits are told."""
     quota = rate_limits = None
     if conversation is not None and wants_limits:
         try:
             quota, rate_limits = conversation.quota(), conversation.rate_limits()
         except Exception as caught:  # noqa: BLE001 it ends with a result all the same
             error = error or as_error(caught)
+    was_stopped = was_stopped or tally.ended in ("stopped", "budget")
+    if was_stopped and stop.reason is not None:
+        error, was_stopped = stop.reason, False
     return Outcome(
         text=tally.text,
         duration_ms=round((time.monotonic() - began) * 1000),
         api_duration_ms=conversation.api_duration_ms if conversation else 0,
         usage=tally.usage,
         error=error,
-        was_stopped=was_stopped or tally.ended == "stopped",
+        was_stopped=was_stopped,
         quota=quota,
         rate_limits=rate_limits,
         rounds=tally.rounds,

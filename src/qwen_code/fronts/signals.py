@@ -42,6 +42,17 @@ class Received:
         if self.number is None or number != signal.SIGINT:
             self.number = number
 
+    def expire(self) -> None:
+        """The time of the run is over: from now on it is as after a first signal."""
+        if not self._count:
+            self._count, self._first_at = 1, time.monotonic()
+
+    def exit_code(self, stop: Stop) -> int:
+        """The exit code of a run that could not write its result."""
+        if self.number is None and stop.reason is not None:
+            return stop.reason.exit_code
+        return exit_code_of(self.number)
+
     @property
     def is_given_up(self) -> bool:
         """Whether a second signal has arrived, or the first one was `_PATIENCE_S` ago."""

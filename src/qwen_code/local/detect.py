@@ -29,7 +29,7 @@ class FoundServer(msgspec.Struct, frozen=True):
 def find_servers(ports: Sequence[tuple[str, int]] = KNOWN_PORTS) -> list[FoundServer]:
     """Ask the known ports of 127.0.0.1 for their models; each gets at most a moment."""
     found = []
-    http = HttpClient(Network(), user_agent="qwen-code", timeouts=Timeouts(0.3, 0.7, 0.7))
+    http = HttpClient(Network(), user_agent="qwen-code", timeouts=Timeouts(0.3, 1.0, 0.7))
     for title, port in ports:
         base_url = f"http://127.0.0.1:{port}/v1"
         # UnicodeDecodeError: so does msgspec say that a text is not UTF-8.

@@ -8,9 +8,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from qwen_code import __version__
 from qwen_code.base.errors import QwenError
 from qwen_code.base.files import make_private_dir, process_lock
-from qwen_code.local.sources import WeightSource
+from qwen_code.base.http import HttpClient, Timeouts
+from qwen_code.config.load import Config
+from qwen_code.local.sources import WeightSource, known_sources, sources_named
 from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import Weights
 
@@ -38,6 +41,26 @@ def free_bytes(directory: Path) -> int:
     import shutil
 
     return shutil.disk_usage(directory).free
+
+
+def pull_weights(
+    config: Config, weights: Weights, progress: ReportProgress, *, source: str | None = None
+) -> Path:
+    """Fetch ``weights`` for the user whose configuration this is, from ``source`` or the first
+    known one that delivers; the path of the verified file.
+
+    Raises:
+        InputError: there is no such source.
+        PullFailed, ConfigError: see `pull`.
+    """
+    http = HttpClient(
+        config.network,
+        user_agent=f"qwen-code/{__version__}",
+        timeouts=Timeouts(connect_s=5, first_byte_s=15, idle_s=60),
+    )
+    known = known_sources(weights, http, config.environment.child_environment())
+    store = WeightStore(config.paths.models_dir)
+    return pull(weights, sources_named(source, known), store, progress=progress)
 
 
 def pull(

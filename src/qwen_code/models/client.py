@@ -12,6 +12,7 @@ from qwen_code.base.clock import Clock
 from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.http import AuthFlow, HttpClient, Response
 from qwen_code.base.log import debug
+from qwen_code.base.moment import duration_in_words
 from qwen_code.base.retry import RetryPolicy
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import (
@@ -31,6 +32,7 @@ from qwen_code.models.openai_wire import (
     models_request,
 )
 from qwen_code.models.pacing import Attempt, Meter
+from qwen_code.models.patience import Patience, PatientReader
 from qwen_code.models.quota import Ledger, Snapshot
 from qwen_code.models.stream import ChatDecoder, StreamFailed, decode_completion
 
@@ -38,6 +40,21 @@ if TYPE_CHECKING:
     from qwen_code.models.rate_limits import RateLimits
 
 _MAX_LISTED_MODELS = 20
+_MAX_ANSWER_BYTES = 16 << 20
+
+_MAX_UNANNOUNCED_S = 60.0
+"""If a request took longer, its repetition is announced."""
+
+_LIST_S = 30.0
+"""How long a list of models may take from its first byte to its last."""
+
+_HINT_S = 10.0
+"""How long to wait for a list of models that would only make an error clearer."""
+
+_ERROR_BODY_S = 5.0
+"""How long to wait for the body of an error: its status may be enough."""
+
+_SLOW = "Try again later. If the model needs longer: model.timeoutS (seconds) in settings.json."
 
 
 class ModelClient:
@@ -45,7 +62,8 @@ class ModelClient:
 
     What it learns about the server (that it does not support ``stream_options`` or streams) is
     remembered for the next request. With a ``ledger``, chat requests are counted and wait for the
-    rate limit. If the model cannot answer, those of ``fallbacks`` are tried in order.
+    rate limit. If the model cannot answer, those of ``fallbacks`` are tried in order. ``patience``
+    limits the time of answers that have begun; ``http`` has its own time limits.
     """
 
     def __init__(
@@ -55,6 +73,7 @@ class ModelClient:
         *,
         auth: AuthFlow | None,
         clock: Clock,
+        patience: Patience | None = None,
         retry: RetryPolicy | None = None,
         ledger: Ledger | None = None,
         fallbacks: Sequence[str] = (),
@@ -63,7 +82,8 @@ class ModelClient:
         self._http = http
         self._auth = auth
         self._clock = clock
-        self._retry = retry or RetryPolicy()
+        self._patience = patience or Patience()
+        self._retry = retry or self._patience.retry
         self._meter = Meter(ledger, clock)
         self._fallbacks = tuple(fallbacks)
         self._limit_headers: tuple[Mapping[str, str], float] = ({}, 0.0)
@@ -84,7 +104,7 @@ class ModelClient:
 
         Retries and fallbacks happen only before the first event of the answer. `Retrying`,
         `FellBack` and `Paced` (a wait for the rate limit) announce them before they begin. After
-        the first event a broken connection ends in `Cut`.
+        the first event a connection that breaks or falls silent ends in `Cut`.
 
         Raises:
             QwenError: there is no answer; the classes of ``models.errors`` say why.
@@ -112,18 +132,20 @@ class ModelClient:
         """What is used of the account's quota; ``None`` if it is not counted."""
         return self._meter.snapshot()
 
-    def models(self, stop: Stop) -> list[str]:
-        """The models that the endpoint offers, by name.
+    def models(self, stop: Stop, *, first_byte_s: float | None = None) -> list[str]:
+        """The models that the endpoint offers, by name. ``first_byte_s`` is a time limit for this.
 
         Raises:
             QwenError: it does not list them.
             Stopped: ``stop`` was set.
         """
-        response = self._http.send(models_request(self.endpoint), self._auth, stop=stop)
+        response = self._http.send(
+            models_request(self.endpoint), self._auth, stop=stop, first_byte_s=first_byte_s
+        )
         self._note_limits(response)
-        body = response.read()
         if response.status != 200:
-            raise self._error(self.endpoint, response, body)
+            raise self._error(self.endpoint, response)
+        body = response.read(within_s=_LIST_S)
         names = model_ids(body)
         if names is None:
             raise BadAnswer(
@@ -139,42 +161,55 @@ class ModelClient:
         tools: Sequence[Mapping[str, Any]] | None,
         stop: Stop,
     ) -> EventStream:
-        number = 1
+        tries = _Tries()
         while True:
             given = False
             attempt = self._meter.attempt(endpoint.model, stop)
             try:
-                with closing(self._try(attempt, endpoint, messages, tools, stop)) as answer:
+                with closing(self._try(attempt, tries, endpoint, messages, tools, stop)) as answer:
                     for events in answer:
                         given = given or holds_answer(events)
                         yield events
                 return
             except QwenError as error:
-                wait_s = None if given else self._wait_before(number + 1, error)
+                wait_s = None if given else self._wait_before_next(tries, error)
                 attempt.failed(error, wait_s)
                 if wait_s is None:
                     raise self._explained(endpoint, error, stop) from None
-                number += 1
-                yield [Retrying(number, wait_s, error.message)]
+                yield [Retrying(tries.count + 1, wait_s, error.message)]
                 self._clock.sleep(wait_s, stop)
 
     def _try(
         self,
         attempt: Attempt,
+        tries: _Tries,
         endpoint: Endpoint,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
         stop: Stop,
     ) -> EventStream:
+        tries.count += 1
         response = None
         while response is None:
             with closing(attempt.wait()) as waits:
                 for event in waits:
                     yield [event]
-            response = self._open(attempt, endpoint, messages, tools, stop)
+            began = self._clock.monotonic()
+            try:
+                response = self._open(attempt, endpoint, messages, tools, stop)
+            finally:
+                took_s = self._clock.monotonic() - began
+                tries.spent_s += took_s
+            if response is None and took_s > _MAX_UNANNOUNCED_S:
+                reason = (
+                    f"the server rejected the form of the request after {duration_in_words(took_s)}"
+                )
+                yield [Retrying(tries.count + 1, 0.0, reason)]
+        began = self._clock.monotonic()
         try:
             yield from self._read(endpoint, response)
         finally:
+            tries.spent_s += self._clock.monotonic() - began
             response.close()
 
     def _open(
@@ -195,7 +230,7 @@ class ModelClient:
         self._note_limits(response)
         if response.status == 200:
             return response
-        error = self._error(endpoint, response, response.read())
+        error = self._error(endpoint, response)
         if not self._learn(error):
             raise error
         return None
@@ -219,15 +254,16 @@ class ModelClient:
         debug("learned", stream=self._stream, include_usage=self._include_usage)
         return True
 
-    def _wait_before(self, attempt: int, error: QwenError) -> float | None:
-        if not error.retryable:
+    def _wait_before_next(self, tries: _Tries, error: QwenError) -> float | None:
+        tries.silences += error.code == "timeout"
+        if not error.retryable or self._retry.is_used_up(tries.silences, tries.spent_s):
             return None
         asked = error.retry_after_s if isinstance(error, RateLimited | ServerFailed) else None
-        return self._retry.wait_before(attempt, retry_after_s=asked)
+        return self._retry.wait_before(tries.count + 1, retry_after_s=asked)
 
     def _read(self, endpoint: Endpoint, response: Response) -> EventStream:
         if "event-stream" not in response.headers.get("content-type", "event-stream"):
-            body = response.read(16 << 20)
+            body = response.read(_MAX_ANSWER_BYTES, within_s=self._patience.keep_alive_s)
             try:
                 yield decode_completion(body, endpoint.model)
             except StreamFailed as failed:
@@ -237,11 +273,13 @@ class ModelClient:
                 yield _decode_whole_stream(body, endpoint.model)
             return
         decoder = ChatDecoder(endpoint.model)
+        reader = PatientReader(response, self._clock, self._patience)
         given = False
         try:
-            while (chunk := response.read_chunk()) is not None:
+            while (chunk := reader.read()) is not None:
                 if events := decoder.feed(chunk):
                     given = True
+                    reader.heard()
                     yield events
             events = decoder.close()
         except TransportError as error:
@@ -259,9 +297,13 @@ class ModelClient:
             )
         yield events
 
-    def _error(self, endpoint: Endpoint, response: Response, body: bytes) -> QwenError:
+    def _error(self, endpoint: Endpoint, response: Response) -> QwenError:
         from qwen_code.models.error_wire import error_from  # most responses are not errors
 
+        try:
+            body = response.read(within_s=_ERROR_BODY_S)
+        except TransportError:
+            body = b""
         return error_from(
             response.status, response.headers, body, endpoint=endpoint, now=self._clock.now()
         )
@@ -272,11 +314,14 @@ class ModelClient:
         return error_from(500, {}, failed.body, endpoint=endpoint, now=self._clock.now())
 
     def _explained(self, endpoint: Endpoint, error: QwenError, stop: Stop) -> QwenError:
-        """Add the available models to the error about an unknown one."""
+        """Add the available models to the error about an unknown one, and the name of the setting
+        to a timeout."""
+        if isinstance(error, TransportError) and error.code == "timeout":
+            return TransportError(error.message, hint=_SLOW, code=error.code, retryable=True)
         if not isinstance(error, UnknownModel):
             return error
         try:
-            names = self.models(stop)
+            names = self.models(stop, first_byte_s=_HINT_S)
         except QwenError:
             return error
         from difflib import get_close_matches  # needed only for this error
@@ -288,6 +333,16 @@ class ModelClient:
             f"Available: {', '.join(listed)}{f', and {more} more' if more else ''}.\n{error.hint}"
         )
         return UnknownModel(error.message, hint=hint, code=error.code, available=names)
+
+
+class _Tries:
+    """The attempts at one answer so far, without the waits between them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.silences = 0
+        """Attempts that timed out."""
+        self.spent_s = 0.0
 
 
 def _decode_whole_stream(body: bytes, model: str) -> list[Event]:

@@ -9,7 +9,7 @@ from qwen_code.base.errors import QwenError
 from qwen_code.models.errors import Overloaded, QuotaExhausted, RateLimited
 from qwen_code.models.events import EventStream, FellBack, holds_answer
 
-Ask = Callable[[str], EventStream]
+AskModel = Callable[[str], EventStream]
 
 
 def may_fall_back(error: QwenError) -> bool:
@@ -23,7 +23,7 @@ def may_fall_back(error: QwenError) -> bool:
     return isinstance(error, RateLimited | Overloaded)
 
 
-def first_answer(models: Sequence[str], ask: Ask) -> EventStream:
+def first_answer(models: Sequence[str], ask: AskModel) -> EventStream:
     """The answer of the first of ``models`` that gives one; `FellBack` reports every step.
 
     After the first event of an answer, no other model is tried.

@@ -28,6 +28,7 @@ _GRACE_S = 2.0
 _STOP_GRACE_S = 0.1
 """How long a command may take to exit after the user has stopped the turn."""
 
+_STOPPED = "The user stopped the command."
 _POLL_S = 0.05
 
 
@@ -94,7 +95,8 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
             output.close()
         if stop.is_set and not ended:
             printed = f" Its output until then:\n{output.text}" if output.text else ""
-            raise ToolFailed(f"The user stopped the command.{printed}")
+            why = f"The command was stopped: {stop.reason.message}." if stop.reason else _STOPPED
+            raise ToolFailed(f"{why}{printed}")
         if not ended:
             raise ToolFailed(f"the command timed out after {arguments.timeout_s} s.\n{output.text}")
         code = process.returncode

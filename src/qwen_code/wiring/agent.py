@@ -19,13 +19,12 @@ from qwen_code.agent.permission import Answer, Permission, Question, Scope
 from qwen_code.agent.session import Session, SessionStore
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import ChatModel
-from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
-from qwen_code.config import env_names
+from qwen_code.config.load import Config
 from qwen_code.config.paths import CONFIG_DIR, Paths
 from qwen_code.config.settings import Settings, update_user_value
 from qwen_code.models.client import ModelClient
@@ -55,6 +54,7 @@ class AgentOptions(msgspec.Struct, frozen=True):
     mode: str | None = None
     rules: tuple[str, ...] = ()
     max_rounds: int | None = None
+    max_wall_time_s: float | None = None
     directories: tuple[str, ...] = ()
     resume: str | None = None
     sandbox: bool = False
@@ -145,7 +145,7 @@ class Assembled:
 
 
 def assemble(
-    gathered: Gathered,
+    config: Config,
     options: AgentOptions,
     *,
     ask: Callable[[Question], Answer],
@@ -164,17 +164,17 @@ def assemble(
         UsageError: a directory does not exist, or there is no such session.
         Stopped: ``stop`` was set while servers of tools were starting.
     """
-    paths, settings = gathered.paths, gathered.settings
+    paths, settings = config.paths, config.settings
     root = project_root(paths.cwd)
     more = _directories(options, settings, paths)
-    find_workspace = _workspace_finder(gathered, more)
+    find_workspace = _workspace_finder(config, more)
     judge = Judge(
         _mode(options, settings),
         _rules(options, settings, root),
         lambda word: find_workspace().is_private(paths.cwd / word),
     )
     briefing = Briefing(
-        gathered,
+        config,
         judge,
         more,
         instead=options.system_prompt,
@@ -184,10 +184,10 @@ def assemble(
     permission = Permission(judge, ask, is_attended, remember=partial(_remember, paths, root))
     workbench = Workbench(
         find_workspace,
-        gathered.environment.child_environment(),
+        config.environment.child_environment(),
         project_dir=paths.project_dir(root),
         notes_file=paths.qwen_home / "QWEN.md",
-        network=gathered.network,
+        network=config.network,
         allow_private_hosts=settings.first("tools.webFetch.allowPrivate", bool) or False,
         ask_user=ask_user,
         sandbox=_sandbox(options, settings, find_workspace),
@@ -201,9 +201,9 @@ def assemble(
             sessions.begin() if options.resume is None else sessions.resume(options.resume or None)
         )
         opened.callback(session.close)
-        if has_hooks(gathered):
-            _add_hooks(permission, gathered, session, notice)
-        servers = open_servers(gathered, notice)
+        if has_hooks(config):
+            _add_hooks(permission, config, session, notice)
+        servers = open_servers(config, notice)
         if servers is not None:
             opened.callback(servers.close, within_s=_STOP_GRACE_S)
         toolbox = _toolbox(workbench, servers, structured, judge, is_attended, stop)
@@ -287,26 +287,26 @@ def _structured(options: AgentOptions) -> StructuredOutput | None:
 
 
 def _add_hooks(
-    permission: Permission, gathered: Gathered, session: Session, notice: Callable[[str], None]
+    permission: Permission, config: Config, session: Session, notice: Callable[[str], None]
 ) -> None:
     """Let the user's hooks have their say, and a project's that were agreed to."""
     from qwen_code.agent.hooks import Hooks
 
-    found = find_hooks(gathered, notice)
+    found = find_hooks(config, notice)
     for source in found:
         if not source.is_trusted:
             notice(f"{source.file} defines hooks; to let them run: qwen hooks trust")
     hooks = Hooks(
         [hook for source in found if source.is_trusted for hook in source.hooks],
-        cwd=gathered.paths.cwd,
-        environ=gathered.environment.child_environment(),
+        cwd=config.paths.cwd,
+        environ=config.environment.child_environment(),
         session_id=lambda: session.id,
         notice=notice,
     )
     permission.before, permission.after = hooks.before, hooks.after
 
 
-def _workspace_finder(gathered: Gathered, more: Sequence[Path]) -> Callable[[], Workspace]:
+def _workspace_finder(config: Config, more: Sequence[Path]) -> Callable[[], Workspace]:
     """The workspace, made at its first use: most runs never touch a file."""
     found: list[Workspace] = []
 
@@ -314,8 +314,8 @@ def _workspace_finder(gathered: Gathered, more: Sequence[Path]) -> Callable[[], 
         if not found:
             from qwen_code.tools.workspace import Workspace
 
-            _remember_secrets(gathered)
-            paths = gathered.paths
+            _remember_secrets(config)
+            paths = config.paths
             found.append(Workspace(paths.cwd, more, private=[paths.qwen_home]))
         return found[0]
 
@@ -403,8 +403,8 @@ def _sandbox(
     return find_sandbox(found.roots, found.private)
 
 
-def _remember_secrets(gathered: Gathered) -> None:
-    """Let keys that are set and not in use be cut out too, wherever a tool comes across them."""
-    for name in env_names.SECRET_NAMES:
-        for candidate in gathered.environment.candidates(name):
+def _remember_secrets(config: Config) -> None:
+    """Let keys that are set but not in use be redacted, too, wherever a tool comes across them."""
+    for name in config.environment.key_names:
+        for candidate in config.environment.candidates(name):
             Secret(candidate.value.text)

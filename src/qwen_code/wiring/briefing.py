@@ -9,7 +9,7 @@ from pathlib import Path
 from qwen_code.agent.approvals import Judge, Mode
 from qwen_code.agent.context import NOTE_NAMES, describe_place, find_notes
 from qwen_code.agent.instructions import PLAN, SMALL, WORK
-from qwen_code.auth.sources import Gathered
+from qwen_code.config.load import Config
 
 
 class Briefing:
@@ -18,7 +18,7 @@ class Briefing:
 
     def __init__(
         self,
-        gathered: Gathered,
+        config: Config,
         judge: Judge,
         more: list[Path],
         *,
@@ -27,8 +27,8 @@ class Briefing:
         notice: Callable[[str], None],
     ) -> None:
         self.is_small = False
-        self.place = describe_place(gathered.paths.cwd, more)
-        self._gathered = gathered
+        self.place = describe_place(config.paths.cwd, more)
+        self._config = config
         self._judge = judge
         self._instead = instead
         self._append = append
@@ -51,7 +51,7 @@ class Briefing:
         return f"{WORK}\n\n{self._surroundings}"
 
     def _notes(self) -> str:
-        paths = self._gathered.paths
+        paths = self._config.paths
         notes = find_notes(paths.qwen_home, paths.cwd, self._names(), self._notice)
         text = ""
         for note in notes:
@@ -62,7 +62,7 @@ class Briefing:
 
     def _names(self) -> list[str]:
         """``context.fileName``: one name or several, as Node Qwen Code has it."""
-        settings = self._gathered.settings
+        settings = self._config.settings
         found = settings.usable("context.fileName")
         if found is None:
             return [*NOTE_NAMES]

@@ -6,6 +6,7 @@ front is in `Front`. Calls block. Another thread may set the `Stop` of a call at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,13 +24,15 @@ from qwen_code.base.stop import Stop, Stopped
 from qwen_code.wiring.agent import AgentOptions, Assembled, Fit, assemble
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.link import Link, announce, name_model, open_link
+from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
     from qwen_code.agent.session import Summary
-    from qwen_code.auth.oauth.login_flow import Display
-    from qwen_code.auth.sources import Gathered
+    from qwen_code.auth.oauth.login import Display
+    from qwen_code.auth.resolver import Inputs
     from qwen_code.auth.types import Resolution
+    from qwen_code.config.load import Config
     from qwen_code.models.client import ModelClient
     from qwen_code.models.quota import Snapshot
     from qwen_code.models.rate_limits import RateLimits
@@ -102,20 +105,30 @@ class Conversation:
         self._options = options
         self._front = front
         self._interactive = interactive
-        self._found: tuple[Gathered, Resolution] | None = None
+        self._found: tuple[Config, Resolution] | None = None
         self._link: Link | None = None
         self._assembled: Assembled | None = None
         self._is_answering = False
+        self.wall_time = Limit(math.inf)
+        """How long a prompt may take, once it is found."""
 
     # -- the way to a model -----------------------------------------------------------------------
 
-    def load(self) -> Gathered:
-        """Read the configuration anew, as it is on disk now.
+    def config(self) -> Config:
+        """The configuration, read again: as it is on disk now.
 
         Raises:
             ConfigError: a file of the user's own cannot be used.
         """
-        return self._launch.load(self._front.notice, interactive=self._interactive)
+        return self._launch.config(self._front.notice)
+
+    def inputs(self, config: Config) -> Inputs:
+        """What the choice of a login depends on, as it is on disk now.
+
+        Raises:
+            ConfigError: a file of the user's own cannot be used.
+        """
+        return self._launch.inputs(config, self._front.notice, interactive=self._interactive)
 
     def find(self) -> Connection:
         """The connection that will be used. Nothing is sent or started.
@@ -124,12 +137,14 @@ class Conversation:
             AuthError: there is no usable credential, or it may not go to that endpoint.
             ConfigError: a file or value cannot be used.
         """
-        gathered = self.load()
-        resolution = resolve(gathered.inputs)
+        config = self.config()
+        resolution = resolve(self.inputs(config))
+        self.wall_time = wall_time(self._options.max_wall_time_s, config.settings)
         if self._found is None:
-            for line in resolution.notices:
+            limits = (first_byte(config.settings), self.wall_time)
+            for line in (*resolution.notices, *(text for each in limits for text in each.notices)):
                 self._front.notice(line)
-        self._found = gathered, resolution
+        self._found = config, resolution
         return resolution.require()
 
     def open(self, stop: Stop) -> None:
@@ -145,14 +160,14 @@ class Conversation:
         if self._found is None:
             self.find()
         assert self._found is not None
-        (gathered, resolution), self._found = self._found, None
+        (config, resolution), self._found = self._found, None
         connection = resolution.require()
-        announce(gathered, resolution.announcements, self._front.notice)
-        link = open_link(gathered, connection, stop)
+        announce(config, resolution.announcements, self._front.notice)
+        link = open_link(config, connection, stop)
         try:
             name_model(link, stop)
-            fit = Fit.of(link.connection, gathered.settings)
-            assembled = self._assembled or self._assemble(gathered, self._options, stop)
+            fit = Fit.of(link.connection, config.settings)
+            assembled = self._assembled or self._assemble(config, self._options, stop)
         except BaseException:
             link.close()
             raise
@@ -189,7 +204,7 @@ class Conversation:
             self._relaunch(launch, stop)
             return
         connection = msgspec.structs.replace(link.connection, model=name)
-        fit = Fit.of(connection, self.load().settings)
+        fit = Fit.of(connection, self.config().settings)
         link.use_model(name)
         assembled.fit(fit)
 
@@ -240,7 +255,7 @@ class Conversation:
             else:
                 yield from self._ask_for_shape(text, stop)
         except Stopped:  # before the turn began
-            yield [TurnEnded("stopped", 0)]
+            yield [TurnEnded("stopped" if stop.reason is None else "budget", 0)]
         finally:
             self._is_answering = False
 
@@ -248,7 +263,7 @@ class Conversation:
         """Make the conversation shorter now; no event where it is as short as can be.
 
         Raises:
-            QwenError: it cannot be saved.
+            QwenError: it cannot be saved, or the model did not answer in time.
             Stopped: ``stop`` was set; it is as it was.
         """
         link, assembled = self._opened()
@@ -466,10 +481,10 @@ class Conversation:
         if before is not None:
             before.close()
 
-    def _assemble(self, gathered: Gathered, options: AgentOptions, stop: Stop) -> Assembled:
+    def _assemble(self, config: Config, options: AgentOptions, stop: Stop) -> Assembled:
         front = self._front
         return assemble(
-            gathered,
+            config,
             options,
             ask=front.permission,
             ask_user=self._ask_user if front.is_attended else None,
@@ -484,15 +499,15 @@ class Conversation:
 
     def _change_session(self, session_id: str | None, stop: Stop) -> None:
         link, before = self._opened()
-        gathered = self.load()
-        fit = Fit.of(link.connection, gathered.settings)
+        config = self.config()
+        fit = Fit.of(link.connection, config.settings)
         options = msgspec.structs.replace(self._options, resume=session_id, mode=before.judge.mode)
         # The session of before is let go of first: it may be the one that is wanted.
         session = before.agent.session
         was_claimed = session.is_claimed
         session.close()
         try:
-            after = self._assemble(gathered, options, stop)
+            after = self._assemble(config, options, stop)
         except BaseException:
             if was_claimed:
                 session.claim()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from qwen_code.auth.sources import Gathered
 from qwen_code.base.errors import ConfigError
+from qwen_code.config.load import Config
 from qwen_code.config.trust import TrustStore
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ class HookSource(msgspec.Struct, frozen=True):
     is_trusted: bool = True
 
 
-def has_hooks(gathered: Gathered) -> bool:
+def has_hooks(config: Config) -> bool:
     """Whether anything needs to be looked at: most sessions have none."""
-    return any(_KEY in layer.tree for layer in gathered.settings.layers)
+    return any(_KEY in layer.tree for layer in config.settings.layers)
 
 
-def find_hooks(gathered: Gathered, notice: Callable[[str], None]) -> list[HookSource]:
+def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource]:
     """The hooks by file; ``notice`` is told of a project's that cannot be used.
 
     Raises:
@@ -42,7 +42,7 @@ def find_hooks(gathered: Gathered, notice: Callable[[str], None]) -> list[HookSo
     from qwen_code.agent.hooks import parse_hooks  # only who has some pays for it
 
     found = []
-    for layer in gathered.settings.layers:
+    for layer in config.settings.layers:
         table = layer.tree.get(_KEY)
         if not table:
             continue
@@ -52,9 +52,7 @@ def find_hooks(gathered: Gathered, notice: Callable[[str], None]) -> list[HookSo
                 found.append(HookSource(layer.path, hooks))
                 continue
             digest = _digest(table)
-            is_trusted = TrustStore.load(gathered.paths).is_definition_trusted(
-                layer.project, digest
-            )
+            is_trusted = TrustStore.load(config.paths).is_definition_trusted(layer.project, digest)
         except ConfigError as error:
             if layer.project is None:
                 raise

@@ -1,4 +1,4 @@
-"""What one invocation says of its login, and how everything that depends on it is read."""
+"""What one invocation says of its login, and how configuration and logins are read for it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import msgspec
 
 from qwen_code import __version__
 from qwen_code.auth.api import Flags
-from qwen_code.auth.sources import Gathered, gather
+from qwen_code.auth.resolver import Inputs
+from qwen_code.auth.sources import gather
 from qwen_code.base.errors import ConfigError
+from qwen_code.config.load import Config
 
 LATEST = ""
 """The session that ``--continue`` means, or the turn that ``--undo`` does."""
@@ -36,15 +38,20 @@ class Launch(msgspec.Struct, frozen=True):
         return f"Launch({self.auth_type}, {self.cwd})"  # the environment holds secrets
 
     def by(self, method: str, profile: str | None) -> Launch:
-        """The same place by another login; other options that chose one count no more."""
+        """The same place by another login; options that chose the former one do not apply to it."""
         flags = Flags(profile=profile, trusted=self.flags.trusted)
         return msgspec.structs.replace(self, flags=flags, auth_type=method)
 
-    def load(self, notice: Callable[[str], None], *, interactive: bool = False) -> Gathered:
-        """Read what the resolution depends on; ``notice`` is told the warnings of that.
+    def without_login(self) -> Launch:
+        """The same place, without the options that chose a login."""
+        flags = Flags(trusted=self.flags.trusted)
+        return msgspec.structs.replace(self, flags=flags, auth_type=None)
+
+    def config(self, notice: Callable[[str], None]) -> Config:
+        """The configuration that counts here; ``notice`` is told its warnings. No login is read.
 
         Raises:
-            ConfigError: the current directory is gone, or a file of the user's own is damaged.
+            ConfigError: the current directory is gone, or a settings file is broken.
         """
         try:
             cwd = self.cwd or Path.cwd()
@@ -52,15 +59,24 @@ class Launch(msgspec.Struct, frozen=True):
             raise ConfigError(
                 "the current directory no longer exists", hint="cd somewhere else, and try again."
             ) from error
-        gathered = gather(
-            os.environ if self.environ is None else self.environ,
-            cwd,
+        config = Config.load(os.environ if self.environ is None else self.environ, cwd)
+        for warning in config.warnings:
+            notice(warning)
+        return config
+
+    def inputs(
+        self, config: Config, notice: Callable[[str], None], *, interactive: bool = False
+    ) -> Inputs:
+        """The saved logins and what else the choice of a login depends on.
+
+        Raises:
+            ConfigError: a file of the user's own is damaged.
+        """
+        return gather(
+            config,
             version=__version__,
             flags=self.flags,
             auth_type=self.auth_type,
             interactive=interactive,
             notice=notice,
         )
-        for warning in gathered.warnings:
-            notice(warning)
-        return gathered

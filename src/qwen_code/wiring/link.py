@@ -11,19 +11,20 @@ import msgspec
 
 from qwen_code import __version__
 from qwen_code.auth.bearer import Bearer, StaticKey
-from qwen_code.auth.sources import Gathered
 from qwen_code.auth.types import Announcement, Connection, Method
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import ConfigError
+from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.http import HttpClient
 from qwen_code.base.log import debug
 from qwen_code.base.stop import Stop
+from qwen_code.config.load import Config
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.client import ModelClient
 from qwen_code.models.openai_wire import Endpoint
 from qwen_code.models.quota import Ledger, Limits, account_key
+from qwen_code.wiring.time_limits import patience_with
 
 _MAX_LISTED_MODELS = 20
 
@@ -62,7 +63,7 @@ class Link:
         self.close()
 
 
-def open_link(gathered: Gathered, connection: Connection, stop: Stop | None = None) -> Link:
+def open_link(config: Config, connection: Connection, stop: Stop | None = None) -> Link:
     """A client for ``connection``; the embedded model is started where it is the method.
 
     Raises:
@@ -71,17 +72,17 @@ def open_link(gathered: Gathered, connection: Connection, stop: Stop | None = No
     """
     end = None
     if connection.method is Method.LOCAL:
-        connection, end = _start_local(gathered, connection, stop or Stop())
+        connection, end = _start_local(config, connection, stop or Stop())
     debug("connection", method=connection.method, base_url=connection.base_url)
     try:
-        return Link(connection, _client(gathered, connection), end)
+        return Link(connection, _client(config, connection), end)
     except BaseException:
         if end is not None:
             end()
         raise
 
 
-def open_ledger(gathered: Gathered, connection: Connection) -> Ledger | None:
+def open_ledger(config: Config, connection: Connection) -> Ledger | None:
     """Where the requests of ``connection`` are counted; ``None``: only the server counts them.
 
     Raises:
@@ -93,14 +94,12 @@ def open_ledger(gathered: Gathered, connection: Connection) -> Ledger | None:
 
     usual = Limits()
     limits = Limits(
-        _positive(gathered.settings, "quota.perMinute", usual.per_minute),
-        _positive(gathered.settings, "quota.perDay", usual.per_day),
+        _positive(config.settings, "quota.perMinute", usual.per_minute),
+        _positive(config.settings, "quota.perDay", usual.per_day),
     )
-    sign_in = gathered.inputs.sign_in
-    known = sign_in.token.account if sign_in and sign_in.token else None
     # Several sign-ins of one account share its quota; of an account without a name, none do.
-    account = account_key(connection.provider, known or connection.profile or "")
-    return SqliteLedger(gathered.paths.quota_file, account, limits, BlockingClock())
+    account = account_key(connection.provider, connection.account or connection.profile or "")
+    return SqliteLedger(config.paths.quota_file, account, limits, BlockingClock())
 
 
 def name_model(link: Link, stop: Stop) -> None:
@@ -108,11 +107,17 @@ def name_model(link: Link, stop: Stop) -> None:
 
     Raises:
         ConfigError: there are several; the hint lists them.
+        TransportError: the endpoint does not answer.
         Stopped: ``stop`` was set.
     """
     if link.connection.model is not None:
         return
-    names = link.client.models(stop)
+    try:
+        names = link.client.models(stop)
+    except TransportError as error:
+        if error.code == "timeout":
+            error.hint = "Name the model with -m, or as LLAMA_API_MODEL: then no list is needed."
+        raise
     if len(names) != 1:
         listed = ", ".join(names[:_MAX_LISTED_MODELS]) or "none"
         more = (
@@ -127,18 +132,16 @@ def name_model(link: Link, stop: Stop) -> None:
     link.use_model(names[0], Source(SourceKind.IMPLIED, "the endpoint's only model"))
 
 
-def announce(
-    gathered: Gathered, lines: tuple[Announcement, ...], say: Callable[[str], None]
-) -> None:
+def announce(config: Config, lines: tuple[Announcement, ...], say: Callable[[str], None]) -> None:
     """Say each line, unless it was said before for the same folder and origin."""
-    trust = TrustStore.load(gathered.paths)
+    trust = TrustStore.load(config.paths)
     for line in lines:
         if not trust.was_announced(line.folder, line.origin):
             say(line.text)
             trust.announce(line.folder, line.origin)
 
 
-def _client(gathered: Gathered, connection: Connection) -> ModelClient:
+def _client(config: Config, connection: Connection) -> ModelClient:
     python = ".".join(map(str, sys.version_info[:2]))
     agent = f"qwen-code/{__version__} (python {python}; {sys.platform})"
     endpoint = Endpoint(
@@ -149,13 +152,15 @@ def _client(gathered: Gathered, connection: Connection) -> ModelClient:
         connection.deployment_in_path,
         connection.extra_body,
     )
+    patience = patience_with(connection.method, config.settings)
     return ModelClient(
-        HttpClient(gathered.network, user_agent=agent),
+        HttpClient(config.network, user_agent=agent, timeouts=patience.timeouts),
         endpoint,
         auth=Bearer.of(connection),
         clock=BlockingClock(),
-        ledger=open_ledger(gathered, connection),
-        fallbacks=gathered.settings.first("model.fallbacks", list[str]) or (),
+        patience=patience,
+        ledger=open_ledger(config, connection),
+        fallbacks=config.settings.first("model.fallbacks", list[str]) or (),
     )
 
 
@@ -173,12 +178,12 @@ def _positive(settings: Settings, dotted: str, usual: int) -> int:
 
 
 def _start_local(
-    gathered: Gathered, connection: Connection, stop: Stop
+    config: Config, connection: Connection, stop: Stop
 ) -> tuple[Connection, Callable[[], None]]:
     from qwen_code.local.server import REQUEST_DEFAULTS, start_or_share
 
     server = start_or_share(
-        gathered.paths, connection.model, gathered.environment.child_environment(), stop
+        config.paths, connection.model, config.environment.child_environment(), stop
     )
     ready = msgspec.structs.replace(
         connection,

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from qwen_code import __version__
-from qwen_code.auth.sources import Gathered
 from qwen_code.base.errors import ConfigError
+from qwen_code.config.load import Config
 
 if TYPE_CHECKING:
     from qwen_code.mcp.client import Servers
     from qwen_code.mcp.servers import ServerSpec
 
 
-def open_servers(gathered: Gathered, say: Callable[[str], None]) -> Servers | None:
+def open_servers(config: Config, say: Callable[[str], None]) -> Servers | None:
     """Start the MCP servers that the user defined or agreed to; ``None`` where there are none.
 
     ``say`` is told of every server that is not used, and why. Nothing of it ends the session.
@@ -24,11 +24,11 @@ def open_servers(gathered: Gathered, say: Callable[[str], None]) -> Servers | No
     """
     from qwen_code.mcp import any_defined  # most runs have none, and need nothing of it
 
-    if not any_defined(gathered.paths, gathered.settings):
+    if not any_defined(config.paths, config.settings):
         return None
     from qwen_code.mcp.definitions import find_definitions
 
-    found = find_definitions(gathered.paths, gathered.settings, say)
+    found = find_definitions(config.paths, config.settings, say)
     for definition in found:
         if not definition.is_trusted:
             name = definition.spec.name
@@ -36,14 +36,14 @@ def open_servers(gathered: Gathered, say: Callable[[str], None]) -> Servers | No
                 f"{definition.file} wants the MCP server {name}; to allow it: qwen mcp trust {name}"
             )
     try:
-        return start_servers(gathered, [d.spec for d in found if d.is_trusted], say)
+        return start_servers(config, [d.spec for d in found if d.is_trusted], say)
     except ConfigError as error:
         say(f"{error.message}. {error.hint}")
         return None
 
 
 def start_servers(
-    gathered: Gathered,
+    config: Config,
     specs: Sequence[ServerSpec],
     say: Callable[[str], None] = lambda _line: None,
 ) -> Servers:
@@ -52,19 +52,19 @@ def start_servers(
     Raises:
         ConfigError: the package that speaks the protocol is not installed.
     """
-    from qwen_code.auth.oauth.resource_sign_in import ResourceTokens
+    from qwen_code.auth.oauth.resource_tokens import ResourceTokens
     from qwen_code.mcp.client import Servers
 
-    child = gathered.environment.child_environment()
+    child = config.environment.child_environment()
     agent = f"qwen-code/{__version__}"
-    tokens = ResourceTokens(gathered.paths, gathered.network, agent, child)
+    tokens = ResourceTokens(config, agent)
     return Servers(
         specs,
         child,
         say,
-        gathered.paths.cwd,
-        logs_dir=gathered.paths.logs_dir,
+        config.paths.cwd,
+        logs_dir=config.paths.logs_dir,
         version=__version__,
-        network=gathered.network,
+        network=config.network,
         token_for=lambda spec, refused: tokens.token(spec.name, spec.url or "", refused),
     )

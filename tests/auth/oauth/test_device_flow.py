@@ -12,8 +12,10 @@ from qwen_code.base.secret import Secret
 PENDING = ErrorAnswer("authorization_pending", "", 400)
 
 
-def flow(deadline: float = 900.0) -> DeviceFlow:
-    return DeviceFlow(interval_s=5.0, deadline=deadline, not_before=5.0)
+def flow(deadline: float = 900.0, *, ends_with_401: bool = True) -> DeviceFlow:
+    return DeviceFlow(
+        interval_s=5.0, deadline=deadline, not_before=5.0, ends_with_401=ends_with_401
+    )
 
 
 def test_pending_keeps_the_interval() -> None:
@@ -48,6 +50,9 @@ def test_a_grant_is_the_end() -> None:
         (ErrorAnswer("invalid_client", "who?", 401), SignInFailed),
         (ErrorAnswer("invalid_grant", "", 400), SignInFailed),
         (ErrorAnswer("redirect", "", 302), SignInFailed),
+        (ErrorAnswer("unsupported_token_type", "", 200), SignInFailed),
+        (ErrorAnswer("access_denied", "", 403), SignInDenied),
+        (ErrorAnswer("expired_token", "", 401), CodeExpired),
     ],
 )
 def test_answers_that_end_it(answer: ErrorAnswer, kind: type[SignInFailed]) -> None:
@@ -67,13 +72,53 @@ def test_trouble_backs_off_and_recovers() -> None:
     assert waits == [10, 20, 40, 60, 60]
     machine.answered(PENDING, now)
     assert machine.next_poll == now + 5
-    assert machine.failed("no route", now) == Waiting("no route")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ErrorAnswer("unauthorized", "", 401),
+        ErrorAnswer("invalid_client", "restarting", 401),
+        ErrorAnswer("invalid_device_code", "", 401),
+    ],
+)
+def test_a_401_is_an_end_at_qwen_ai_and_trouble_anywhere_else(answer: ErrorAnswer) -> None:
+    machine = flow(ends_with_401=False)
+    assert machine.answered(answer, 5) == Waiting(str(answer))
+    assert machine.next_poll == 15
+    with pytest.raises(SignInFailed):
+        flow().answered(answer, 5)
+
+
+@pytest.mark.parametrize("answer", [ErrorAnswer("access_denied", "", 401)])
+def test_a_decision_under_401_is_one_everywhere(answer: ErrorAnswer) -> None:
+    with pytest.raises(SignInDenied):
+        flow(ends_with_401=False).answered(answer, 5)
+
+
+def test_a_code_that_expires_in_the_middle_of_trouble_says_so() -> None:
+    machine = flow(deadline=12.0)
+    machine.answered(Trouble("no route to host"), 5)
+    machine.answered(Trouble("no route to host"), 11)
+    with pytest.raises(CodeExpired, match="no route to host"):
+        _ = machine.next_poll
+    machine = flow(deadline=12.0)
+    machine.answered(Trouble("no route to host"), 5)
+    machine.answered(PENDING, 10)
+    with pytest.raises(CodeExpired, match="before the sign-in was approved"):
+        _ = machine.next_poll
 
 
 def test_retry_after_is_respected() -> None:
     machine = flow()
     machine.answered(Trouble("503", 120.0), 5)
     assert machine.next_poll == 125
+
+
+def test_a_retry_after_beyond_the_end_leaves_a_last_try() -> None:
+    machine = flow()
+    machine.answered(Trouble("503", 3600.0), 5)
+    assert machine.next_poll == 895
 
 
 def test_backing_off_leaves_a_last_try_before_the_end() -> None:
@@ -102,7 +147,9 @@ answers = st.sampled_from(
 def test_no_poll_comes_early_and_it_always_ends(
     steps: list[tuple[ErrorAnswer | Trouble, float]], interval_s: float
 ) -> None:
-    machine = DeviceFlow(interval_s=interval_s, deadline=900.0, not_before=interval_s)
+    machine = DeviceFlow(
+        interval_s=interval_s, deadline=900.0, not_before=interval_s, ends_with_401=True
+    )
     last, smallest = 0.0, interval_s
     for answer, late_s in steps:
         try:

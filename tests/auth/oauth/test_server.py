@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from fake_exchange import FakeExchange
 
 from qwen_code.auth.oauth.server import (
     ServerChoice,
+    discover,
     metadata_url,
     parse_metadata,
 )
@@ -79,3 +81,57 @@ def test_plain_http_is_refused() -> None:
 def test_what_is_no_metadata(body: bytes) -> None:
     with pytest.raises(ConfigError, match="not JSON"):
         parse_metadata(body, CHOICE)
+
+
+# -- discovery ------------------------------------------------------------------------------------
+
+OTHER = {**METADATA, "issuer": "https://another.example"}
+NO_GRANT = {key: text for key, text in METADATA.items() if "device" not in key}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(200, METADATA)],
+        [(404, b""), (200, METADATA)],
+        [(200, b"<html>The app</html>"), (200, METADATA)],  # servers that answer 200 to anything
+        [(200, NO_GRANT), (200, METADATA)],
+        [(200, OTHER), (200, METADATA)],
+        [(500, b""), (200, METADATA)],
+        [(200, b"\xef\xbb\xbf" + json.dumps(METADATA).encode())],
+    ],
+)
+def test_the_first_document_with_the_grant_is_taken(answers: list[Any]) -> None:
+    http: Any = FakeExchange(*answers)
+    server = discover(CHOICE, http)
+    assert server.device_authorization_endpoint == "https://id.example/device"
+    assert server.is_discovered and server.other_origins == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([(404, b""), (404, b"")], "has no OAuth metadata"),
+        ([(200, OTHER), (404, b"")], "another issuer"),
+        ([(200, NO_GRANT), (200, NO_GRANT)], "device grant"),
+        ([(200, b"<html>"), (200, b"<html>")], "not JSON"),
+    ],
+)
+def test_what_is_wrong_with_the_first_document_is_said(answers: list[Any], message: str) -> None:
+    http: Any = FakeExchange(*answers)
+    with pytest.raises(ConfigError, match=message):
+        discover(CHOICE, http)
+
+
+def test_endpoints_on_another_origin_are_known_as_such() -> None:
+    elsewhere = {**METADATA, "token_endpoint": "https://tokens.example/token"}
+    http: Any = FakeExchange((200, elsewhere))
+    assert [str(o) for o in discover(CHOICE, http).other_origins] == ["https://tokens.example"]
+
+
+def test_without_an_issuer_the_paths_are_qwen_ais_own() -> None:
+    choice = ServerChoice(value("https://chat.qwen.ai"), None, value("c"), value("s"), None)
+    http: Any = FakeExchange()
+    server = discover(choice, http)
+    assert not server.is_discovered and http.requests == []
+    assert server.issuer.token_endpoint == "https://chat.qwen.ai/api/v1/oauth2/token"

@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_code.auth.oauth.token import Freshness, Issuer, Token, decode_token, encode_token
+from qwen_code.auth.oauth.token import (
+    Freshness,
+    Issuer,
+    Token,
+    account_name,
+    document_of,
+    load_token,
+    token_of,
+)
+from qwen_code.auth.stores.base import CredentialCorrupt
+from qwen_code.auth.stores.file import FileStore
 from qwen_code.base.secret import Secret
 
 NODES = {
@@ -20,7 +32,7 @@ NODES = {
 
 
 def test_a_file_of_nodes_is_read_as_it_is() -> None:
-    token = decode_token(json.dumps(NODES, indent=2).encode())
+    token = token_of(NODES)
     assert token.access_token.reveal() == "a-1"
     assert token.refresh_token == Secret("r-1")
     assert (token.resource_url, token.expires_at_ms) == ("portal.qwen.ai", 1_700_000_000_000)
@@ -30,8 +42,7 @@ def test_a_file_of_nodes_is_read_as_it_is() -> None:
 def test_ours_is_readable_by_node() -> None:
     issuer = Issuer("https://id", "c", "https://id/token", "https://id/revoke")
     token = Token(Secret("a"), Secret("r"), "x", 5, 3.0, "s", None, issuer, "me", 7)
-    text = encode_token(token).decode()
-    raw = json.loads(text)
+    raw = document_of(token)
     assert list(raw)[:5] == [
         "access_token",
         "token_type",
@@ -39,32 +50,27 @@ def test_ours_is_readable_by_node() -> None:
         "resource_url",
         "expiry_date",
     ]
-    assert text.startswith('{\n  "access_token"')
     assert raw["qwen_code"]["generation"] == 7
-    assert decode_token(text.encode()) == token
+    assert token_of(json.loads(json.dumps(raw))) == token
 
 
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"", "empty"),
-        (b"\n", "empty"),
-        (b"{", "truncated"),
-        (b"[]", "not an object"),
-        (b"{}", "no access_token"),
-        (b'{"access_token": ""}', "no access_token"),
-        (b'{"access_token": null}', "no access_token"),
-        (b"\xff", "invalid"),
-    ],
-)
-def test_what_is_no_credential_says_why(data: bytes, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        decode_token(data)
+@pytest.mark.parametrize("document", [{}, {"access_token": ""}, {"access_token": None}])
+def test_what_is_no_token_says_why(document: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no access_token"):
+        token_of(document)
+    store = FileStore(tmp_path / "oauth_creds.json")
+    store.save(document)
+    with pytest.raises(CredentialCorrupt, match="no access_token"):
+        load_token(store)
+
+
+def test_nothing_stored_is_no_token(tmp_path: Path) -> None:
+    assert load_token(FileStore(tmp_path / "oauth_creds.json")) is None
 
 
 @pytest.mark.parametrize("expiry", [None, "soon", True, [], {}])
 def test_an_odd_expiry_is_unknown(expiry: Any) -> None:
-    assert decode_token(json.dumps({**NODES, "expiry_date": expiry}).encode()).expires_at_ms is None
+    assert token_of({**NODES, "expiry_date": expiry}).expires_at_ms is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def test_an_unknown_end_is_fresh_until_a_server_says_otherwise() -> None:
 def test_nothing_shows_a_token() -> None:
     token = Token(Secret("access-0123456789"), Secret("refresh-0123456789"))
     assert "0123456789" not in repr(token) + str(token)
-    assert token.fingerprint not in token.access_token.reveal()
+    assert token.version not in token.access_token.reveal()
 
 
 json_values = st.recursive(
@@ -114,14 +120,47 @@ json_values = st.recursive(
 def test_unknown_keys_survive(extra: dict[str, Any]) -> None:
     known = {*NODES, "scope", "id_token", "qwen_code"}
     extra = {key: value for key, value in extra.items() if key not in known}
-    again = json.loads(encode_token(decode_token(json.dumps({**NODES, **extra}).encode())))
+    again = document_of(token_of({**NODES, **extra}))
     again.pop("qwen_code")
     assert again == {**NODES, **extra}
 
 
-@given(st.binary(max_size=80))
-def test_any_bytes_are_a_token_or_a_reason(data: bytes) -> None:
-    try:
-        decode_token(data)
-    except ValueError as error:
-        assert str(error)
+def test_keys_of_ours_that_a_later_version_writes_survive() -> None:
+    raw = {**NODES, "qwen_code": {"generation": 3, "later": [1]}}
+    assert document_of(token_of(raw))["qwen_code"] == {"generation": 3, "later": [1]}
+
+
+@pytest.mark.parametrize(
+    "ours", [None, [], "x", {"generation": "3", "issuer": 5, "lifetime_s": {}}]
+)
+def test_keys_of_ours_with_odd_values_count_as_absent(ours: Any) -> None:
+    token = token_of({**NODES, "qwen_code": ours})
+    assert (token.generation, token.issuer, token.lifetime_s) == (0, None, None)
+
+
+# -- whose sign-in it is --------------------------------------------------------------------------
+
+
+def id_token(claims: Any) -> Secret:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return Secret(f"e30.{payload}.sig")
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"sub": "1", "email": "me@x.example"}, "me@x.example"),
+        ({"sub": "1", "name": "Zoë"}, "Zoë"),
+        ({"sub": "1", "email": "\x1b[31m"}, "1"),
+        ({"email": ""}, None),
+        ([], None),
+    ],
+)
+def test_the_best_name_is_taken(claims: Any, name: str | None) -> None:
+    assert account_name(id_token(claims)) == name
+
+
+@given(st.text(alphabet="ab.=-_%ä", max_size=30))
+def test_any_text_is_a_name_or_none(text: str) -> None:
+    account_name(Secret(text))
+    assert account_name(None) is None

@@ -10,11 +10,12 @@ import pytest
 from fake_clock import FakeClock
 
 from qwen_code.auth.oauth.errors import RefreshFailed
-from qwen_code.auth.oauth.refresh import renew
-from qwen_code.auth.oauth.renewal import Report
+from qwen_code.auth.oauth.exchange import renew
+from qwen_code.auth.oauth.renewer import Report
 from qwen_code.auth.oauth.sign_in import SignIn
-from qwen_code.auth.oauth.store import FileStore
-from qwen_code.auth.oauth.token import Issuer, Token
+from qwen_code.auth.oauth.token import Issuer, Token, document_of
+from qwen_code.auth.stores.base import CredentialStore
+from qwen_code.auth.stores.file import FileStore
 from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
@@ -67,7 +68,7 @@ class HereRenewer:
     def __init__(self, server: FakeServer, clock: FakeClock) -> None:
         self._server, self._clock = server, clock
 
-    def start(self, store: FileStore, rejected: Secret | None) -> Any:
+    def start(self, store: CredentialStore, rejected: Secret | None) -> Any:
         try:
             renewed = renew(
                 store,
@@ -90,7 +91,7 @@ def test_nobody_is_signed_out_in_a_week(tmp_path: Path, seed: int) -> None:
     server = FakeServer(clock, chance)
     path = tmp_path / "oauth_creds.json"
     FileStore(path).save(
-        Token(Secret("access-none"), Secret("r-0"), expires_at_ms=0, issuer=ISSUER)
+        document_of(Token(Secret("access-none"), Secret("r-0"), expires_at_ms=0, issuer=ISSUER))
     )
     processes = [
         SignIn(FileStore(path), HereRenewer(server, clock), clock, lambda _: None) for _ in range(2)

@@ -11,7 +11,7 @@ import pytest
 from fake_state import fake_state
 
 from qwen_code import __version__
-from qwen_code.agent.events import AgentEvent, ToolAsked
+from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked
 from qwen_code.base.errors import TransportError
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.fronts.stream_json.renderer import JsonRenderer
@@ -23,6 +23,7 @@ from qwen_code.models.events import (
     Notice,
     Paced,
     ReasoningDelta,
+    Retrying,
     TextDelta,
     ToolCallDelta,
     Usage,
@@ -205,6 +206,26 @@ def test_a_wait_for_a_turn_is_a_notice_with_its_length() -> None:
         "kind": "paced",
         "wait_s": 12.346,
     }
+
+
+def test_a_request_that_goes_out_again_is_a_notice() -> None:
+    events: list[Event] = [Retrying(2, 0.4567, "it did not answer within 90 s"), *ANSWER]
+    notice = next(m for m in render(events) if m.get("subtype") == "notice")
+    assert notice["data"] == {
+        "message": "it did not answer within 90 s; retrying in 0.5 s",
+        "kind": "retry",
+        "attempt": 2,
+        "wait_s": 0.457,
+    }
+
+
+def test_what_a_helper_waits_for_is_told() -> None:
+    retrying = HelperEvent("call_1", Retrying(2, 1, "it is silent"))
+    piece = HelperEvent("call_1", TextDelta("for the model alone"))
+    notices = [m for m in render([retrying, piece, *ANSWER]) if m.get("subtype") == "notice"]
+    (notice,) = notices
+    assert notice["data"]["message"] == "it is silent; retrying in 1.0 s"
+    assert notice["data"]["parent_tool_use_id"] == "call_1"
 
 
 def test_the_model_that_answers_instead_is_named() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conversations import Talk
+from hanging_server import HangingServer, no_answer
 from model_server import FakeModelServer, call
 from waiting import until
 
@@ -126,6 +127,45 @@ def test_options_that_contradict_have_a_result(run: Run) -> None:
     assert code == ExitCode.USAGE
     (result,) = results(messages)
     assert result["error"]["message"] == "they contradict each other"
+
+
+def test_each_prompt_has_the_whole_time(run: Run, model: FakeModelServer) -> None:
+    """One that takes longer has an error as its result, and the next one is answered."""
+    release = threading.Event()
+
+    def hold() -> None:
+        if len(model.requests) == 1:
+            release.wait(30)
+
+    model.after_first_word = hold
+    code, messages = run(
+        prompt("slow"), prompt("quick"), options=lambda: AgentOptions(max_wall_time_s=2.0)
+    )
+    release.set()
+    first, second = results(messages)
+    assert (first["is_error"], first["error"]["type"]) == (True, "WallTimeExceeded")
+    assert first["result"] == "Hello"
+    assert (second["is_error"], second["result"]) == (False, "Hello from the model")
+    assert code == ExitCode.OK
+
+
+def test_the_last_prompt_that_takes_too_long_is_the_exit_code(
+    run: Run, model: FakeModelServer
+) -> None:
+    release = threading.Event()
+    model.after_first_word = lambda: (release.wait(30), None)[1]
+    code, _ = run(prompt("slow"), options=lambda: AgentOptions(max_wall_time_s=0.3))
+    release.set()
+    assert code == ExitCode.BUDGET
+
+
+def test_opening_has_the_time_of_a_prompt(run: Run) -> None:
+    server = HangingServer(no_answer)
+    environ = {"LLAMA_API_BASE_URL": server.base_url, "LLAMA_API_MODEL": ""}
+    code, messages = run(prompt("hi"), options=lambda: AgentOptions(max_wall_time_s=0.3), **environ)
+    server.close()
+    assert code == ExitCode.BUDGET
+    assert [result["error"]["type"] for result in results(messages)] == ["WallTimeExceeded"]
 
 
 def test_what_the_model_refuses_is_the_result_of_that_prompt(

@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from qwen_code.agent.events import AgentEvent, HelperEvent
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.fronts.text.renderer import TextRenderer
 from qwen_code.models.events import (
@@ -111,6 +112,8 @@ def test_an_encoding_without_the_character() -> None:
     ("event", "expected"),
     [
         (Retrying(2, 1.25, "it is busy"), "it is busy; retrying in 1.2 s"),
+        (HelperEvent("c", Retrying(2, 1, "it is busy")), "it is busy; retrying in 1.0 s"),
+        (HelperEvent("c", TextDelta("for the model alone")), None),
         (Notice("n"), "n"),
         (
             Paced(11.2, "60 requests a minute are used up"),
@@ -122,7 +125,7 @@ def test_an_encoding_without_the_character() -> None:
         (ToolCallDelta(0, "i", "n", "{}"), None),
     ],
 )
-def test_what_is_worth_a_remark(event: Event, expected: str | None) -> None:
+def test_what_is_worth_a_remark(event: AgentEvent, expected: str | None) -> None:
     assert remark(event) == expected
 
 

@@ -9,22 +9,25 @@ import msgspec
 import pytest
 from sign_ins import store_sign_in
 
-from qwen_code.auth.resolver import resolve
-from qwen_code.auth.sources import Gathered
+from qwen_code.auth.resolver import Inputs, resolve
 from qwen_code.auth.types import Resolution
+from qwen_code.config.load import Config
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.status import ended, quota_of, status_data, status_in_words
+
+Found = tuple[Config, Inputs, Resolution]
 
 KEY = "sk-report-0123456789abcdef"
 
 
-def read(tmp_path: Path, **environ: str) -> tuple[Gathered, Resolution]:
+def read(tmp_path: Path, **environ: str) -> Found:
     launch = Launch(cwd=tmp_path, environ={"HOME": str(tmp_path / "home"), **environ})
-    gathered = launch.load(lambda _: None)
-    return gathered, resolve(gathered.inputs)
+    config = launch.config(lambda _: None)
+    inputs = launch.inputs(config, lambda _: None)
+    return config, inputs, resolve(inputs)
 
 
-def by_key(tmp_path: Path) -> tuple[Gathered, Resolution]:
+def by_key(tmp_path: Path) -> Found:
     return read(
         tmp_path,
         LLAMA_API_KEY=KEY,
@@ -33,15 +36,15 @@ def by_key(tmp_path: Path) -> tuple[Gathered, Resolution]:
     )
 
 
-def by_sign_in(tmp_path: Path, expires_in_s: float, **more: Any) -> tuple[Gathered, Resolution]:
+def by_sign_in(tmp_path: Path, expires_in_s: float, **more: Any) -> Found:
     home = tmp_path / "home"
     store_sign_in(home, "http://127.0.0.1:9/v1", expires_in_s=expires_in_s, **more)
     return read(tmp_path, QWEN_OAUTH_BASE_URL="http://127.0.0.1:9", LLAMA_API_MODEL="m")
 
 
-def words(gathered: Gathered, resolution: Resolution) -> dict[str, str]:
+def words(config: Config, inputs: Inputs, resolution: Resolution) -> dict[str, str]:
     """The rows, by their names."""
-    lines = status_in_words(gathered, resolution.require()).splitlines()
+    lines = status_in_words(config, inputs, resolution.require()).splitlines()
     return {name: text.strip() for name, _, text in (line.partition(":") for line in lines)}
 
 
@@ -57,12 +60,12 @@ def test_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("expires_in_s", "more", "said"),
     [
-        (100, {}, "good for 2 min, renews itself"),
-        (4 * 3600 + 60, {}, "good for 4 h, renews itself"),
-        (5 * 86400, {}, "good for 5 days, renews itself"),
-        (-60, {}, "past its end, renews itself"),
-        (-60, {"refresh_token": None}, "past its end, cannot be renewed"),
-        (0, {"expiry_date": None}, "good until the server says otherwise, renews itself"),
+        (100, {}, "valid for 2 min, renews itself"),
+        (4 * 3600 + 60, {}, "valid for 4 h, renews itself"),
+        (5 * 86400, {}, "valid for 5 days, renews itself"),
+        (-60, {}, "expired, renews itself"),
+        (-60, {"refresh_token": None}, "expired, cannot be renewed"),
+        (0, {"expiry_date": None}, "valid until the server rejects it, renews itself"),
     ],
 )
 def test_a_sign_in(tmp_path: Path, expires_in_s: float, more: dict[str, Any], said: str) -> None:
@@ -74,7 +77,7 @@ def test_a_sign_in(tmp_path: Path, expires_in_s: float, more: dict[str, Any], sa
 
 
 def test_the_same_as_data(tmp_path: Path) -> None:
-    data = msgspec.json.decode(msgspec.json.encode(status_data(*by_sign_in(tmp_path, 3600))))
+    data = msgspec.json.decode(msgspec.json.encode(status_data(*by_sign_in(tmp_path, 3600)[1:])))
     assert data["signed_in"]
     assert data["method"] == "qwen-oauth"
     assert 3500 < data["expires_at"] - time.time() < 3700
@@ -83,20 +86,20 @@ def test_the_same_as_data(tmp_path: Path) -> None:
 
 
 def test_without_a_connection(tmp_path: Path) -> None:
-    gathered, resolution = read(tmp_path, LLAMA_API_BASE_URL="https://host.example/v1")
-    assert status_data(gathered, resolution) == {"signed_in": False}
-    assert quota_of(gathered, None) is None
-    assert ended(gathered, resolution) is None
+    config, inputs, resolution = read(tmp_path, LLAMA_API_BASE_URL="https://host.example/v1")
+    assert status_data(inputs, resolution) == {"signed_in": False}
+    assert quota_of(config, None) is None
+    assert ended(inputs, resolution) is None
 
 
 def test_only_a_sign_in_that_is_refused_and_past_its_end_has_ended(tmp_path: Path) -> None:
-    gathered, resolution = by_sign_in(tmp_path, -60)
-    assert ended(gathered, resolution) is None
-    sign_in = gathered.inputs.sign_in
+    config, inputs, resolution = by_sign_in(tmp_path, -60)
+    assert ended(inputs, resolution) is None
+    sign_in = inputs.sign_in
     assert sign_in is not None
     assert sign_in.token is not None
     with sign_in.store.exclusive(5.0):
-        sign_in.store.refuse(sign_in.token, "invalid_grant")
-    found = ended(gathered, resolution)
+        sign_in.store.refuse(sign_in.token.version, "invalid_grant")
+    found = ended(inputs, resolution)
     assert found is not None
-    assert "qwen auth login" in words(gathered, resolution)["Token"]
+    assert "qwen auth login" in words(config, inputs, resolution)["Token"]

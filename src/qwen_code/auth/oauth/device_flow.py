@@ -13,23 +13,31 @@ from qwen_code.auth.oauth.errors import (
 from qwen_code.auth.oauth.wire import ErrorAnswer, Grant, Trouble
 
 _SLOW_DOWN_S = 5.0
-_LONGEST_BACKOFF_S = 60.0
+_MAX_BACKOFF_S = 60.0
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Poll again later. ``trouble`` says what went wrong on the way, if something did."""
+    """Poll again later. ``trouble`` says what went wrong with the last poll, if anything did."""
 
     trouble: str | None = None
 
 
 class DeviceFlow:
-    """When to poll next, and what each answer means. All times are of one monotonic clock."""
+    """When to poll next, and what each answer means. All times are of one monotonic clock.
 
-    def __init__(self, *, interval_s: float, deadline: float, not_before: float) -> None:
+    ``ends_with_401``: the server answers 401 once a code is over, as qwen.ai does. From any other
+    server it is trouble: proxies and restarting servers answer 401, too.
+    """
+
+    def __init__(
+        self, *, interval_s: float, deadline: float, not_before: float, ends_with_401: bool
+    ) -> None:
         self.interval_s = interval_s
         self._deadline = deadline
         self._next = not_before
+        self._ends_with_401 = ends_with_401
         self._troubles = 0
+        self._trouble: str | None = None
 
     @property
     def next_poll(self) -> float:
@@ -39,7 +47,7 @@ class DeviceFlow:
             CodeExpired: it would be after the code's end.
         """
         if self._next >= self._deadline:
-            raise CodeExpired
+            raise CodeExpired(self._trouble)
         return self._next
 
     def answered(self, answer: Grant | ErrorAnswer | Trouble, now: float) -> Grant | Waiting:
@@ -52,7 +60,11 @@ class DeviceFlow:
             return answer
         if isinstance(answer, Trouble):
             return self._back_off(answer, now)
-        self._troubles = 0
+        if answer.error in ("access_denied", "expired_token"):
+            raise _ended(answer)
+        if answer.status == 401 and not self._ends_with_401:
+            return self._back_off(Trouble(str(answer), answer.retry_after_s), now)
+        self._troubles, self._trouble = 0, None
         if answer.error == "slow_down":
             # For this and all later polls; RFC servers send it as 400, qwen.ai as 429.
             self.interval_s += _SLOW_DOWN_S
@@ -61,19 +73,16 @@ class DeviceFlow:
         self._next = now + self.interval_s
         return Waiting()
 
-    def failed(self, reason: str, now: float) -> Waiting:
-        """What to do after a poll that got no answer."""
-        return self._back_off(Trouble(reason), now)
-
     def _back_off(self, trouble: Trouble, now: float) -> Waiting:
         self._troubles += 1
-        backoff = min(self.interval_s * 2.0**self._troubles, _LONGEST_BACKOFF_S)
+        self._trouble = trouble.reason
+        backoff = min(self.interval_s * 2.0**self._troubles, _MAX_BACKOFF_S)
+        backoff = max(backoff, trouble.retry_after_s or 0.0)
         soonest = now + self.interval_s
         if now + backoff >= self._deadline:  # a last try is better than none
             self._next = max(soonest, self._deadline - self.interval_s)
         else:
             self._next = max(soonest, now + backoff)
-        self._next = max(self._next, now + (trouble.retry_after_s or 0.0))
         return Waiting(trouble.reason)
 
 

@@ -1,12 +1,16 @@
-"""A device flow that has begun, kept so that it survives whoever began it.
+"""Device flows that have begun and not ended, kept so that they survive the process that began
+them.
 
-The code is on somebody's phone already; a crash here must not make them start again.
+A person may have the code on their phone already: a crash here must not make them start again.
+There is one flow for each profile and server, so that two sign-ins at once do not see each other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -19,7 +23,10 @@ _LIMIT_BYTES = 1 << 16
 
 
 class PendingFlow(msgspec.Struct, frozen=True):
-    """One device flow. Times are seconds since the epoch, intervals seconds."""
+    """One device flow. Times are seconds since the epoch, intervals seconds.
+
+    ``profile``, ``model`` and ``resource_url`` are what the user asked for when it began.
+    """
 
     server: Server
     device_code: str
@@ -31,10 +38,12 @@ class PendingFlow(msgspec.Struct, frozen=True):
     expires_at: float
     not_before: float
     profile: str | None = None
+    model: str | None = None
+    resource_url: str | None = None
 
     @property
     def url(self) -> str:
-        """What to open: with the code in it, where the server gives that."""
+        """The address to open: with the code in it, if the server gives that."""
         return self.verification_uri_complete or self.verification_uri
 
     def secrets(self) -> tuple[Secret, Secret]:
@@ -46,32 +55,86 @@ class PendingFlow(msgspec.Struct, frozen=True):
 
 
 class PendingStore:
-    """The one pending flow of this user, 0600."""
+    """The pending flows of this user, a private file each.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    ``former_file`` is where the version before this one kept its only flow.
+    """
 
-    def load(self, now: float) -> PendingFlow | None:
-        """The flow that can still be finished, if there is one; a damaged one is none."""
-        try:
-            flow = decode_json(read_bounded(self._path, _LIMIT_BYTES), PendingFlow)
-        except (OSError, msgspec.DecodeError):
-            return None
-        return flow if now < flow.expires_at else None
+    def __init__(self, directory: Path, former_file: Path | None = None) -> None:
+        self._directory = directory
+        self._former_file = former_file
+
+    def all(self, now: float) -> list[PendingFlow]:
+        """The flows that can still be finished, the one that expires last first. A damaged file
+        counts as none."""
+        found = [flow for path in self._files() if (flow := _read(path))]
+        alive = [flow for flow in found if now < flow.expires_at]
+        return sorted(alive, key=lambda flow: flow.expires_at, reverse=True)
+
+    def find(self, profile: str | None, server: Server, now: float) -> PendingFlow | None:
+        """The flow of this profile at this server that can still be finished."""
+        of_profile = (flow for flow in self.all(now) if flow.profile == profile)
+        return next((flow for flow in of_profile if flow.server.issuer == server.issuer), None)
+
+    def current(self, flow: PendingFlow) -> PendingFlow | None:
+        """``flow`` as it is stored now; ``None`` if it has ended or given way to another."""
+        found = _read(self._file(flow)) or self._former(flow)
+        return found if found and found.device_code == flow.device_code else None
 
     def save(self, flow: PendingFlow) -> None:
-        """Keep ``flow``.
+        """Store ``flow``.
 
         Raises:
             ConfigError: it cannot be written.
         """
-        write_atomic(self._path, msgspec.json.encode(flow))
+        write_atomic(self._file(flow), msgspec.json.encode(flow))
 
-    def clear(self) -> None:
-        """It has ended, in whatever way."""
-        with suppress(OSError):
-            self._path.unlink()
+    def clear(self, flow: PendingFlow) -> None:
+        """Forget ``flow``: it has ended, in whichever way."""
+        if self._former_file and self._former(flow):
+            with suppress(OSError):
+                self._former_file.unlink()
+        stored = _read(self._file(flow))
+        if stored is None or stored.device_code == flow.device_code:
+            with suppress(OSError):
+                self._file(flow).unlink()
 
-    def polling(self, timeout_s: float) -> AbstractContextManager[None]:
-        """The right to poll: two at once would be twice as fast as the server allows."""
-        return process_lock(self._path.with_suffix(".lock"), timeout_s=timeout_s)
+    def clear_profile(self, profile: str) -> None:
+        """Forget every flow of ``profile``."""
+        for path in self._files():
+            flow = _read(path)
+            if flow is not None and flow.profile == profile:
+                with suppress(OSError):
+                    path.unlink()
+
+    def polling(self, flow: PendingFlow, timeout_s: float) -> AbstractContextManager[None]:
+        """The right to poll: two processes at once would poll faster than the server allows.
+
+        Raises:
+            LockHeld: another process had it for all of ``timeout_s``.
+        """
+        return process_lock(self._file(flow).with_suffix(".lock"), timeout_s=timeout_s)
+
+    def _file(self, flow: PendingFlow) -> Path:
+        from hashlib import sha256  # only signing in needs it
+
+        issuer = flow.server.issuer
+        digest = sha256(f"{issuer.name}\n{issuer.client_id}".encode()).hexdigest()[:12]
+        name = quote(flow.profile or "", safe=" ").replace(".", "%2E")
+        return self._directory / f"{name}-{digest}.json"
+
+    def _files(self) -> Iterator[Path]:
+        yield from sorted(self._directory.glob("*.json"))
+        if self._former_file is not None:
+            yield self._former_file
+
+    def _former(self, flow: PendingFlow) -> PendingFlow | None:
+        found = _read(self._former_file) if self._former_file else None
+        return found if found and found.device_code == flow.device_code else None
+
+
+def _read(path: Path) -> PendingFlow | None:
+    try:
+        return decode_json(read_bounded(path, _LIMIT_BYTES), PendingFlow)
+    except (OSError, msgspec.DecodeError):
+        return None

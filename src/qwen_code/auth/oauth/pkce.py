@@ -11,7 +11,7 @@ from qwen_code.base.secret import Secret
 
 
 class Pkce(msgspec.Struct, frozen=True):
-    """A verifier that only we know, and the challenge that the server is told (method S256)."""
+    """A secret verifier, and the challenge that the server is told (method S256)."""
 
     verifier: Secret
 

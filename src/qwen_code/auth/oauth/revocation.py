@@ -1,49 +1,77 @@
-"""Ask the server to forget a sign-in (RFC 7009)."""
+"""Ask the server to revoke a sign-in (RFC 7009)."""
 
 from __future__ import annotations
 
-from qwen_code.auth.oauth.server import metadata_url
+from qwen_code.auth.oauth.server import METADATA_KINDS, metadata_url
 from qwen_code.auth.oauth.token import Issuer, Token
-from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, ANSWER_LIMIT_S, revocation_request
-from qwen_code.base.errors import QwenError, TransportError
+from qwen_code.auth.oauth.wire import MAX_ANSWER_BYTES, MAX_ANSWER_S, revocation_request
+from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.http import Request, Sender
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.url import Origin
 
+_END = "its tokens end by themselves"
+
+
+class _NotTold(Exception):
+    """The server was not reached, or did not answer as it should."""
+
 
 def revoke(token: Token, issuer: Issuer | None, http: Sender) -> str:
-    """Revoke the refresh token, or where there is none the access token; says what came of it.
+    """Revoke the refresh token, or the access token if there is none; returns the outcome as text.
 
     A server that revokes a refresh token also ends its access tokens (RFC 7009 §2.1). It never
-    fails: whoever signs out is signed out here, whatever the server does.
+    fails: signing out works here, whatever the server does.
     """
-    endpoint = _endpoint(issuer, http) if issuer else None
-    if issuer is None or endpoint is None:
-        return "the server offers no revocation; its tokens end by themselves"
+    if issuer is None:
+        return f"the server is not known, so it was not told; {_END}"
+    try:
+        endpoint = _endpoint(issuer, http)
+        if endpoint is None:
+            return f"the server offers no revocation; {_END}"
+        _send(endpoint, issuer, token, http)
+    except _NotTold as reason:
+        return f"the server was not told: {reason}; {_END}"
+    return f"revoked at {issuer.name}"
+
+
+def _send(endpoint: str, issuer: Issuer, token: Token, http: Sender) -> None:
     secret, kind = token.access_token, "access_token"
     if token.refresh_token is not None:
         secret, kind = token.refresh_token, "refresh_token"
-    try:
-        response = http.send(revocation_request(endpoint, issuer.client_id, secret, kind))
-        response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
-    except TransportError as error:
-        return f"not revoked at the server: {error.message}"
-    if response.status == 200:
-        return f"revoked at {issuer.name}"
-    return f"not revoked at the server: it answered {response.status}"
+    status, _ = _answer(revocation_request(endpoint, issuer.client_id, secret, kind), http)
+    if not 200 <= status < 300:
+        raise _NotTold(f"it answered {status}")
 
 
 def _endpoint(issuer: Issuer, http: Sender) -> str | None:
-    """Where to revoke. What the sign-in did not learn, the server's metadata may say; an address
-    on another origin than the token endpoint's is not believed here."""
+    """Where to revoke; ``None``: the server does not offer it.
+
+    What was not learned at the sign-in, the server's metadata may say. An address on another origin
+    than the token endpoint's is not believed here.
+    """
     if issuer.revocation_endpoint:
         return issuer.revocation_endpoint
-    request = Request("GET", metadata_url(issuer.name), {"accept": "application/json"})
+    for kind in METADATA_KINDS:
+        url = metadata_url(issuer.name, kind)
+        status, body = _answer(Request("GET", url, {"accept": "application/json"}), http)
+        if status >= 500 or status in (408, 429):
+            raise _NotTold(f"it answered {status}")
+        try:
+            found = decode_json(body).get("revocation_endpoint")
+            is_ours = isinstance(found, str) and Origin.of(found) == Origin.of(
+                issuer.token_endpoint
+            )
+        except (ConfigError, ValueError, AttributeError):
+            continue
+        if status == 200 and is_ours:
+            return str(found)
+    return None
+
+
+def _answer(request: Request, http: Sender) -> tuple[int, bytes]:
     try:
         response = http.send(request)
-        raw = decode_json(response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S))
-        found = raw.get("revocation_endpoint")
-        is_ours = isinstance(found, str) and Origin.of(found) == Origin.of(issuer.token_endpoint)
-    except (QwenError, ValueError, AttributeError):
-        return None
-    return found if is_ours and response.status == 200 else None
+        return response.status, response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
+    except QwenError as error:  # the network, or a setting for it that cannot be used
+        raise _NotTold(error.message) from error

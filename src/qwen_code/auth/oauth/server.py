@@ -1,4 +1,4 @@
-"""Which authorization server to sign in at: qwen.ai's, or any other with the device grant."""
+"""The authorization server to sign in at: qwen.ai's, or any other with the device grant."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.auth.oauth.resource import QWEN_ISSUER, require_https
 from qwen_code.auth.oauth.token import Issuer
-from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, ANSWER_LIMIT_S
+from qwen_code.auth.oauth.wire import MAX_ANSWER_BYTES, MAX_ANSWER_S
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import Request, Sender
 from qwen_code.base.json_text import decode_json
@@ -18,12 +19,12 @@ from qwen_code.config.environment import Environment
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind, Value
 
-_BASE_URL = "https://chat.qwen.ai"
 _DEVICE_PATH = "/api/v1/oauth2/device/code"
 _TOKEN_PATH = "/api/v1/oauth2/token"  # noqa: S105 a path
 _CLIENT_ID = "f0304373b74a44d2b584a3fb70ca9e56"
 _SCOPE = "openid profile email model.completion"
-_WELL_KNOWN = ("oauth-authorization-server", "openid-configuration")
+METADATA_KINDS = ("oauth-authorization-server", "openid-configuration")
+"""The names of metadata documents: RFC 8414 §3, OpenID Connect Discovery §4."""
 
 
 class ServerFlags(msgspec.Struct, frozen=True):
@@ -32,12 +33,13 @@ class ServerFlags(msgspec.Struct, frozen=True):
     issuer: str | None = None
     client_id: str | None = None
     scope: str | None = None
+    resource_url: str | None = None
 
 
 class ServerChoice(msgspec.Struct, frozen=True):
-    """What is configured. Every value is the user's own: a project's files have no say here.
+    """What is configured. Every value is the user's own: a project's files cannot set any.
 
-    With an ``issuer`` its endpoints are discovered; else they are those of ``base_url``.
+    With an ``issuer`` its endpoints are discovered; otherwise they are those of ``base_url``.
     """
 
     base_url: Value
@@ -47,7 +49,7 @@ class ServerChoice(msgspec.Struct, frozen=True):
     resource_url: Value | None
 
     def known(self) -> Issuer | None:
-        """The issuer, where nothing needs to be asked to know it."""
+        """The issuer, unless it has to be discovered."""
         if self.issuer is not None:
             return None
         base = self.base_url.text
@@ -55,12 +57,23 @@ class ServerChoice(msgspec.Struct, frozen=True):
 
 
 class Server(msgspec.Struct, frozen=True):
-    """An authorization server with the device grant (RFC 8628)."""
+    """An authorization server with the device grant (RFC 8628).
+
+    ``is_discovered``: its metadata named the endpoints; otherwise they are qwen.ai's own paths.
+    """
 
     issuer: Issuer
     device_authorization_endpoint: str
     scope: str
     registration_endpoint: str | None = None
+    is_discovered: bool = False
+
+    @property
+    def other_origins(self) -> list[Origin]:
+        """Where the sign-in's secrets go beside the issuer itself, which people should see."""
+        urls = (self.device_authorization_endpoint, self.issuer.token_endpoint)
+        found = dict.fromkeys(Origin.of(url) for url in urls)
+        return [origin for origin in found if origin != Origin.of(self.issuer.name)]
 
 
 def choose_server(
@@ -69,8 +82,8 @@ def choose_server(
     """Flags, then the environment, then settings, then qwen.ai.
 
     Raises:
-        ConfigError: a setting is no text, an address is not one, or it is plain http beyond this
-            machine.
+        ConfigError: a setting is not a text, or an address is not valid or is plain http beyond
+            this machine.
     """
     flags = flags or ServerFlags()
 
@@ -87,10 +100,12 @@ def choose_server(
         return Value(text, Source(SourceKind.DEFAULT, "qwen.ai"))
 
     issuer = pick(env_names.QWEN_OAUTH_ISSUER, "issuer", ("--issuer", flags.issuer))
-    base_url = pick(env_names.QWEN_OAUTH_BASE_URL, "baseUrl") or default(_BASE_URL)
+    base_url = pick(env_names.QWEN_OAUTH_BASE_URL, "baseUrl") or default(QWEN_ISSUER)
     client_id = pick(env_names.QWEN_OAUTH_CLIENT_ID, "clientId", ("--client-id", flags.client_id))
     scope = pick(env_names.QWEN_OAUTH_SCOPE, "scope", ("--scope", flags.scope))
-    resource_url = pick(env_names.QWEN_OAUTH_RESOURCE_URL, "resourceUrl")
+    resource_url = pick(
+        env_names.QWEN_OAUTH_RESOURCE_URL, "resourceUrl", ("--resource-url", flags.resource_url)
+    )
     for value in (issuer, base_url, resource_url):
         if value is not None:
             _check_address(value)
@@ -104,9 +119,9 @@ def choose_server(
 
 
 def discover(choice: ServerChoice, http: Sender) -> Server:
-    """The server's endpoints: qwen.ai's are known, an issuer's are asked for.
+    """The server's endpoints: qwen.ai's are known, an issuer's are looked up in its metadata.
 
-    RFC 8414 §3 first, then OpenID Connect Discovery §4.
+    RFC 8414 §3 first, then OpenID Connect Discovery §4; the first document with the device grant.
 
     Raises:
         ConfigError: there is no metadata, it is another issuer's, or it has no device grant.
@@ -118,15 +133,19 @@ def discover(choice: ServerChoice, http: Sender) -> Server:
         assert known is not None
         return Server(known, f"{choice.base_url.text}{_DEVICE_PATH}", scope)
     issuer = choice.issuer.text
-    for kind in _WELL_KNOWN:
+    problem: ConfigError | None = None
+    for kind in METADATA_KINDS:
         request = Request("GET", metadata_url(issuer, kind), {"accept": "application/json"})
         response = http.send(request)
-        body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+        body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
         if response.status == 200:
-            return parse_metadata(body, choice)
-    raise ConfigError(
+            try:
+                return parse_metadata(body, choice)
+            except ConfigError as error:
+                problem = problem or error
+    raise problem or ConfigError(
         f"{issuer} ({choice.issuer.source}) has no OAuth metadata: it answered "
-        f"{response.status} at /.well-known/{_WELL_KNOWN[0]} and /{_WELL_KNOWN[1]}",
+        f"{response.status} at /.well-known/{METADATA_KINDS[0]} and /{METADATA_KINDS[1]}",
         hint="Check the issuer's address; it is the one that its own metadata names.",
     )
 
@@ -135,7 +154,7 @@ def parse_metadata(body: bytes, choice: ServerChoice) -> Server:
     """The server that a metadata document describes (RFC 8414 §2).
 
     Raises:
-        ConfigError: it is no such document, names another issuer (§3.3), or lacks the grant.
+        ConfigError: it is not such a document, names another issuer (§3.3), or lacks the grant.
     """
     assert choice.issuer is not None
     wanted = choice.issuer.text
@@ -162,7 +181,7 @@ def parse_metadata(body: bytes, choice: ServerChoice) -> Server:
     revocation = _endpoint(raw, "revocation_endpoint", wanted)
     issuer = Issuer(wanted, choice.client_id.text, token, revocation)
     registration = _endpoint(raw, "registration_endpoint", wanted)
-    return Server(issuer, device, choice.scope.text, registration)
+    return Server(issuer, device, choice.scope.text, registration, is_discovered=True)
 
 
 def _endpoint(raw: Mapping[str, Any], name: str, issuer: str) -> str | None:
@@ -178,9 +197,9 @@ def _endpoint(raw: Mapping[str, Any], name: str, issuer: str) -> str | None:
     return url
 
 
-def metadata_url(issuer: str, kind: str = _WELL_KNOWN[0]) -> str:
-    """Where an issuer's metadata is: between host and path (RFC 8414 §3.1), or for OpenID Connect
-    behind the path (Discovery §4.1)."""
+def metadata_url(issuer: str, kind: str = METADATA_KINDS[0]) -> str:
+    """The address of an issuer's metadata: between host and path (RFC 8414 §3.1), or for OpenID
+    Connect after the path (Discovery §4.1)."""
     origin = str(Origin.of(issuer))
     path = issuer.rstrip("/")[len(issuer.split("://", 1)[0]) + 3 :].partition("/")[2]
     suffix = f"/{path}" if path else ""
@@ -191,11 +210,6 @@ def metadata_url(issuer: str, kind: str = _WELL_KNOWN[0]) -> str:
 
 def _check_address(value: Value) -> None:
     try:
-        origin = Origin.of(value.text)
+        require_https(value.text)
     except ConfigError as error:
         raise ConfigError(f"{value.source}: {error.message}", hint=error.hint) from error
-    if origin.scheme != "https" and not origin.is_loopback:
-        raise ConfigError(
-            f"{value.source} is plain http: {value.text}",
-            hint="The sign-in goes over https only, except to this machine.",
-        )

@@ -5,27 +5,38 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
 
 from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded
-from qwen_code.auth.oauth.refresh import LOCK_TIMEOUT_S, needs_renewal
-from qwen_code.auth.oauth.renewal import Renewer
-from qwen_code.auth.oauth.store import FileStore
-from qwen_code.auth.oauth.token import Freshness, Token
-from qwen_code.base.clock import Clock
-from qwen_code.base.errors import ConfigError, CredentialMissing
+from qwen_code.auth.oauth.exchange import LOCK_TIMEOUT_S, needs_renewal
+from qwen_code.auth.oauth.renewer import ProcessRenewer, Renewer
+from qwen_code.auth.oauth.resource import endpoint_of
+from qwen_code.auth.oauth.server import ServerChoice, choose_server
+from qwen_code.auth.oauth.token import Freshness, Token, load_token
+from qwen_code.auth.stores.base import DEFAULT_NAME, CredentialStore, login_ref, open_store
+from qwen_code.auth.types import Connection, Method
+from qwen_code.base.clock import BlockingClock, Clock
+from qwen_code.base.errors import ConfigError, CredentialMissing, QwenError
 from qwen_code.base.files import LockHeld
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
+from qwen_code.base.url import Origin, normalise_base_url
+from qwen_code.config.load import Config
+from qwen_code.config.providers import provider_at
+from qwen_code.config.values import Source, SourceKind
 
+_DEFAULT_MODEL = "coder-model"
 _POLL_S = 0.05
 
 
 class SignIn:
-    """The access token in force, whoever of all processes renewed it last."""
+    """The access token in force, whichever process renewed it last."""
 
     def __init__(
         self,
-        store: FileStore,
+        store: CredentialStore,
         renewer: Renewer,
         clock: Clock,
         notice: Callable[[str], None],
@@ -42,7 +53,7 @@ class SignIn:
         self._renewing: Secret | None = None
 
     def current(self, stop: Stop) -> Secret:
-        """The access token to use now; renewed first if it is past its end.
+        """The access token to use now; renewed first if it has expired.
 
         Raises:
             AuthError: not signed in, or it could not be renewed.
@@ -52,18 +63,18 @@ class SignIn:
         if freshness is Freshness.FRESH or token.refresh_token is None:
             return token.access_token
         if freshness is Freshness.STALE:
-            # Good for this request. Somebody renews it meanwhile, and nobody waits for that.
-            if self._renewing != token.access_token and not self._store.refusal_of(token):
+            # Good for this request. It is renewed meanwhile, and nothing waits for that.
+            if self._renewing != token.access_token and not self._refusal_of(token):
                 self._renewing = token.access_token
                 self._renewer.start(self._store, None)
             return token.access_token
         return self._renewed(None, stop).access_token
 
     def fresh(self, stop: Stop) -> Secret:
-        """An access token that lasts: one that is about to end is renewed first, if it can be.
+        """An access token that lasts: one that is about to expire is renewed first, if possible.
 
         Raises:
-            AuthError: not signed in, or it is past its end and could not be renewed.
+            AuthError: not signed in, or it has expired and could not be renewed.
         """
         token = self.token()
         freshness = token.freshness(self._clock.now())
@@ -92,12 +103,15 @@ class SignIn:
 
         Raises:
             CredentialMissing: nothing is.
-            CredentialsCorrupt: it cannot be understood.
+            CredentialCorrupt: it cannot be understood.
         """
-        token = self._unsaved or self._store.load()
+        token = self._unsaved or load_token(self._store)
         if token is None:
             raise CredentialMissing("not signed in", hint="Run: qwen auth login")
         return token
+
+    def _refusal_of(self, token: Token) -> str | None:
+        return self._store.refusal_of(token.version)
 
     def _renewed(self, rejected: Secret | None, stop: Stop) -> Token:
         with self._alone(stop):
@@ -108,7 +122,7 @@ class SignIn:
                 raise self._waited_too_long(error) from error
             except ConfigError as error:
                 raise RefreshFailed(
-                    f"the sign-in is past its end and cannot be renewed: {error.message}",
+                    f"the sign-in has expired and cannot be renewed: {error.message}",
                     hint=error.hint or "",
                 ) from error
 
@@ -126,7 +140,7 @@ class SignIn:
         token = self.token()
         if not needs_renewal(token, rejected, self._clock.now()):
             return token
-        if refusal := self._store.refusal_of(token):
+        if refusal := self._refusal_of(token):
             raise SignInEnded(refusal)
         report = self._renewer.start(self._store, rejected).wait(stop)
         token = report.result(self._store)
@@ -137,8 +151,83 @@ class SignIn:
 
     def _waited_too_long(self, error: LockHeld) -> RefreshFailed:
         holder = self._store.holder()
-        by = f"; process {holder.pid} was the last to begin" if holder else ""
+        by = f"; process {holder} was the last to begin" if holder else ""
         return RefreshFailed(
-            f"the sign-in is being renewed by another process that does not come to an end{by}",
+            f"the sign-in is being renewed by another process that does not finish{by}",
             hint=f"{error.message}. If that process is stopped, continue or end it; try again.",
         )
+
+
+class StoredSignIn(msgspec.Struct, frozen=True):
+    """What is stored for one account. ``problem`` is set if it cannot be used."""
+
+    name: str
+    store: CredentialStore
+    choice: ServerChoice
+    source: SignIn
+    token: Token | None = None
+    problem: QwenError | None = None
+    notice: str | None = None
+
+    def connection(self, model: str | None, model_source: Source, version: str) -> Connection:
+        """The connection that it gives.
+
+        Raises:
+            AuthError: the credential is damaged, or it is not known where its tokens may go.
+        """
+        if self.token is None:
+            assert self.problem is not None
+            raise self.problem
+        base_url, source = self._endpoint(self.token)
+        headers = provider_at(Origin.of(base_url)).headers_for(version, Method.QWEN_OAUTH)
+        return Connection(
+            Method.QWEN_OAUTH,
+            self.token.issuer.name if self.token.issuer else self.choice.base_url.text,
+            base_url,
+            source,
+            model or _DEFAULT_MODEL,
+            model_source,
+            self.source,
+            Source(SourceKind.LOGIN, "the sign-in", Path(self.store.place)),
+            self.token.account or self.token.access_token.masked,
+            headers=headers,
+            profile=None if self.name == DEFAULT_NAME else self.name,
+            account=self.token.account,
+        )
+
+    def _endpoint(self, token: Token) -> tuple[str, Source]:
+        override = self.choice.resource_url
+        if override is not None:
+            return normalise_base_url(override.text)[0], override.source
+        base_url = endpoint_of(token, self.choice.known())
+        if token.resource_url is None:
+            return base_url, Source(SourceKind.DEFAULT, "qwen.ai")
+        return base_url, Source(SourceKind.LOGIN, "resource_url", Path(self.store.place))
+
+
+def find_sign_in(
+    name: str, config: Config, *, version: str, notice: Callable[[str], None]
+) -> StoredSignIn | None:
+    """What is stored under ``name``; ``None`` if nothing is.
+
+    Raises:
+        ConfigError: the settings of the sign-in server cannot be used.
+    """
+    store = open_store(login_ref(config.paths, name))
+    choice = choose_server(config.environment, config.settings)
+    renewer = ProcessRenewer(
+        choice.known(),
+        config.network,
+        f"qwen-code/{version}",
+        config.environment.child_environment(),
+        config.paths.qwen_home,
+    )
+    source = SignIn(store, renewer, BlockingClock(), notice)
+    found = StoredSignIn(name, store, choice, source)
+    try:
+        token = load_token(store)
+    except QwenError as error:
+        return msgspec.structs.replace(found, problem=error)
+    if token is None:
+        return None
+    return msgspec.structs.replace(found, token=token, notice=store.repair_mode())

@@ -1,8 +1,8 @@
-"""What a sign-in yields, how long it is good, and its form in ``oauth_creds.json``.
+"""What a sign-in yields, how long it is valid, and its form as a stored document.
 
-Node Qwen Code reads and writes the same file: ``access_token``, ``token_type``,
-``refresh_token``, ``resource_url`` and ``expiry_date`` (epoch milliseconds). What is ours alone
-stands under ``qwen_code``; whatever else is there survives a rewrite.
+Node Qwen Code reads and writes the same ``oauth_creds.json``: ``access_token``, ``token_type``,
+``refresh_token``, ``resource_url`` and ``expiry_date`` (epoch milliseconds). What only this program
+needs is under ``qwen_code``; unknown keys survive a rewrite.
 """
 
 from __future__ import annotations
@@ -13,17 +13,27 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.auth.stores.base import CredentialCorrupt, CredentialStore, Document, version_of
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 
 _WINDOW_S = 30.0
 _WINDOW_SHARE = 0.1
 _OURS = "qwen_code"
-_NODES = ("access_token", "token_type", "refresh_token", "resource_url", "expiry_date")
+_NAMING_CLAIMS = ("email", "preferred_username", "name", "sub")
+_MAX_NAME_LENGTH = 100
+_KNOWN = (
+    *("access_token", "token_type", "refresh_token", "resource_url", "expiry_date"),
+    *("scope", "id_token", _OURS),
+)
+_OUR_KEYS = (
+    *("generation", "lifetime_s", "account", "resource_url_pinned", "issuer", "client_id"),
+    *("token_endpoint", "revocation_endpoint", "resource"),
+)
 
 
 class Freshness(Enum):
-    """FRESH: usable. STALE: usable, renew soon. INVALID: past its end by this machine's clock."""
+    """FRESH: usable. STALE: usable, renew soon. INVALID: expired by this machine's clock."""
 
     FRESH = "fresh"
     STALE = "stale"
@@ -34,7 +44,7 @@ class Issuer(msgspec.Struct, frozen=True):
     """The authorization server that a token belongs to; endpoints are absolute URLs.
 
     ``name`` is its issuer identifier (RFC 8414 §2), or the base address where it has none.
-    ``resource`` is what the tokens are asked for, where that is said (RFC 8707 §2).
+    ``resource`` is what the tokens are requested for, if that is said (RFC 8707 §2).
     """
 
     name: str
@@ -47,8 +57,9 @@ class Issuer(msgspec.Struct, frozen=True):
 class Token(msgspec.Struct, frozen=True):
     """One generation of a sign-in.
 
-    ``expires_at_ms`` is milliseconds since the epoch, ``None`` where nobody knows: then it is
-    used until a server rejects it. ``lifetime_s`` is how long it was good when it was issued.
+    ``expires_at_ms`` is milliseconds since the epoch; ``None`` means unknown: the token is used
+    until a server rejects it. ``lifetime_s`` is the lifetime that it was issued with.
+    ``is_pinned``: the user chose ``resource_url``, so that no answer of the server changes it.
     """
 
     access_token: Secret
@@ -61,10 +72,11 @@ class Token(msgspec.Struct, frozen=True):
     issuer: Issuer | None = None
     account: str | None = None
     generation: int = 0
+    is_pinned: bool = False
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def freshness(self, now: float) -> Freshness:
-        """How good it is at ``now`` (seconds since the epoch)."""
+        """Whether it can be used at ``now`` (seconds since the epoch)."""
         if self.expires_at_ms is None:
             return Freshness.FRESH
         left = self.expires_at_ms / 1000 - now
@@ -76,35 +88,28 @@ class Token(msgspec.Struct, frozen=True):
         return Freshness.STALE if left <= window else Freshness.FRESH
 
     @property
-    def fingerprint(self) -> str:
-        """Names this generation without telling anything of it; Node's rewrites keep it."""
-        from hashlib import sha256  # only refreshing needs it
-
-        text = (self.refresh_token or self.access_token).reveal()
-        return sha256(text.encode()).hexdigest()[:32]
+    def version(self) -> str:
+        """Names this generation without revealing anything of it."""
+        return version_of(document_of(self))
 
     def __repr__(self) -> str:
         return f"Token({self.access_token.masked}, generation {self.generation})"
 
 
-def decode_token(data: bytes) -> Token:
-    """The token in a credential file.
+def token_of(raw: Document) -> Token:
+    """The token in a stored document.
 
     Raises:
-        ValueError: it holds no access token; the text says why.
+        ValueError: it holds no access token.
     """
-    try:
-        raw: Any = decode_json(data)
-    except msgspec.DecodeError as error:
-        raise ValueError(str(error) if data.strip() else "it is empty") from error
-    if not isinstance(raw, dict):
-        raise ValueError("it is not an object")
     access = raw.get("access_token")
     if not isinstance(access, str) or not access:
         raise ValueError("it has no access_token")
     ours = raw.get(_OURS)
     ours = ours if isinstance(ours, dict) else {}
-    known = {*_NODES, "scope", "id_token", _OURS}
+    extra = {key: value for key, value in raw.items() if key not in _KNOWN}
+    if more := {key: value for key, value in ours.items() if key not in _OUR_KEYS}:
+        extra[_OURS] = more
     generation = ours.get("generation")
     return Token(
         Secret(access),
@@ -117,17 +122,19 @@ def decode_token(data: bytes) -> Token:
         _issuer(ours),
         _text(ours.get("account")),
         generation if isinstance(generation, int) else 0,
-        {key: value for key, value in raw.items() if key not in known},
+        ours.get("resource_url_pinned") is True,
+        extra,
     )
 
 
-def encode_token(token: Token) -> bytes:
-    """The file's bytes for ``token``: JSON, two spaces, keys in Node's order."""
+def document_of(token: Token) -> Document:
+    """The document that stores ``token``, its keys in Node's order."""
     issuer = token.issuer
     ours = {
         "generation": token.generation,
         "lifetime_s": token.lifetime_s,
         "account": token.account,
+        "resource_url_pinned": token.is_pinned or None,
         "issuer": issuer and issuer.name,
         "client_id": issuer and issuer.client_id,
         "token_endpoint": issuer and issuer.token_endpoint,
@@ -143,10 +150,43 @@ def encode_token(token: Token) -> bytes:
         "scope": token.scope,
         "id_token": token.id_token and token.id_token.reveal(),
         **token.extra,
-        _OURS: {key: value for key, value in ours.items() if value is not None},
+        _OURS: token.extra.get(_OURS, {}) | {k: v for k, v in ours.items() if v is not None},
     }
-    present = {key: value for key, value in raw.items() if value is not None}
-    return msgspec.json.format(msgspec.json.encode(present), indent=2)
+    return {key: value for key, value in raw.items() if value is not None}
+
+
+def load_token(store: CredentialStore) -> Token | None:
+    """The token that is stored; ``None`` if there is none.
+
+    Raises:
+        CredentialCorrupt: it cannot be read or understood.
+    """
+    document = store.load()
+    try:
+        return None if document is None else token_of(document)
+    except ValueError as error:
+        raise CredentialCorrupt(store.place, str(error)) from error
+
+
+def account_name(id_token: Secret | None) -> str | None:
+    """The account that an ID token names (OpenID Connect Core §5.1), or ``None``.
+
+    It is only displayed. The token's signature is not checked, and nothing depends on it.
+    """
+    from base64 import urlsafe_b64decode  # only a sign-in needs it
+
+    parts = id_token.reveal().split(".") if id_token else []
+    if len(parts) != 3:
+        return None
+    try:
+        claims = decode_json(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return None
+    names = (claims.get(claim) for claim in _NAMING_CLAIMS) if isinstance(claims, dict) else ()
+    for name in names:
+        if isinstance(name, str) and name.strip() and name.isprintable():
+            return name.strip()[:_MAX_NAME_LENGTH]
+    return None
 
 
 def _issuer(ours: Mapping[str, Any]) -> Issuer | None:
@@ -172,6 +212,6 @@ def _number(value: Any) -> float | None:
 
 
 def _milliseconds(value: Any) -> int | None:
-    """``null`` and text count as unknown; Node writes ``null`` where a server gave no lifetime."""
+    """``null`` and text count as unknown: Node writes ``null`` if a server gave no lifetime."""
     number = _number(value)
     return round(number) if number is not None else None

@@ -1,4 +1,4 @@
-"""The sign-in's requests and answers: build the ones, understand the others. No IO.
+"""The sign-in's requests, built, and its answers, parsed. No IO.
 
 RFC 8628 (device authorization grant), RFC 6749 (tokens, errors, refresh), RFC 7009 (revocation).
 Errors are read from the JSON ``error`` field and the status, never by searching text.
@@ -20,17 +20,17 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.retry import parse_retry_after
 from qwen_code.base.secret import Secret, redact
 
-ANSWER_LIMIT_BYTES = 1 << 20
-"""No answer of these endpoints is read beyond this size, ..."""
+MAX_ANSWER_BYTES = 1 << 20
+"""An answer of these endpoints is not read beyond this size, ..."""
 
-ANSWER_LIMIT_S = 15.0
+MAX_ANSWER_S = 15.0
 """... nor for longer than this."""
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_INTERVAL_S = 5.0
 _DEFAULT_CODE_LIFETIME_S = 900.0
-_LONGEST_CODE_LIFETIME_S = 3600.0
-_LONGEST_TOKEN_LIFETIME_S = 400 * 86400.0
+_MAX_CODE_LIFETIME_S = 3600.0
+_MAX_TOKEN_LIFETIME_S = 400 * 86400.0
 _MAX_DESCRIPTION_LENGTH = 500
 _MAX_CODE_LENGTH = 64
 _MAX_ADDRESS_LENGTH = 2000
@@ -38,7 +38,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066
 
 
 class DeviceAuthorization(msgspec.Struct, frozen=True):
-    """RFC 8628 §3.2. Times in seconds; ``interval_s`` has its default where none was given."""
+    """RFC 8628 §3.2. Times in seconds; ``interval_s`` is the default if none was given."""
 
     device_code: Secret
     user_code: str
@@ -49,7 +49,7 @@ class DeviceAuthorization(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """RFC 6749 §5.1. ``expires_in_s`` is ``None`` where it is absent or cannot be meant."""
+    """RFC 6749 §5.1. ``expires_in_s`` is ``None`` if it is absent or makes no sense."""
 
     access_token: Secret
     refresh_token: Secret | None = None
@@ -60,18 +60,21 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
-    """The server decided (RFC 6749 §5.2); ``description`` is fit to be shown."""
+    """The server decided (RFC 6749 §5.2); ``description`` is safe to display. ``unusable`` are
+    tokens that came with it, and that should be revoked."""
 
     error: str
     description: str
     status: int
+    retry_after_s: float | None = None
+    unusable: Grant | None = None
 
     def __str__(self) -> str:
         return f"{self.error}: {self.description}" if self.description else self.error
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """No decision: an overloaded or broken server, or something between it and us."""
+    """No decision: an overloaded or broken server, or something between the server and us."""
 
     reason: str
     retry_after_s: float | None = None
@@ -125,9 +128,12 @@ def parse_device_authorization(
 ) -> DeviceAuthorization | ErrorAnswer | Trouble:
     """What the device authorization endpoint said."""
     raw = _object(body)
-    if status != 200 or raw is None or isinstance(raw.get("error"), str):
+    if not _is_success(status, raw):
         return _unsuccessful(status, headers, raw, now)
+    assert raw is not None
     texts = {key: raw.get(key) for key in ("device_code", "user_code", "verification_uri")}
+    # The name that drafts of the RFC had, and that Google's server still uses.
+    texts["verification_uri"] = texts["verification_uri"] or raw.get("verification_url")
     missing = [key for key, text in texts.items() if not (isinstance(text, str) and text)]
     if missing:
         return ErrorAnswer("invalid_answer", f"it has no {' and no '.join(missing)}", status)
@@ -137,8 +143,8 @@ def parse_device_authorization(
     if not user_code.isprintable() or len(user_code) > _MAX_CODE_LENGTH:
         return ErrorAnswer("invalid_answer", "its user_code cannot be typed", status)
     complete = raw.get("verification_uri_complete")
-    lifetime = _seconds(raw.get("expires_in"), _LONGEST_CODE_LIFETIME_S)
-    interval = _seconds(raw.get("interval"), _LONGEST_CODE_LIFETIME_S)
+    lifetime = _seconds(raw.get("expires_in"), _MAX_CODE_LIFETIME_S)
+    interval = _seconds(raw.get("interval"), _MAX_CODE_LIFETIME_S)
     return DeviceAuthorization(
         Secret(str(texts["device_code"])),
         user_code,
@@ -152,30 +158,36 @@ def parse_device_authorization(
 def parse_grant(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float
 ) -> Grant | ErrorAnswer | Trouble:
-    """What the token endpoint said, to a device code or a refresh token."""
+    """What the token endpoint answered to a device code or a refresh token."""
     raw = _object(body)
-    if status != 200 or raw is None or isinstance(raw.get("error"), str):
+    if not _is_success(status, raw):
         return _unsuccessful(status, headers, raw, now)
+    assert raw is not None
     access = raw.get("access_token")
     if not isinstance(access, str) or not _is_token(access):
         return Trouble("the server's answer has no usable access_token")
-    kind = raw.get("token_type", "Bearer")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
-        return ErrorAnswer(
-            "unsupported_token_type", f"it gave a token of type {_clean(str(kind))}", status
-        )
-    return Grant(
+    kind = raw.get("token_type")
+    kind = "Bearer" if kind is None else kind
+    grant = Grant(
         Secret(access),
         _secret(raw.get("refresh_token")),
-        _seconds(raw.get("expires_in"), _LONGEST_TOKEN_LIFETIME_S),
+        _seconds(raw.get("expires_in"), _MAX_TOKEN_LIFETIME_S),
         _text(raw.get("scope")),
         _text(raw.get("resource_url")),
         _secret(raw.get("id_token")),
     )
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        said = f"it gave a token of type {_clean(str(kind))}"
+        return ErrorAnswer("unsupported_token_type", said, status, unusable=grant)
+    return grant
 
 
 def _resource(issuer: Issuer) -> dict[str, str]:
     return {"resource": issuer.resource} if issuer.resource else {}
+
+
+def _is_success(status: int, raw: dict[str, Any] | None) -> bool:
+    return 200 <= status < 300 and raw is not None and not isinstance(raw.get("error"), str)
 
 
 def _unsuccessful(
@@ -186,21 +198,29 @@ def _unsuccessful(
         where = _clean(headers.get("location", "")) or "elsewhere"
         return ErrorAnswer("redirect", f"it redirects to {where}, which is not followed", status)
     error = raw.get("error") if raw else None
-    if isinstance(error, str) and error and (status < 500 and (status != 429 or _is_oauth(error))):
+    if isinstance(error, str) and error and _is_decision(status, error):
         description = raw.get("error_description") if raw else None
-        return ErrorAnswer(_clean(error), _clean(description or ""), status)
+        return ErrorAnswer(_clean(error), _clean(description or ""), status, retry_after_s)
     if status == 401:
         return ErrorAnswer("unauthorized", "it answered 401 without saying why", status)
     if 400 <= status < 500 and status not in (408, 425, 429) and raw is not None:
         return ErrorAnswer(f"http_{status}", _clean(raw.get("message") or ""), status)
-    if status == 200:
-        return Trouble("the server's answer is not JSON", retry_after_s)
+    if 200 <= status < 300:
+        return Trouble("the server's answer is not a JSON object", retry_after_s)
     return Trouble(f"the server answered {status}", retry_after_s)
 
 
-def _is_oauth(error: str) -> bool:
-    """qwen.ai sends ``slow_down`` as 429; any other 429 is a rate limit like everyone's."""
-    return error in ("slow_down", "authorization_pending", "access_denied", "expired_token")
+def _is_decision(status: int, error: str) -> bool:
+    """Whether an OAuth error under this status is the server's decision about the grant.
+
+    ``invalid_grant`` is, under any status. qwen.ai sends ``slow_down`` as 429; any other 429 is a
+    rate limit like everyone's, and 5xx is trouble.
+    """
+    if error == "invalid_grant":
+        return True
+    if status == 429:
+        return error in ("slow_down", "access_denied", "expired_token")
+    return status < 500
 
 
 def _form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Request:
@@ -221,7 +241,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _seconds(value: Any, longest: float) -> float | None:
-    """A duration that can be meant: a number (or a number as text) above zero and below absurd."""
+    """A duration that makes sense: a number (or a number as text) in ``(0, longest]``."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -232,7 +252,7 @@ def _seconds(value: Any, longest: float) -> float | None:
 
 
 def _is_web_address(text: str) -> bool:
-    """Whether it can be shown on one line and opened in a browser, and nothing else."""
+    """Whether it can be displayed on one line and opened in a browser."""
     return (
         text.startswith(("https://", "http://"))
         and len(text) <= _MAX_ADDRESS_LENGTH
@@ -241,7 +261,7 @@ def _is_web_address(text: str) -> bool:
 
 
 def _is_token(text: str) -> bool:
-    """Whether it can stand in a header (RFC 6750 §2.1 allows less; nobody keeps to it)."""
+    """Whether it fits in a header. RFC 6750 §2.1 allows fewer characters than servers use."""
     return bool(text) and all(0x20 < ord(character) < 0x7F for character in text)
 
 
@@ -254,7 +274,7 @@ def _text(value: Any) -> str | None:
 
 
 def _clean(text: Any) -> str:
-    """A server's words, fit to be shown: one line, no control characters, no secret, not long."""
+    """A server's words, safe to display: one line, no control characters, no secret, not long."""
     if not isinstance(text, str):
         return ""
     text = redact(_CONTROL.sub(" ", text)).strip()

@@ -1,4 +1,4 @@
-"""``qwen auth doctor``: what is wrong on a credential's way, and how to fix it."""
+"""``qwen auth doctor``: what keeps a credential from working, and how to fix it."""
 
 from __future__ import annotations
 
@@ -53,17 +53,18 @@ def doctor(launch: Launch, as_json: bool, offline: bool) -> int:
 
 def _examine(launch: Launch, *, offline: bool) -> list[Finding]:
     try:
-        gathered = launch.load(notice, interactive=is_interactive())
+        config = launch.config(notice)
+        inputs = launch.inputs(config, notice, interactive=is_interactive())
     except ConfigError as error:
         # Nothing else can be known before that is fixed.
         return [Finding(Verdict.BAD, "settings", error.message, error.hint)]
-    resolution = resolve(gathered.inputs)
-    findings = [*examine_files(gathered), *examine_sources(gathered, resolution)]
+    resolution = resolve(inputs)
+    findings = [*examine_files(config, inputs), *examine_sources(config, resolution)]
     if not offline:
         http = HttpClient(
-            gathered.network, user_agent=f"qwen-code/{__version__}", timeouts=Timeouts(5, 10, 5)
+            config.network, user_agent=f"qwen-code/{__version__}", timeouts=Timeouts(5, 10, 5)
         )
-        findings += examine_network(gathered, resolution, http, BlockingClock())
+        findings += examine_network(config, inputs, resolution, http, BlockingClock())
     return findings
 
 

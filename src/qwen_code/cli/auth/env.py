@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 import click
 
-from qwen_code.auth.resolver import resolve
-from qwen_code.auth.sources import Gathered
+from qwen_code.auth.resolver import Inputs, resolve
 from qwen_code.auth.types import Connection
 from qwen_code.cli.auth.token import reveal
 from qwen_code.cli.options import common_options
@@ -26,14 +25,14 @@ from qwen_code.wiring.launch import Launch
 @common_options
 def env(launch: Launch, format_name: str) -> None:
     """Print LLAMA_* and OPENAI_* lines with the key in clear: eval "$(qwen auth env)"."""
-    gathered = launch.load(notice)
-    connection = resolve(gathered.inputs).require()
-    click.echo(FORMATS[format_name](variables(gathered, connection)))
+    inputs = launch.inputs(launch.config(notice), notice)
+    connection = resolve(inputs).require()
+    click.echo(FORMATS[format_name](variables(inputs, connection)))
 
 
-def variables(gathered: Gathered, connection: Connection) -> dict[str, str]:
+def variables(inputs: Inputs, connection: Connection) -> dict[str, str]:
     """The variables that other programs know, the canonical names first."""
-    key = reveal(gathered, connection).reveal()
+    key = reveal(inputs, connection).reveal()
     pairs = {
         "LLAMA_API_KEY": key,
         "LLAMA_API_BASE_URL": connection.base_url,

@@ -19,18 +19,19 @@ from qwen_code.wiring.reports.explain import explain_data, explain_in_words
 @click.option("--json", "as_json", is_flag=True, help="The same as data.")
 @common_options
 def explain(launch: Launch, as_json: bool) -> int:
-    """Every candidate for every field: where it was set, what became of it, and the rule.
+    """Every candidate for every field: where it was set, what happened to it, and the rule; and
+    every place of the .env file, with what was dropped of it.
 
-    Nothing is sent anywhere. Exits 0 where a connection was found, 41 where not.
+    Nothing is sent anywhere. Exits 0 if a connection was found, 41 if not.
     """
-    resolution = resolve(launch.load(notice, interactive=is_interactive()).inputs)
+    config = launch.config(notice)
+    resolution = resolve(launch.inputs(config, notice, interactive=is_interactive()))
     if as_json:
         import msgspec
 
-        data = msgspec.json.format(msgspec.json.encode(explain_data(resolution)), indent=2)
+        data = msgspec.json.format(msgspec.json.encode(explain_data(config, resolution)), indent=2)
         click.echo(redact(data.decode()))
     else:
-        click.echo(
-            redact(explain_in_words(resolution, lambda t, c: paint(t, c, stream=sys.stdout)))
-        )
+        text = explain_in_words(config, resolution, lambda t, c: paint(t, c, stream=sys.stdout))
+        click.echo(redact(text))
     return ExitCode.OK if resolution.connection else resolution.error.exit_code  # type: ignore[union-attr]

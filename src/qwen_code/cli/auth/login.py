@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 import click
+import msgspec
 
-from qwen_code.auth.login import save_key, save_method
-from qwen_code.auth.sources import Gathered
+from qwen_code.auth.enrolment import DeviceSignIn, clean_key, save_login, save_method
+from qwen_code.auth.oauth.pending import PendingFlow
+from qwen_code.auth.oauth.server import ServerFlags
+from qwen_code.auth.profiles import Profile, ProfileStore
 from qwen_code.auth.types import Method
-from qwen_code.base.errors import InputError, UsageError
+from qwen_code.base.clock import BlockingClock
+from qwen_code.base.errors import ConfigError, InputError, UsageError
+from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
+from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.cli.options import common_options
+from qwen_code.config.load import Config
+from qwen_code.config.providers import CUSTOM, OPENAI, provider_at, provider_named
 from qwen_code.fronts.console import is_interactive, notice
 from qwen_code.wiring.launch import Launch
 
 _MAX_KEY_BYTES = 64 * 1024
+_MAX_LISTED_MODELS = 20
 
 
 @click.command()
@@ -23,6 +34,7 @@ _MAX_KEY_BYTES = 64 * 1024
     "--method", type=click.Choice([m.value for m in Method]), help="Go straight to this method."
 )
 @click.option("--with-api-key", is_flag=True, help="Read an API key from standard input.")
+@click.option("--no-check", is_flag=True, help="With a key: save it without asking the endpoint.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option("--no-wait", is_flag=True, help="Print address and code, and end at once.")
 @click.option("--resume", is_flag=True, help="Finish the sign-in that was begun before.")
@@ -30,11 +42,15 @@ _MAX_KEY_BYTES = 64 * 1024
 @click.option("--issuer", metavar="URL", help="Sign in at this OAuth server (RFC 8414, OpenID).")
 @click.option("--client-id", metavar="ID", help="This program's name at that server.")
 @click.option("--scope", metavar="SCOPES", help="What to ask for, separated by blanks.")
+@click.option(
+    "--resource-url", metavar="URL", help="The model endpoint that the sign-in's tokens are for."
+)
 @common_options
 def login(
     launch: Launch,
     method: str | None,
     with_api_key: bool,
+    no_check: bool,
     **by_browser: Any,
 ) -> None:
     """Sign in, or save an API key under a name (--profile).
@@ -47,27 +63,149 @@ def login(
     printf %s "$KEY" | qwen auth login --with-api-key --provider openrouter
     printf %s "$KEY" | qwen auth login --with-api-key --base-url https://host/v1 -m my-model
     """
-    gathered = launch.load(notice, interactive=True)
+    config = launch.config(notice)
     if with_api_key:
-        saved = save_key(gathered.paths, launch.flags, _read_key())
-        click.echo(
-            f"Saved the key as profile {saved}. It is used from now on; see qwen auth status."
-        )
+        _save_key(launch, config, clean_key(_read_key()), check=not no_check)
         return
     if method == Method.LOCAL:
-        save_method(gathered.paths, Method.LOCAL)
+        save_method(config.paths, Method.LOCAL)
         click.echo("The embedded model is the method from now on. See qwen local status.")
         return
     if method == Method.QWEN_OAUTH or (method is None and any(by_browser.values())):
-        from qwen_code.fronts.text.sign_in import SignInOptions, sign_in
-
-        options = SignInOptions.of(by_browser)
-        sign_in(gathered, options, profile=launch.flags.profile, model=launch.flags.model)
+        _sign_in(launch, config, by_browser)
         return
-    _ask(launch, gathered, method)
+    _ask(launch, config, method)
 
 
-def _ask(launch: Launch, gathered: Gathered, method: str | None) -> None:
+# -- in the browser -------------------------------------------------------------------------------
+
+
+def _sign_in(launch: Launch, config: Config, options: dict[str, Any]) -> None:
+    """Sign in, or only begin to.
+
+    Raises:
+        SignInFailed: denied, expired, cancelled, or refused by the server.
+        ConfigError, TransportError: the server cannot be used or reached.
+    """
+    from qwen_code.fronts.text.login_dialog import welcome
+    from qwen_code.fronts.text.login_display import display_for
+
+    flags = ServerFlags(
+        options["issuer"], options["client_id"], options["scope"], options["resource_url"]
+    )
+    as_json = options["as_json"]
+    sign_in = DeviceSignIn(
+        config,
+        flags,
+        BlockingClock(),
+        profile=launch.flags.profile,
+        model=launch.flags.model,
+        notice=notice,
+    )
+    flow = sign_in.resume() if options["resume"] else sign_in.begin()
+    if options["no_wait"]:
+        _print_code(flow, sign_in.profile, as_json=as_json)
+        return
+    # With --json, standard output is for the data alone.
+    write = _to_stderr if as_json else _to_stdout
+    display = display_for(os.environ, browser=not options["no_browser"], write=write)
+    token = sign_in.finish(flow, display)
+    if as_json:
+        _print_json({"signed_in": True, "profile": sign_in.profile, "account": token.account})
+    else:
+        write(welcome(token, sign_in.profile))
+    if problem := sign_in.endpoint_problem(token):
+        notice(f"{problem.message}. {problem.hint}")
+
+
+def _print_code(flow: PendingFlow, profile: str, *, as_json: bool) -> None:
+    from qwen_code.fronts.text.login_display import display_for
+
+    left_s = round(flow.expires_at - BlockingClock().now())
+    finish = f"qwen auth login --resume --profile {profile}"
+    if as_json:
+        _print_json(
+            {
+                "verification_uri": flow.verification_uri,
+                "verification_uri_complete": flow.verification_uri_complete,
+                "user_code": flow.user_code,
+                "expires_in": left_s,
+                "interval": flow.interval_s,
+                "finish_with": finish,
+            }
+        )
+        return
+    display_for({**os.environ, "TERM": "dumb"}, browser=False, write=_to_stdout).show(flow)
+    _to_stdout(f"It is valid for {left_s // 60} minutes. To finish: {finish}\n")
+
+
+# -- with a key -----------------------------------------------------------------------------------
+
+
+def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> None:
+    """Save the key with the flags' provider, address and model, once the endpoint accepts it.
+
+    Raises:
+        CredentialRejected, AccessDenied: it refuses the key.
+        Unreachable: it cannot be asked.
+        UsageError: it offers several models, and none is named.
+    """
+    from qwen_code.wiring.login_names import free_name, is_same_endpoint
+
+    flags = launch.flags
+    provider = provider_named(flags.provider or "")
+    base_url = normalise_base_url(flags.base_url)[0] if flags.base_url else None
+    if base_url is None:
+        provider = provider or OPENAI
+        base_url = provider.base_url
+        if base_url is None:
+            raise ConfigError(f"{provider.title} needs an address", hint="Add --base-url URL.")
+    provider = provider_at(Origin.of(base_url)) if provider is None else provider
+    if check:
+        _check_key(launch, config, base_url, key)
+    store = ProfileStore(config.paths)
+    profiles = store.load().profiles
+    usual = provider.name if provider is not CUSTOM else Origin.of(base_url).host
+    name = flags.profile or usual
+    known = profiles.get(name)
+    replaced = ""
+    if known is not None and flags.profile is None and not is_same_endpoint(known, base_url):
+        name = free_name(name, profiles)  # it is another login: both stay
+    elif known is not None and known.method == Method.OPENAI:
+        before = store.key_of(name, known)
+        replaced = f" It replaces the former one ({before.masked})." if before else ""
+    profile = Profile(Method.OPENAI, provider.name, base_url, flags.model, key.reveal())
+    save_login(config.paths, name, profile)
+    click.echo(
+        f"Saved the key as profile {name}.{replaced} It is used from now on; see qwen auth status."
+    )
+
+
+def _check_key(launch: Launch, config: Config, base_url: str, key: Secret) -> None:
+    """Ask the endpoint once whether it accepts the key, and for a model that can be asked."""
+    from qwen_code.wiring.login_check import Probe, Unreachable
+
+    probe = Probe.of_key(launch, config, base_url, key)
+    provider, stop = provider_at(Origin.of(base_url)), Stop()
+    try:
+        models = probe.models(stop) or ()
+        model = launch.flags.model or provider.default_model
+        if model is None and len(models) == 1:
+            model = models[0]
+        if model is None:
+            listed = ", ".join(models[:_MAX_LISTED_MODELS]) or "it does not say"
+            raise UsageError(
+                f"no model is named, and {base_url} offers {len(models) or 'several'}",
+                hint=f"Name one with -m. There are: {listed}",
+            )
+        if not models or not probe.proves_key(stop):
+            probe.answer(model, stop)
+    except Unreachable as error:
+        error.hint = f"{error.hint or ''}\nTo save it without asking: --no-check".strip()
+        raise
+
+
+def _ask(launch: Launch, config: Config, method: str | None) -> None:
     if not is_interactive():
         raise UsageError(
             "the login dialog needs a terminal",
@@ -76,15 +214,22 @@ def _ask(launch: Launch, gathered: Gathered, method: str | None) -> None:
         )
     from qwen_code.fronts.text.login_dialog import LoginDialog
     from qwen_code.fronts.text.loop import LineReader, write_stdout
+    from qwen_code.local.pull import pull_weights
+    from qwen_code.wiring.login_choices import LoginChoices
 
-    reader = LineReader(gathered.paths.history_file, ())
+    reader = LineReader(config.paths.history_file, ())
+    dialog = LoginDialog(
+        LoginChoices(launch, config, notice=notice),
+        read_line=reader.plain,
+        read_secret=reader.secret,
+        write=write_stdout,
+        pull=lambda weights, progress: pull_weights(config, weights, progress),
+    )
     try:
-        choice = LoginDialog(reader.plain, reader.secret, write_stdout).run(
-            gathered, launch.flags, method
-        )
+        saved = dialog.run(method, provider=launch.flags.provider, base_url=launch.flags.base_url)
     except EOFError:
         raise KeyboardInterrupt from None
-    click.echo(f"Done: {choice.method}. See qwen auth status.")
+    click.echo(f"Done: {saved.method}. See qwen auth status.")
 
 
 def _read_key() -> str:
@@ -97,3 +242,17 @@ def _read_key() -> str:
     if len(data) > _MAX_KEY_BYTES:
         raise InputError("standard input is too long to be a key", hint="Pipe the key alone.")
     return data.decode("utf-8", "replace")
+
+
+def _print_json(data: object) -> None:
+    _to_stdout(f"{msgspec.json.format(msgspec.json.encode(data), indent=2).decode()}\n")
+
+
+def _to_stdout(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

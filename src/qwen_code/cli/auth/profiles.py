@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
-from qwen_code.auth.presets import preset_named
-from qwen_code.auth.profiles import Profile, ProfileStore, creds_file
+from qwen_code.auth.enrolment import save_method
+from qwen_code.auth.profiles import Profile, ProfileStore
 from qwen_code.auth.resolver import resolve
-from qwen_code.auth.sources import Gathered
+from qwen_code.auth.stores.base import login_ref, open_store
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import QwenError
-from qwen_code.base.secret import Secret
 from qwen_code.cli.options import common_options
-from qwen_code.config.settings import save_user_value
+from qwen_code.config.paths import Paths
+from qwen_code.config.providers import provider_named
+from qwen_code.config.values import SourceKind
 from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import Launch
 
@@ -22,10 +23,10 @@ from qwen_code.wiring.launch import Launch
 @common_options
 def list_profiles(launch: Launch, as_json: bool) -> None:
     """List the saved logins; the one in use is marked."""
-    gathered = launch.load(notice)
-    saved = gathered.inputs.api.profiles
+    paths = launch.config(notice).paths
+    saved = ProfileStore(paths).load()
     rows = [
-        _row(gathered, name, profile, name == saved.current)
+        _row(paths, name, profile, name == saved.current)
         for name, profile in sorted(saved.profiles.items())
     ]
     if as_json:
@@ -43,26 +44,32 @@ def list_profiles(launch: Launch, as_json: bool) -> None:
             click.echo(f"{mark} {row['name']:<{width}}  {' · '.join(str(fact) for fact in facts)}")
 
 
-def _row(
-    gathered: Gathered, name: str, profile: Profile, current: bool
-) -> dict[str, str | bool | None]:
-    preset = preset_named(profile.provider or "")
+def _row(paths: Paths, name: str, profile: Profile, current: bool) -> dict[str, str | bool | None]:
+    provider = provider_named(profile.provider or "")
     return {
         "name": name,
         "current": current,
         "method": profile.method,
-        "account": _account(gathered, name) if profile.method == Method.QWEN_OAUTH else None,
-        "base_url": profile.base_url or (preset.base_url if preset else None),
+        "account": _account(paths, name) if profile.method == Method.QWEN_OAUTH else None,
+        "base_url": profile.base_url or (provider.base_url if provider else None),
         "model": profile.model,
-        "key": Secret(profile.api_key).masked if profile.api_key else None,
+        "key": _key(paths, name, profile),
     }
 
 
-def _account(gathered: Gathered, name: str) -> str:
-    from qwen_code.auth.oauth.store import FileStore
+def _key(paths: Paths, name: str, profile: Profile) -> str | None:
+    try:
+        key = ProfileStore(paths).key_of(name, profile)
+    except QwenError:
+        return "(its file is damaged)"
+    return key.masked if key else None
+
+
+def _account(paths: Paths, name: str) -> str:
+    from qwen_code.auth.oauth.token import load_token
 
     try:
-        token = FileStore(creds_file(gathered.paths, name)).load()
+        token = load_token(open_store(login_ref(paths, name)))
     except QwenError:
         return "(its file is damaged)"
     if token is None:
@@ -75,16 +82,13 @@ def _account(gathered: Gathered, name: str) -> str:
 @common_options
 def switch(launch: Launch, name: str) -> None:
     """Use the saved login NAME from now on."""
-    gathered = launch.load(notice)
-    store = ProfileStore(gathered.paths.profiles_file)
-    profile = gathered.inputs.api.profiles.get(name)
-    store.save(name, profile)
-    save_user_value(gathered.paths, "security.auth.selectedType", profile.method)
+    config = launch.config(notice)
+    store = ProfileStore(config.paths)
+    store.switch(name)
+    save_method(config.paths, Method(store.load().get(name).method))
     click.echo(f"Switched to {name}.")
-    connection = resolve(launch.load(notice).inputs).connection
-    if connection and connection.method is Method.OPENAI and connection.credential_source:
-        source = connection.credential_source
-        if source.path != gathered.paths.profiles_file:
-            notice(
-                f"here, {source} comes before the saved login; unset it, or use --profile {name}"
-            )
+    after = launch.config(lambda _: None)
+    connection = resolve(launch.inputs(after, notice)).connection
+    source = connection.credential_source if connection else None
+    if source is not None and source.kind is not SourceKind.LOGIN:
+        notice(f"here, {source} comes before the saved login; unset it, or use --profile {name}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from qwen_code.auth.resolver import resolve
-from qwen_code.auth.sources import Gathered
+from qwen_code.auth.resolver import Inputs, resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import CredentialMissing
 from qwen_code.base.secret import Secret
@@ -21,9 +20,9 @@ from qwen_code.wiring.reports.status import expires_at
 @common_options
 def token(launch: Launch, as_json: bool) -> None:
     """Print the valid key or token on stdout, and nothing else."""
-    gathered = launch.load(notice)
-    connection = resolve(gathered.inputs).require()
-    secret = reveal(gathered, connection)
+    inputs = launch.inputs(launch.config(notice), notice)
+    connection = resolve(inputs).require()
+    secret = reveal(inputs, connection)
     if not as_json:
         click.echo(secret.reveal())
         return
@@ -35,12 +34,12 @@ def token(launch: Launch, as_json: bool) -> None:
         "base_url": connection.base_url,
         "model": connection.model,
         "header": connection.header_style,
-        "expires_at": expires_at(gathered, connection),
+        "expires_at": expires_at(inputs, connection),
     }
     click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
 
 
-def reveal(gathered: Gathered, connection: Connection) -> Secret:
+def reveal(inputs: Inputs, connection: Connection) -> Secret:
     """The credential of ``connection``; a token that is about to end is renewed first.
 
     Raises:
@@ -51,6 +50,6 @@ def reveal(gathered: Gathered, connection: Connection) -> Secret:
             f"{connection.base_url} needs no credential, so there is none to print",
             hint="For the embedded model: qwen local serve prints its address and key.",
         )
-    if connection.method is Method.QWEN_OAUTH and gathered.inputs.sign_in:
-        return gathered.inputs.sign_in.source.fresh(Stop())
+    if connection.method is Method.QWEN_OAUTH and inputs.sign_in:
+        return inputs.sign_in.source.fresh(Stop())
     return connection.credential.current(Stop())

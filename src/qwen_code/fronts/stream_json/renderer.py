@@ -21,6 +21,7 @@ from qwen_code.models.events import (
     Paced,
     ReasoningDelta,
     RefusalDelta,
+    Retrying,
     TextDelta,
     ToolCallDelta,
     Usage,
@@ -327,8 +328,12 @@ def _cwd() -> str:
 
 def _details(event: AgentEvent) -> dict[str, Any]:
     """What a program may want of an event beside its sentence."""
+    if isinstance(event, HelperEvent):
+        return {**_details(event.event), "parent_tool_use_id": event.call_id}
     if isinstance(event, Paced):
         return {"kind": "paced", "wait_s": round(event.wait_s, 3)}
+    if isinstance(event, Retrying):
+        return {"kind": "retry", "attempt": event.attempt, "wait_s": round(event.wait_s, 3)}
     if isinstance(event, FellBack):
         return {"kind": "fallback", "model": event.model, "instead_of": event.instead_of}
     return {}

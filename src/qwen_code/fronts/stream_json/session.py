@@ -21,10 +21,11 @@ from qwen_code.fronts.renderer import as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.stream_json.renderer import JsonRenderer, write_end
 from qwen_code.fronts.stream_json.stream_input import Control, QueuedPrompt, StreamInput
+from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 
 if TYPE_CHECKING:
-    from qwen_code.auth.oauth.login_flow import Display
+    from qwen_code.auth.oauth.login import Display
     from qwen_code.wiring.agent import AgentOptions
     from qwen_code.wiring.launch import Launch
 
@@ -39,14 +40,15 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
     stop, conversation = Stop(), None
     with leaving_by_signals() as leaving:
         try:
-            with ending_by_signals(stop) as received:
+            with ending_by_signals(stop) as received, WallClock(stop, received) as clock:
                 try:
                     conversation = Conversation(launch, take_options(), front)
                     conversation.find()
+                    clock.limit(conversation.wall_time)
                     conversation.open(stop)
                 except (Exception, Stopped, KeyboardInterrupt) as caught:  # noqa: BLE001 the result
                     received.is_finishing = True
-                    code = _end_unopened(caught)
+                    code = _end_unopened(caught, stop)
                     return code if received.number is None else exit_code_of(received.number)
             return _StreamSession(conversation, front, partial=partial).run()
         except KeyboardInterrupt:  # between prompts
@@ -63,9 +65,9 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
                 abandon_stdout()
 
 
-def _end_unopened(caught: BaseException) -> int:
+def _end_unopened(caught: BaseException, stop: Stop) -> int:
     """Write the result of a conversation that was never open."""
-    error = as_error(caught) if isinstance(caught, Exception) else None
+    error = as_error(caught) if isinstance(caught, Exception) else stop.reason
     write_end(sys.stdout.buffer, error, is_stream=True)
     if error is None:
         return ExitCode.INTERRUPTED
@@ -149,7 +151,8 @@ class _StreamSession:
         conversation, tally = self._conversation, Tally()
         error, was_stopped = None, False
         stop = found.stop if isinstance(found, QueuedPrompt) else Stop()
-        with ending_by_signals(stop) as received:
+        with ending_by_signals(stop) as received, WallClock(stop, received) as clock:
+            clock.limit(conversation.wall_time)
             try:
                 renderer.start(lambda: conversation.state)
                 if isinstance(found, InputError):
@@ -166,13 +169,14 @@ class _StreamSession:
                 began=began,
                 error=error,
                 was_stopped=was_stopped,
+                stop=stop,
                 wants_limits=True,
             )
             try:
                 renderer.finish(outcome)
             except KeyboardInterrupt:
                 abandon_stdout()
-                raise SystemExit(exit_code_of(received.number)) from None
+                raise SystemExit(received.exit_code(stop)) from None
         if isinstance(found, InputError):
             report(found)
         if received.ends_process:

@@ -1,135 +1,194 @@
-"""The sign-in dialog in plain lines: a method, and what it needs."""
+"""The sign-in dialog in plain lines. What is asked, checked and saved is `wiring.login_choices`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
-import msgspec
-
-from qwen_code.auth.api import Flags
-from qwen_code.auth.login import clean_key, save_key, save_method
-from qwen_code.auth.presets import PRESETS, Preset
-from qwen_code.auth.sources import Gathered
-from qwen_code.auth.types import Method
+from qwen_code.auth.oauth.token import Token
+from qwen_code.auth.stores.base import DEFAULT_NAME
 from qwen_code.base.errors import QwenError
-from qwen_code.fronts.console import report
-from qwen_code.fronts.text.loop import choose
-from qwen_code.local.detect import FoundServer, find_servers
-from qwen_code.local.store import WeightStore
+from qwen_code.base.stop import Stop, Stopped
+from qwen_code.base.text import safe_text
+from qwen_code.fronts.console import notice, report
+from qwen_code.fronts.text.login_display import display_for
+from qwen_code.fronts.text.loop import choose, picked
+from qwen_code.fronts.text.pull_progress import PullProgress
+from qwen_code.local.weights import Weights
+from qwen_code.wiring.login_check import near_first
+from qwen_code.wiring.login_choices import LoginChoices
+from qwen_code.wiring.login_steps import Approve, Ask, Download, Login, Option, Pick, Saved
 
-
-class Choice(msgspec.Struct, frozen=True):
-    """What was chosen: a method, and the profile that was saved or picked, if any."""
-
-    method: str
-    profile: str | None = None
+_MAX_LISTED = 15
 
 
 class LoginDialog:
-    """Asks, saves what was answered, and says what was chosen."""
+    """Shows each step, and hands back what a person answers.
+
+    ``stoppable`` gives a stop that Ctrl-C sets while the network is asked. ``pull`` fetches the
+    embedded model.
+    """
 
     def __init__(
         self,
+        choices: LoginChoices,
+        *,
         read_line: Callable[[str], str],
         read_secret: Callable[[str], str],
         write: Callable[[str], None],
+        pull: Callable[[Weights, PullProgress], object],
+        stoppable: Callable[[], AbstractContextManager[Stop]] | None = None,
     ) -> None:
+        self._choices = choices
         self._read_line = read_line
         self._read_secret = read_secret
         self._write = write
+        self._pull = pull
+        self._stoppable = stoppable or _unstoppable
 
-    def run(self, gathered: Gathered, flags: Flags, method: str | None = None) -> Choice:
-        """Go through the dialog; ``method`` skips the first question.
+    def run(
+        self,
+        method: str | None = None,
+        *,
+        provider: str | None = None,
+        base_url: str | None = None,
+        use: Callable[[Saved], None] = lambda _: None,
+    ) -> Saved:
+        """Go through the dialog until a login is saved and ``use`` has taken it up. What fails
+        leads back to the menu. ``method`` skips the menu; then a failure ends the dialog.
 
         Raises:
-            EOFError, KeyboardInterrupt: the user left it; nothing was saved.
+            EOFError, KeyboardInterrupt: the person left it; the login before is still in use.
+            QwenError: ``method`` was given, and it failed.
         """
-        if method == Method.QWEN_OAUTH:
-            return self._sign_in(gathered, flags)
-        if method == Method.OPENAI:
-            return self._api_key(gathered, flags)
-        if method == Method.LOCAL:
-            return self._local(gathered)
-        saved = gathered.inputs.api.profiles.profiles
-        servers = find_servers()
-        options: list[tuple[str, Callable[[], Choice]]] = [
-            (
-                "Qwen OAuth (recommended): sign in with the browser",
-                lambda: self._sign_in(gathered, flags),
-            ),
-            ("OpenAI-compatible API, with a key", lambda: self._api_key(gathered, flags)),
-            (self._local_title(gathered), lambda: self._local(gathered)),
-        ]
-        for server in servers:
-            title = f"{server.title} on this machine ({len(server.models)} models)"
-            options.append((title, partial(self._found, gathered, server)))
-        for name, profile in saved.items():
-            title = f"Saved login {name}"
-            options.append((title, partial(Choice, profile.method, name)))
-        index = choose(
-            "How do you want to reach a model?",
-            [title for title, _ in options],
-            read_line=self._read_line,
-            write=self._write,
-        )
-        return options[index][1]()
-
-    def _sign_in(self, gathered: Gathered, flags: Flags) -> Choice:
-        from qwen_code.fronts.text.sign_in import SignInOptions, sign_in
-
-        name = sign_in(gathered, SignInOptions(), profile=flags.profile, model=None)
-        return Choice(Method.QWEN_OAUTH, name)
-
-    def _api_key(self, gathered: Gathered, flags: Flags) -> Choice:
-        preset = next((p for p in PRESETS if p.name == flags.provider), None)
-        if preset is None and not flags.base_url:
-            titles = [p.title for p in PRESETS]
-            index = choose("Whose API?", titles, read_line=self._read_line, write=self._write)
-            preset = PRESETS[index]
-        base_url = flags.base_url
-        if base_url is None and preset is not None and preset.base_url is None:
-            base_url = self._read_line("Base URL (https://…/v1): ").strip()
-        key = self._ask_key(preset)
-        model = flags.model or self._read_line(f"Model{self._default(preset)}: ").strip() or None
-        provider = preset.name if preset else None
-        wanted = Flags(provider=provider, base_url=base_url, model=model, profile=flags.profile)
-        name = save_key(gathered.paths, wanted, key)
-        self._write(f"Saved as {name} in {gathered.paths.profiles_file} (only you can read it).\n")
-        return Choice(Method.OPENAI, name)
-
-    def _ask_key(self, preset: Preset | None) -> str:
-        if preset and preset.keys_page:
-            self._write(f"Keys are made at {preset.keys_page}\n")
         while True:
-            text = self._read_secret("API key (not shown): ")
+            key = method or self._menu()
             try:
-                return clean_key(text).reveal()
-            except QwenError as error:
-                report(error)
+                login = self._choices.begin(key, provider=provider, base_url=base_url)
+                saved = self._finish(login)
+                if saved is not None:
+                    use(saved)
+                    return saved
+            except (QwenError, Stopped) as error:
+                if method:
+                    raise
+                self._write("\n")
+                if isinstance(error, QwenError):
+                    report(error)
+            if method:
+                raise EOFError
 
-    def _default(self, preset: Preset | None) -> str:
-        if preset and preset.default_model:
-            return f" [{preset.default_model}]"
-        return " (Enter: the endpoint's only one)"
+    def _menu(self) -> str:
+        menu = self._choices.menu()
+        titles = [_title(option) for option in menu.options]
+        index = choose(menu.title, titles, read_line=self._read_line, write=self._write)
+        return menu.options[index].key
 
-    def _local_title(self, gathered: Gathered) -> str:
-        ready = WeightStore(gathered.paths.models_dir).first_present()
-        return "Embedded model, no account" + ("" if ready else " (qwen local pull first: 491 MB)")
+    def _finish(self, login: Login) -> Saved | None:
+        """Answer each step. Ctrl-D goes back a step; ``None``: before the first one."""
+        while not isinstance(login.step, Saved):
+            step = login.step
+            try:
+                if isinstance(step, Pick):
+                    text = self._ask_pick(step)
+                elif isinstance(step, Ask):
+                    text = self._ask_line(step)
+                elif isinstance(step, Approve):
+                    text = self._approve(step)
+                else:
+                    text = self._download(step)
+            except EOFError:
+                self._write("\n")
+                if not login.back():
+                    return None
+                continue
+            with self._stoppable() as stop:
+                login.answer(text, stop)
+        if login.step.text:
+            self._write(f"{login.step.text}\n")
+        return login.step
 
-    def _local(self, gathered: Gathered) -> Choice:
-        save_method(gathered.paths, Method.LOCAL)
-        return Choice(Method.LOCAL)
+    def _ask_line(self, step: Ask) -> str:
+        _tell(step.problem)
+        if step.hint:
+            self._write(f"({safe_text(step.hint)})\n")
+        default = f" [{safe_text(step.default)}]" if step.default else ""
+        if step.is_secret:
+            return self._read_secret(f"{step.title}{default} (not shown): ")
+        return self._read_line(f"{step.title}{default}: ").strip() or step.default
 
-    def _found(self, gathered: Gathered, server: FoundServer) -> Choice:
-        model = None
-        if len(server.models) > 1:
-            index = choose(
-                "Which model?", server.models, read_line=self._read_line, write=self._write
-            )
-            model = server.models[index]
-        wanted = Flags(
-            base_url=server.base_url, model=model, profile=server.title.lower().replace(" ", "-")
+    def _ask_pick(self, step: Pick) -> str:
+        _tell(step.problem)
+        if not step.takes_other:
+            titles = [_title(option) for option in step.options]
+            index = choose(step.title, titles, read_line=self._read_line, write=self._write)
+            return step.options[index].key
+        return self._search(step)
+
+    def _search(self, step: Pick) -> str:
+        """Pick from a long list: a number, a whole name, or a part of one to search for."""
+        everything = [option.key for option in step.options]
+        shown = everything
+        while True:
+            self._list(step.title, shown, len(everything))
+            text = self._read_line("Number, name, or a part of one [1]: ").strip() or "1"
+            if (index := picked(text, min(len(shown), _MAX_LISTED))) is not None:
+                return shown[index]
+            if text in everything:
+                return text
+            found = near_first(everything, text)
+            if not found:
+                answer = self._read_line(f"{text} is not listed. Use it all the same? [y/N] ")
+                if answer.strip().lower() in ("y", "yes"):
+                    return text
+            shown = found or everything
+
+    def _list(self, title: str, names: Sequence[str], count: int) -> None:
+        self._write(f"{title} ({len(names)} of {count})\n" if len(names) < count else f"{title}\n")
+        for number, name in enumerate(names[:_MAX_LISTED], 1):
+            self._write(f"  {number}. {safe_text(name)}\n")
+        if len(names) > _MAX_LISTED:
+            self._write(f"  … and {len(names) - _MAX_LISTED} more\n")
+
+    def _approve(self, step: Approve) -> str:
+        sign_in = step.sign_in
+        display = display_for(os.environ, browser=True, write=self._write)
+        token = sign_in.finish(sign_in.begin(), display)
+        self._write(welcome(token, sign_in.profile))
+        if problem := sign_in.endpoint_problem(token):
+            notice(f"{problem.message}. {problem.hint}")
+        return ""
+
+    def _download(self, step: Download) -> str:
+        with PullProgress() as progress:
+            self._pull(step.weights, progress)
+        return ""
+
+
+def welcome(token: Token, profile: str) -> str:
+    """What a person reads after a sign-in."""
+    who = f" as {safe_text(token.account)}" if token.account else ""
+    name = "" if profile == DEFAULT_NAME else f" (profile {profile})"
+    lines = [f"Signed in{who}{name}. See qwen auth status."]
+    if token.refresh_token is None:
+        lines.append(
+            "The server gave no refresh token: this sign-in ends when its token does. For one that "
+            "lasts, the scope often has to name offline_access (--scope)."
         )
-        name = save_key(gathered.paths, wanted, "none-needed")
-        return Choice(Method.OPENAI, name)
+    return "\n".join(lines) + "\n"
+
+
+def _tell(problem: QwenError | None) -> None:
+    if problem is not None:
+        report(problem)
+
+
+def _title(option: Option) -> str:
+    title = safe_text(option.title)
+    return f"{title}\n     {safe_text(option.detail)}" if option.detail else title
+
+
+@contextmanager
+def _unstoppable() -> Iterator[Stop]:
+    yield Stop()

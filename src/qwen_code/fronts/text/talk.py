@@ -38,15 +38,19 @@ from qwen_code.fronts.text.loop import (
 from qwen_code.fronts.text.project_trust import ask_for_trust
 from qwen_code.fronts.text.questions import Questions
 from qwen_code.fronts.text.renderer import text_renderer
+from qwen_code.fronts.wall_clock import WallClock
+from qwen_code.local.pull import pull_weights
 from qwen_code.wiring.agent import session_store
 from qwen_code.wiring.conversation import Answers, Conversation, Form
 from qwen_code.wiring.launch import CHOOSE, Launch
+from qwen_code.wiring.login_choices import LoginChoices
+from qwen_code.wiring.login_steps import Saved
 
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
     from qwen_code.agent.session import Summary
-    from qwen_code.auth.oauth.login_flow import Display
-    from qwen_code.auth.sources import Gathered
+    from qwen_code.auth.oauth.login import Display
+    from qwen_code.config.load import Config
     from qwen_code.wiring.agent import AgentOptions
 
 _MAX_LISTED_SESSIONS = 15
@@ -81,18 +85,18 @@ class TextFront:
     def sign_in(self) -> Display:
         import os
 
-        from qwen_code.fronts.text.sign_in_display import display_for
+        from qwen_code.fronts.text.login_display import display_for
 
         return display_for(os.environ, browser=True, write=write_stdout)
 
 
 def run_loop(launch: Launch, options: AgentOptions) -> int:
     """Talk until the user ends it. The conversation outlives every change of method or model."""
-    gathered = launch.load(notice, interactive=True)
-    reader = LineReader(gathered.paths.history_file, _COMMANDS)
+    config = launch.config(notice)
+    reader = LineReader(config.paths.history_file, _COMMANDS)
     if options.resume == CHOOSE:
-        options = msgspec.structs.replace(options, resume=_chosen_session(gathered, reader))
-    ask_for_trust(gathered, reader.plain, write_stdout)
+        options = msgspec.structs.replace(options, resume=_chosen_session(config, reader))
+    ask_for_trust(config, reader.plain, write_stdout)
     front = TextFront(reader)
     conversation = Conversation(launch, options, front, interactive=True)
     talk = _Talk(conversation, reader, launch)
@@ -113,9 +117,9 @@ def run_loop(launch: Launch, options: AgentOptions) -> int:
     return ExitCode.OK
 
 
-def _chosen_session(gathered: Gathered, reader: LineReader) -> str:
+def _chosen_session(config: Config, reader: LineReader) -> str:
     """The session that a person picks from a list."""
-    paths = gathered.paths
+    paths = config.paths
     found = session_store(paths, project_root(paths.cwd)).summaries()
     return _pick_session(found, reader)
 
@@ -148,7 +152,6 @@ class _Talk:
         self._talk = conversation
         self._reader = reader
         self._launch = launch
-        self._dialog = LoginDialog(reader.plain, reader.secret, write_stdout)
 
     def loop(self) -> PromptLoop:
         commands = {
@@ -208,8 +211,8 @@ class _Talk:
                 report(error)
                 if not self._asked_to_trust(error):
                     return False
-            except CredentialMissing:
-                write_stdout("No way to reach a model is set up yet.\n")
+            except CredentialMissing as error:
+                write_stdout(f"{safe_text(error.message)}\n")
                 return self._set_up()
 
     def say_session(self) -> None:
@@ -220,25 +223,40 @@ class _Talk:
 
     def _set_up(self) -> bool:
         """Go through the login dialog, and use what was chosen. ``False``: nothing was changed."""
-        gathered = self._talk.load()
+        config = self._talk.config()
+        dialog = LoginDialog(
+            LoginChoices(self._launch.without_login(), config, notice=notice),
+            read_line=self._reader.plain,
+            read_secret=self._reader.secret,
+            write=write_stdout,
+            pull=lambda weights, progress: pull_weights(config, weights, progress),
+            stoppable=_stoppable,
+        )
         try:
-            choice = self._dialog.run(gathered, self._launch.flags)
+            saved = dialog.run(use=self._use)
         except (EOFError, KeyboardInterrupt):
             write_stdout("\nNothing was changed.\n")
             return False
+        # What was chosen just now counts more than what the command line said.
+        self._launch = self._launch.by(saved.method, saved.profile)
+        self._say_where()
+        return True
+
+    def _use(self, saved: Saved) -> None:
+        """Take a login up.
+
+        Raises:
+            QwenError: it cannot be used; the one before stays in use.
+        """
         while True:
             try:
                 with _stoppable() as stop:
-                    self._talk.use_login(choice.method, choice.profile, stop)
+                    self._talk.use_login(saved.method, saved.profile, stop)
+                return
             except EndpointUntrusted as error:
                 report(error)
                 if not self._asked_to_trust(error):
-                    return False
-            else:
-                # What was chosen just now counts more than what the command line said.
-                self._launch = self._launch.by(choice.method, choice.profile)
-                self._say_where()
-                return True
+                    raise
 
     def _say_where(self) -> None:
         state = self._talk.state
@@ -253,7 +271,7 @@ class _Talk:
                 return False
         except (EOFError, KeyboardInterrupt):
             return False
-        TrustStore.load(self._talk.load().paths).trust(error.folder, error.origin)
+        TrustStore.load(self._talk.config().paths).trust(error.folder, error.origin)
         return True
 
     # -- turns ------------------------------------------------------------------------------------
@@ -266,11 +284,18 @@ class _Talk:
 
     def _show(self, begin: Callable[[Stop], AgentEventStream]) -> Tally:
         renderer, tally = text_renderer(sys.stdout), Tally()
-        with _stoppable() as stop:
+        with _stoppable() as stop, WallClock(stop) as clock:
+            clock.limit(self._talk.wall_time)
             try:
                 show(begin(stop), renderer, tally)
+            except Stopped:
+                if stop.reason is None:
+                    raise
+                raise stop.reason from None
             finally:
                 renderer.finish(Outcome(tally.text, 0, self._talk.api_duration_ms))
+            if tally.ended == "budget" and stop.reason is not None:
+                raise stop.reason
         return tally
 
     def _compress(self, argument: str) -> None:
@@ -346,11 +371,13 @@ class _Talk:
     def _status(self, argument: str) -> None:
         from qwen_code.wiring.reports.status import status_in_words
 
-        write_stdout(f"{status_in_words(self._talk.load(), self._talk.connection)}\n")
+        config = self._talk.config()
+        inputs = self._talk.inputs(config)
+        write_stdout(f"{status_in_words(config, inputs, self._talk.connection)}\n")
         state = self._talk.state
-        write_stdout(f"Mode:     {state.mode}\n")
+        write_stdout(f"Mode:       {state.mode}\n")
         write_stdout(
-            f"Talk:     session {state.session_id}, {state.prompts} "
+            f"Talk:       session {state.session_id}, {state.prompts} "
             f"prompt{'' if state.prompts == 1 else 's'}, about "
             f"{state.size_tokens:,} of {state.window_tokens:,} tokens\n"
         )
@@ -375,10 +402,10 @@ class _Talk:
     def _explain(self, argument: str) -> None:
         from qwen_code.wiring.reports.explain import explain_in_words
 
-        resolution = resolve(self._talk.load().inputs)
-        write_stdout(
-            f"{explain_in_words(resolution, lambda t, c: paint(t, c, stream=sys.stdout))}\n"
-        )
+        config = self._talk.config()
+        resolution = resolve(self._talk.inputs(config))
+        text = explain_in_words(config, resolution, lambda t, c: paint(t, c, stream=sys.stdout))
+        write_stdout(f"{text}\n")
 
     def _help(self, argument: str) -> None:
         for name, command in self._commands.items():

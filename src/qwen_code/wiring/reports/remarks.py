@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwen_code.agent.events import AgentEvent, Compacted, TurnEnded
+from qwen_code.agent.events import AgentEvent, Compacted, HelperEvent, TurnEnded
 from qwen_code.base.moment import duration_in_words
 from qwen_code.models.events import Cut, FellBack, Finished, Notice, Paced, Retrying
 
@@ -16,8 +16,14 @@ _TURN_ENDINGS = {
 }
 
 
+_OF_A_HELPER = (Retrying, Paced, FellBack, Notice, Cut)
+"""What a helper waits for, the person waits for."""
+
+
 def remark(event: AgentEvent) -> str | None:
     """What is worth a line beside the answer, in one sentence."""
+    if isinstance(event, HelperEvent):
+        return remark(event.event) if isinstance(event.event, _OF_A_HELPER) else None
     if isinstance(event, Retrying):
         return f"{event.reason}; retrying in {event.wait_s:.1f} s"
     if isinstance(event, Paced):

@@ -1,63 +1,59 @@
-"""Who is signed in, by what, and where requests go: as data and in words."""
+"""Who is signed in, how, and where requests go: as data and in words."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from qwen_code.auth.sources import Gathered
+from qwen_code.auth.resolver import Inputs
 from qwen_code.auth.types import Connection, Method, Resolution
 from qwen_code.base.errors import QwenError
+from qwen_code.base.url import Origin
+from qwen_code.config.load import Config
 from qwen_code.config.values import SourceKind
 from qwen_code.wiring.reports.quota import quota_in_words
 
 if TYPE_CHECKING:
+    from qwen_code.auth.oauth.sign_in import StoredSignIn
     from qwen_code.auth.oauth.token import Token
     from qwen_code.models.quota import Snapshot
 
 
-def expires_at(gathered: Gathered, connection: Connection) -> float | None:
-    """When the credential ends, in seconds since the epoch; ``None`` where that is not known."""
-    sign_in = gathered.inputs.sign_in
+def expires_at(inputs: Inputs, connection: Connection) -> float | None:
+    """When the credential expires, in seconds since the epoch; ``None`` if that is not known."""
+    sign_in = inputs.sign_in
     if connection.method is not Method.QWEN_OAUTH or sign_in is None:
         return None
-    ends_at_ms = sign_in.source.token().expires_at_ms
-    return None if ends_at_ms is None else ends_at_ms / 1000
+    expires_at_ms = sign_in.source.token().expires_at_ms
+    return None if expires_at_ms is None else expires_at_ms / 1000
 
 
-def ended(gathered: Gathered, resolution: Resolution) -> QwenError | None:
-    """The error of a sign-in that the server has refused to renew, and that is past its end."""
-    token = _token(gathered, resolution.connection)
-    if token is None:
+def ended(inputs: Inputs, resolution: Resolution) -> QwenError | None:
+    """The error of a sign-in that the server has refused to renew, and that has expired."""
+    found = _sign_in(inputs, resolution.connection)
+    if found is None:
         return None
     from qwen_code.auth.oauth.errors import SignInEnded
     from qwen_code.auth.oauth.token import Freshness
 
-    assert gathered.inputs.sign_in is not None
-    refusal = gathered.inputs.sign_in.store.refusal_of(token)
+    sign_in, token = found
+    refusal = sign_in.store.refusal_of(token.version)
     if refusal and token.freshness(time.time()) is Freshness.INVALID:
         return SignInEnded(refusal)
     return None
 
 
-def _token(gathered: Gathered, connection: Connection | None) -> Token | None:
-    if connection is None or connection.method is not Method.QWEN_OAUTH:
-        return None
-    assert gathered.inputs.sign_in is not None
-    return gathered.inputs.sign_in.token
-
-
-def quota_of(gathered: Gathered, connection: Connection | None) -> Snapshot | None:
-    """What is used of the account's allowance; ``None`` where it is not counted."""
+def quota_of(config: Config, connection: Connection | None) -> Snapshot | None:
+    """What is used of the account's allowance; ``None`` if it is not counted."""
     from qwen_code.wiring.link import open_ledger
 
     if connection is None or connection.method is not Method.QWEN_OAUTH:
         return None
-    ledger = open_ledger(gathered, connection)
+    ledger = open_ledger(config, connection)
     return ledger.snapshot() if ledger else None
 
 
-def status_in_words(gathered: Gathered, connection: Connection) -> str:
+def status_in_words(config: Config, inputs: Inputs, connection: Connection) -> str:
     """The connection for a person: a line a fact, each with its source."""
     rows = [_row("Method", _method(connection)), _row("Provider", connection.provider)]
     if connection.method is Method.LOCAL:
@@ -67,10 +63,9 @@ def status_in_words(gathered: Gathered, connection: Connection) -> str:
         rows.append(_row("Endpoint", connection.base_url, f"{connection.base_url_source}{chosen}"))
     source = str(connection.model_source) if connection.model_source else ""
     rows.append(_row("Model", connection.model or _unnamed(connection), source))
-    if token := _token(gathered, connection):
-        rows.append(_row("Account", connection.credential_shown))
-        rows.append(_row("Token", _lifetime(gathered, token)))
-        if quota := quota_of(gathered, connection):
+    if found := _sign_in(inputs, connection):
+        rows += _sign_in_rows(*found)
+        if quota := quota_of(config, connection):
             rows.append(_row("Quota", quota_in_words(quota, time.time())))
         rows.append(_row("Kept in", _kept_in(connection)))
     elif connection.method is not Method.LOCAL:
@@ -81,19 +76,49 @@ def status_in_words(gathered: Gathered, connection: Connection) -> str:
     return "\n".join(rows)
 
 
-def _lifetime(gathered: Gathered, token: Token) -> str:
+def unusable_sign_in(inputs: Inputs, resolution: Resolution) -> str | None:
+    """What is known of a sign-in whose tokens cannot be sent anywhere, for a person; ``None`` if
+    that is not the problem."""
+    sign_in, error = inputs.sign_in, resolution.error
+    if sign_in is None or sign_in.token is None or error is None:
+        return None
+    from qwen_code.auth.oauth.errors import EndpointUnknown
+
+    if not isinstance(error, EndpointUnknown):
+        return None
+    issuer = sign_in.token.issuer
+    rows = [_row("Method", Method.QWEN_OAUTH), _row("Provider", issuer.name if issuer else "")]
+    rows.append(_row("Endpoint", "not known: requests cannot be sent"))
+    return "\n".join([*rows, *_sign_in_rows(sign_in, sign_in.token)])
+
+
+def _sign_in(inputs: Inputs, connection: Connection | None) -> tuple[StoredSignIn, Token] | None:
+    if connection is None or connection.method is not Method.QWEN_OAUTH:
+        return None
+    sign_in = inputs.sign_in
+    return (sign_in, sign_in.token) if sign_in and sign_in.token else None
+
+
+def _sign_in_rows(sign_in: StoredSignIn, token: Token) -> list[str]:
+    rows = [_row("Account", token.account or token.access_token.masked)]
+    issuer = token.issuer
+    if issuer is not None and Origin.of(issuer.token_endpoint) != Origin.of(issuer.name):
+        rows.append(_row("Renewed at", str(Origin.of(issuer.token_endpoint))))
+    return [*rows, _row("Token", _lifetime(sign_in, token))]
+
+
+def _lifetime(sign_in: StoredSignIn, token: Token) -> str:
     left_s = None if token.expires_at_ms is None else token.expires_at_ms / 1000 - time.time()
     if left_s is None:
-        good = "good until the server says otherwise"
+        valid = "valid until the server rejects it"
     elif left_s <= 0:
-        good = "past its end"
+        valid = "expired"
     else:
-        good = f"good for {_duration(left_s)}"
-    assert gathered.inputs.sign_in is not None
-    if gathered.inputs.sign_in.store.refusal_of(token):
-        return f"{good}; the server does not renew it any more: qwen auth login"
+        valid = f"valid for {_duration(left_s)}"
+    if sign_in.store.refusal_of(token.version):
+        return f"{valid}; the server does not renew it any more: qwen auth login"
     renewal = "renews itself" if token.refresh_token else "cannot be renewed"
-    return f"{good}, {renewal}"
+    return f"{valid}, {renewal}"
 
 
 def _duration(seconds: float) -> str:
@@ -106,7 +131,7 @@ def _duration(seconds: float) -> str:
 
 
 def _row(name: str, value: str, source: str = "") -> str:
-    return f"{name + ':':<10}{value}" + (f"  ({source})" if source else "")
+    return f"{name + ':':<12}{value}" + (f"  ({source})" if source else "")
 
 
 def _method(connection: Connection) -> str:
@@ -128,7 +153,7 @@ def _kept_in(connection: Connection) -> str:
     return str(source)
 
 
-def status_data(gathered: Gathered, resolution: Resolution) -> dict[str, object]:
+def status_data(inputs: Inputs, resolution: Resolution) -> dict[str, object]:
     """The same facts as JSON types."""
     connection = resolution.connection
     if connection is None:
@@ -139,6 +164,7 @@ def status_data(gathered: Gathered, resolution: Resolution) -> dict[str, object]
         "method": connection.method,
         "provider": connection.provider,
         "profile": connection.profile,
+        "account": connection.account,
         "base_url": None if connection.method is Method.LOCAL else connection.base_url,
         "base_url_source": str(connection.base_url_source),
         "chosen_by_project": str(connection.base_url_source.project or "") or None,
@@ -146,6 +172,6 @@ def status_data(gathered: Gathered, resolution: Resolution) -> dict[str, object]
         "model_source": str(connection.model_source) if connection.model_source else None,
         "credential": connection.credential_shown or None,
         "credential_source": str(source) if source else None,
-        "expires_at": expires_at(gathered, connection),
+        "expires_at": expires_at(inputs, connection),
         "store": str(source.path) if source and source.path else source.kind if source else None,
     }

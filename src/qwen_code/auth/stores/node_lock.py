@@ -1,9 +1,9 @@
-"""Node Qwen Code's lock, so that both can run side by side.
+"""Node Qwen Code's lock file, so that both programs can run side by side.
 
-``oauth_creds.lock`` is created exclusively with a UUID in it, counts as left behind when it is
-older than 10 s, and is taken away by renaming. Ours is touched while it is held, because a
-refresh may take longer than that. Node processes remove the file at their exit whoever owns it,
-so this lock alone protects nothing; the kernel's lock, which is held around it, does.
+``oauth_creds.lock`` is created exclusively with a UUID in it, counts as left behind once it is
+older than 10 s, and is taken away by renaming it. Ours is touched while it is held, because a
+renewal may take longer than that. Node processes remove the file when they exit, whether or not it
+is theirs, so this lock alone protects nothing; the kernel's lock that is held around it does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from qwen_code.auth.oauth.errors import RefreshFailed
-from qwen_code.auth.oauth.store import FileStore, Holder
+from qwen_code.base.errors import ConfigError
+from qwen_code.base.files import LockHeld
 
 _STALE_S = 10.0
 _POLL_S = 0.1
@@ -25,38 +25,40 @@ _TOUCH_EVERY_S = 2.0
 
 
 class NodeLock:
-    """Held as a context manager, by whoever has the store's exclusive right."""
+    """Held as a context manager, by the process that has the store's exclusive right.
 
-    def __init__(self, store: FileStore, *, timeout_s: float) -> None:
-        self._store = store
-        self._path = store.node_marker
+    ``previous`` is the marker of the process that last had it: a file that still holds it has lost
+    its owner.
+    """
+
+    def __init__(self, path: Path, previous: str | None, *, timeout_s: float) -> None:
+        import uuid
+
+        self.marker = str(uuid.uuid4())
+        self._path = path
+        self._previous = previous
         self._timeout_s = timeout_s
-        self._marker = ""
         self._released = threading.Event()
 
     def __enter__(self) -> Self:
         """Take it.
 
         Raises:
-            RefreshFailed: a Node process held it for all of the time.
+            LockHeld: a Node process had it for all of the time.
+            ConfigError: it cannot be made.
         """
-        import uuid
-
-        self._marker = str(uuid.uuid4())
-        previous = self._store.holder()
-        if previous and self._content() == previous.marker:
-            # We have the exclusive right, so a marker of our own kind has lost its owner.
+        if self._previous and self._content() == self._previous:
             self._take_away()
-        self._store.set_holder(Holder(os.getpid(), self._marker))
         deadline = time.monotonic() + self._timeout_s
         patience = _Patience(self._path)
         while not self._create():
             if patience.is_over():
                 self._take_away()
             elif time.monotonic() > deadline:
-                raise RefreshFailed(
-                    "Node Qwen Code is refreshing the same sign-in, and does not come to an end",
-                    hint=f"Try again. If nothing else runs: rm '{self._path}'",
+                raise LockHeld(
+                    "Node Qwen Code has been renewing the same sign-in for "
+                    f"{self._timeout_s:.0f} s",
+                    hint=f"Try again. If no other program is running: rm '{self._path}'",
                 )
             else:
                 self._released.wait(_POLL_S)
@@ -70,7 +72,7 @@ class NodeLock:
         trace: TracebackType | None,
     ) -> None:
         self._released.set()
-        if self._content() == self._marker:
+        if self._content() == self.marker:
             with suppress(OSError):
                 self._path.unlink()
 
@@ -80,12 +82,12 @@ class NodeLock:
         except FileExistsError:
             return False
         except OSError as error:
-            raise RefreshFailed(
-                f"{self._path} cannot be made: {error.strerror}",
+            raise ConfigError(
+                f"cannot write {self._path}: {error.strerror}",
                 hint="Fix the permissions of that directory, or free some space.",
             ) from error
         with os.fdopen(descriptor, "w") as file:
-            file.write(self._marker)
+            file.write(self.marker)
         return True
 
     def _content(self) -> str:
@@ -96,7 +98,7 @@ class NodeLock:
 
     def _take_away(self) -> None:
         """By renaming first, as Node does: of several who try, one succeeds."""
-        aside = Path(f"{self._path}.stale.{self._marker}")
+        aside = Path(f"{self._path}.stale.{self.marker}")
         with suppress(OSError):
             os.replace(self._path, aside)
             aside.unlink()
@@ -104,7 +106,7 @@ class NodeLock:
     def _keep_fresh(self) -> None:
         while not self._released.wait(_TOUCH_EVERY_S):
             with suppress(OSError):
-                if self._content() == self._marker:
+                if self._content() == self.marker:
                     os.utime(self._path)
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_code.auth.oauth.protected import covers, find_server, parse_challenge
+from qwen_code.auth.oauth.protected_resource import find_server, parse_challenge
+from qwen_code.auth.oauth.resource import covers
 from qwen_code.base.errors import ConfigError
 
 URL = "https://host.example/mcp"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from qwen_code.auth.entra import EntraToken
+from qwen_code.auth.azure import EntraToken
 from qwen_code.base.errors import AuthError
 from qwen_code.base.stop import Stop, Stopped
 

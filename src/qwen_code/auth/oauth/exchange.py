@@ -1,9 +1,8 @@
-"""Renew a sign-in: one request per generation, and the new pair on disk before anyone uses it.
+"""Renew a sign-in: one request per generation, and the new pair stored before it is used.
 
 RFC 6749 §6, with rotation and reuse detection as RFC 9700 §4.14.2 asks servers to do it: a refresh
-token that is used twice costs the user the sign-in. So one process at a time asks (a lock of the
-kernel, and Node's beside it), looks once more at what is stored before it does, and has the room
-for the answer before it asks for it.
+token that is used twice costs the user the sign-in. So one process at a time asks. It looks at what
+is stored once more before it does, and has the room for the answer before it asks for it.
 """
 
 from __future__ import annotations
@@ -13,29 +12,28 @@ from collections.abc import Callable
 import msgspec
 
 from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded
-from qwen_code.auth.oauth.node_lock import NodeLock
 from qwen_code.auth.oauth.resource import may_move
-from qwen_code.auth.oauth.store import FileStore
-from qwen_code.auth.oauth.token import Freshness, Issuer, Token, encode_token
+from qwen_code.auth.oauth.revocation import revoke
+from qwen_code.auth.oauth.token import Freshness, Issuer, Token, document_of, load_token
 from qwen_code.auth.oauth.wire import (
-    ANSWER_LIMIT_BYTES,
-    ANSWER_LIMIT_S,
+    MAX_ANSWER_BYTES,
+    MAX_ANSWER_S,
     ErrorAnswer,
     Grant,
     Trouble,
     parse_grant,
     refresh_request,
 )
+from qwen_code.auth.stores.base import CredentialStore, Reservation
 from qwen_code.base.clock import Clock
-from qwen_code.base.errors import CredentialMissing, QwenError, TransportError
-from qwen_code.base.files import Reservation
+from qwen_code.base.errors import ConfigError, CredentialMissing, QwenError, TransportError
 from qwen_code.base.http import Request, Sender
 from qwen_code.base.log import debug
 from qwen_code.base.retry import RetryPolicy
 from qwen_code.base.secret import Secret
 
 LOCK_TIMEOUT_S = 40.0
-"""Longer than a refresh with all its repeats takes."""
+"""Longer than a renewal with all its retries takes."""
 
 _BUDGET_S = 20.0
 """No attempt begins later than this after the first."""
@@ -52,14 +50,14 @@ class Renewed(msgspec.Struct, frozen=True):
 
 
 def needs_renewal(token: Token, rejected: Secret | None, now: float) -> bool:
-    """Whether this generation is the one that a server rejected, or is about to end."""
+    """Whether this is the generation that a server rejected, or is about to expire."""
     if rejected is not None:
         return token.access_token == rejected
     return token.freshness(now) is not Freshness.FRESH
 
 
 def renew(
-    store: FileStore,
+    store: CredentialStore,
     http: Sender,
     clock: Clock,
     *,
@@ -67,33 +65,28 @@ def renew(
     default_issuer: Issuer | None,
     jitter: Callable[[], float] | None = None,
 ) -> Renewed:
-    """The newest generation: what is stored if somebody else was faster, else a new one.
+    """The newest generation: the stored one if another process was faster, else a new one.
 
     ``rejected`` is the access token that a server answered 401 to, if that is the reason.
-    ``default_issuer`` is asked where the file, being Node's, does not say who issued it.
+    ``default_issuer`` is asked if the credential, being Node's, does not say who issued it.
 
     Raises:
-        SignInEnded: the server does not take the refresh token any more.
+        SignInEnded: the server does not accept the refresh token any more.
         RefreshFailed: it did not work now; the stored sign-in is as it was.
-        CredentialsCorrupt, CredentialMissing: there is none to renew.
+        CredentialCorrupt, CredentialMissing: there is none to renew.
     """
-    with store.exclusive(LOCK_TIMEOUT_S):
-        token = _stored(store)
-        if not needs_renewal(token, rejected, clock.now()):
-            return Renewed(token)
-        with NodeLock(store, timeout_s=LOCK_TIMEOUT_S):
-            token = _stored(store)
+    try:
+        with store.exclusive(LOCK_TIMEOUT_S):
+            token = load_token(store)
+            if token is None:
+                raise CredentialMissing("the sign-in has been removed", hint="Run: qwen auth login")
             if not needs_renewal(token, rejected, clock.now()):
                 return Renewed(token)
-            renewal = _Renewal(store, http, clock, token, default_issuer, jitter)
-            return renewal.run()
-
-
-def _stored(store: FileStore) -> Token:
-    token = store.load()
-    if token is None:
-        raise CredentialMissing("the sign-in has been removed", hint="Run: qwen auth login")
-    return token
+            return _Renewal(store, http, clock, token, default_issuer, jitter).run()
+    except ConfigError as error:  # a lock that is held, or a file that cannot be written
+        raise RefreshFailed(
+            f"the sign-in could not be renewed: {error.message}", hint=error.hint
+        ) from error
 
 
 class _Renewal:
@@ -101,7 +94,7 @@ class _Renewal:
 
     def __init__(
         self,
-        store: FileStore,
+        store: CredentialStore,
         http: Sender,
         clock: Clock,
         token: Token,
@@ -119,7 +112,7 @@ class _Renewal:
         token, issuer = self._token, self._issuer
         if token.refresh_token is None or issuer is None:
             raise SignInEnded("it came without a refresh token")
-        if refusal := self._store.refusal_of(token):
+        if refusal := self._store.refusal_of(token.version):
             raise SignInEnded(refusal)
         request = refresh_request(issuer, token.refresh_token)
         with self._reserve() as reservation:
@@ -133,7 +126,7 @@ class _Renewal:
             return self._store.reserve()
         except QwenError as error:
             raise RefreshFailed(
-                f"the sign-in is not renewed, because the result could not be kept: "
+                f"the sign-in is not renewed, because the result could not be stored: "
                 f"{error.message}",
                 hint=error.hint or "",
             ) from error
@@ -162,19 +155,37 @@ class _Renewal:
 
     def _exchange(self, request: Request) -> Grant | ErrorAnswer | Trouble:
         response = self._http.send(request)
-        body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
-        return parse_grant(response.status, response.headers, body, now=self._clock.now())
+        body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
+        answer = parse_grant(response.status, response.headers, body, now=self._clock.now())
+        if isinstance(answer, ErrorAnswer) and _may_pass(answer):
+            return Trouble(str(answer), answer.retry_after_s)
+        return answer
 
     def _save(self, grant: Grant, issuer: Issuer, reservation: Reservation) -> Renewed:
+        token, notices = self._next(grant, issuer)
+        try:
+            is_saved = reservation.commit(document_of(token), replacing=self._token.version)
+        except QwenError as error:
+            notices.append(f"the renewed sign-in could not be stored: {error.message}")
+            return Renewed(token, tuple(notices), is_saved=False)
+        if is_saved:
+            return Renewed(token, tuple(notices))
+        stored = load_token(self._store)
+        if stored is None:  # signed out while the server was asked
+            debug("refresh", signed_out=revoke(token, issuer, self._http))
+            raise SignInEnded("you signed out meanwhile")
+        return Renewed(stored)
+
+    def _next(self, grant: Grant, issuer: Issuer) -> tuple[Token, list[str]]:
         old = self._token
         resource_url, notices = old.resource_url, []
-        if grant.resource_url and grant.resource_url != old.resource_url:
+        if grant.resource_url and grant.resource_url != old.resource_url and not old.is_pinned:
             if may_move(old.resource_url, grant.resource_url, issuer.name):
                 resource_url = grant.resource_url
             else:
                 notices.append(
                     f"the sign-in server wanted to move your requests to {grant.resource_url!r}, "
-                    "another organisation's address; they stay where they were"
+                    "an address of another organisation; they still go where they went before"
                 )
         lifetime = grant.expires_in_s
         expires = None if lifetime is None else round((self._clock.now() + lifetime) * 1000)
@@ -190,22 +201,28 @@ class _Renewal:
             issuer=issuer,
             generation=old.generation + 1,
         )
-        try:
-            reservation.commit(encode_token(token))
-        except QwenError as error:
-            notices.append(f"the renewed sign-in could not be kept: {error.message}")
-            return Renewed(token, tuple(notices), is_saved=False)
-        return Renewed(token, tuple(notices))
+        return token, notices
 
     def _refused(self, answer: ErrorAnswer) -> Renewed:
-        """The server said no. Somebody may have won meanwhile; if not, say what it means."""
-        if answer.error != "invalid_grant" and answer.status != 401:
+        """The server refused. Another process may have won meanwhile; if not, say what it means.
+
+        Only ``invalid_grant`` is about the sign-in itself (RFC 6749 §5.2).
+        """
+        if answer.error != "invalid_grant":
             raise RefreshFailed(
                 f"the sign-in could not be renewed: {answer}",
-                hint="If that stays so, sign in again: qwen auth login",
+                hint="You are still signed in. If this persists, sign in again: qwen auth login",
             )
-        token = self._store.load()
-        if token is not None and token.access_token != self._token.access_token:
+        token = load_token(self._store)
+        if token is not None and token.version != self._token.version:
             return Renewed(token)
-        self._store.refuse(self._token, str(answer))
+        self._store.refuse(self._token.version, str(answer))
         raise SignInEnded(str(answer))
+
+
+def _may_pass(answer: ErrorAnswer) -> bool:
+    """Whether the same request may succeed later. "slow_down" says nothing about a refresh token,
+    under whichever status it comes."""
+    if answer.error == "invalid_grant":
+        return False
+    return answer.status == 429 or answer.error in ("slow_down", "temporarily_unavailable")

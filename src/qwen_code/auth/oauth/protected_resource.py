@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from qwen_code.auth.oauth.resource import covers, require_https
 from qwen_code.auth.oauth.server import Server, ServerChoice, discover
-from qwen_code.auth.oauth.wire import ANSWER_LIMIT_BYTES, ANSWER_LIMIT_S
+from qwen_code.auth.oauth.wire import MAX_ANSWER_BYTES, MAX_ANSWER_S
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import Request, Sender
 from qwen_code.base.json_text import decode_json
@@ -54,7 +55,7 @@ def find_server(
         ConfigError: it wants no sign-in, or one that cannot be done from here.
         TransportError: one of them cannot be reached.
     """
-    _refuse_plain_http(url)
+    require_https(url)
     challenge = _challenge(url, http, headers)
     metadata = _metadata(url, challenge, http)
     resource, issuers = metadata["resource"], metadata.get("authorization_servers")
@@ -81,19 +82,6 @@ def parse_challenge(header: str) -> dict[str, str]:
     return parameters
 
 
-def covers(resource: str | None, url: str) -> bool:
-    """Whether a token for ``resource`` may go to ``url``: same origin, and at or below its path."""
-    if resource is None:
-        return False
-    try:
-        if Origin.of(resource) != Origin.of(url):
-            return False
-    except ConfigError:
-        return False
-    above, path = urlsplit(resource).path.rstrip("/"), urlsplit(url).path
-    return path == above or path.startswith(f"{above}/")
-
-
 def _challenge(url: str, http: Sender, headers: Mapping[str, str]) -> dict[str, str]:
     request = Request(
         "POST",
@@ -117,7 +105,7 @@ def _challenge(url: str, http: Sender, headers: Mapping[str, str]) -> dict[str, 
 
 def _metadata(url: str, challenge: Mapping[str, str], http: Sender) -> dict[str, Any]:
     for place in _places(url, challenge):
-        _refuse_plain_http(place)
+        require_https(place)
         raw = _get_object(place, http)
         if raw is None:
             continue
@@ -143,7 +131,7 @@ def _places(url: str, challenge: Mapping[str, str]) -> Iterator[str]:
 
 def _discover(issuer: str, scope: str, http: Sender) -> Server:
     """The server's endpoints. Some write their name with a slash at its end here, and not there."""
-    _refuse_plain_http(issuer)
+    require_https(issuer)
     source = Source(SourceKind.IMPLIED, "as the resource says")
     other = issuer.rstrip("/") if issuer.endswith("/") else f"{issuer}/"
     first: ConfigError | None = None
@@ -177,7 +165,7 @@ def _register(server: Server, http: Sender) -> str:
     headers = {"content-type": "application/json", "accept": "application/json"}
     request = Request("POST", server.registration_endpoint, headers, msgspec.json.encode(wish))
     response = http.send(request)
-    body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+    body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
     raw = _object(body)
     name = raw.get("client_id") if raw else None
     if response.status not in (200, 201) or not isinstance(name, str) or not name:
@@ -192,7 +180,7 @@ def _register(server: Server, http: Sender) -> str:
 
 def _get_object(url: str, http: Sender) -> dict[str, Any] | None:
     response = http.send(Request("GET", url, {"accept": "application/json"}))
-    body = response.read(ANSWER_LIMIT_BYTES, within_s=ANSWER_LIMIT_S)
+    body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
     return _object(body) if response.status == 200 else None
 
 
@@ -207,11 +195,3 @@ def _object(body: bytes) -> dict[str, Any] | None:
 def _joined(scopes: Any) -> str:
     texts = scopes if isinstance(scopes, list) else []
     return " ".join(text for text in texts if isinstance(text, str))
-
-
-def _refuse_plain_http(url: str) -> None:
-    origin = Origin.of(url)
-    if origin.scheme != "https" and not origin.is_loopback:
-        raise ConfigError(
-            f"{origin} is plain http", hint="A token goes over https only, except to this machine."
-        )

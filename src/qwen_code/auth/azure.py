@@ -1,4 +1,4 @@
-"""Microsoft Entra ID tokens for Azure OpenAI, through ``azure-identity`` where it is installed."""
+"""Azure OpenAI: its two surfaces, and Microsoft Entra ID tokens through ``azure-identity``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,24 @@ from typing import Any
 from qwen_code.base.errors import AuthError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
+from qwen_code.config import env_names
+from qwen_code.config.environment import Environment
 
 _SCOPE = "https://cognitiveservices.azure.com/.default"
+
+
+def surface_of(base_url: str, environment: Environment) -> tuple[str, dict[str, str], bool]:
+    """The base URL and query of requests, and whether the model (the deployment) is in their path.
+
+    Azure serves ``/openai/v1/`` as other providers do, or deployments with an ``api-version``,
+    which ``AZURE_OPENAI_API_VERSION`` chooses.
+    """
+    resource = base_url.removesuffix("/v1").removesuffix("/openai")
+    version = environment.first(env_names.AZURE_OPENAI_API_VERSION)
+    if version is None or version.text in ("v1", "preview"):
+        query = {"api-version": version.text} if version else {}
+        return f"{resource}/openai/v1", query, False
+    return resource, {"api-version": version.text}, True
 
 
 def is_installed() -> bool:
@@ -22,7 +38,8 @@ def is_installed() -> bool:
 
 
 class EntraToken:
-    """Tokens of whoever is signed in to Azure here; ``azure-identity`` caches and renews them."""
+    """Tokens of the account that is signed in to Azure here. ``azure-identity`` caches and renews
+    them."""
 
     def __init__(self) -> None:
         self._identity: Any = None
@@ -30,14 +47,14 @@ class EntraToken:
     def current(self, stop: Stop) -> Secret:
         try:
             return Secret(stop.run_beside(self._token))
-        except Exception as error:  # every failure of the chain is one of its own classes
+        except Exception as error:  # its classes have no common base
             raise AuthError(
                 f"Azure did not give a token: {type(error).__name__}",
                 hint="Run az login, or set AZURE_OPENAI_API_KEY.",
             ) from error
 
     def _token(self) -> str:
-        """It asks other programs and servers, and hears no stop."""
+        """It asks other programs and servers, and cannot be stopped."""
         from azure.identity import DefaultAzureCredential
 
         self._identity = self._identity or DefaultAzureCredential()

@@ -1,0 +1,1 @@
+"""Where credentials are kept. A store knows nothing of what a credential means."""

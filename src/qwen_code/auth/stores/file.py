@@ -1,0 +1,257 @@
+"""A credential in a private file, with a note and the locks beside it.
+
+``oauth_creds.json`` is shared with Node Qwen Code. Beside it, ``oauth_creds.state.json`` remembers
+which versions the server has refused, and who renews. Where the file is a link, all of this stands
+beside its target: two links to one file are one credential.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from qwen_code.auth.stores.base import CredentialCorrupt, Document, version_of
+from qwen_code.auth.stores.node_lock import NodeLock
+from qwen_code.base.errors import ConfigError, QwenError
+from qwen_code.base.files import (
+    LockHeld,
+    Reservation,
+    process_lock,
+    read_bounded,
+    require_regular,
+    write_atomic,
+)
+from qwen_code.base.json_text import decode_json
+from qwen_code.base.stop import Stop
+
+_LIMIT_BYTES = 1 << 20
+_MAX_REFUSED = 8
+_TORN_TRIES = 10
+_TORN_PAUSE_S = 0.02
+_LITTER_AGE_S = 60.0
+_WRITE_TIMEOUT_S = 10.0
+
+
+class _Holder(msgspec.Struct, frozen=True):
+    """Who renews: its process, and what it wrote into Node's lock file."""
+
+    pid: int
+    marker: str
+
+
+class _Note(msgspec.Struct, omit_defaults=True):
+    refused: dict[str, str] = msgspec.field(default_factory=dict)
+    holder: _Holder | None = None
+
+
+class FileStore:
+    """A `CredentialStore` of one file."""
+
+    def __init__(self, path: str | Path, *, pause: Callable[[float], None] = time.sleep) -> None:
+        self.path = Path(path)
+        self.ref = f"file:{path}"
+        self._pause = pause
+
+    @property
+    def place(self) -> str:
+        return str(self.path)
+
+    # -- the document -----------------------------------------------------------------------------
+
+    def load(self) -> Document | None:
+        """As the protocol says. Node writes a new sign-in in place, so a file that is torn now may
+        be whole in a moment."""
+        reason = ""
+        for _ in range(_TORN_TRIES):
+            data = b""
+            try:
+                data = read_bounded(self.path, _LIMIT_BYTES)
+                document = decode_json(data)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                raise CredentialCorrupt(self.place, error.strerror or str(error)) from error
+            except msgspec.DecodeError as error:
+                reason = str(error) if data.strip() else "it is empty"
+            else:
+                if not isinstance(document, dict):
+                    raise CredentialCorrupt(self.place, "it is not a JSON object")
+                return document
+            self._pause(_TORN_PAUSE_S)
+        raise CredentialCorrupt(self.place, reason)
+
+    def save(self, document: Document) -> None:
+        with self._writing():
+            self._set_aside_if_corrupt()
+            write_atomic(self.path, _encoded(document))
+        self._sweep()
+
+    def reserve(self) -> _Reserved:
+        return _Reserved(self)
+
+    def remove(self) -> list[str]:
+        removed = []
+        with self._writing():
+            target = require_regular(self.path)
+            self._sweep(age_s=0.0)
+            copies = sorted(target.parent.glob(f"{target.name}.corrupt-*"))
+            for path in (target, self._beside("state.json"), *copies):
+                try:
+                    path.unlink()
+                    removed.append(str(self.path if path == target else path))
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise ConfigError(
+                        f"cannot remove {path}: {error.strerror}",
+                        hint=f"Remove it yourself: rm '{path}'",
+                    ) from error
+            with suppress(OSError):
+                if self.path.is_symlink():
+                    self.path.unlink()
+        return removed
+
+    def repair_mode(self) -> str | None:
+        """As the protocol says. A file that holds no credential is left alone, whatever links to
+        it."""
+        try:
+            found = self.path.stat().st_mode
+            is_open = os.name != "nt" and stat.S_ISREG(found) and found & 0o077
+            if not is_open or self.load() is None:
+                return None
+            self.path.chmod(0o600)
+        except (OSError, QwenError):
+            return None
+        mode = stat.S_IMODE(found)
+        return f"{self.path} was readable by other users (mode {mode:o}); its mode is 600 now"
+
+    # -- versions that the server has refused -----------------------------------------------------
+
+    def refusal_of(self, version: str) -> str | None:
+        return self._note().refused.get(version)
+
+    def refuse(self, version: str, reason: str) -> None:
+        note = self._note()
+        note.refused[version] = reason
+        while len(note.refused) > _MAX_REFUSED:
+            note.refused.pop(next(iter(note.refused)))
+        self._write_note(note)
+
+    # -- locks ------------------------------------------------------------------------------------
+
+    def turn(self, timeout_s: float, stop: Stop | None = None) -> AbstractContextManager[None]:
+        return process_lock(self._beside("turn.lock"), timeout_s=timeout_s, stop=stop)
+
+    @contextmanager
+    def exclusive(self, timeout_s: float) -> Iterator[None]:
+        """As the protocol says: a lock of the kernel, and Node's lock file within it."""
+        with process_lock(self._beside("refresh.lock"), timeout_s=timeout_s):
+            note = self._note()
+            previous = note.holder.marker if note.holder else None
+            node = NodeLock(self._beside("lock"), previous, timeout_s=timeout_s)
+            note.holder = _Holder(os.getpid(), node.marker)
+            self._write_note(note)
+            with node:
+                yield
+
+    def holder(self) -> int | None:
+        holder = self._note().holder
+        return holder.pid if holder else None
+
+    def _writing(self) -> AbstractContextManager[None]:
+        """Between looking at what is stored and changing it, nobody else changes it."""
+        return process_lock(self._beside("write.lock"), timeout_s=_WRITE_TIMEOUT_S)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _beside(self, ending: str) -> Path:
+        """A file beside the target; nothing is made beside a device."""
+        target = require_regular(self.path)
+        return target.with_name(f"{target.stem}.{ending}")
+
+    def _set_aside_if_corrupt(self) -> None:
+        try:
+            self.load()
+        except CredentialCorrupt:
+            target = require_regular(self.path)
+            aside = target.with_name(f"{target.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}")
+            with suppress(OSError):
+                os.replace(target, aside)
+
+    def _sweep(self, age_s: float = _LITTER_AGE_S) -> None:
+        """Remove what processes that were killed while writing have left: it may hold tokens."""
+        target = require_regular(self.path)
+        for pattern in (f".{target.name}.*.tmp", f"{target.name}.tmp.*"):
+            for litter in target.parent.glob(pattern):
+                with suppress(OSError):
+                    is_old = time.time() - litter.stat().st_mtime >= age_s
+                    if is_old and not _is_in_use(litter, target.name):
+                        litter.unlink()
+
+    def _note(self) -> _Note:
+        """The note beside the file; one that is lost or damaged says nothing."""
+        try:
+            return decode_json(read_bounded(self._beside("state.json"), _LIMIT_BYTES), _Note)
+        except (OSError, ConfigError, msgspec.DecodeError):
+            return _Note()
+
+    def _write_note(self, note: _Note) -> None:
+        with suppress(QwenError):  # without it the server is asked once more, and no worse
+            write_atomic(self._beside("state.json"), msgspec.json.encode(note))
+
+
+class _Reserved:
+    """Room in the directory of a `FileStore`."""
+
+    def __init__(self, store: FileStore) -> None:
+        self._store = store
+        self._room = Reservation(store.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.discard()
+
+    def commit(self, document: Document, *, replacing: str | None = None) -> bool:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._store._writing())
+            except LockHeld:
+                if replacing is not None:
+                    raise
+                # A process is stuck; what a person has just approved is stored all the same.
+            if replacing is None:
+                self._store._set_aside_if_corrupt()
+            else:
+                stored = self._store.load()
+                if stored is None or version_of(stored) != replacing:
+                    return False
+            self._room.commit(_encoded(document))
+        self._store._sweep()
+        return True
+
+
+def _encoded(document: Document) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2)
+
+
+def _is_in_use(litter: Path, name: str) -> bool:
+    """Whether the process that made a temporary file of ours, and named it so, still runs."""
+    pid = litter.name.removeprefix(f".{name}.").partition("-")[0]
+    if not pid.isdecimal() or int(pid) == os.getpid():
+        return pid.isdecimal()
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,89 @@
+"""Work in a process that outlives the one that asks for it.
+
+A request whose answer must not be lost (a refresh token is good once) is made by a small process in
+a session of its own: Ctrl-C, a closed terminal or the end of its parent do not reach it, and it
+stores what it is given. The job travels by its standard input, so no other user sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from qwen_code.base.stop import Stop
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+
+class DetachedProcess:
+    """A module that runs as a program, and calls `serve` there."""
+
+    def __init__(self, module: str, job: bytes, *, environ: Mapping[str, str], cwd: Path) -> None:
+        """Start it, and hand it ``job``.
+
+        Raises:
+            OSError: no process can be started.
+        """
+        import subprocess  # few runs start one
+        import threading
+
+        options: dict[str, object] = {"start_new_session": True}
+        if os.name == "nt":
+            options = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        self._process: Popen[bytes] = subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            env={**environ, "PYTHONPATH": path},
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            **options,  # type: ignore[call-overload]
+        )
+        self._answer = b""
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        assert self._process.stdin is not None
+        with suppress(OSError):  # it died at once: then it gives no answer
+            self._process.stdin.write(job)  # now, for we may be gone in a moment
+            self._process.stdin.close()
+        self._process.stdin = None
+        # A thread attends to it, so that no zombie is left when it ends and is not waited for.
+        threading.Thread(target=self._attend, daemon=True).start()
+
+    def wait(self, stop: Stop, *, timeout_s: float) -> bytes | None:
+        """Its answer; ``None`` if it did not come in time. The process goes on when the waiting is
+        stopped.
+
+        Raises:
+            Stopped: the turn was stopped.
+        """
+        with stop.calling(lambda: self._ended.put(None)):
+            try:
+                self._ended.get(timeout=timeout_s)
+            except Empty:
+                return None
+        stop.check()
+        return self._answer
+
+    def _attend(self) -> None:
+        self._answer = self._process.communicate()[0]
+        self._ended.put(None)
+
+
+def serve(work: Callable[[bytes], bytes]) -> None:
+    """The main function of such a module: read the job, do it, answer."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answer = work(sys.stdin.buffer.read())
+    try:
+        sys.stdout.buffer.write(answer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # the process that asked is gone; the result is stored
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,54 @@
+"""What the HTTP engine's errors mean: which part of the way failed, and what to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qwen_code.base.errors import TransportError
+from qwen_code.base.url import Origin
+
+if TYPE_CHECKING:
+    from qwen_code.base.http import Network
+
+
+def explained(error: BaseException, origin: Origin, network: Network) -> BaseException:
+    """What a person is told of ``error``, which ended a request to ``origin``."""
+    from pyreqwest.exceptions import (
+        ConnectError,
+        ConnectTimeoutError,
+        PyreqwestError,
+    )
+
+    if not isinstance(error, PyreqwestError):
+        return error
+    causes = [
+        cause["message"] for cause in (getattr(error, "details", None) or {}).get("causes") or []
+    ]
+    reason = causes[-1] if causes else str(error)
+    proxy = network.proxy_for(origin)
+    connecting = isinstance(error, ConnectError | ConnectTimeoutError)
+    if any("(SendRequest)" in cause for cause in causes):
+        connecting = False  # the engine files a connection that breaks before the head there too
+    if any("certificate" in cause.lower() for cause in causes):
+        ca = network.ca_file or network.extra_ca_file
+        where = f" {ca.blame} is {ca.value}." if ca else ""
+        return TransportError(
+            f"the certificate of {origin} was not accepted: {reason}",
+            hint=f"Behind a company proxy, set SSL_CERT_FILE to its certificate (PEM).{where}",
+            code="certificate",
+        )
+    if proxy and connecting:
+        return TransportError(
+            f"cannot reach {origin} through the proxy {proxy.shown}: {reason}",
+            hint=f"The proxy comes from {proxy.blame}; fix it, or list the host in NO_PROXY.",
+            code="proxy",
+            retryable=True,
+        )
+    if connecting:
+        return TransportError(
+            f"cannot connect to {origin}: {reason}",
+            hint="Check the address and the network (qwen auth explain shows who set it).",
+            code="connect",
+            retryable=True,
+        )
+    return TransportError(f"the connection to {origin} broke: {reason}", code="cut", retryable=True)

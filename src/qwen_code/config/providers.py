@@ -1,0 +1,157 @@
+"""The provider table: one row for each service, and nothing but data in it.
+
+``auth`` reads where a key may go and how it is sent, ``config`` which variables hold keys and so
+stay out of child processes, the sign-in dialog what to offer. A new provider is a row here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from qwen_code.base.url import Origin
+from qwen_code.config import env_names
+
+
+class HeaderStyle(StrEnum):
+    """The header that carries a credential."""
+
+    BEARER = "authorization"
+    API_KEY = "api-key"
+
+
+_DASHSCOPE_HEADERS = {
+    "x-dashscope-cachecontrol": "enable",
+    "x-dashscope-useragent": "QwenCode/{version} ({platform})",
+    "x-dashscope-authtype": "{method}",
+}
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """One service.
+
+    ``hosts`` match exactly or as a parent domain, never as a substring. ``key_names`` are the
+    provider's own variables, most specific first. ``base_url`` is ``None`` where every customer has
+    another one. ``headers`` go with every request; ``{version}``, ``{platform}`` and ``{method}``
+    in them are filled in. ``is_offered``: whether it can be chosen for an API key.
+    ``lists_models``: whether ``GET /models`` names what can be asked for.
+    """
+
+    name: str
+    title: str
+    hosts: tuple[str, ...] = ()
+    key_names: tuple[str, ...] = ()
+    base_url: str | None = None
+    default_model: str | None = None
+    key_page: str | None = None
+    header_style: HeaderStyle = HeaderStyle.BEARER
+    headers: Mapping[str, str] = {}
+    is_offered: bool = True
+    lists_models: bool = True
+
+    def serves(self, origin: Origin) -> bool:
+        """Whether ``origin`` is one of this provider's hosts or a subdomain of one."""
+        return any(origin.host == host or origin.host.endswith(f".{host}") for host in self.hosts)
+
+    def headers_for(self, version: str, method: str) -> dict[str, str]:
+        """The headers of a request, beside the credential's."""
+        facts = {"version": version, "platform": sys.platform, "method": method}
+        return {name: text.format(**facts) for name, text in self.headers.items()}
+
+
+OPENAI = Provider(
+    "openai",
+    "OpenAI",
+    hosts=("api.openai.com",),
+    key_names=("OPENAI_API_KEY",),
+    base_url="https://api.openai.com/v1",
+    key_page="https://platform.openai.com/api-keys",
+)
+
+AZURE = Provider(
+    "azure",
+    "Azure OpenAI",
+    hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+    key_names=("AZURE_OPENAI_API_KEY",),
+    key_page="https://ai.azure.com",
+    header_style=HeaderStyle.API_KEY,
+    lists_models=False,  # it lists models, and deployments are what is asked for
+)
+
+CUSTOM = Provider("custom", "Any OpenAI-compatible API")
+
+PROVIDERS: tuple[Provider, ...] = (
+    OPENAI,
+    Provider(
+        "bailian",
+        "Alibaba Cloud Bailian (mainland China)",
+        hosts=("dashscope.aliyuncs.com",),
+        key_names=("DASHSCOPE_API_KEY",),
+        base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
+        default_model="qwen3-coder-plus",
+        key_page="https://bailian.console.aliyun.com/?tab=model#/api-key",
+        headers=_DASHSCOPE_HEADERS,
+    ),
+    Provider(
+        "bailian-intl",
+        "Alibaba Cloud Bailian (international)",
+        hosts=("dashscope-intl.aliyuncs.com",),
+        key_names=("DASHSCOPE_API_KEY",),
+        base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        default_model="qwen3-coder-plus",
+        key_page="https://modelstudio.console.alibabacloud.com/?tab=model#/api-key",
+        headers=_DASHSCOPE_HEADERS,
+    ),
+    Provider(
+        "modelscope",
+        "ModelScope",
+        hosts=("api-inference.modelscope.cn",),
+        key_names=("MODELSCOPE_API_KEY",),
+        base_url="https://api-inference.modelscope.cn/v1",
+        default_model="Qwen/Qwen3-Coder-480B-A35B-Instruct",
+        key_page="https://modelscope.cn/my/myaccesstoken",
+    ),
+    Provider(
+        "openrouter",
+        "OpenRouter",
+        hosts=("openrouter.ai",),
+        key_names=("OPENROUTER_API_KEY",),
+        base_url="https://openrouter.ai/api/v1",
+        default_model="qwen/qwen3-coder",
+        key_page="https://openrouter.ai/keys",
+        headers={"x-title": "Qwen Code"},
+    ),
+    AZURE,
+    Provider("qwen", "Qwen", hosts=("qwen.ai",), headers=_DASHSCOPE_HEADERS, is_offered=False),
+    CUSTOM,
+)
+
+KEY_NAMES: frozenset[str] = frozenset(
+    (
+        *env_names.API_KEY,
+        *(name for provider in PROVIDERS for name in provider.key_names),
+        env_names.QWEN_EMULATOR_UPSTREAM_KEY,
+    )
+)
+"""Every variable that is known to hold a key of this program's providers."""
+
+_KEY_ENDINGS = ("API_KEY", "APIKEY", "TOKEN", "SECRET", "SECRET_KEY", "ACCESS_KEY", "PRIVATE_KEY")
+
+
+def provider_at(origin: Origin) -> Provider:
+    """The provider whose host this is, else `CUSTOM`."""
+    return next((each for each in PROVIDERS if each.serves(origin)), CUSTOM)
+
+
+def provider_named(name: str) -> Provider | None:
+    """The provider of that name."""
+    return next((each for each in PROVIDERS if each.name == name), None)
+
+
+def looks_like_key(variable: str) -> bool:
+    """Whether a variable of this name usually holds a credential: ``*_API_KEY``, ``*_TOKEN``, …"""
+    name = f"_{variable.upper()}"
+    return any(name.endswith(f"_{ending}") for ending in _KEY_ENDINGS)

@@ -1,0 +1,122 @@
+"""The time limits of an answer, and a reader of streams that enforces them.
+
+A stream is alive while complete lines arrive, even if they are only comments with which a proxy
+says that the model is working (``: OPENROUTER PROCESSING``). Bytes that never complete a line do
+not count, and comments alone count only for a limited time.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import msgspec
+
+from qwen_code.base.clock import Clock
+from qwen_code.base.errors import TransportError
+from qwen_code.base.http import Timeouts
+from qwen_code.base.retry import RetryPolicy
+
+_SLACK_S = 5.0
+"""How much longer an attempt may take on a busy machine and still be retried."""
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """``timeouts`` are those of each request. ``keep_alive_s`` is how long a stream may continue
+    without a part of the answer, in seconds."""
+
+    timeouts: Timeouts = Timeouts()
+    keep_alive_s: float = 600.0
+
+    @classmethod
+    def of(cls, first_byte_s: float) -> Self:
+        """The default limits with another one for the first byte. The others are at least as long:
+        a slow server stays slow, and some send a tool call only when it is complete."""
+        usual = cls()
+        idle_s = max(usual.timeouts.idle_s, first_byte_s)
+        timeouts = Timeouts(first_byte_s=first_byte_s, idle_s=idle_s)
+        return cls(timeouts, max(usual.keep_alive_s, first_byte_s))
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """A timeout of the first byte leaves time for one more attempt."""
+        return RetryPolicy(longest_spent_s=self.timeouts.first_byte_s + _SLACK_S)
+
+
+class Chunks(Protocol):
+    """The part of a response that is used here."""
+
+    def read_chunk(self, within_s: float | None = None) -> bytes | None: ...
+
+
+class PatientReader:
+    """Reads the chunks of a stream within the limits of ``patience``.
+
+    The limits apply after the first chunk; until then the response has its own. The time between
+    :meth:`heard` and the next :meth:`read` does not count, because a front may be slow.
+    """
+
+    def __init__(self, response: Chunks, clock: Clock, patience: Patience) -> None:
+        self._response = response
+        self._clock = clock
+        self._line_s = patience.timeouts.idle_s
+        self._keep_alive_s = patience.keep_alive_s
+        self._since_line_s = 0.0
+        self._since_answer_s = 0.0
+        self._has_begun = False
+        self._is_in_line = False
+        self._counted_to: float | None = None
+        """By the clock; ``None``: time does not count until the next read."""
+
+    def read(self) -> bytes | None:
+        """The next chunk, or ``None`` at the end.
+
+        Raises:
+            TransportError: it did not come in time, or the connection broke.
+            Stopped: the turn was stopped.
+        """
+        line_left_s = self._line_s - self._since_line_s
+        answer_left_s = self._keep_alive_s - self._since_answer_s
+        is_alive = answer_left_s < line_left_s
+        if min(line_left_s, answer_left_s) <= 0:
+            raise self._silence(is_alive=is_alive)
+        if not self._has_begun:
+            self._has_begun = True
+            chunk = self._response.read_chunk()
+            self._counted_to = self._clock.monotonic()
+        else:
+            chunk = self._next(min(line_left_s, answer_left_s), is_alive=is_alive)
+        if chunk:
+            self._is_in_line = not chunk.endswith((b"\n", b"\r"))
+            if b"\n" in chunk or b"\r" in chunk:
+                self._since_line_s = 0.0
+        return chunk
+
+    def heard(self) -> None:
+        """The last chunk had a part of the answer."""
+        self._since_answer_s = 0.0
+        self._counted_to = None
+
+    def _next(self, within_s: float, *, is_alive: bool) -> bytes | None:
+        if self._counted_to is None:
+            self._counted_to = self._clock.monotonic()
+        try:
+            chunk = self._response.read_chunk(within_s)
+        except TransportError as error:
+            if error.code == "timeout" and (is_alive or self._is_in_line):
+                raise self._silence(is_alive=is_alive) from None
+            raise
+        now = self._clock.monotonic()
+        self._since_line_s += now - self._counted_to
+        self._since_answer_s += now - self._counted_to
+        self._counted_to = now
+        return chunk
+
+    def _silence(self, *, is_alive: bool) -> TransportError:
+        limit_s = self._keep_alive_s if is_alive else self._line_s
+        what = "only signs of life" if is_alive else "no complete line of its answer"
+        return TransportError(
+            f"the server sent {what} for {limit_s:g} s",
+            hint="It may be overloaded. Try again.",
+            code="timeout",
+            retryable=True,
+        )
