@@ -23,7 +23,7 @@ from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import QwenError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
-from qwen_code.base.stop import Stop, Stopped
+from qwen_code.base.stop import Stop, Stopped, take
 from qwen_code.tools.base import Definition, Effect, Result
 
 STOPPED = "The user stopped this."
@@ -87,7 +87,7 @@ def run_in_parallel(
         with stop.calling(lambda: _pass_on(stop, own, inbox)):
             for thread in threads:
                 thread.start()
-            while running and not own.is_set and (event := inbox.get()) is not None:
+            while running and not own.is_set and (event := take(inbox)) is not None:
                 if isinstance(event, ToolFinished):
                     del running[event.call_id]
                 yield [event]

@@ -20,7 +20,7 @@ import msgspec
 
 from qwen_code.base.errors import InputError
 from qwen_code.base.json_text import decode_json
-from qwen_code.base.stop import Stop
+from qwen_code.base.stop import Stop, take
 
 _MAX_LINE_BYTES = 8 << 20
 _UNCLEAR = {"behavior": "deny", "message": "the program's answer cannot be understood"}
@@ -133,7 +133,7 @@ class StreamInput:
         the input. The previous prompt counts as answered."""
         if self._is_answering:
             self._unfinished.popleft()
-        found = self._prompts.get()
+        found = take(self._prompts)
         self._is_answering = isinstance(found, QueuedPrompt)
         return found
 
@@ -154,7 +154,7 @@ class StreamInput:
             send()
             with stop.calling(lambda: self._replies.put(None)):
                 while not self.has_ended.is_set() or not self._replies.empty():
-                    reply = self._replies.get()
+                    reply = take(self._replies)
                     stop.check()
                     if reply is not None and reply.request_id == request_id:
                         return reply.response
