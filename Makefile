@@ -1,4 +1,4 @@
-# Every command of this repository. Needs Python 3.11 or newer, pip, make and git.
+# The commands of this repository. They need Python 3.11 or newer, pip, make and git.
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -14,39 +14,39 @@ help: ## this list
 
 setup: .venv/.set-up ## the virtual environment, with the locked versions
 
-demo: setup ## a prompt answered by the embedded model, and how it was reached
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/demo.sh
+demo: setup ## sign in at an emulated service, ask the embedded model, sign out
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo
 
-test: setup ## all tests that are not long; make test ARGS='tests/auth -x' for some
+test: setup ## all tests except the long ones; for some: make test ARGS='tests/auth -x'
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not long' $(ARGS)
 
-test-fast: setup ## tests that start no processes: under a minute
+test-fast: setup ## tests that start no processes (under a minute)
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not process and not long' $(ARGS)
 
-test-long: setup ## the others: races of many processes, kills, long waits
+test-long: setup ## the long tests: races of many processes, kills, long waits
 	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
 
-fuzz: setup ## new random input, for about two minutes; FUZZ_EXAMPLES=50000 for longer
+fuzz: setup ## tests with new random input (about two minutes; FUZZ_EXAMPLES=50000: longer)
 	QWEN_TEST_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) -m hypothesis \
 	  --hypothesis-profile=fuzz --timeout=0 $(ARGS)
 
-check: setup ## format, lint, types, arrows between rooms, dependencies
+check: setup ## format, lint, types, layers, dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
 
-bench: setup .venv-bench/.set-up ## how fast and how big, against floors and the peers found on PATH
+bench: setup .venv-bench/.set-up ## speed and size, compared with floors and the peers on PATH
 	$(BIN)/python bench/run.py --python .venv-bench/bin/python --qwen .venv-bench/bin/qwen $(ARGS)
 
-lock: ## write constraints.txt anew from what pyproject.toml admits today
+lock: ## update constraints.txt to the latest versions that pyproject.toml allows
 	$(call make_venv,.venv-lock)
 	.venv-lock/bin/python $(PIP) install -e '.[all,dev]'
 	.venv-lock/bin/python -m pip freeze --exclude-editable > constraints.txt
 	rm -rf .venv-lock
 
-clean: ## remove what was built and set up
+clean: ## remove environments, builds and caches
 	rm -rf .venv .venv-bench .venv-lock build dist
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -56,13 +56,13 @@ clean: ## remove what was built and set up
 	$(BIN)/python $(PIP) install -c constraints.txt -e '.[all,dev]'
 	@touch $@
 
-# Measured is what users get: a wheel, compiled as it is installed. An editable one starts slower.
+# The bench measures what users get: an installed and compiled wheel. An editable one starts slower.
 .venv-bench/.set-up: pyproject.toml constraints.txt $(shell find src -name '*.py')
 	$(call make_venv,.venv-bench)
 	.venv-bench/bin/python $(PIP) install -c constraints.txt '.[mcp]' httpx openai bpe-openai==0.1.4
 	@touch $@
 
-# Some systems ship Python without ensurepip: their own pip then puts one into the environment.
+# Some systems ship Python without ensurepip. Then their pip installs one into the environment.
 define make_venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (make PYTHON=python3.12 …)" >&2; exit 1; }

@@ -20,7 +20,7 @@ _MAX_STOP_MS = 200
 
 
 def tokens(python: Path, requests: Mapping[str, bytes]) -> str:
-    """A table of what each program sends before the user's first word."""
+    """A table of what each program sends in addition to the user's prompt."""
     texts = {name: _parts(body) for name, body in requests.items()}
     counts = _client(
         python, "count_tokens.py", text=json.dumps([t for p in texts.values() for t in p])
@@ -34,12 +34,12 @@ def tokens(python: Path, requests: Mapping[str, bytes]) -> str:
     columns = ["instructions", "tools", "both", "whole request"]
     return (
         f"{table(['o200k_base tokens', *columns], rows)}\n"
-        f"Instructions and tools of qwen are to stay under {_MAX_TOKENS:,}."
+        f"The limit for qwen's instructions and tools is {_MAX_TOKENS:,}."
     )
 
 
 def turns(python: Path, root: Path) -> str:
-    """A table of time and memory along one session."""
+    """A table of time and memory during one session."""
     rows = {}
     for name, window in _WINDOWS.items():
         place = root / name.replace(" ", "-")
@@ -63,7 +63,7 @@ def turns(python: Path, root: Path) -> str:
 
 
 def searches(python: Path, root: Path, rounds: int) -> str:
-    """A table of searches in many files, beside ripgrep with the same work."""
+    """A table of searches in many files, compared with ripgrep doing the same."""
     _plant(root)
     figures = _client(python, "search_tree.py", str(root), str(rounds))
     rows = {}
@@ -76,17 +76,17 @@ def searches(python: Path, root: Path, rounds: int) -> str:
 
 
 def stops(python: Path, root: Path, rounds: int) -> str:
-    """A table of how soon a turn ends after it was stopped."""
+    """A table of how long a turn takes to end after a stop."""
     found = _client(python, "stop_turn.py", str(root), str(rounds))
     rows = {name: [cell(median(ms)), cell(max(ms))] for name, ms in found.items()}
     return (
         f"{table(['stopped while it waits for', 'median, ms', 'longest, ms'], rows)}\n"
-        f"A turn is to end within {_MAX_STOP_MS} ms."
+        f"The limit is {_MAX_STOP_MS} ms."
     )
 
 
 def _plant(root: Path) -> None:
-    """Directories of a hundred files, some of which git and we ignore."""
+    """Create directories of a hundred files each, some of which are ignored."""
     (root / ".git").mkdir(parents=True)
     (root / ".gitignore").write_text("*.log\nbuild/\n")
     (root / ".qwenignore").write_text("private/\n")
@@ -103,7 +103,7 @@ def _plant(root: Path) -> None:
 
 
 def _parts(body: bytes) -> list[str]:
-    """Instructions, tools, and all that is text, of a request to either API."""
+    """The instructions, the tools and the whole text of a request to either API."""
     request = json.loads(body)
     told = [str(request.get("instructions") or "")]
     messages = [*request.get("messages", []), *request.get("input", [])]

@@ -1,8 +1,8 @@
-"""Starts a program from a process as small as can be, and reports what it took.
+"""Starts a program from a process that is as small as possible, and reports its use of resources.
 
-``launch.py REPORT_FD COMMAND…``. A started process counts the memory of whoever started it as its
-own peak, until it has more itself: started by the bench, everything small would seem as big as the
-bench. So it starts this (with ``python -I -S``), and this starts the program.
+``launch.py REPORT_FD COMMAND…``. The peak memory of a process is at least that of its parent, so
+every small program would seem as large as the bench. The bench therefore starts this script (with
+``python -I -S``), and this starts the program.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs a program once, and measures it from outside."""
+"""Runs a program once and measures it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 _LAUNCHER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
-_LIMIT_S = 120.0
+_TIMEOUT_S = 120.0
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 class Sample(NamedTuple):
-    """One run. Moments are of ``time.perf_counter``, in seconds: one clock for all processes."""
+    """One run. Times are those of ``time.perf_counter`` in seconds, one clock for all processes."""
 
     started: float
     gone: float
     seen: float | None
     """When the expected text was read from its standard output."""
     cpu_s: float
-    """User and system time, of the process and of every descendant that it waited for."""
+    """User and system time of the process and of all descendants that it waited for."""
     peak_rss_mb: float
-    """Of the largest single process among them."""
+    """That of the largest of these processes."""
     exit_code: int
     stdout: bytes
     stderr: bytes
@@ -42,9 +42,9 @@ def run(
     expect: bytes = b"",
     on_seen: Callable[[], None] = lambda: None,
 ) -> Sample:
-    """Run ``command`` with its output in a pipe, without input, for two minutes at most.
+    """Run ``command`` with its output in a pipe and without input, for at most two minutes.
 
-    ``on_seen`` is called once, as soon as ``expect`` has come out.
+    ``on_seen`` is called once, as soon as its output contains ``expect``.
     """
     report, their_end = os.pipe()
     with tempfile.TemporaryFile() as errors, os.fdopen(report, "rb") as report_file:
@@ -59,7 +59,7 @@ def run(
             start_new_session=True,
         )
         os.close(their_end)
-        watchdog = threading.Timer(_LIMIT_S, os.killpg, (process.pid, signal.SIGKILL))
+        watchdog = threading.Timer(_TIMEOUT_S, os.killpg, (process.pid, signal.SIGKILL))
         watchdog.start()
         output, seen = _drain(process, expect, on_seen)
         figures = [float(figure) for figure in report_file.read().split()]
@@ -67,7 +67,7 @@ def run(
         watchdog.cancel()
         errors.seek(0)
         stderr = errors.read()
-    if not figures:  # the launcher failed, or the time was up
+    if not figures:  # the launcher failed or timed out
         return Sample(0, 0, None, 0, 0, exit_code or 1, output, stderr)
     started, gone, cpu_s, peak_rss, status = figures
     exit_code = os.waitstatus_to_exitcode(int(status))
@@ -79,7 +79,7 @@ def run(
 def _drain(
     process: subprocess.Popen[bytes], expect: bytes, on_seen: Callable[[], None]
 ) -> tuple[bytes, float | None]:
-    """Read to the end; the moment at which ``expect`` was there."""
+    """The whole output, and when it first contained ``expect``."""
     assert process.stdout is not None
     pieces: list[bytes] = []
     seen = None

@@ -1,4 +1,4 @@
-"""What is measured: floors, ``qwen``, and the peers that are found on this machine."""
+"""What is measured: floors, ``qwen``, and the peers that are installed on this machine."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _PROMPT = "hi"
 
 
 class Program(NamedTuple):
-    """A program, and how it is run. Command lines may be absent: then it is not measured so."""
+    """A program and its command lines. Without one, that measurement is omitted."""
 
     name: str
     version: Sequence[str] = ()
     prompt: Sequence[str] = ()
     env: Mapping[str, str] = {}
     files: Mapping[str, str] = {}
-    """Configuration: paths in its home directory, and their content."""
+    """Configuration files: paths in its home directory, and their content."""
     streams: bool = False
-    """Whether it takes part in the runs of many chunks."""
+    """Whether it is measured with many chunks."""
 
 
 def find_programs(base_url: str, python: Path, qwen: Path, peers: Path | None) -> list[Program]:
-    """Everything that can be measured here against the model server at ``base_url``.
+    """Every program that can be measured on this machine, with the model server at ``base_url``.
 
-    ``python`` runs the floors, ``qwen`` is the command under test, and ``peers`` a folder with
-    ``node_modules`` that is searched before ``PATH``.
+    ``python`` runs the floors, and ``qwen`` is the command under test. ``peers`` is a directory
+    with ``node_modules``, which is searched before ``PATH``.
     """
     path = os.environ.get("PATH", os.defpath)
     if peers:
@@ -92,7 +92,7 @@ def _peers(base_url: str, path: str) -> Iterator[Program]:
 
 
 def _codex(base_url: str, found: Path) -> Iterator[Program]:
-    """The command as it was found, and where that is npm's launcher, the binary that it starts."""
+    """The command that was found; if it is npm's launcher, also the binary that this starts."""
     launcher = found.resolve()
     commands = {"`codex`": found}
     if launcher.suffix == ".js":
@@ -118,7 +118,7 @@ def _codex(base_url: str, found: Path) -> Iterator[Program]:
 
 
 def _find_node_qwen(path: str) -> Path | None:
-    """The ``qwen`` that is a script for Node: the command under test has the same name."""
+    """The ``qwen`` that is a Node script, because the command under test has the same name."""
     for folder in path.split(os.pathsep):
         found = shutil.which("qwen", path=folder)
         if found and Path(found).resolve().suffix in (".js", ".mjs", ".cjs"):

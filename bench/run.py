@@ -1,8 +1,8 @@
-"""``make bench``: floors, ``qwen`` and its peers, side by side in one run.
+"""``make bench``: measures floors, ``qwen`` and its peers in one run.
 
-Rounds are interleaved, so that a slow minute of the machine meets everyone; the first round only
-warms up. Everything runs with a home directory of its own and against the stub server in this
-process. Nothing here passes or fails: it prints what it measured.
+Rounds are interleaved, so that a slow minute of the machine affects all programs; the first round
+only warms up. Each program gets an empty home directory and the stub server in this process. The
+bench prints its measurements; it does not pass or fail.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-# This file is run by its path: `bench` is then found beside it only if it is said where to look.
+# This file is run by its path, so the directory of the package `bench` must be added.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import agent, measure
@@ -24,11 +24,11 @@ from bench.stub_server import WORD, Script, StubExchange, StubServer
 from bench.table import cell, machine, median, table
 
 _HOLD_S = 0.4
-"""Who has not printed the first delta by then, prints at the end only."""
+"""A program that prints the first delta later than this prints only at the end."""
 
 _CHUNKS = (5_000, 50_000)
-_MANY_ROUNDS = 3
-"""The longest runs are repeated this often at most: they vary little."""
+_MAX_LONG_ROUNDS = 3
+"""The longest runs are repeated less often, because they vary little."""
 
 _COLUMNS = {
     "version": "`--version`",
@@ -42,7 +42,7 @@ _COLUMNS = {
 
 
 class Bench:
-    """Runs programs against the server, and keeps what was measured."""
+    """Runs programs against the server, and keeps the measurements."""
 
     def __init__(self, server: StubServer, root: Path) -> None:
         self._server = server
@@ -53,7 +53,7 @@ class Bench:
         self.requests: dict[str, bytes] = {}
 
     def round(self, programs: Sequence[Program], chunks: Sequence[int]) -> None:
-        """Measure everything once."""
+        """Measure every program once."""
         for program in programs:
             if program.version:
                 self._version(program)
@@ -69,12 +69,12 @@ class Bench:
                     self._stream(program, count)
 
     def forget(self) -> None:
-        """Drop what was measured so far."""
+        """Delete the measurements so far."""
         self._figures.clear()
         self.failures.clear()
 
     def median(self, program: str, kind: str) -> float | None:
-        """What ``program`` usually takes, or ``None`` if that was never measured."""
+        """The median of ``program``'s measurements; ``None`` if there are none."""
         return median(self._figures.get((program, kind), ()))
 
     def _version(self, program: Program) -> None:
@@ -111,7 +111,7 @@ class Bench:
             self._keep(program, **{f"{chunks} rss": sample.peak_rss_mb})
 
     def _ask(self, program: Program, script: Script) -> tuple[measure.Sample, StubExchange] | None:
-        """One prompt that was answered, or ``None`` if the program failed."""
+        """Measure one prompt; ``None`` if the program failed."""
         self._server.play(script)
         sample = self._run(program, program.prompt)
         if sample is None:
@@ -212,13 +212,13 @@ def _ratio(bench: Bench, name: str, other: str, kind: str) -> float | None:
 
 
 def _is_agent(body: bytes) -> bool:
-    """Whether a program sends more than the prompt: bare clients do not."""
+    """Whether a program sends tools, unlike bare clients."""
     return b'"tools"' in body
 
 
 def main() -> None:
     """Measure, then print."""
-    parser = argparse.ArgumentParser(description="Measure qwen beside floors and peers.")
+    parser = argparse.ArgumentParser(description="Measure qwen, floors and peers.")
     parser.add_argument("--python", type=Path, required=True, help="runs the floors")
     parser.add_argument("--qwen", type=Path, required=True, help="the command under test")
     parser.add_argument("--rounds", type=int, default=os.environ.get("BENCH_ROUNDS") or 5)
@@ -226,7 +226,7 @@ def main() -> None:
         "--peers",
         type=Path,
         default=os.environ.get("QWEN_BENCH_PEERS") or None,
-        help="a folder with node_modules: peers beside those on PATH",
+        help="a directory with node_modules that has more peers than PATH",
     )
     options = parser.parse_args()
     server = StubServer()
@@ -241,7 +241,7 @@ def main() -> None:
         bench.forget()
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-            bench.round(programs, _CHUNKS if number < _MANY_ROUNDS else _CHUNKS[:1])
+            bench.round(programs, _CHUNKS if number < _MAX_LONG_ROUNDS else _CHUNKS[:1])
         print("the agent", file=sys.stderr)
         python = options.python.absolute()
         agents = {name: body for name, body in bench.requests.items() if _is_agent(body)}
@@ -258,7 +258,7 @@ def main() -> None:
     versions = {name: text for name, text in bench.versions.items() if name != FLOOR}
     print("; ".join(f"{name} {text}" for name, text in versions.items()) + ".")
     for name, count in bench.failures.items():
-        print(f"{name} failed {count} times and is measured by its other runs, if any.")
+        print(f"{name} failed {count} times; its numbers are from its other runs, if any.")
 
 
 if __name__ == "__main__":

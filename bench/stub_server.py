@@ -1,8 +1,8 @@
-"""A model server for measurements: says a script, and writes down when what came and went.
+"""A model server for measurements: it plays a script and records the times of each exchange.
 
 It speaks Chat Completions and the Responses API (for ``codex``), both as server-sent events, and
-lists one model. One thread per connection, one request per connection. It runs in the process that
-measures, so that all times are of one clock (``time.perf_counter``, in seconds).
+lists one model. Each connection has a thread and carries one request. The server runs in the
+measuring process, so that all times are from one clock (``time.perf_counter``, in seconds).
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ _SSE_HEAD = (
 
 
 class Script(NamedTuple):
-    """What the server says to the next prompt."""
+    """The server's answer to the next prompts."""
 
     chunks: int = 1
-    """How many deltas."""
+    """The number of deltas."""
     delay_s: float = 0.0
-    """Pause after each delta; without one, all of them leave at once."""
+    """The pause after each delta; with 0, all of them are sent at once."""
     hold_s: float = 0.0
-    """After the first delta, wait this long at most for :meth:`StubServer.release`."""
+    """How long to wait for :meth:`StubServer.release` after the first delta."""
 
 
 class StubExchange(NamedTuple):
-    """One prompt and its answer, as moments of ``time.perf_counter``."""
+    """One prompt and its answer. Times are those of ``time.perf_counter``."""
 
     path: str
     arrived: float
     first_sent: float
-    """When the first delta was given to the kernel."""
+    """When the first delta was passed to the kernel."""
     last_sent: float
-    """When the end of the answer was given to the kernel."""
+    """When the end of the answer was passed to the kernel."""
     body: bytes
     """The request."""
 
@@ -63,7 +63,7 @@ class StubServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def play(self, script: Script) -> None:
-        """Forget what was recorded, and answer the next prompts with ``script``."""
+        """Delete the recorded exchanges, and answer the next prompts with ``script``."""
         self._script = script
         self.exchanges = []
         self._released.clear()
@@ -71,11 +71,11 @@ class StubServer:
             self._events(path, script.chunks)
 
     def release(self) -> None:
-        """Go on after the first delta."""
+        """Continue after the first delta."""
         self._released.set()
 
     def close(self) -> None:
-        """Stop listening. Closing alone would leave a thread in accept(2)."""
+        """Stop listening. Without the shutdown, a thread would stay in accept(2)."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -102,7 +102,7 @@ class StubServer:
                         _JSON_HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
                     )
             except (OSError, EOFError):
-                return  # the program that is measured has left
+                return  # the measured program has closed the connection
 
     def _answer(self, connection: socket.socket, path: str, arrived: float, sent: bytes) -> None:
         script = self._script
@@ -118,13 +118,13 @@ class StubServer:
                 connection.sendall(event)
         else:
             connection.sendall(b"".join(events[2:-1]))
-        # Before the call: the reader may be done with these bytes before it returns.
+        # Taken before the call, because the reader may have finished before it returns.
         last_sent = time.perf_counter()
         self.exchanges.append(StubExchange(path, arrived, first_sent, last_sent, sent))
         connection.sendall(events[-1])
 
     def _events(self, path: str, chunks: int) -> list[bytes]:
-        """The answer as pieces: a beginning, one for each delta, an end. Made once, then kept."""
+        """The answer in pieces: the beginning, one for each delta, and the end. It is cached."""
         build = _responses if path.endswith("/responses") else _chat_completions
         key = (build.__name__, chunks)
         if key not in self._answers:
@@ -133,7 +133,7 @@ class StubServer:
 
 
 def _read_request(connection: socket.socket) -> tuple[str, str, bytes]:
-    """Method, path and body of a request that has arrived whole."""
+    """Method, path and body of one complete request."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += _receive(connection)
@@ -208,5 +208,5 @@ def _event(data: Mapping[str, Any], kind: str = "") -> bytes:
 
 
 def _frame(data: bytes) -> bytes:
-    """One chunk of the transfer encoding; the empty one is the last."""
+    """One chunk of the chunked encoding; an empty one is the last."""
     return b"%x\r\n%b\r\n" % (len(data), data)

@@ -1,4 +1,4 @@
-"""Markdown tables of medians and ratios."""
+"""Markdown tables of numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NONE = "–"
 
 
 def median(values: Iterable[float]) -> float | None:
-    """The middle of what was measured, or ``None`` if nothing was."""
+    """The median of ``values``; ``None`` if there are none."""
     known = list(values)
     return statistics.median(known) if known else None
 
@@ -22,7 +22,7 @@ def cell(value: float | None, digits: int = 0, suffix: str = "") -> str:
 
 
 def table(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    """One row for each program; a row without a single number is left out."""
+    """A table with one row for each program. Rows without any number are omitted."""
     lines = [f"| {' | '.join(columns)} |", f"|---{'|--:' * (len(columns) - 1)}|"]
     lines += [
         f"| {' | '.join([name, *cells])} |"
@@ -33,7 +33,7 @@ def table(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
 
 
 def machine() -> str:
-    """One line on what all of this ran on."""
+    """One line about the machine."""
     cores = os.cpu_count()
     load = f", load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
     python = f"{platform.python_implementation()} {platform.python_version()}"

@@ -1,6 +1,6 @@
-"""One prompt through the HTTP engine that ``qwen`` uses, and nothing else around it.
+"""One prompt through the HTTP engine of ``qwen``, with the least code around it.
 
-``bare_pyreqwest.py BASE_URL``. It splits events, decodes each, and writes the text as it comes.
+``bare_pyreqwest.py BASE_URL``. It decodes the events and writes the text as it arrives.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The floor: one prompt through a bare socket, nothing decoded. ``bare_socket.py BASE_URL``."""
+"""The floor: one prompt through a socket, without decoding. ``bare_socket.py BASE_URL``."""
 
 from __future__ import annotations
 

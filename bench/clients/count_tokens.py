@@ -1,4 +1,4 @@
-"""How many tokens of ``o200k_base`` each text of a JSON list (on standard input) has."""
+"""Counts the ``o200k_base`` tokens of each text in a JSON list on standard input."""
 
 from __future__ import annotations
 

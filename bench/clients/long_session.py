@@ -1,7 +1,7 @@
-"""A session of many turns in one process: time and memory of each turn, as JSON.
+"""Measures a session of many turns in one process: the time and memory of each turn, as JSON.
 
-Each turn is a prompt, a tool call (a file is read) and an answer, with the agent, the session's
-file and the tools as ``qwen`` has them; only the model is a script.
+Each turn is a prompt, a tool call (reading a file) and an answer, with the real agent, session file
+and tools of ``qwen``; only the model is a script.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from qwen_code.tools.workspace import Workspace
 
 
 class Scripted:
-    """Calls the tool, then answers; a summary where one is asked for."""
+    """Calls the tool, then answers. The answer also serves as a summary."""
 
     def complete(self, messages: Any, tools: Any = None, *, stop: Stop) -> EventStream:
         if tools and messages[-1]["role"] == "user":

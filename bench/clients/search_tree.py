@@ -1,6 +1,6 @@
-"""``glob`` and ``grep`` beside ripgrep itself on a tree, in turns: milliseconds, as JSON.
+"""Compares ``glob`` and ``grep`` with ripgrep on a tree: milliseconds, as JSON.
 
-Both do the same work: names are found newest first, lines by path.
+Both do the same work: they sort names by time, newest first, and lines by path.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How soon a turn ends after it was stopped, by what it was waiting for: milliseconds, as JSON.
+"""Measures how long a turn takes to end after a stop, for each wait: milliseconds, as JSON.
 
-Each figure is the time from ``Stop.set`` on another thread to the end of the turn, with the
-conversation as ``qwen`` has it; the model is a server on this machine.
+Each number is the time from ``Stop.set`` on another thread to the end of the turn, in the real
+conversation of ``qwen``; the model is a server on this machine.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ for line in sys.stdin:
 
 
 class BenchFront:
-    """Waits for ever where it is asked."""
+    """Never answers when it is asked."""
 
     is_attended = True
 
@@ -71,7 +71,7 @@ class BenchFront:
 
 
 class SlowServer:
-    """Answers each request with the bytes that it is given; only a whole answer is closed."""
+    """Answers each request with the given bytes, and closes the connection if they are complete."""
 
     def __init__(self, *answers: bytes | None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -113,21 +113,21 @@ def _busy() -> bytes:
 
 
 class Scene(NamedTuple):
-    """A turn that will wait; it does when the file ``started`` is there, else when the server has
-    been asked as often as it has ``answers``."""
+    """A turn that will wait. It waits when the file ``started`` exists, or else when the server has
+    got as many requests as it has ``answers``."""
 
     answers: Sequence[bytes | None] = ()
     mode: str = "yolo"
     makes_file: bool = False
     settings: Mapping[str, Any] = {}
-    """With ``ROOT`` for the directory and ``URL`` for the server."""
+    """``ROOT`` stands for the directory, and ``URL`` for the server."""
     creds: Mapping[str, Any] | None = None
     url: str | None = None
     is_opening: bool = False
 
 
 def measure(root: Path, scene: Scene) -> float:
-    """One turn, stopped 100 ms after it began to wait."""
+    """Measure one turn, which is stopped 100 ms after it began to wait."""
     server, stop, started = SlowServer(*scene.answers), Stop(), root / "started"
     started.unlink(missing_ok=True)
     environ = {"HOME": str(root), "PATH": os.environ["PATH"]}
@@ -170,7 +170,7 @@ def measure(root: Path, scene: Scene) -> float:
 
 
 def _login(root: Path, scene: Scene, url: str) -> dict[str, str]:
-    """Write the settings of a scene, and a sign-in where it has one; the variables that it needs."""
+    """Write the settings of a scene, and its sign-in if it has one; its environment variables."""
     config = root / ".qwen"
     text = json.dumps(scene.settings).replace("ROOT", str(root)).replace("URL", url)
     (config / "settings.json").write_text(text)
@@ -206,7 +206,7 @@ def _full_listener() -> Iterator[str]:
 
 
 def _pretend_local(root: Path) -> None:
-    """A program that never gets ready in place of the embedded model's."""
+    """Replace the embedded model's program by one that never gets ready."""
     store = WeightStore(root / ".qwen" / "models")
     store.directory.mkdir(parents=True)
     with store.path(SMALL).open("wb") as file:

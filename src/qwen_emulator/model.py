@@ -1,4 +1,4 @@
-"""The model behind the token: answers that are scripted, or another server's, passed through."""
+"""The model behind the token: scripted answers, or those of another server."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from itertools import cycle
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from qwen_emulator.plain_chat import PlainChat
+
 _PIECE = 4
 _MAX_ECHOED = 200
 
 
-class Model(Protocol):
-    """Gives the body of an answer, in pieces."""
+class ChatModel(Protocol):
+    """Answers chat requests, piece by piece."""
 
     def answer(self, request: dict[str, Any], name: str) -> tuple[int, str, Iterator[bytes]]:
-        """Status, content type and body; ``name`` is the model that is said to answer."""
+        """Status, content type and body; ``name`` is the model that the body names.
+
+        Raises:
+            OSError, http.client.HTTPException: the model cannot be reached.
+        """
 
 
 class ScriptedModel:
-    """Gives each of the texts in turn; without any, tells what it was asked."""
+    """Answers with each of the texts in turn, or with the question if there are none."""
 
     def __init__(self, texts: Sequence[str] = ()) -> None:
         self._texts = cycle(texts) if texts else None
@@ -75,12 +81,16 @@ def _echo(request: dict[str, Any]) -> str:
 
 
 class UpstreamModel:
-    """Passes requests on to another OpenAI-compatible server, and its answers back as they come,
-    line by line, with the name of the model that this service is said to have."""
+    """Forwards requests to another OpenAI-compatible server, and streams back its answers.
 
-    def __init__(self, base_url: str, key: str | None) -> None:
+    The answers name the model that was asked for. ``plain`` rewrites the requests for a model that
+    takes no tools.
+    """
+
+    def __init__(self, base_url: str, key: str | None, plain: PlainChat | None = None) -> None:
         self._parts = urlsplit(base_url)
         self._key = key
+        self._plain = plain
 
     def answer(self, request: dict[str, Any], name: str) -> tuple[int, str, Iterator[bytes]]:
         kind = http.client.HTTPSConnection
@@ -91,18 +101,19 @@ class UpstreamModel:
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
         path = f"{self._parts.path.rstrip('/')}/chat/completions"
-        connection.request("POST", path, json.dumps(request).encode(), headers)
+        body = self._plain.rewrite(request) if self._plain else request
+        connection.request("POST", path, json.dumps(body).encode(), headers)
         response = connection.getresponse()
         content_type = response.getheader("content-type", "application/json")
 
-        def body() -> Iterator[bytes]:
+        def lines() -> Iterator[bytes]:
             try:
                 for line in response:
                     yield _renamed(line, name)
             finally:
                 connection.close()
 
-        return response.status, content_type, body()
+        return response.status, content_type, lines()
 
 
 def _renamed(line: bytes, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The authorization server, on Authlib's: device grant, refresh with rotation, revocation."""
+"""The authorization server, based on Authlib: device grant, rotating refresh, revocation."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant
 
-from qwen_emulator.state import Client, DeviceCode, IssuedToken, State, new_secret
+from qwen_emulator.state import Client, DeviceCode, EmulatorState, IssuedToken, new_secret
 
 Answer = tuple[int, dict[str, Any]]
 
 
 class _FormRequest(OAuth2Request):
-    """A form that was posted. The library insists on https; loopback needs none (RFC 8252 §8.3)."""
+    """A posted form. The library requires https; loopback does not need it (RFC 8252 §8.3)."""
 
     def __init__(self, path: str, form: dict[str, str]) -> None:
         super().__init__("POST", f"https://loopback{path}", headers={})
@@ -37,7 +37,7 @@ class _FormRequest(OAuth2Request):
 class SignInServer(AuthorizationServer):
     """Answers the three endpoints; ``base_url`` is where this service is reached."""
 
-    def __init__(self, state: State, base_url: str) -> None:
+    def __init__(self, state: EmulatorState, base_url: str) -> None:
         super().__init__()
         self.state = state
         self.base_url = base_url
@@ -64,7 +64,7 @@ class SignInServer(AuthorizationServer):
         answer: Answer = self.create_endpoint_response("revocation", _FormRequest(path, form))
         return answer
 
-    # -- what the library asks of its user --------------------------------------------------------
+    # -- the library's abstract methods -----------------------------------------------------------
 
     def create_oauth2_request(self, request: _FormRequest) -> _FormRequest:
         return request
@@ -75,7 +75,7 @@ class SignInServer(AuthorizationServer):
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None: ...
 
     def query_client(self, client_id: str) -> Client:
-        """Any client: an emulator knows nobody in advance."""
+        """Any client id is accepted: clients are not registered here."""
         return Client(client_id)
 
     def save_token(self, token: dict[str, Any], request: Any) -> None:
@@ -95,13 +95,15 @@ class SignInServer(AuthorizationServer):
         expires_in: int | None = None,
         include_refresh_token: bool = True,  # noqa: FBT001, FBT002 the library's signature
     ) -> dict[str, Any]:
+        settings = self.state.settings
+        resource = {"resource_url": f"{self.base_url}/v1"} if settings.names_resource else {}
         return {
             "access_token": new_secret("at"),
             "refresh_token": new_secret("rt"),
             "token_type": "Bearer",
-            "expires_in": self.state.settings.token_lifetime_s,
+            "expires_in": settings.token_lifetime_s,
             "scope": scope or "",
-            "resource_url": f"{self.base_url}/v1",
+            **resource,
             "id_token": _id_token(self.base_url, client.client_id, user or ""),
         }
 
@@ -135,7 +137,7 @@ class _DeviceGrant(DeviceCodeGrant):
         code: DeviceCode = self.request.credential
         verifier = self.request.form.get("code_verifier", "")
         if code.challenge and create_s256_code_challenge(verifier) != code.challenge:
-            raise InvalidGrantError("The code_verifier does not fit.")
+            raise InvalidGrantError("The code_verifier does not match the code_challenge.")
         del self.server.state.codes[code.device_code]
 
     def query_device_credential(self, device_code: str) -> DeviceCode | None:
@@ -151,7 +153,7 @@ class _DeviceGrant(DeviceCodeGrant):
     def should_slow_down(self, credential: DeviceCode) -> bool:
         now, last = time.monotonic(), credential.polled_at
         credential.polled_at = now
-        # A little tolerance: what matters is who polls much too fast.
+        # A little tolerance: only clients that poll much too fast matter.
         too_early = last is not None and now - last < credential.interval_s - 0.1
         if too_early:
             credential.interval_s += 5
@@ -167,7 +169,7 @@ class _RefreshGrant(RefreshTokenGrant):
         if token is None or token.family in self.server.state.ended_families:
             return None
         if token.refresh_used:
-            # RFC 9700 §4.14.2: somebody has a copy, so the whole sign-in ends.
+            # RFC 9700 §4.14.2: the token may have been stolen, so the whole sign-in ends.
             self.server.state.end_family(token.family)
             raise InvalidGrantError("This refresh token was used before; the sign-in has ended.")
         return token

@@ -1,22 +1,26 @@
-"""The approval page: sign in, see the code, approve or deny. No script, nothing from elsewhere."""
+"""The approval page: sign in, see the code, approve or deny.
+
+It has no script and loads nothing. Its password is not on the page: it is known to the terminal in
+which the emulator was started, so that other users and programs of this machine cannot approve.
+"""
 
 from __future__ import annotations
 
 import secrets
 import time
 from collections import deque
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from qwen_emulator.state import DeviceCode, State
+from qwen_emulator.state import DeviceCode, EmulatorState
 
-PASSWORD = "demo"  # noqa: S105 it is printed on the page
 _COOKIE = "emulator_session"
 _NAMES = {"f0304373b74a44d2b584a3fb70ca9e56": "Qwen Code"}
-_MAX_TRIES = 5
+_MAX_WRONG_TRIES = 5
 _TRIES_WINDOW_S = 60.0
 
 _STYLE = """
@@ -47,13 +51,33 @@ ul{padding-left:1.2rem;margin:.5rem 0}
 """
 
 
+class WrongTries:
+    """Counts wrong guesses: five in a minute are too many."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._times: deque[float] = deque()
+
+    def note(self) -> None:
+        """Count one more."""
+        self._times.append(self._now())
+
+    @property
+    def are_too_many(self) -> bool:
+        while self._times and self._times[0] < self._now() - _TRIES_WINDOW_S:
+            self._times.popleft()
+        return len(self._times) >= _MAX_WRONG_TRIES
+
+
 class ApprovalPage:
     """The handlers of ``/authorize``."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: EmulatorState, password: str) -> None:
         self._state = state
+        self._password = password
         self._sessions: dict[str, dict[str, str]] = {}
-        self._wrong_codes: deque[float] = deque()
+        self._wrong_codes = WrongTries()
+        self._wrong_passwords = WrongTries()
 
     async def get(self, request: Request) -> Response:
         user_code = request.query_params.get("user_code", "")
@@ -70,9 +94,9 @@ class ApprovalPage:
             return self._signed_in(values, user_code)
         session = self._session(request)
         if session is None:
-            return self._sign_in(user_code, "Your session has ended. Sign in again.")
+            return self._sign_in(user_code, "Your session has expired. Sign in again.")
         if not secrets.compare_digest(values.get("csrf", ""), session["csrf"]):
-            return _page("Not accepted", "<p>This form is not from this page.</p>", status=403)
+            return _page("Refused", "<p>This form does not come from this page.</p>", status=403)
         return self._decided(session, user_code, values.get("decision", ""))
 
     # -- steps ------------------------------------------------------------------------------------
@@ -84,22 +108,26 @@ class ApprovalPage:
 <input type="hidden" name="step" value="sign-in">
 <input type="hidden" name="user_code" value="{escape(user_code)}">
 <label for="name">Name</label>
-<input id="name" name="name" value="demo" autocomplete="username" required autofocus>
+<input id="name" name="name" value="demo" autocomplete="username" required>
 <label for="password">Password</label>
-<input id="password" name="password" type="password" value="{PASSWORD}"
- autocomplete="current-password" required>
+<input id="password" name="password" type="password" autocomplete="current-password" required
+ autofocus>
 <div class="row"><button type="submit">Sign in</button></div>
 </form>
-<p class="dim">This is an emulator on your own machine. Any name will do; the password is
-“{PASSWORD}”.</p>"""
+<p class="dim">This is an emulator on your own machine. You can use any name. The password is in the
+terminal where <code>qwen emulator</code> runs.</p>"""
         return _page("Sign in", body, status=401 if problem else 200)
 
     def _signed_in(self, values: dict[str, str], user_code: str) -> Response:
+        if self._wrong_passwords.are_too_many:
+            return _too_many_tries()
         name = values.get("name", "").strip()[:64]
-        if not name or not secrets.compare_digest(
-            values.get("password", "").encode(), PASSWORD.encode()
-        ):
-            return self._sign_in(user_code, "That is not the password.")
+        given = values.get("password", "").strip()
+        if not secrets.compare_digest(given.encode(), self._password.encode()):
+            self._wrong_passwords.note()
+            return self._sign_in(user_code, "The password is wrong.")
+        if not name:
+            return self._sign_in(user_code, "The name must not be empty.")
         key = secrets.token_urlsafe(24)
         self._sessions[key] = {"account": name, "csrf": secrets.token_urlsafe(24)}
         from urllib.parse import urlencode
@@ -113,7 +141,7 @@ class ApprovalPage:
         code = self._find(user_code) if user_code else None
         if code is None:
             if user_code and not problem:
-                problem = "There is no sign-in with that code, or it has expired."
+                problem = "No sign-in has this code, or the code has expired."
             return self._ask_code(problem)
         if code.approved is not None:
             return _page("Already decided", "<p>You can close this page.</p>")
@@ -134,26 +162,26 @@ class ApprovalPage:
         return _page("Approve this terminal?", body)
 
     def _ask_code(self, problem: str) -> Response:
-        if self._is_guessing():
-            return _page("Too many tries", "<p>Wait a minute, then try again.</p>", status=429)
+        if self._wrong_codes.are_too_many:
+            return _too_many_tries()
         body = f"""{_problem(problem)}
 <form method="get" action="/authorize">
 <label for="user_code">The code that your terminal shows</label>
 <input id="user_code" name="user_code" autocomplete="off" autocapitalize="characters"
  spellcheck="false" required autofocus>
-<div class="row"><button type="submit">Go on</button></div></form>"""
+<div class="row"><button type="submit">Continue</button></div></form>"""
         return _page("Enter the code", body, status=404 if problem else 200)
 
     def _decided(self, session: dict[str, str], user_code: str, decision: str) -> Response:
         code = self._find(user_code)
         if code is None or decision not in ("approve", "deny"):
-            return self._ask_code("There is no sign-in with that code, or it has expired.")
+            return self._ask_code("No sign-in has this code, or the code has expired.")
         approved = decision == "approve"
         self._state.decide(code, session["account"], approved=approved)
         if approved:
-            text = "<p>Your terminal goes on by itself. You can close this page.</p>"
+            text = "<p>Your terminal is now signed in. You can close this page.</p>"
             return _page("Signed in", text)
-        return _page("Denied", "<p>Nothing was signed in. You can close this page.</p>")
+        return _page("Denied", "<p>Your terminal was not signed in. You can close this page.</p>")
 
     # -- details ----------------------------------------------------------------------------------
 
@@ -161,17 +189,16 @@ class ApprovalPage:
         return self._sessions.get(request.cookies.get(_COOKIE, ""))
 
     def _find(self, user_code: str) -> DeviceCode | None:
-        if self._is_guessing():
+        if self._wrong_codes.are_too_many:
             return None
         code = self._state.code_for(user_code)
         if code is None:
-            self._wrong_codes.append(time.monotonic())
+            self._wrong_codes.note()
         return code
 
-    def _is_guessing(self) -> bool:
-        while self._wrong_codes and self._wrong_codes[0] < time.monotonic() - _TRIES_WINDOW_S:
-            self._wrong_codes.popleft()
-        return len(self._wrong_codes) >= _MAX_TRIES
+
+def _too_many_tries() -> Response:
+    return _page("Too many tries", "<p>Wait a minute, then try again.</p>", status=429)
 
 
 def _problem(text: str) -> str:
@@ -184,7 +211,8 @@ def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
         "content-security-policy": f"default-src 'none'; style-src 'nonce-{nonce}'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
+        # With "no-referrer", browsers send "Origin: null" with the page's own forms.
+        "referrer-policy": "same-origin",
         "cache-control": "no-store",
     }
     html = f"""<!doctype html>

@@ -1,4 +1,4 @@
-"""What the service knows: clients, codes, tokens and their families, quota, and its log."""
+"""The state of the service: clients, codes, tokens and their families, quota, and the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAY_S = 86400.0
 _MAX_LOGGED = 100_000
 
 
-class Settings(msgspec.Struct, frozen=True):
+class EmulatorSettings(msgspec.Struct, frozen=True):
     """How the service behaves. Times in seconds."""
 
     token_lifetime_s: float = 3600.0
@@ -26,10 +26,12 @@ class Settings(msgspec.Struct, frozen=True):
     per_day: int = 2000
     model: str = "coder-model"
     approves_all: bool = False
+    names_resource: bool = True
+    """Whether token answers have a ``resource_url``."""
 
 
 class Client:
-    """A public client: it has a name and no secret. Its methods have the library's names."""
+    """A public client: an id without a secret. The library gives its methods their names."""
 
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
@@ -97,22 +99,32 @@ class IssuedToken:
 
 
 class LogEntry(msgspec.Struct, frozen=True):
-    """One request: monotonic seconds, what it asked, what came of it. No token, only a digest."""
+    """One request, as of the moment when its answer was decided.
+
+    ``at`` is in monotonic seconds, ``status`` 0 where no answer was sent. ``outcome`` is "ok", the
+    OAuth error, the status, or "fault: NAME" where the fault answered. ``token`` is a digest of
+    the token or code that was presented.
+    """
 
     at: float
+    method: str
     path: str
     status: int
     outcome: str
+    kind: str | None = None
+    fault: str | None = None
     grant: str | None = None
     client_id: str | None = None
     token: str | None = None
     account: str | None = None
 
 
-class State:
+class EmulatorState:
     """Everything, in memory."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: EmulatorSettings, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.settings = settings
         self.log: deque[LogEntry] = deque(maxlen=_MAX_LOGGED)
         self.codes: dict[str, DeviceCode] = {}
@@ -133,7 +145,7 @@ class State:
         return None if code is None or code.is_expired() else code
 
     def decide(self, code: DeviceCode, account: str, *, approved: bool) -> None:
-        """What the person at the page chose."""
+        """Record what the person at the page chose."""
         code.approved, code.account = approved, account
 
     # -- tokens -----------------------------------------------------------------------------------
@@ -150,27 +162,27 @@ class State:
         return self._by_refresh.get(text) or self._by_access.get(text)
 
     def bearer(self, access_token: str) -> IssuedToken | None:
-        """The token, if it is good now."""
+        """The token, if it is valid now."""
         token = self._by_access.get(access_token)
         if token is None or token.access_revoked or token.family in self.ended_families:
             return None
         return token if time.monotonic() < token.expires_at else None
 
     def end_family(self, family: str) -> None:
-        """Every token of that sign-in is dead from now on."""
+        """Refuse every token of that sign-in from now on."""
         self.ended_families.add(family)
 
     def revoke_access(self) -> int:
-        """Refuse all access tokens that are out, and keep the refresh tokens."""
-        out = [token for token in self._by_access.values() if not token.access_revoked]
-        for token in out:
+        """Refuse all access tokens that were issued, and keep the refresh tokens; how many."""
+        issued = [token for token in self._by_access.values() if not token.access_revoked]
+        for token in issued:
             token.access_revoked = True
-        return len(out)
+        return len(issued)
 
     # -- quota ------------------------------------------------------------------------------------
 
     def take(self, account: str) -> str | None:
-        """Count a request of ``account``; ``"minute"`` or ``"day"`` if it is one too many."""
+        """Count a request of ``account``; ``"minute"`` or ``"day"`` if it exceeds that quota."""
         now, times = self._now(), self._requests.setdefault(account, deque())
         while times and times[0] <= now - _DAY_S:
             times.popleft()
@@ -195,23 +207,24 @@ class State:
         return max(0.0, times[0] + _MINUTE_S - self._now()) if times else 0.0
 
     def use_up(self, account: str, *, day: int) -> None:
-        """Pretend that ``day`` requests were made some hours ago."""
+        """Act as if ``day`` requests were made six hours ago."""
         then = self._now() - 6 * 3600
         self._requests[account] = deque([then] * day)
 
     # -- log --------------------------------------------------------------------------------------
 
-    def note(self, path: str, status: int, outcome: str, **more: Any) -> None:
-        self.log.append(LogEntry(self._now(), path, status, outcome, **more))
+    def note(self, method: str, path: str, status: int, outcome: str, **more: Any) -> None:
+        """Add an entry to the log."""
+        self.log.append(LogEntry(self._now(), method, path, status, outcome, **more))
 
 
 def digest(secret: str | None) -> str | None:
-    """Names a secret without telling it."""
+    """Identifies a secret without revealing it."""
     return hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else None
 
 
 def new_secret(kind: str) -> str:
-    """A token of that kind."""
+    """A random token that begins with ``kind``."""
     return f"{kind}-{secrets.token_urlsafe(24)}"
 
 

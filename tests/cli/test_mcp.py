@@ -95,7 +95,7 @@ def test_a_projects_server_is_asked_for(qwen_mcp: Machine) -> None:
     qwen_mcp.project_file.write_text(json.dumps({"mcpServers": table}))
     line = qwen_mcp.listed()["theirs"]
     assert (line["state"], line["scope"], line["trust"]) == ("not trusted", "project", False)
-    assert line["reason"] == "to allow it: qwen mcp trust theirs" and not touched.exists()
+    assert line["reason"] == "to trust it: qwen mcp trust theirs" and not touched.exists()
     trusted = qwen_mcp("trust", "theirs")
     assert trusted.returncode == 0 and f"touch {touched}" in trusted.stdout
     assert qwen_mcp.listed()["theirs"]["state"] == "failed" and touched.exists()
@@ -133,5 +133,5 @@ def test_what_cannot_be_added_is_not(qwen_mcp: Machine, arguments: list[str], co
 
 
 def test_nothing_is_defined(qwen_mcp: Machine) -> None:
-    assert "No server is defined" in qwen_mcp("list").stdout
+    assert "No servers are defined" in qwen_mcp("list").stdout
     assert qwen_mcp.listed() == {}

@@ -105,8 +105,8 @@ def test_sign_in_use_renew_and_sign_out(remote: Remote) -> None:
     assert remote.states()["ours"][0] == "failed"
     assert "revoked at" in remote.qwen("logout", "ours").stdout
     assert not file.exists()
-    assert "no sign-in" in remote.qwen("logout", "ours").stdout
-    assert "no sign-in" in remote.qwen("logout", "../oauth_creds").stdout
+    assert "not signed in" in remote.qwen("logout", "ours").stdout
+    assert "not signed in" in remote.qwen("logout", "../oauth_creds").stdout
 
 
 def test_without_the_device_grant_the_way_out_is_named(remote: Remote) -> None:
@@ -119,7 +119,7 @@ def test_without_the_device_grant_the_way_out_is_named(remote: Remote) -> None:
 
 def test_what_cannot_be_signed_in_to(remote: Remote) -> None:
     remote.qwen("add", "command", "true")
-    assert "nowhere to sign in" in remote.qwen("login", "command").stderr
+    assert "needs no sign-in" in remote.qwen("login", "command").stderr
     assert remote.qwen("login", "nobody").returncode == 52
     table = {"mcpServers": {"theirs": {"httpUrl": remote.url}}}
     (remote.cwd / ".mcp.json").write_text(json.dumps(table))

@@ -22,7 +22,7 @@ def browser(
     driver = shutil.which("chromedriver")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     require("chromium", bool(driver and chromium and find_spec("selenium")))
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost,.example")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -30,6 +30,7 @@ def browser(
     options.binary_location = chromium or ""
     for argument in ("headless=new", "no-sandbox", "disable-gpu", "window-size=500,800"):
         options.add_argument(f"--{argument}")
+    options.add_argument("--host-resolver-rules=MAP *.example 127.0.0.1")  # as if rebound
     options.add_argument(f"--user-data-dir={tmp_path / 'chromium'}")
     service = Service(driver, env={**os.environ, "HOME": str(tmp_path)})
     opened = webdriver.Chrome(options, service)
@@ -38,9 +39,13 @@ def browser(
 
 
 @pytest.fixture
-def login(qwen: Any, emulate: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def emulator(emulate: Any) -> Any:
+    return emulate("--interval", "0.3")
+
+
+@pytest.fixture
+def login(qwen: Any, emulator: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A login that waits for approval, and the address to open."""
-    emulator = emulate("--interval", "0.3")
     process = subprocess.Popen(
         [*qwen.command, "auth", "login", "--method", "qwen-oauth"],
         env={**qwen.environ, "QWEN_OAUTH_BASE_URL": emulator.base_url},
@@ -71,12 +76,13 @@ def wait_for(browser: Any, title: str) -> None:
         time.sleep(0.02)
 
 
-def sign_in(browser: Any, url: str) -> None:
+def sign_in(browser: Any, url: str, password: str) -> None:
     from selenium.webdriver.common.keys import Keys
 
     browser.get(url)
     wait_for(browser, "Sign in")
-    press(browser, Keys.END, "-tester", Keys.TAB, Keys.ENTER)
+    press(browser, password, Keys.SHIFT + Keys.TAB + Keys.SHIFT)
+    press(browser, Keys.END, "-tester", Keys.ENTER)
     wait_for(browser, "Approve this terminal?")
 
 
@@ -86,11 +92,11 @@ def keep(browser: Any, name: str, tmp_path: Path) -> None:
     assert browser.save_screenshot(str(folder / name))
 
 
-def test_approve(browser: Any, login: Any, qwen: Any, tmp_path: Path) -> None:
+def test_approve(browser: Any, emulator: Any, login: Any, qwen: Any, tmp_path: Path) -> None:
     from selenium.webdriver.common.keys import Keys
 
     process, url = login
-    sign_in(browser, url)
+    sign_in(browser, url, emulator.password)
     code = browser.find_element("id", "code").text
     assert url.endswith(code)
     keep(browser, "approval.png", tmp_path)
@@ -104,11 +110,11 @@ def test_approve(browser: Any, login: Any, qwen: Any, tmp_path: Path) -> None:
     assert qwen("-p", "hi").returncode == 0
 
 
-def test_deny(browser: Any, login: Any, tmp_path: Path) -> None:
+def test_deny(browser: Any, emulator: Any, login: Any, tmp_path: Path) -> None:
     from selenium.webdriver.common.keys import Keys
 
     process, url = login
-    sign_in(browser, url)
+    sign_in(browser, url, emulator.password)
     press(browser, Keys.TAB, Keys.ENTER)
     wait_for(browser, "Denied")
     keep(browser, "denied.png", tmp_path)
@@ -117,18 +123,18 @@ def test_deny(browser: Any, login: Any, tmp_path: Path) -> None:
     assert "refused in the browser" in err
 
 
-def test_a_code_is_typed_by_hand(browser: Any, login: Any) -> None:
+def test_a_code_is_typed_by_hand(browser: Any, emulator: Any, login: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     process, url = login
     address, _, code = url.partition("?user_code=")
     browser.get(address)
     wait_for(browser, "Sign in")
-    press(browser, Keys.ENTER)
+    press(browser, emulator.password, Keys.ENTER)
     wait_for(browser, "Enter the code")
     press(browser, "wrong", Keys.ENTER)
     wait_for(browser, "Enter the code")
-    assert "no sign-in with that code" in browser.page_source
+    assert "No sign-in has this code" in browser.page_source
     press(browser, code.lower().replace("-", ""), Keys.ENTER)
     wait_for(browser, "Approve this terminal?")
     press(browser, Keys.ENTER)
@@ -143,15 +149,15 @@ def test_a_wrong_password_is_told(browser: Any, login: Any) -> None:
     _, url = login
     browser.get(url)
     wait_for(browser, "Sign in")
-    press(browser, Keys.TAB, "wrong", Keys.ENTER)
+    press(browser, "wrong", Keys.ENTER)
     deadline = time.monotonic() + 30
-    while "not the password" not in browser.page_source:
+    while "The password is wrong" not in browser.page_source:
         assert time.monotonic() < deadline
 
 
-def test_nothing_on_the_page_came_from_elsewhere(browser: Any, login: Any) -> None:
+def test_nothing_on_the_page_came_from_elsewhere(browser: Any, emulator: Any, login: Any) -> None:
     _, url = login
-    sign_in(browser, url)
+    sign_in(browser, url, emulator.password)
     loaded = browser.execute_script(
         "return performance.getEntriesByType('resource').map(e=>e.name)"
     )
@@ -159,3 +165,26 @@ def test_nothing_on_the_page_came_from_elsewhere(browser: Any, login: Any) -> No
     assert [
         entry for entry in browser.get_log("browser") if "favicon" not in entry["message"]
     ] == []
+
+
+def test_another_site_cannot_use_the_service(
+    browser: Any, emulator: Any, login: Any, tmp_path: Path
+) -> None:
+    """A name that resolves to this machine is not enough, nor is a form posted from elsewhere."""
+    _, url = login
+    browser.get(url.replace("127.0.0.1", "evil.example"))
+    assert "does not name this service" in browser.page_source
+    sign_in(browser, url, emulator.password)  # so that the browser has a session to abuse
+    page = tmp_path / "evil.html"
+    page.write_text(
+        f'<form method="post" action="{emulator.base_url}/authorize">'
+        f'<input name="step" value="sign-in"><input name="password" value="{emulator.password}">'
+        "<button autofocus>Go</button></form>"
+    )
+    browser.get(page.as_uri())
+    browser.find_element("tag name", "button").click()
+    deadline = time.monotonic() + 30
+    while "comes from another web page" not in browser.page_source:
+        assert time.monotonic() < deadline, browser.page_source
+    refused = [e["status"] for e in emulator.log() if e["outcome"] == "refused"]
+    assert 421 in refused and 403 in refused

@@ -41,7 +41,7 @@ def test_an_id_is_a_uuid_everywhere(qwen: Any, server: Any) -> None:
     done = qwen("--resume", session_id[:8], "-p", "second")
     assert done.returncode == 0, done.stderr
     assert [m["content"] for m in sent(server)] == ["first", "Hello from the model", "second"]
-    assert qwen("sessions", "delete", session_id).stdout == f"Removed {session_id}\n"
+    assert qwen("sessions", "delete", session_id).stdout == f"Deleted {session_id}\n"
 
 
 def test_an_old_session_is_listed_found_resumed_exported_and_deleted(
@@ -61,7 +61,7 @@ def test_an_old_session_is_listed_found_resumed_exported_and_deleted(
     assert [m["content"] for m in sent(server)] == ["long ago", "Yes.", "and now?"]
     assert qwen("sessions", "export", OLD_ID).stdout.startswith("## User\n\nlong ago\n")
     assert qwen("sessions", "delete", OLD_ID).returncode == 0
-    assert qwen("sessions").stdout == "No session was held here yet.\n"
+    assert qwen("sessions").stdout == "This project has no sessions yet.\n"
 
 
 def test_damaged_lines_cost_themselves(qwen: Any, server: Any) -> None:

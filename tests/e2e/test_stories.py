@@ -409,7 +409,7 @@ def test_prompts_are_counted_over_a_session(qwen: Any, server: Any) -> None:
     found = json.loads(qwen("sessions", "search", "TWO", "--json").stdout)
     assert [each["count"] for each in found] == [4]
     assert qwen("sessions", "delete", found[0]["id"]).returncode == 0
-    assert qwen("sessions").stdout == "No session was held here yet.\n"
+    assert qwen("sessions").stdout == "This project has no sessions yet.\n"
     assert qwen("-c", "-p", "three").returncode == 2
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
+import time
+import urllib.error
+from http.client import RemoteDisconnected
 from typing import Any
 
 import pytest
 
-from qwen_emulator.faults import FAULTS
+from qwen_emulator.state import digest
 
 PREFIX = "/api/v1/oauth2"
 VERIFIER = "v" * 43
@@ -147,27 +151,115 @@ def test_administration_needs_its_key(session: Session) -> None:
 
 def test_faults_are_used_up_and_unknown_ones_refused(session: Session) -> None:
     session.emulator.fault("error_502:2")
-    code = {"device_code": "d", "verifier": VERIFIER}
-    assert [
-        session.emulator.send(
-            "POST",
-            f"{PREFIX}/device/code",
-            b"",
-            {"content-type": "application/x-www-form-urlencoded"},
-        )[0]
-        for _ in range(2)
-    ] == [502, 502]
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    answers = [
+        session.emulator.send("POST", f"{PREFIX}/device/code", b"", form)[0] for _ in range(2)
+    ]
+    assert answers == [502, 502]
     assert session.begin()["user_code"]
     session.emulator.fault("error_500:always")
     session.emulator.clear_faults()
     assert session.begin()["user_code"]
-    assert session.emulator.send("POST", "/admin/faults", b"nonsense")[0] == 401
-    assert code
+    assert session.emulator.send("POST", "/admin/faults", b"reset")[0] == 401
+    with pytest.raises(AssertionError, match="unknown fault 'nonsense'"):
+        session.emulator.fault("nonsense")
 
 
-def test_every_fault_is_documented() -> None:
-    from pathlib import Path
+def test_the_log_says_which_endpoint_got_which_token(session: Session) -> None:
+    token = session.sign_in()
+    session.emulator.send("GET", "/.well-known/openid-configuration")
+    bearer = {"authorization": f"Bearer {token['access_token']}"}
+    session.emulator.send("GET", "/v1/models", headers=bearer)
+    session.chat("at-unknown")
+    session.refresh(token["refresh_token"])
+    session.post("/revoke", token=token["refresh_token"])
+    session.emulator.send("GET", "/v1/responses", headers=bearer)
+    session.emulator.send("POST", "/v1/models", b"")
+    access, refresh = digest(token["access_token"]), digest(token["refresh_token"])
+    entries = [
+        (e["method"], e["path"].removeprefix(PREFIX), e["kind"], e["status"], e["token"])
+        for e in session.emulator.log()
+    ]
+    assert entries[2:] == [
+        ("GET", "/.well-known/openid-configuration", "metadata", 200, None),
+        ("GET", "/v1/models", "models", 200, access),
+        ("POST", "/v1/chat/completions", "chat", 401, digest("at-unknown")),
+        ("POST", "/token", "refresh", 200, refresh),
+        ("POST", "/revoke", "revoke", 200, refresh),
+        ("GET", "/v1/responses", None, 404, access),
+        ("POST", "/v1/models", None, 405, None),
+    ]
 
-    text = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
-    missing = [name for name in FAULTS if f"`{name}`" not in text]
-    assert missing == []
+
+@pytest.mark.parametrize(
+    ("kind", "method", "path"),
+    [
+        ("device", "POST", f"{PREFIX}/device/code"),
+        ("poll", "POST", f"{PREFIX}/token"),
+        ("revoke", "POST", f"{PREFIX}/revoke"),
+        ("metadata", "GET", "/.well-known/oauth-authorization-server"),
+    ],
+)
+def test_no_answer_at_all(session: Session, kind: str, method: str, path: str) -> None:
+    emulator = session.emulator
+    emulator.fault(f"hang@{kind},reset@{kind}")
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    with pytest.raises(TimeoutError):
+        emulator.send(method, path, b"" if method == "POST" else None, form, timeout_s=0.3)
+    with pytest.raises((urllib.error.URLError, ConnectionResetError, RemoteDisconnected)):
+        emulator.send(method, path, b"" if method == "POST" else None, form)
+    told = [(e["kind"], e["status"], e["outcome"], e["fault"]) for e in emulator.log()]
+    assert told == [(kind, 0, "fault: hang", "hang"), (kind, 0, "fault: reset", "reset")]
+    assert session.begin()["user_code"]  # the service goes on
+
+
+def test_a_held_request_gets_no_answer_when_the_service_stops(
+    emulate: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    emulator = emulate("--fault", "hang@metadata")
+    path = "/.well-known/openid-configuration"
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            emulator.send("GET", path, timeout_s=30)
+        except (urllib.error.URLError, OSError, RemoteDisconnected) as error:
+            failures.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    deadline = time.monotonic() + 30
+    while not emulator.log(path):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    emulator.close()
+    asking.join(30)
+    assert len(failures) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_slow_poll_is_granted_before_it_is_answered(session: Session) -> None:
+    code = session.begin()
+    session.emulator.fault("slow_poll")
+    assert session.poll(code["device_code"])[1] == {"error": "authorization_pending"}
+    session.emulator.approve(code["user_code"])
+    answers: list[Any] = []
+    poll = threading.Thread(target=lambda: answers.append(session.poll(code["device_code"])))
+    poll.start()
+    deadline = time.monotonic() + 30
+    while len(session.emulator.log("/token")) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert answers == []
+    granted = session.emulator.log("/token")[1]
+    assert (granted["outcome"], granted["fault"]) == ("ok", "slow_poll")
+    poll.join(30)
+    assert answers[0][0] == 200
+    assert time.monotonic() - granted["at"] >= 2.9
+
+
+def test_a_service_that_names_no_resource(emulate: Any, post: Any) -> None:
+    session = Session(emulate("--interval", "1", "--no-resource-url"), post)
+    first = session.sign_in()
+    second = session.refresh(first["refresh_token"])[1]
+    assert "resource_url" not in first and "resource_url" not in second

@@ -59,7 +59,7 @@ def test_a_second_signal_ends_the_wait_for_a_reader(pipe: tuple[int, int]) -> No
 
 
 def test_one_signal_is_enough_after_a_while(pipe: tuple[int, int], monkeypatch: Any) -> None:
-    monkeypatch.setattr("qwen_code.fronts.signals._PATIENCE_S", 0.2)
+    monkeypatch.setattr("qwen_code.fronts.signals._MAX_WRITE_WAIT_S", 0.2)
     out = io.BufferedWriter(InterruptibleOutput(pipe[1]))
     with leaving_by_signals() as received:
         received.is_finishing = True

@@ -69,7 +69,7 @@ def test_a_silent_pipe_is_given_up_where_there_is_a_prompt(pipe: tuple[IO[str], 
     stream, _ = pipe
     notices: list[str] = []
     assert read_stdin(stream, "ask", notices.append, Stop(), wait_s=0.01) is None
-    assert "silent for 0.01 s" in notices[0]
+    assert "nothing arrived for 0.01 s" in notices[0]
 
 
 def test_a_closed_pipe_needs_no_wait(pipe: tuple[IO[str], int]) -> None:

@@ -186,7 +186,7 @@ class TestPull:
                 fetch(tiny, store, whole(tiny.data), second)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert "the next pull goes on" in (caught.value.hint or "")
+        assert "resume: qwen local pull" in (caught.value.hint or "")
         assert second.asked == []
 
     def test_an_error_does_not_go_into_the_bar(
@@ -289,7 +289,7 @@ class TestServe:
         monkeypatch.setenv("QWEN_HOME", str(tmp_path))
         monkeypatch.setattr(server, "start_server", lambda *_, **__: ended)
         assert run(["local", "serve"]) == 1
-        assert "ended by itself" in capsys.readouterr().err
+        assert "ended unexpectedly" in capsys.readouterr().err
         assert not (tmp_path / "local_server.json").exists()
 
     def test_a_record_that_is_not_utf_8_is_none(self, tmp_path: Path) -> None:

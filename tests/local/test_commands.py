@@ -88,7 +88,7 @@ class TestPull:
         stopped = FakeSource([small_is_tiny.data[:100], KeyboardInterrupt()])
         monkeypatch.setattr(pull, "sources_named", lambda *_: [stopped])
         assert run(["local", "pull"]) == 130
-        assert "the next pull goes on" in capsys.readouterr().err
+        assert "To resume: qwen local pull" in capsys.readouterr().err
         assert WeightStore(home / "models").partial_bytes(small_is_tiny.weights) == 100
 
     def test_an_unknown_source_lists_the_known_ones(
@@ -117,7 +117,7 @@ class TestStatus:
         assert "100 of 491 MB" in capsys.readouterr().out
         put_sparse(models)
         assert run(["local", "status"]) == 0
-        assert "here, 491 MB" in capsys.readouterr().out
+        assert "downloaded, 491 MB" in capsys.readouterr().out
 
     def test_verify_finds_damage(
         self, models: WeightStore, capsys: pytest.CaptureFixture[str]
@@ -148,7 +148,7 @@ class TestRemove:
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert run(["local", "rm", "--all"]) == 0
-        assert "nothing" in capsys.readouterr().out
+        assert "Nothing to delete" in capsys.readouterr().out
 
 
 class TestServe:

@@ -126,7 +126,7 @@ class TestAnswers:
         assert any(isinstance(e, Finished) for e in events)
 
     def test_it_answers_whole_when_not_asked_to_stream(self, real_server: LocalServer) -> None:
-        body = {"messages": QUESTION, "max_tokens": 24, **REQUEST_DEFAULTS}
+        body = {**REQUEST_DEFAULTS, "messages": QUESTION, "max_tokens": 24}
         status, answer = post(real_server, "/chat/completions", body, real_server.key.reveal())
         assert status == 200
         assert answer["choices"][0]["message"]["content"]

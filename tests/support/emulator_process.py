@@ -28,9 +28,11 @@ class EmulatorProcess:
         assert self._process.stdout
         told = json.loads(self._process.stdout.readline())
         self.base_url: str = told["base_url"]
+        self.password: str = told["password"]
         self._admin_key: str = told["admin_key"]
 
     def close(self) -> None:
+        """End it. Can be called more than once."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
         self._process.wait(10)
@@ -63,10 +65,18 @@ class EmulatorProcess:
     def _admin(self, method: str, what: str, body: str | None = None) -> bytes:
         headers = {"authorization": f"Bearer {self._admin_key}"}
         data = body.encode() if body is not None else None
-        return self.send(method, f"/admin/{what}", data, headers)[1]
+        status, answer = self.send(method, f"/admin/{what}", data, headers)
+        assert status == 200, answer
+        return answer
 
     def send(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = {},
+        *,
+        timeout_s: float = 10,
     ) -> tuple[int, bytes]:
         """Any request: status and body."""
         request = urllib.request.Request(
@@ -74,7 +84,7 @@ class EmulatorProcess:
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
         try:
-            with opener.open(request, timeout=10) as response:
+            with opener.open(request, timeout=timeout_s) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:

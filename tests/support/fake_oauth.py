@@ -42,7 +42,11 @@ class FakeAuthorizationServer:
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         """Answers that come before any other, in order, to requests of the token endpoint."""
         self.device_answers: list[tuple[int, dict[str, str], bytes]] = []
-        self.on_refresh: Callable[[], None] = lambda: None
+        self.on_refresh: Callable[[], object] = lambda: None
+        self.on_grant: Callable[[], object] = lambda: None
+        """Called once a code is used, before its tokens are sent."""
+        self.metadata_status = 200
+        self.revoke_status = 200
         self.resource: str | None = None
         """The resource that its metadata document is about (RFC 9728)."""
         self.registers = True
@@ -138,7 +142,11 @@ class FakeAuthorizationServer:
                 return "poll: pending", 400, {"error": "authorization_pending"}
             del self._codes[form["device_code"]]
             self._families += 1
-            return "poll: granted", 200, self._grant(self._families)
+            family = self._families
+        self.log.append(Entry(time.monotonic(), "", form, {}, "poll: granting"))
+        self.on_grant()
+        with self._lock:
+            return "poll: granted", 200, self._grant(family)
 
     def refresh(self, form: dict[str, str]) -> tuple[str, int, Any]:
         token = form.get("refresh_token", "")
@@ -165,7 +173,7 @@ class FakeAuthorizationServer:
             family = self._refresh.get(token) or self._access.get(token)
             if family is not None:
                 self._dead_families.add(family)
-        return "revoke", 200, {}
+        return "revoke", self.revoke_status, {}
 
     def chat(self, authorization: str) -> tuple[str, int, Any]:
         if not self.is_good(authorization.removeprefix("Bearer ")):
@@ -201,7 +209,7 @@ def _handler(server: FakeAuthorizationServer) -> type[BaseHTTPRequestHandler]:
                     metadata["registration_endpoint"] = f"{base}/register"
                 if not server.has_device_grant:
                     del metadata["device_authorization_endpoint"]
-                self._send("metadata", 200, metadata, {})
+                self._send("metadata", server.metadata_status, metadata, {})
             elif path == "/.well-known/oauth-protected-resource" and server.resource:
                 about = {"resource": server.resource, "authorization_servers": [server.base_url]}
                 self._send("resource", 200, about, {})

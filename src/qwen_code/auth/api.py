@@ -26,7 +26,7 @@ from qwen_code.auth.offers import (
     trace,
 )
 from qwen_code.auth.profiles import Profile, Profiles
-from qwen_code.auth.stores.base import login_ref, open_store
+from qwen_code.auth.stores.refs import login_ref, open_store
 from qwen_code.auth.types import (
     Announcement,
     Connection,

@@ -1,4 +1,4 @@
-"""All that is known of 401: sign a request, and when its credential is refused, replace it once."""
+"""The one place that knows 401: sign a request, and replace its credential once if refused."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class StaticKey:
 
 
 class Bearer:
-    """Signs requests to one origin, and to no other, with whatever the source holds.
+    """Signs requests to one origin, and to no other, with the credential of a source.
 
-    A 401 means that exactly the credential which was sent is refused: the source is told, and if
-    it has another one the same bytes go out once more. 403 is no such thing and passes through.
+    A 401 means that exactly the credential that was sent is refused: the source is told, and if it
+    has another one the same bytes are sent once more. 403 does not mean that, and passes through.
     """
 
     def __init__(self, source: CredentialSource, origin: Origin, style: HeaderStyle) -> None:
@@ -42,13 +42,13 @@ class Bearer:
 
     @classmethod
     def of(cls, connection: Connection) -> Bearer | None:
-        """What signs requests on ``connection``; ``None`` where it needs no credential."""
+        """The signer of requests on ``connection``; ``None`` if it needs no credential."""
         if connection.credential is None:
             return None
         return cls(connection.credential, connection.origin, connection.header_style)
 
     def auth_flow(self, request: Request, stop: Stop) -> Generator[Request, Response, None]:
-        """The exchange of one request, as a generator that does no IO of its own.
+        """The exchange of one request, as a generator without IO.
 
         Raises:
             CredentialWithheld: the request goes to another origin than the credential's.
@@ -60,7 +60,7 @@ class Bearer:
             yield request.with_headers(self.headers(again))
 
     def credential_for(self, url: str, stop: Stop) -> Secret:
-        """The credential, if ``url`` is where it may go."""
+        """The credential, if it may be sent to ``url``."""
         if Origin.of(url) != self._origin:
             raise CredentialWithheld(
                 f"a request to {Origin.of(url)} asked for the credential of {self._origin}",

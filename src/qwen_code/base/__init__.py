@@ -1,4 +1,4 @@
-"""What every room stands on: errors, secrets, time, files, retries and the one HTTP layer.
+"""What every other package uses: errors, secrets, time, files, retries and the HTTP layer.
 
-Nothing here knows of models, methods or commands, and nothing here imports another room.
+Nothing in here knows about models, methods or commands, or imports another package of qwen.
 """

@@ -1,4 +1,4 @@
-"""Time as an argument, so that a test moves it by hand."""
+"""Time as an argument, so that tests can set it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from qwen_code.base.stop import Stop
 
 
 class Clock(Protocol):
-    """The three things code may ask of time. All values are seconds."""
+    """Reads the time and waits. All values are in seconds."""
 
     def now(self) -> float:
-        """Seconds since the epoch: for dates that others gave us. It may jump."""
+        """Seconds since the epoch, for dates that come from elsewhere. It may jump."""
 
     def monotonic(self) -> float:
-        """Seconds since some start: for deadlines. It never goes back."""
+        """Seconds since an arbitrary start, for deadlines. It never goes back."""
 
     def sleep(self, seconds: float, stop: Stop | None = None) -> None:
-        """Let ``seconds`` pass.
+        """Wait for ``seconds``.
 
         Raises:
-            Stopped: ``stop`` was set meanwhile.
+            Stopped: ``stop`` was set during the wait.
         """
 
 

@@ -1,19 +1,19 @@
-"""The error tree. Every error says what happened, and what to do next.
+"""The error tree. Every error says what happened and what to do next.
 
 ::
 
-    QwenError                 1   anything this program reports instead of a traceback
+    QwenError                 1   every error that is reported without a traceback
     ├── UsageError            2   the command line cannot be understood
     ├── AuthError            41   no usable credential
-    │   ├── CredentialMissing     nothing was found to try
-    │   ├── CredentialRejected    it was tried, and the server refused it
-    │   └── CredentialWithheld    it was found, and this endpoint may not have it
+    │   ├── CredentialMissing     none was found
+    │   ├── CredentialRejected    one was tried, and the server refused it
+    │   └── CredentialWithheld    one was found, but it must not go to this endpoint
     ├── InputError           42   no prompt, or one that cannot be read
     ├── ConfigError          52   a setting or file that cannot be used
     └── TransportError        1   the network: no connection, too slow, cut off
 
-Errors of one room that nobody else raises live in that room (``models.errors``, ``local.errors``)
-and derive from :class:`QwenError`.
+An error that only one package raises is defined there (``models.errors``) and derives from
+:class:`QwenError`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller. The numbers are Node Qwen Code's where it has them."""
+    """The exit codes of the process. Those that Node Qwen Code has too have its numbers."""
 
     OK = 0
     FAILURE = 1
@@ -36,11 +36,11 @@ class ExitCode(IntEnum):
 
 
 class QwenError(Exception):
-    """An error that a person can act on.
+    """An error that the user can act on.
 
-    ``message`` says what happened in one or two sentences, ``hint`` is the way out (usually the
-    next command to type), ``code`` is the wire's own code for it (``invalid_api_key``), and
-    ``retryable`` says whether the same request could work later without any change.
+    ``message`` says what happened in one or two sentences, ``hint`` is how to fix it (usually the
+    next command to type), ``code`` is the server's code for it (``invalid_api_key``), and
+    ``retryable`` says whether the same request can succeed later.
     """
 
     exit_code: ExitCode = ExitCode.FAILURE
@@ -67,13 +67,13 @@ class UsageError(QwenError):
 
 
 class AuthError(QwenError):
-    """There is no credential that can be used for this request."""
+    """No credential can be used for this request."""
 
     exit_code = ExitCode.AUTHENTICATION
 
 
 class CredentialMissing(AuthError):
-    """Nothing was found to try: no key, no sign-in."""
+    """No credential was found: no key and no sign-in."""
 
 
 class CredentialRejected(AuthError):
@@ -81,20 +81,20 @@ class CredentialRejected(AuthError):
 
 
 class CredentialWithheld(AuthError):
-    """A credential was found, but the endpoint was chosen by somebody who may not receive it."""
+    """A credential was found, but the endpoint was chosen by a source that must not receive it."""
 
 
 class InputError(QwenError):
-    """There is no prompt, or it cannot be read."""
+    """The prompt is missing, or it cannot be read."""
 
     exit_code = ExitCode.INPUT
 
 
 class ConfigError(QwenError):
-    """A setting, file or address that cannot be used as it is."""
+    """A setting, file or address cannot be used."""
 
     exit_code = ExitCode.CONFIGURATION
 
 
 class TransportError(QwenError):
-    """The network failed: no connection, no answer in time, or an answer cut off."""
+    """The network failed: no connection, no answer in time, or an incomplete answer."""

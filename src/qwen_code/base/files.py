@@ -1,4 +1,4 @@
-"""Files that are whole or not there, private from their first byte, and locks between processes."""
+"""Atomic writes of private files, bounded reads, and locks between processes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _LOCK_POLL_S = 0.05
 
 
 class LockHeld(ConfigError):
-    """Another process has a lock, and did not let go of it in time."""
+    """Another process holds a lock and did not release it in time."""
 
 
 def make_private_dir(path: Path) -> None:
-    """Make ``path`` (and its parents) if absent; what is made is 0700.
+    """Create ``path`` and its parents, with mode 0700, unless they exist.
 
     Raises:
-        ConfigError: it cannot be made, or something else has its name.
+        ConfigError: it cannot be created, or a file has its name.
     """
     try:
-        # mkdir(parents=True) would make the parents with the usual mode.
+        # mkdir(parents=True) would create the parents with the default mode.
         for directory in (*reversed(path.parents), path):
             if not directory.is_dir():
                 directory.mkdir(mode=0o700, exist_ok=True)
@@ -37,26 +37,26 @@ def make_private_dir(path: Path) -> None:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace ``path`` by ``data``: afterwards it holds the old bytes or the new, never a part.
+    """Replace the content of ``path`` by ``data``, completely or not at all.
 
-    A temporary file in the same directory is made with ``mode`` from creation, synced, and
-    renamed; then the directory is synced. A symlink is followed and its target replaced.
+    A temporary file in the same directory is created with ``mode``, synced, and renamed; then the
+    directory is synced. If ``path`` is a symlink, its target is replaced.
 
     Raises:
-        ConfigError: the disk is full, or the place is not writable. The old file is untouched.
+        ConfigError: the disk is full, or the directory is not writable. The old file is unchanged.
     """
     with Reservation(path, mode=mode, size_bytes=0) as reservation:
         reservation.commit(data)
 
 
 class Reservation:
-    """Room on the disk for an atomic write that must not fail later.
+    """Reserves disk space for an atomic write that must not fail later.
 
-    What is not committed when the block ends leaves no trace. The new file's modification time is
-    always later than the old one's: Node Qwen Code looks at nothing else.
+    Without a commit, nothing is left when the block ends. The new file's modification time is
+    always later than the old one's, because Node Qwen Code compares nothing else.
 
     Raises:
-        ConfigError: the disk is full, or the place is not writable.
+        ConfigError: the disk is full, or the directory is not writable.
     """
 
     def __init__(self, path: Path, *, mode: int = 0o600, size_bytes: int = _RESERVED_BYTES) -> None:
@@ -89,7 +89,7 @@ class Reservation:
         """Make ``data`` the file's content.
 
         Raises:
-            ConfigError: it failed all the same; the old file is untouched.
+            ConfigError: it failed in spite of the reservation; the old file is unchanged.
         """
         if not self._temporary.exists():  # somebody tidied up
             write_atomic(self._path, data, mode=self._mode)
@@ -99,7 +99,7 @@ class Reservation:
             self._file.write(data)
             self._file.truncate()
             self._sync()
-            self._be_newer()
+            self._make_newer()
             self._file.close()
             os.replace(self._temporary, require_regular(self._target))
             _sync_directory(self._target.parent)
@@ -117,7 +117,7 @@ class Reservation:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _be_newer(self) -> None:
+    def _make_newer(self) -> None:
         with suppress(FileNotFoundError):
             oldest_ns = self._target.stat().st_mtime_ns + 1_000_000
             if self._temporary.stat().st_mtime_ns < oldest_ns:
@@ -154,8 +154,8 @@ def read_bounded(path: Path, limit_bytes: int) -> bytes:
     """The bytes of a regular file of at most ``limit_bytes``.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        OSError: it cannot be read; a larger file, a directory or a pipe counts as that.
+        FileNotFoundError: it does not exist.
+        OSError: it cannot be read, is larger, or is a directory, pipe or device.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
@@ -169,11 +169,11 @@ def read_bounded(path: Path, limit_bytes: int) -> bytes:
 
 @contextmanager
 def process_lock(path: Path, *, timeout_s: float, stop: Stop | None = None) -> Iterator[None]:
-    """Hold ``path`` as a lock against every other process; the system frees it if we die.
+    """Hold ``path`` as a lock against all other processes. If this one dies, the system frees it.
 
     Raises:
-        LockHeld: another process held it for all of ``timeout_s``.
-        ConfigError: it cannot be made.
+        LockHeld: another process held it for the whole of ``timeout_s``.
+        ConfigError: the file cannot be created.
         Stopped: ``stop`` was set while another process held it.
     """
     from filelock import FileLock, Timeout  # 10 ms to import, and most runs never lock
@@ -188,7 +188,7 @@ def process_lock(path: Path, *, timeout_s: float, stop: Stop | None = None) -> I
             if time.monotonic() >= deadline:
                 raise LockHeld(
                     f"another qwen process has held {path} for {timeout_s:.0f} s",
-                    hint="Wait for it to finish, or end it, then try again.",
+                    hint="Wait for it to finish, or stop it, then try again.",
                 ) from error
             stop.wait(_LOCK_POLL_S)
         except OSError as error:
@@ -212,5 +212,5 @@ def _sync_directory(path: Path) -> None:
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(
         f"cannot write {path}: {error.strerror or error}",
-        hint="Free some space or fix the permissions, or set QWEN_HOME to a directory of yours.",
+        hint="Free disk space, fix the permissions, or set QWEN_HOME to a writable directory.",
     )

@@ -1,4 +1,4 @@
-"""Decoding JSON from outside: from a model, a server, a file or a program."""
+"""Decodes JSON that comes from a model, a server, a file or another program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 _BOM = b"\xef\xbb\xbf"
 
 MAX_DEPTH = 100
-"""Deeper than any message nests, and far from what writing it out again could not."""
+"""No real message is nested this deeply, and encoding such a value again is still possible."""
 
 
 @overload
@@ -20,12 +20,12 @@ def decode_json(data: bytes | str) -> Any: ...
 @overload
 def decode_json(data: bytes | str, shape: type[T]) -> T: ...
 def decode_json(data: bytes | str, shape: Any = Any) -> Any:
-    """The value that ``data`` says, of the type ``shape``. A byte order mark in front of it is
-    ignored (RFC 8259 §8.1).
+    """The value in ``data``, of the type ``shape``. A byte order mark in front of it is ignored
+    (RFC 8259 §8.1).
 
     Raises:
-        msgspec.DecodeError: it is not JSON or not UTF-8, has another shape, or nests deeper than
-            `MAX_DEPTH`. The interpreter's own limits come as other exceptions otherwise.
+        msgspec.DecodeError: it is not JSON or not UTF-8, has another type, or is nested deeper than
+            `MAX_DEPTH`. No other exception is raised, also if the interpreter's limits are hit.
     """
     if isinstance(data, bytes):
         data = data.removeprefix(_BOM)

@@ -1,4 +1,4 @@
-"""The debug log: one redacted line an event, in a private file, only when asked for."""
+"""The debug log: one redacted line for each event, in a private file, if it is enabled."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _file: IO[str] | None = None
 
 
 def enable_debug_log(directory: Path) -> Path:
-    """Write what :func:`debug` is told to a new file (0600) in ``directory`` from now on.
+    """Write events to a new file (0600) in ``directory`` from now on; its path.
 
     Raises:
-        ConfigError: the directory cannot be made.
-        OSError: the file cannot be made.
+        ConfigError: the directory cannot be created.
+        OSError: the file cannot be created.
     """
     global _file
     make_private_dir(directory)
@@ -33,7 +33,7 @@ def enable_debug_log(directory: Path) -> Path:
 
 
 def debug(event: str, **fields: object) -> None:
-    """Note an event; nothing happens unless the log was enabled. Secrets are cut out."""
+    """Log an event, without secrets, if the log is enabled."""
     if _file is None:
         return
     details = " ".join(f"{name}={value!s}" for name, value in fields.items())

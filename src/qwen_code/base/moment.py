@@ -1,4 +1,4 @@
-"""Times and durations in words a person reads at a glance."""
+"""Times and durations in words."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86_400
-_LONGEST_TOLD_S = 3650 * _DAY_S
+_MAX_SHOWN_S = 3650 * _DAY_S
 _UNITS_S = {"": 1, "s": 1, "m": _MINUTE_S, "h": _HOUR_S}
 
 
 def moment_in_words(at: float, now: float) -> str:
-    """The local time and how far it is: ``09:12 tomorrow (in 13 h 5 min)``.
+    """The local time, and how long it is until then: ``09:12 tomorrow (in 13 h 5 min)``.
 
-    Both are seconds since the epoch. A moment that no calendar knows is only "in … days".
+    Both are seconds since the epoch. A time that no calendar can express is only "in … days".
     """
     distance = f"in {duration_in_words(at - now)}"
     try:
@@ -32,7 +32,7 @@ def moment_in_words(at: float, now: float) -> str:
 
 
 def moment_of_day(at: float) -> str:
-    """The local time of what has been: ``2026-01-31 09:12``."""
+    """The local date and time: ``2026-01-31 09:12``."""
     try:
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
     except (OverflowError, ValueError, OSError):
@@ -40,7 +40,7 @@ def moment_of_day(at: float) -> str:
 
 
 def moment_in_utc(at: float) -> str | None:
-    """Seconds since the epoch as ``2026-01-31T09:12:00Z`` (RFC 3339), if a calendar has them."""
+    """Seconds since the epoch as ``2026-01-31T09:12:00Z`` (RFC 3339); ``None`` if out of range."""
     try:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
     except (OverflowError, ValueError, OSError):
@@ -48,8 +48,8 @@ def moment_in_utc(at: float) -> str | None:
 
 
 def duration_in_words(seconds: float) -> str:
-    """``12 s``, ``3 min``, ``13 h 5 min`` or ``9 days``: rounded up, so that nobody is early."""
-    if seconds > _LONGEST_TOLD_S:
+    """``12 s``, ``3 min``, ``13 h 5 min`` or ``9 days``, rounded up: then the time has come."""
+    if seconds > _MAX_SHOWN_S:
         return "more than ten years"
     whole = max(1, -int(-seconds // 1))
     if whole < 2 * _MINUTE_S:

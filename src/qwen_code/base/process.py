@@ -1,4 +1,4 @@
-"""Run a program to its end, within a time limit, and ended at once when the turn is stopped."""
+"""Runs a program to its end, with a timeout, and kills it when the turn is stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from qwen_code.base.stop import Stop
 
 _POLL_S = 0.05
-"""How often the stop is looked at. The end of the program is seen at once."""
+"""How often the stop is checked. The end of the program is noticed at once."""
 
 
 def run(
@@ -27,15 +27,15 @@ def run(
     keep_stderr: bool = True,
     with_children: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
-    """What ``command`` printed, and its exit code.
+    """The output of ``command``, and its exit code.
 
-    ``with_children``: what it has started is ended with it. It cannot ask at the terminal then,
-    because it runs in a session of its own.
+    ``with_children``: the processes that it has started are killed with it. It then runs in a new
+    session, and so it cannot ask anything at the terminal.
 
     Raises:
         OSError: it cannot be started.
-        subprocess.TimeoutExpired: it took longer than ``timeout_s``; it was ended.
-        Stopped: the turn was stopped; it was ended.
+        subprocess.TimeoutExpired: it took longer than ``timeout_s``, and was killed.
+        Stopped: the turn was stopped, and it was killed.
     """
     stop.check()
     deadline = time.monotonic() + timeout_s
@@ -54,7 +54,7 @@ def run(
                     out, err = process.communicate(stdin, timeout=_POLL_S)
                     break
                 except subprocess.TimeoutExpired:
-                    stdin = None  # what is left of it is remembered
+                    stdin = None  # ``communicate`` goes on with the rest of it
                     stop.check()
                     if time.monotonic() >= deadline:
                         raise

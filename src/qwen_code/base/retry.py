@@ -1,4 +1,4 @@
-"""Whether to try again, and when: pure decisions, no waiting."""
+"""Decides whether to try again, and when. Nothing in here waits."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import msgspec
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
-    """Exponential backoff with jitter, a ceiling, and respect for what the server asked.
+    """Exponential backoff with jitter and a maximum; a server's ``Retry-After`` replaces it.
 
-    ``attempts`` counts the first try too, ``attempts_in_silence`` only those that ran into a time
+    ``attempts`` includes the first one; ``attempts_in_silence`` counts those that ran into a time
     limit. No attempt begins once those before it took more than ``longest_spent_s``, without the
-    waits between them. A server's ``Retry-After`` longer than ``longest_wait_s`` is not waited for:
-    nobody looks at a terminal that is silent for minutes.
+    waits between them. A ``Retry-After`` above ``longest_wait_s`` means giving up: a terminal must
+    not be silent for minutes.
     """
 
     attempts: int = 4
@@ -33,7 +33,7 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     ) -> float | None:
         """Seconds to wait before attempt number ``next_attempt`` (2 is the first repeat).
 
-        ``None`` means: do not try again. ``jitter`` gives a number in [0, 1), random unless given.
+        ``None``: do not try again. ``jitter`` returns a number in [0, 1); a random one by default.
         """
         if next_attempt > self.attempts:
             return None
@@ -51,14 +51,14 @@ class RetryPolicy(msgspec.Struct, frozen=True):
 def _random() -> float:
     from random import random  # slow to import, and few requests are repeated
 
-    return random()  # noqa: S311 it spreads requests, and keeps nothing secret
+    return random()  # noqa: S311 it spreads requests and protects nothing
 
 
 def parse_retry_after(value: str | None, *, now: float) -> float | None:
-    """Seconds to wait that a ``Retry-After`` header asks for (RFC 9110 §10.2.3).
+    """The seconds in a ``Retry-After`` header (RFC 9110 §10.2.3).
 
-    The value is a number of seconds or an HTTP date; ``now`` is seconds since the epoch.
-    ``None`` where there is no header or it says nothing that can be understood.
+    The value is a number of seconds or an HTTP date; ``now`` is in seconds since the epoch.
+    ``None`` if the header is missing or malformed.
     """
     if not value:
         return None

@@ -1,34 +1,34 @@
-"""Secrets as a type, and the one place that owns redaction."""
+"""Secrets as a type, and redaction."""
 
 from __future__ import annotations
 
-_SHORTEST_REDACTED = 8
-"""Shorter values ("ollama", "none") are placeholders; cutting them out would only garble text."""
+_MIN_REDACTED_CHARS = 8
+"""Shorter values ("ollama", "none") are placeholders; redacting them would only garble text."""
 
 _known: set[str] = set()
 
 
 class Secret:
-    """A value that must not be seen: ``repr`` and ``str`` show at most its ends.
+    """A value that must not be shown: ``repr`` and ``str`` show at most its ends.
 
-    Every secret made in this process is remembered, so that :func:`redact` can take it out of
-    any text that leaves by a log, an error or a report.
+    Every secret of this process is remembered, so that :func:`redact` can remove it from logs,
+    errors and reports.
     """
 
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
         self._value = value
-        if len(value) >= _SHORTEST_REDACTED:
+        if len(value) >= _MIN_REDACTED_CHARS:
             _known.add(value)
 
     def reveal(self) -> str:
-        """The value itself, for a header on the wire or a command that exists to print it."""
+        """The value itself, for a request header or a command whose purpose is to print it."""
         return self._value
 
     @property
     def masked(self) -> str:
-        """How it may be shown: ``sk-…last4``; only ``…`` where that would tell too much."""
+        """How it may be shown: ``sk-…last4``, or only ``…`` if that would reveal too much."""
         value = self._value
         if len(value) < 16:
             return "…"
@@ -60,7 +60,7 @@ def holds_secret(text: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """``text`` without any secret that this process has met, longest first."""
+    """``text`` without any secret that this process has seen. Longer ones are replaced first."""
     for value in sorted(_known, key=len, reverse=True):
         if value in text:
             text = text.replace(value, "[secret]")

@@ -1,8 +1,8 @@
-"""The end of one turn, asked for from outside: set from any thread, heard by whatever waits.
+"""Ends one turn: any thread can set it, and everything that waits stops waiting.
 
-A `Stop` is handed down to everything that can wait: HTTP, retries, pacing, tools, hooks, calls to
-other programs, questions to a person. Nothing in here takes a lock, so a signal handler may set it
-in the middle of any wait. A limit of the run sets it with a reason, a person sets it without one.
+A `Stop` is passed to everything that can wait: HTTP, retries, pacing, tools, hooks, calls to other
+programs, questions to a person. Nothing in here takes a lock, so a signal handler can set it during
+any wait. A limit of the run sets it with a reason, a person without one.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ def take(inbox: SimpleQueue[T], within_s: float | None = None) -> T:
 
 
 class Stopped(BaseException):
-    """Raised by what was waiting when its `Stop` was set.
+    """Raised where code was waiting when its `Stop` was set.
 
-    Like ``KeyboardInterrupt`` it is not an ``Exception``: it is not a failure, and no handler of
-    failures may swallow it.
+    Like ``KeyboardInterrupt`` it is not an ``Exception``, so that handlers of failures do not
+    catch it.
     """
 
 
 class Stop:
-    """Whether a turn should end. Once set it stays set; every turn gets a new one."""
+    """Whether a turn should end. It cannot be reset; every turn gets a new one."""
 
     def __init__(self) -> None:
         self.is_set = False
@@ -61,8 +61,8 @@ class Stop:
         self._listeners: dict[object, Callable[[], object]] = {}
 
     def set(self, reason: QwenError | None = None) -> None:
-        """End the turn. May be called from any thread and from a signal handler, also twice: the
-        first call decides on the ``reason``."""
+        """End the turn. Can be called from any thread or signal handler, and more than once: the
+        first call decides the ``reason``."""
         if not self.is_set:
             self.reason = reason
         self.is_set = True
@@ -70,19 +70,19 @@ class Stop:
             listener()
 
     def check(self) -> None:
-        """Go on, unless the turn should end.
+        """Return, unless the turn should end.
 
         Raises:
-            Stopped: it should.
+            Stopped: the turn should end.
         """
         if self.is_set:
             raise Stopped
 
     def wait(self, seconds: float) -> None:
-        """Let ``seconds`` pass.
+        """Wait for ``seconds``.
 
         Raises:
-            Stopped: the turn should end; at once.
+            Stopped: the turn should end. It is raised at once.
         """
         inbox: SimpleQueue[None] = SimpleQueue()
         with self.calling(lambda: inbox.put(None)), suppress(Empty):
@@ -90,19 +90,19 @@ class Stop:
         self.check()
 
     def run_beside(self, work: Callable[[], T]) -> T:
-        """The result of ``work``, which hears no stop: it is left to itself when the turn ends.
+        """The result of ``work``. It cannot be stopped: when the turn ends, it goes on unobserved.
 
         Raises:
-            Stopped: the turn should end; at once.
+            Stopped: the turn should end. It is raised at once.
         """
-        from threading import Thread  # the rest needs none
+        from threading import Thread  # only needed here
 
         inbox: SimpleQueue[tuple[T | None, BaseException | None] | None] = SimpleQueue()
 
         def run() -> None:
             try:
                 inbox.put((work(), None))
-            except BaseException as error:  # noqa: BLE001 it is raised where it is waited for
+            except BaseException as error:  # noqa: BLE001 raised on the waiting thread
                 inbox.put((None, error))
 
         with self.calling(lambda: inbox.put(None)):
@@ -116,10 +116,10 @@ class Stop:
         return cast("T", result)
 
     def listen(self, listener: Callable[[], object]) -> Callable[[], object]:
-        """Call ``listener`` when the turn should end, or at once if it should already.
+        """Call ``listener`` when the turn should end, or at once if it should end already.
 
-        It is called on the thread that sets the stop, and may be called twice. Call what is
-        returned to be told no more.
+        It is called on the thread that sets the stop, and may be called twice. The returned
+        function removes it.
         """
         key = object()
         self._listeners[key] = listener
@@ -129,7 +129,7 @@ class Stop:
 
     @contextmanager
     def calling(self, listener: Callable[[], object]) -> Iterator[None]:
-        """As :meth:`listen`, for as long as the context lasts."""
+        """:meth:`listen` for the duration of the context."""
         forget = self.listen(listener)
         try:
             yield

@@ -1,4 +1,4 @@
-"""What a terminal may be shown of a text that somebody else wrote."""
+"""Makes text from other sources safe to show in a terminal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _UNSAFE = (
 def safe_text(text: str) -> str:
     """``text`` without escape sequences, control characters and direction overrides.
 
-    A model or server could otherwise move the cursor, fill the clipboard (OSC 52), or make one
-    thing look like another. New lines and tabs stay. A sequence that does not end here loses only
-    its first characters: what follows may be the rest of the answer, and is harmless without.
+    A model or server could otherwise move the cursor, write to the clipboard (OSC 52), or make one
+    thing look like another. Newlines and tabs are kept. Of a sequence without an end only the first
+    characters are removed: the rest is harmless without them, and may be part of the answer.
     """
     return re.sub(_UNSAFE, "", text)

@@ -1,4 +1,4 @@
-"""Addresses: where a request goes, and whether two of them are the same place."""
+"""URLs: where a request goes, and whether two of them have the same origin."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _COMPLETIONS = "/chat/completions"
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Scheme, host and port (RFC 6454): the unit to which a secret is bound.
+    """Scheme, host and port (RFC 6454): what a secret is bound to.
 
-    ``host`` is lower case, without a trailing dot, an IPv6 literal without its brackets.
+    ``host`` is in lower case, without a trailing dot, and without the brackets of an IPv6 address.
     """
 
     scheme: str
@@ -28,7 +28,7 @@ class Origin(msgspec.Struct, frozen=True):
         """The origin of an absolute http or https URL.
 
         Raises:
-            ConfigError: it is not one, or it carries a user name or password.
+            ConfigError: it is not such a URL, or it has a user name or password.
         """
         parts = _split(url)
         host = (parts.hostname or "").rstrip(".")
@@ -37,7 +37,7 @@ class Origin(msgspec.Struct, frozen=True):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the host is this machine by every rule (RFC 6761 §6.3 for names)."""
+        """Whether the host can only be this machine (RFC 6761 §6.3 for names)."""
         return is_loopback_host(self.host)
 
     def __str__(self) -> str:
@@ -59,40 +59,42 @@ def is_loopback_host(host: str) -> bool:
 
 
 def normalise_base_url(text: str) -> tuple[str, str | None]:
-    """A base URL to which ``/chat/completions`` can be appended, and a notice if it was cut.
+    """A base URL to which ``/chat/completions`` can be appended, and a notice if it was there.
 
-    Trailing slashes go, the host becomes lower case, an empty path stays empty (which paths a
-    provider uses is the provider's business). A query is kept for nobody: it is refused.
+    Trailing slashes are removed and the host becomes lower case. An empty path stays empty, because
+    providers have different paths.
 
     Raises:
-        ConfigError: not an absolute http(s) URL, or with user info, query or fragment.
+        ConfigError: it is not an absolute http(s) URL, or has user info, a query or a fragment.
     """
     text = text.strip()
     parts = _split(text)
     if parts.query or parts.fragment:
         raise ConfigError(
             f"the base URL {text} has a query or fragment",
-            hint="Give the address up to the version, as https://host/v1.",
+            hint="Write it up to the version, as https://host/v1.",
         )
     path = parts.path.rstrip("/")
     notice = None
     if path.endswith(_COMPLETIONS):
         path = path[: -len(_COMPLETIONS)].rstrip("/")
-        notice = f"{_COMPLETIONS} was cut off the base URL {text}"
+        notice = f"{_COMPLETIONS} was removed from the base URL {text}"
     return f"{Origin.of(text)}{path}", notice
 
 
 def _split(url: str) -> SplitResult:
     if any(ord(character) <= 0x20 or character in "\\\x7f" for character in url):
         raise ConfigError(
-            f"{url!r} has a space, backslash or control character in it",
+            f"{url!r} contains a space, backslash or control character",
             hint="Write the address as https://host/v1.",
         )
     try:
         parts = urlsplit(url)
         port_is_valid = parts.port != 0
     except ValueError as error:
-        raise ConfigError(f"{url!r} is not an address: {error}") from error
+        raise ConfigError(
+            f"{url!r} is not a valid address: {error}", hint="Write it as https://host/v1."
+        ) from error
     if (
         parts.scheme not in _DEFAULT_PORTS
         or not (parts.hostname or "").strip(".")
@@ -104,12 +106,12 @@ def _split(url: str) -> SplitResult:
         )
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
-            f"the address of {parts.hostname} carries a user name or password",
-            hint="Take it out of the URL, and give the key as LLAMA_API_KEY.",
+            f"the address of {parts.hostname} contains a user name or password",
+            hint="Remove it from the URL, and set the key as LLAMA_API_KEY.",
         )
     if not (parts.hostname or "").isascii():
         raise ConfigError(
-            f"the host {parts.hostname!r} is not written in ASCII",
-            hint="Use its ASCII (xn--…) form: look-alike letters hide other hosts.",
+            f"the host {parts.hostname!r} is not ASCII",
+            hint="Write its ASCII form (xn--…), because look-alike letters can hide another host.",
         )
     return parts

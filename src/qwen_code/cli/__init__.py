@@ -1,1 +1,1 @@
-"""The command line: one module a command group, each thin, each imported only when it is used."""
+"""The command line: one thin module for each command group, imported only when it is used."""

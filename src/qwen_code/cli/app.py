@@ -1,4 +1,4 @@
-"""The command tree, and how every error ends."""
+"""The command tree, and what becomes of every error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list from the table: help must not import every command."""
+        """The list of commands, from the table: the help must not import them all."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items() if text])
 
@@ -52,11 +52,11 @@ class _Root(LazyGroup):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args[:1] == ["-p"]:
-            # For a short option click first makes an error about a long one, with all its imports.
+            # For a short option, click first builds an error about a long one, with its imports.
             args = ["--prompt", *args[1:]]
         leading, rest = self._split(args)
         if rest and rest[0] in self._lazy:
-            # Options before the command are the command's: qwen --profile work auth status
+            # Options before a command belong to it: qwen --profile work auth status
             args = [*rest, *leading]
         elif not any(argument in ("-h", "--help") for argument in leading):
             args = ["ask", *args]
@@ -66,14 +66,14 @@ class _Root(LazyGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            raise _ReaderLeft from error  # click would end the process with 1
+            raise _ReaderLeft from error  # click would exit with 1
 
     def names_command(self, args: list[str]) -> bool:
-        """Whether this is a command line of one of the commands, and not of a prompt."""
+        """Whether ``args`` name a command, and are not a prompt."""
         return any(argument in self._lazy for argument in self._split(args)[1][:1])
 
     def _split(self, args: list[str]) -> tuple[list[str], list[str]]:
-        """Options in front, and the rest from the first word that is neither option nor value."""
+        """The options at the beginning, and the rest from the first other word on."""
         with_value = {
             name: parameter
             for parameter in self.params
@@ -90,7 +90,7 @@ class _Root(LazyGroup):
 
 
 def _may_stand_alone(option: click.Option) -> bool:
-    """Whether the value may be left out, as that of ``--resume``."""
+    """Whether the option's value is optional, as that of ``--resume``."""
     return isinstance(option.flag_value, str)
 
 
@@ -114,21 +114,24 @@ def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted
         ),
         "sessions": (
             "qwen_code.cli.sessions:sessions",
-            "The conversations held in this project: list, search, export, delete.",
+            "The sessions of this project: list, search, export, delete.",
         ),
         "checkpoints": (
             "qwen_code.cli.checkpoints:checkpoints",
-            "What files were before each turn; qwen --undo puts them back.",
+            "The files as they were before each turn; qwen --undo restores them.",
         ),
         "hooks": (
             "qwen_code.cli.hooks:hooks",
-            "Commands that run before and after a tool is called.",
+            "Commands that run before and after tool calls.",
         ),
-        "local": ("qwen_code.cli.local:local", "The embedded model: get it, serve it, remove it."),
-        "mcp": ("qwen_code.cli.mcp:mcp", "Tools of other programs: add, list, trust, remove."),
+        "local": ("qwen_code.cli.local:local", "The embedded model: download, serve or remove it."),
+        "mcp": (
+            "qwen_code.cli.mcp:mcp",
+            "MCP servers, which provide tools: add, list, trust, remove.",
+        ),
         "emulator": (
             "qwen_code.cli.emulator:emulator",
-            "A sign-in and model service on this machine, to try and to test with.",
+            "A sign-in and model service on this machine, for trials and tests.",
         ),
         "completion": ("qwen_code.cli.completion:completion", "Print shell completion code."),
     },
@@ -150,16 +153,16 @@ def cli(**_: object) -> None:
     """Qwen Code: a coding agent for the terminal.
 
     \b
-    qwen                         talk with the model
-    qwen "why is this slow?"     one prompt, one answer
-    git diff | qwen "review"     standard input first, then the prompt
+    qwen                         start a conversation
+    qwen "why is this slow?"     answer one prompt
+    git diff | qwen "review"     put standard input before the prompt
     qwen auth login              sign in, or add an API key
     qwen auth explain            which credential is used, and why
     """
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run the command line; whatever happens becomes an exit code and at most a few lines."""
+    """Run the command line; the exit code. Every error becomes an exit code and a few lines."""
     _prepare_streams()
     try:
         result = cli.main(list(argv), prog_name="qwen", standalone_mode=False)
@@ -181,7 +184,7 @@ def run(argv: Sequence[str]) -> int:
     except (_ReaderLeft, BrokenPipeError):
         _drop_output()
         return ExitCode.OK
-    except Exception as error:  # noqa: BLE001 the last resort: no traceback for the user
+    except Exception as error:  # noqa: BLE001 users get no tracebacks
         explained = explain_unexpected(error)
         _end_in_json(argv, explained)
         report(explained)
@@ -190,7 +193,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def end_interrupted(argv: Sequence[str], ended: BaseException) -> int:
-    """The end of a run that was interrupted before anything of it could be shown; its exit code."""
+    """The exit code of a run that was interrupted early, after writing its JSON result."""
     with noting_signals():
         try:
             _end_in_json(argv, None)
@@ -201,7 +204,7 @@ def end_interrupted(argv: Sequence[str], ended: BaseException) -> int:
 
 
 def _end_in_json(argv: Sequence[str], error: QwenError | None) -> None:
-    """Write the JSON result of a prompt that ended before anything else could write one."""
+    """Write the JSON result of a prompt that ended before its front could."""
     wanted = _output_format(argv)
     if wanted not in ("json", "stream-json"):
         return
@@ -212,10 +215,10 @@ def _end_in_json(argv: Sequence[str], error: QwenError | None) -> None:
 
 
 def _output_format(argv: Sequence[str]) -> str | None:
-    """What the command line of a prompt says, as far as a wrong one can be understood."""
+    """The output format of a prompt's command line, even if that is not valid."""
     assert isinstance(cli, _Root)
     if cli.names_command(list(argv)):
-        return None  # other commands write something else
+        return None  # other commands have other formats
     flags = [
         each for param in cli.params if getattr(param, "is_flag", False) for each in param.opts
     ]
@@ -235,11 +238,11 @@ def _output_format(argv: Sequence[str]) -> str | None:
 
 
 def _prepare_streams() -> None:
-    """Output that cannot fail for its encoding, or because it was closed (``>&-``)."""
+    """Make output never fail because of its encoding, or because it is closed (``>&-``)."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            # It also keeps the number of the descriptor from the next file or socket.
+            # This also prevents that the next file or socket gets the number of the descriptor.
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         elif stream.errors == "strict":
             stream.reconfigure(errors="replace")
@@ -247,7 +250,7 @@ def _prepare_streams() -> None:
 
 
 def _drop_output() -> None:
-    """Let what is still in the buffer vanish: Python would complain about it at its end."""
+    """Discard buffered output: otherwise Python reports an error when it exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

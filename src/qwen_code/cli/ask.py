@@ -1,4 +1,4 @@
-"""``qwen [PROMPT]``: one prompt and its answer, the prompt loop, or a conversation of programs."""
+"""``qwen [PROMPT]``: answers one prompt, runs the prompt loop, or talks to another program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _DefaultCommand(click.Command):
-    """The default command: its name is hidden from the usage line."""
+    """The default command. The usage line does not show its name."""
 
     def get_usage(self, ctx: click.Context) -> str:
         return super().get_usage(ctx).replace(f" {ctx.info_name}", "", 1)
@@ -30,7 +30,7 @@ class _DefaultCommand(click.Command):
 @click.command(cls=_DefaultCommand, hidden=True, add_help_option=False, params=[*PROMPT_PARAMS])
 @click.argument("prompt", nargs=-1)
 def ask(prompt: tuple[str, ...], **values: Any) -> int:
-    """Answer a prompt, or talk with a person at the terminal."""
+    """Answer a prompt, or start a conversation in the terminal."""
     launch = take_launch(values)
     if values["undo"] is not None or values["redo"] is not None:
         from qwen_code.cli.checkpoints import step
@@ -49,7 +49,7 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
 
         if values["output_format"] != "stream-json" or argument is not None:
             raise UsageError(
-                "--input-format stream-json goes with --output-format stream-json, and no prompt"
+                "--input-format stream-json needs --output-format stream-json, and takes no prompt"
             )
         take_options = partial(_headless_options, values)
         return run_stream(launch, take_options, partial=values["include_partial_messages"])
@@ -67,7 +67,7 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
 
 def _headless_options(values: dict[str, Any]) -> AgentOptions:
     if values["resume"] == CHOOSE:
-        raise UsageError("--resume needs the id of a session here", hint="See them: qwen sessions")
+        raise UsageError("--resume needs the id of a session", hint="List them: qwen sessions")
     return take_agent(values)
 
 
@@ -78,7 +78,7 @@ def _renderer(values: dict[str, Any]) -> Callable[[], Renderer]:
 
         if values["json_schema"] is None:
             return lambda: text_renderer(sys.stdout)
-        # Standard output is for the answer alone then.
+        # Standard output is only for the answer.
         return lambda: text_renderer(sys.stderr, sys.stdout)
     from qwen_code.fronts.stream_json.renderer import JsonRenderer
 

@@ -25,14 +25,14 @@ from qwen_code.wiring.workbench import checkpoints_in
 def checkpoints(config: Config, as_json: bool) -> int:
     """List the turns that changed files, the latest first.
 
-    Step back with: qwen --undo, or undo one turn: qwen --undo ID. Forward again: qwen --redo
+    Undo the last one: qwen --undo. Undo another: qwen --undo ID. Redo: qwen --redo
     """
     found = _checkpoints(config).all()
     if as_json:
         sys.stdout.write(f"{msgspec.json.encode([_data(each) for each in found]).decode()}\n")
         return ExitCode.OK
     if not found:
-        sys.stdout.write("No turn has changed files here.\n")
+        sys.stdout.write("No turn has changed any files in this project.\n")
     for each in found:
         title = safe_text(" ".join(each.title.split()))[:60]
         mark = "(undone) " if each.state == "undone" else ""
@@ -43,13 +43,13 @@ def checkpoints(config: Config, as_json: bool) -> int:
 
 
 def step(config: Config, *, undo: str | None, redo: str | None) -> int:
-    """Undo or redo a turn and say what was done with each file.
+    """Undo or redo a turn, and show what was done to each file.
 
-    The values are those of ``--undo`` and ``--redo``: ``None`` where the option is not given, empty
-    where it has no id.
+    The values are those of ``--undo`` and ``--redo``: ``None`` if the option is missing, empty if
+    it has no id.
 
     Raises:
-        UsageError: both are given, or there is no such turn.
+        UsageError: both options are given, or the turn does not exist.
     """
     if undo is not None and redo is not None:
         raise UsageError("--undo and --redo cannot be used together")

@@ -1,4 +1,4 @@
-"""Shell completion: the code that a shell's start-up file evaluates."""
+"""``qwen completion``: code for a shell's start-up file."""
 
 from __future__ import annotations
 

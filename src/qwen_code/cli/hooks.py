@@ -1,4 +1,4 @@
-"""``qwen hooks``: commands that run before and after a tool is called."""
+"""``qwen hooks``: commands that run before and after tool calls."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from qwen_code.wiring.hooks import HookSource, find_hooks
 
 @click.group()
 def hooks() -> None:
-    """Commands of yours that run before and after a tool is called ("hooks" in settings).
+    """Your own commands that run before and after tool calls ("hooks" in the settings).
 
-    A project's hooks are used once you have trusted them.
+    A project's hooks run only after you have trusted them.
     """
 
 
 @hooks.command("list")
 @with_config
 def list_command(config: Config) -> None:
-    """All hooks, where they are defined, and whether they are used."""
+    """List all hooks, where they are defined, and whether they are trusted."""
     found = find_hooks(config, notice)
     for source in found:
         state = "" if source.is_trusted else "  (not trusted: qwen hooks trust)"
         click.echo(f"{source.file}{state}")
         _show(source)
     if not found:
-        click.echo("There are none.")
+        click.echo("No hooks are defined.")
 
 
 @hooks.command("trust")
 @with_config
 def trust_command(config: Config) -> None:
-    """Let this project run the hooks that it defines, as they are defined now."""
+    """Trust the hooks of this project, as they are defined now."""
     found = [source for source in find_hooks(config, notice) if source.folder]
     if not found:
-        raise UsageError("this project defines no hooks")
+        raise UsageError("this project defines no hooks", hint="List all hooks: qwen hooks list")
     for source in found:
         assert source.folder is not None
         TrustStore.load(config.paths).trust_definition(source.folder, source.digest)

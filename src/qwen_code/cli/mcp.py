@@ -1,4 +1,4 @@
-"""``qwen mcp``: servers of tools that other programs offer."""
+"""``qwen mcp``: MCP servers, which provide tools of other programs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from qwen_code.wiring.servers import start_servers
 
 @click.group()
 def mcp() -> None:
-    """Tools of other programs, by the Model Context Protocol.
+    """Use tools of other programs, through the Model Context Protocol (MCP).
 
-    A project's servers (.mcp.json) are used once you have trusted them.
+    A project's servers (.mcp.json) are started only after you have trusted them.
     """
 
 
 class _Add(click.Command):
-    """``NAME [OPTIONS] COMMAND ARGS…``: what follows the command is the server's own."""
+    """``NAME [OPTIONS] COMMAND ARGS…``: everything after the command belongs to the server."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         name = [args[0]] if args and not args[0].startswith("-") else []
@@ -51,21 +51,26 @@ class _Add(click.Command):
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND [ARGS]… | URL")
 @click.option(
-    "-t", "--transport", type=click.Choice(["stdio", "http"]), help="Default: by what is given."
+    "-t",
+    "--transport",
+    type=click.Choice(["stdio", "http"]),
+    help="Default: http for a URL, else stdio.",
 )
-@click.option("-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="For a command.")
 @click.option(
-    "-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="For a URL."
+    "-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="A variable for a command."
+)
+@click.option(
+    "-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header for a URL."
 )
 @click.option(
     "-s",
     "--scope",
     type=click.Choice(["user", "project"]),
     default="user",
-    help="project: in .mcp.json, for everybody who has it.",
+    help="project: write it to .mcp.json, for all users of the project.",
 )
-@click.option("--timeout", type=click.IntRange(1), metavar="MS", help="Of one call.")
-@click.option("--trust", is_flag=True, help="Believe it about which of its tools only read.")
+@click.option("--timeout", type=click.IntRange(1), metavar="MS", help="The timeout of a call.")
+@click.option("--trust", is_flag=True, help="Trust it to say which of its tools only read.")
 def add_command(
     words: tuple[str, ...],
     transport: str | None,
@@ -75,7 +80,7 @@ def add_command(
     timeout: int | None,
     trust: bool,
 ) -> None:
-    """Add a server, or replace the one of that name.
+    """Add a server, or replace the one with that name.
 
     \b
     qwen mcp add time uvx mcp-server-time
@@ -83,7 +88,7 @@ def add_command(
     """
     if len(words) < 2:
         raise UsageError(
-            "a name and a command or URL are needed",
+            "the name, and the command or URL, must be given",
             hint="For example: qwen mcp add time uvx mcp-server-time",
         )
     name, target, *arguments = words
@@ -98,7 +103,9 @@ def add_command(
     }
     entry |= {key: value for key, value in more.items() if value}
     if is_remote and (arguments or variables):
-        raise UsageError("a URL takes neither arguments nor variables", hint="Use -H for headers.")
+        raise UsageError(
+            "a server with a URL takes no arguments or variables", hint="Set headers with -H."
+        )
     paths = _paths()
     file = project_file(paths) if scope == "project" else paths.settings_file
     parse_server(name, entry, str(file))
@@ -112,14 +119,14 @@ def add_command(
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @with_config
 def list_command(config: Config, as_json: bool) -> None:
-    """Start each server, and say how it does."""
+    """Start each server, and show its state."""
     found = find_definitions(config.paths, config.settings, notice)
     lines = _states(config, found)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(lines), indent=2).decode())
         return
     if not lines:
-        click.echo("No server is defined. To add one: qwen mcp add NAME COMMAND | URL")
+        click.echo("No servers are defined. Add one: qwen mcp add NAME COMMAND | URL")
     for line in lines:
         state = line["state"]
         if state == "connected":
@@ -134,11 +141,11 @@ def list_command(config: Config, as_json: bool) -> None:
 @mcp.command("trust")
 @click.argument("name")
 def trust_command(name: str) -> None:
-    """Let this project start the server that it defines under NAME, as it is defined now."""
+    """Trust the server that this project defines as NAME, as it is defined now."""
     paths = _paths()
     definition = _find(paths, name)
     if definition.folder is None:
-        click.echo(f"{name} is your own ({definition.file}); there is nothing to ask.")
+        click.echo(f"{name} is in your own settings ({definition.file}), and needs no trust.")
         return
     TrustStore.load(paths).trust_definition(definition.folder, definition.digest)
     spec = definition.spec
@@ -150,9 +157,11 @@ def trust_command(name: str) -> None:
 
 @mcp.command("remove")
 @click.argument("name")
-@click.option("-s", "--scope", type=click.Choice(["user", "project"]), help="Default: where it is.")
+@click.option(
+    "-s", "--scope", type=click.Choice(["user", "project"]), help="Default: wherever it is."
+)
 def remove_command(name: str, scope: str | None) -> None:
-    """Take a server out of your settings, or out of the project's .mcp.json."""
+    """Remove a server from your settings, or from the project's .mcp.json."""
     paths = _paths()
     files = {"user": paths.settings_file, "project": project_file(paths)}
     for file in [files[scope]] if scope else files.values():
@@ -160,8 +169,8 @@ def remove_command(name: str, scope: str | None) -> None:
             click.echo(f"Removed {name} from {file}.")
             return
     raise ConfigError(
-        f"there is no MCP server {name} in {' or '.join(map(str, files.values()))}",
-        hint="See them all with: qwen mcp list",
+        f"no MCP server {name} is defined in {' or '.join(map(str, files.values()))}",
+        hint="List all servers: qwen mcp list",
     )
 
 
@@ -170,7 +179,7 @@ def remove_command(name: str, scope: str | None) -> None:
 @click.option("--no-browser", is_flag=True, help="Only print the address and the code.")
 @with_config
 def login_command(config: Config, name: str, no_browser: bool) -> None:
-    """Sign in at a remote server that asks for it."""
+    """Sign in at a remote server that requires it."""
     from qwen_code.cli.mcp_login import login
 
     login(config, _find(config.paths, name), browser=not no_browser)
@@ -180,7 +189,7 @@ def login_command(config: Config, name: str, no_browser: bool) -> None:
 @click.argument("name")
 @with_config
 def logout_command(config: Config, name: str) -> None:
-    """Revoke and forget the sign-in at a server."""
+    """Revoke and delete the sign-in at a server."""
     from qwen_code.cli.mcp_login import logout
 
     logout(config, name)
@@ -194,7 +203,7 @@ def _states(config: Config, found: Sequence[ServerDefinition]) -> list[dict[str,
     for definition in found:
         spec = definition.spec
         state = states.get(spec.name)
-        reason = state.reason if state else f"to allow it: qwen mcp trust {spec.name}"
+        reason = state.reason if state else f"to trust it: qwen mcp trust {spec.name}"
         lines.append(
             {
                 "name": spec.name,
@@ -216,13 +225,13 @@ def _find(paths: Paths, name: str) -> ServerDefinition:
         if definition.spec.name == name:
             return definition
     names = ", ".join(definition.spec.name for definition in found) or "none"
-    raise ConfigError(f"there is no MCP server {name}", hint=f"There are: {names}")
+    raise ConfigError(f"no MCP server {name} is defined", hint=f"Defined are: {names}")
 
 
 def _pairs(texts: Sequence[str], mark: str, form: str) -> dict[str, str]:
     pairs = [text.partition(mark) for text in texts]
     if any(not (name and found) for name, found, _ in pairs):
-        raise UsageError(f"write it as {form}")
+        raise UsageError(f"{form} was expected", hint="See: qwen mcp add --help")
     return {name.strip(): value.strip() if mark == ":" else value for name, _, value in pairs}
 
 

@@ -23,17 +23,17 @@ def login(config: Config, definition: ServerDefinition, *, browser: bool) -> Non
     """Sign in at the server.
 
     Raises:
-        ConfigError: it is not remote, not trusted, or offers no sign-in that can be done here.
-        SignInFailed: denied, expired, or refused.
+        ConfigError: it is not remote, not trusted, or offers no supported sign-in.
+        SignInFailed: the sign-in was denied, refused, or has expired.
     """
     name = definition.spec.name
     if not definition.is_trusted:
         raise ConfigError(
-            f"the MCP server {name} is a project's, and you have not trusted it",
-            hint=f"Run: qwen mcp trust {name}",
+            f"the MCP server {name} is defined by the project, and you have not trusted it",
+            hint=f"Trust it: qwen mcp trust {name}",
         )
     if definition.spec.url is None:
-        raise ConfigError(f"the MCP server {name} is a command: there is nowhere to sign in")
+        raise ConfigError(f"the MCP server {name} is a command, which needs no sign-in")
     spec = expand(definition.spec, config.environment.without_provider_keys())
     assert spec.url is not None
     token = sign_in_for(
@@ -50,18 +50,18 @@ def login(config: Config, definition: ServerDefinition, *, browser: bool) -> Non
     where = f" at {token.issuer.name}" if token.issuer else ""
     click.echo(f"Signed in{where} for {spec.url}. See: qwen mcp list")
     if token.refresh_token is None:
-        click.echo("The server gave no refresh token: this sign-in ends when its token does.")
+        click.echo("The server sent no refresh token: the sign-in ends when its token expires.")
 
 
 def logout(config: Config, name: str) -> None:
-    """Revoke and forget the sign-in called ``name``.
+    """Revoke and delete the sign-in called ``name``.
 
     Raises:
         ConfigError: it cannot be removed.
     """
     said = sign_out_of(name, config, user_agent=_AGENT) if is_name(name) else None
     if said is None:
-        click.echo(f"There is no sign-in at the MCP server {name}.")
+        click.echo(f"You are not signed in at the MCP server {name}.")
     else:
         click.echo(f"Signed out of {name}: {said}.")
 

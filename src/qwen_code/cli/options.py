@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they become."""
+"""Options that several commands share, and how they are interpreted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CONNECTION = [
     click.option(
         "--auth-type",
         type=click.Choice([method.value for method in Method]),
-        help="Sign in by this method, whatever is set up.",
+        help="Use this method instead of the configured one.",
     ),
     click.option("--profile", metavar="NAME", help="Use this saved login."),
     click.option(
@@ -53,39 +53,39 @@ _CONNECTION = [
         "--api-key",
         "--openai-api-key",
         metavar="KEY",
-        help="API key. Other users can see it in the process list; LLAMA_API_KEY is better.",
+        help="API key. Other users can see it in the process list: prefer LLAMA_API_KEY.",
     ),
     click.option("-m", "--model", metavar="MODEL", help="Model to ask."),
     click.option(
         "--trust-endpoint",
         metavar="ORIGIN",
         multiple=True,
-        help="Let a project's own endpoint have your key, as https://host.",
+        help="Allow sending your key to a project's endpoint, as https://host.",
     ),
     _DEBUG,
 ]
 
 _PROMPT = [
     click.option(
-        "-p", "--prompt", "prompt_option", metavar="TEXT", help="Answer this prompt and end."
+        "-p", "--prompt", "prompt_option", metavar="TEXT", help="Answer this prompt and exit."
     ),
     click.option(
         "-o",
         "--output-format",
         type=click.Choice(["text", "json", "stream-json"]),
         default="text",
-        help="How the answer is written.",
+        help="Format of the answer.",
     ),
     click.option(
         "--input-format",
         type=click.Choice(["text", "stream-json"]),
         default="text",
-        help="How standard input is read; stream-json: one message a line, as long as it is open.",
+        help="Format of standard input. stream-json: one message in each line, until it closes.",
     ),
     click.option(
         "--include-partial-messages",
         is_flag=True,
-        help="With stream-json: the pieces, as they come.",
+        help="With stream-json: also the deltas, as they arrive.",
     ),
     click.option(
         "--system-prompt", metavar="TEXT", help="Instructions in place of the built-in ones."
@@ -100,8 +100,8 @@ _AGENT = [
     click.option(
         "--approval-mode",
         type=click.Choice([mode.value for mode in Mode]),
-        help="What may be done unasked: nothing is changed (plan), reading (default), edits too "
-        "(auto-edit), everything (yolo).",
+        help="plan: change nothing. default: ask before edits and commands. auto-edit: ask before "
+        "commands. yolo: never ask.",
     ),
     click.option("-y", "--yolo", is_flag=True, help="The same as --approval-mode yolo."),
     click.option(
@@ -114,19 +114,19 @@ _AGENT = [
         "-s",
         "--sandbox",
         is_flag=True,
-        help="Run commands without network, and with the workspace alone writable.",
+        help="Run commands without network; they can write to the workspace only.",
     ),
     click.option(
         "--include-directories",
         metavar="DIR",
         multiple=True,
-        help="Let tools into these directories too (also with commas).",
+        help="Let tools use these directories too (separated by commas, or repeat the option).",
     ),
     click.option(
         "--max-session-turns",
         type=click.IntRange(min=1),
         metavar="N",
-        help="End after this many answers of the model, with exit code 53.",
+        help="Stop after this many answers of the model, with exit code 53.",
     ),
     click.option(
         "--max-wall-time",
@@ -134,7 +134,7 @@ _AGENT = [
         help="End a prompt after this time (90, 90s, 5m, 1h), with exit code 55.",
     ),
     click.option(
-        "-c", "--continue", "go_on", is_flag=True, help="Go on with the last session here."
+        "-c", "--continue", "go_on", is_flag=True, help="Continue this project's last session."
     ),
     click.option(
         "-r",
@@ -142,26 +142,26 @@ _AGENT = [
         is_flag=False,
         flag_value=CHOOSE,
         metavar="[ID]",
-        help="Go on with an earlier session.",
+        help="Continue an earlier session.",
     ),
     click.option(
         "--undo",
         is_flag=False,
         flag_value=LATEST,
         metavar="[ID]",
-        help="Put the files back as they were before the last turn, or a checkpoint, and end.",
+        help="Restore the files as they were before the last turn, or a checkpoint, and exit.",
     ),
     click.option(
         "--redo",
         is_flag=False,
         flag_value=LATEST,
         metavar="[ID]",
-        help="Take back the last --undo, or that of a checkpoint, and end.",
+        help="Reverse the last --undo, or that of a checkpoint, and exit.",
     ),
     click.option(
         "--json-schema",
         metavar="SCHEMA",
-        help="The final answer has to be JSON of this shape: a JSON Schema, or @FILE.",
+        help="Answer with JSON that matches this JSON Schema, or that in @FILE.",
     ),
 ]
 
@@ -180,7 +180,7 @@ _HELP = click.option(
     callback=_show_help,
     help="Show this message and exit.",
 )
-"""As click's own, whose text would load translations (1 ms) that there are not."""
+"""Like click's own, which would look for translations of its text (1 ms)."""
 
 
 def _built(options: Sequence[Callable[[Any], Any]]) -> tuple[click.Parameter, ...]:
@@ -192,12 +192,12 @@ def _built(options: Sequence[Callable[[Any], Any]]) -> tuple[click.Parameter, ..
 
 
 PROMPT_PARAMS = _built([*_PROMPT, *_AGENT, *_CONNECTION, _HELP])
-"""All options of a run that asks the model; for a command without click's own ``--help``. Built
-once for the two commands that have them: a start pays for each."""
+"""All options of a prompt, for a command without click's own ``--help``. They are built once for
+two commands, to start faster."""
 
 
 def common_options(function: F) -> F:
-    """The options that choose a connection, passed to the command as one ``launch`` argument."""
+    """Add the options that choose a connection; the command gets them as ``launch``."""
     import functools
 
     @functools.wraps(function)
@@ -232,7 +232,7 @@ def load_config() -> Config:
 
 
 def take_launch(values: dict[str, Any]) -> Launch:
-    """Remove the shared options from ``values``, and give them as one."""
+    """Remove the connection options from ``values``, and return them as one object."""
     api_key = values.pop("api_key")
     flags = Flags(
         api_key=Secret(api_key) if api_key else None,
@@ -249,7 +249,7 @@ def take_launch(values: dict[str, Any]) -> Launch:
 
 
 def take_agent(values: dict[str, Any]) -> AgentOptions:
-    """What the options say of the agent.
+    """The agent's options in ``values``.
 
     Raises:
         UsageError: they contradict each other.
@@ -260,7 +260,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
     if values["yolo"] and mode not in (None, "yolo"):
         raise UsageError(f"--yolo and --approval-mode {mode} contradict each other")
     if values["go_on"] and values["resume"]:
-        raise UsageError("--continue and --resume mean different sessions")
+        raise UsageError("--continue and --resume contradict each other", hint="Use one.")
     directories = [d for text in values["include_directories"] for d in text.split(",") if d]
     return AgentOptions(
         mode="yolo" if values["yolo"] else mode,

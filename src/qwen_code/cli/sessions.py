@@ -1,4 +1,4 @@
-"""``qwen sessions``: the conversations that were held in this project."""
+"""``qwen sessions``: the saved conversations of this project."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _DAY_S = 24 * 3600
 @click.group(
     cls=LazyGroup,
     lazy={
-        "list": ("qwen_code.cli.sessions:listing", "All of them, the latest first."),
-        "search": ("qwen_code.cli.sessions:search", "Those in which a text occurs."),
-        "export": ("qwen_code.cli.sessions:export", "One of them, as Markdown or JSON."),
-        "delete": ("qwen_code.cli.sessions:delete", "Remove some for good."),
+        "list": ("qwen_code.cli.sessions:listing", "List all sessions, the latest first."),
+        "search": ("qwen_code.cli.sessions:search", "List the sessions that contain a text."),
+        "export": ("qwen_code.cli.sessions:export", "Print a session as Markdown or JSON."),
+        "delete": ("qwen_code.cli.sessions:delete", "Delete sessions permanently."),
     },
     invoke_without_command=True,
 )
 @click.pass_context
 def sessions(context: click.Context) -> int | None:
-    """List, search, export and delete the conversations of this project.
+    """List, search, export and delete the sessions of this project.
 
-    Go on with one: qwen --continue, or qwen --resume ID
+    Continue the last one: qwen --continue. Continue another: qwen --resume ID
     """
     if context.invoked_subcommand is None:
         return context.invoke(listing)  # type: ignore[no-any-return]
@@ -49,8 +49,8 @@ def sessions(context: click.Context) -> int | None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @with_config
 def listing(config: Config, as_json: bool) -> int:
-    """All sessions of this project, the latest first."""
-    return _print(_store(config).summaries(), as_json, "No session was held here yet.")
+    """List all sessions of this project, the latest first."""
+    return _print(_store(config).summaries(), as_json, "This project has no sessions yet.")
 
 
 @click.command()
@@ -58,9 +58,9 @@ def listing(config: Config, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @with_config
 def search(config: Config, text: str, as_json: bool) -> int:
-    """The sessions in which TEXT occurs, in any case."""
+    """List the sessions that contain TEXT, in upper or lower case."""
     found = _store(config).search(text)
-    _print(found, as_json, "There is none.")
+    _print(found, as_json, "No session contains this text.")
     return ExitCode.OK if found else ExitCode.FAILURE
 
 
@@ -69,7 +69,7 @@ def search(config: Config, text: str, as_json: bool) -> int:
 @click.option("--format", "kind", type=click.Choice(["markdown", "json"]), default="markdown")
 @with_config
 def export(config: Config, session_id: str, kind: str) -> int:
-    """The conversation of a session, on standard output."""
+    """Print the conversation of a session."""
     messages = _store(config).messages(session_id)
     text = as_markdown(messages) if kind == "markdown" else _json(messages)
     sys.stdout.write(safe_text(text) if sys.stdout.isatty() else text)
@@ -78,19 +78,23 @@ def export(config: Config, session_id: str, kind: str) -> int:
 
 @click.command()
 @click.argument("session_ids", metavar="[ID…]", nargs=-1)
-@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="All of before.")
+@click.option(
+    "--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Delete all older ones."
+)
 @with_config
 def delete(config: Config, session_ids: tuple[str, ...], older_than: int | None) -> int:
-    """Remove sessions for good."""
+    """Delete sessions permanently."""
     store = _store(config)
     wanted = list(session_ids)
     if older_than is not None:
         before = time.time() - older_than * _DAY_S
         wanted += [each.id for each in store.summaries() if each.changed_at < before]
     elif not wanted:
-        raise UsageError("say which", hint="qwen sessions delete ID, or --older-than DAYS")
+        raise UsageError(
+            "no session was named", hint="qwen sessions delete ID, or --older-than DAYS"
+        )
     for each in wanted:
-        sys.stdout.write(f"Removed {store.delete(each)}\n")
+        sys.stdout.write(f"Deleted {store.delete(each)}\n")
     return ExitCode.OK
 
 

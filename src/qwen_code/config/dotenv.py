@@ -15,8 +15,8 @@ import msgspec
 _NEWLINE = r"\r\n|\n|\r"
 _UNUSABLE = "[\x00\udc80-\udcff]"
 """NUL, and what ``surrogateescape`` makes of bytes that are not UTF-8."""
-_LONGEST_BLANK = 256
-"""The parser's time grows with the square of a run of blanks; nobody writes such a run."""
+_MAX_BLANK_LENGTH = 256
+"""The parser's time grows with the square of a run of blanks, and no real file has one as long."""
 _MAX_PROBLEMS = 20
 """More than this says nothing new: it is some other kind of file."""
 _BLANK = r"[^\S\r\n]{2,}+"
@@ -56,7 +56,7 @@ def parse(data: bytes) -> ParsedDotenv:
         return ParsedDotenv((), (Problem(1, "the file is UTF-16; save it as UTF-8"),))
     text = data.decode("utf-8-sig", "surrogateescape")
     for blank in re.finditer(_BLANK, text):
-        if blank.end() - blank.start() > _LONGEST_BLANK:
+        if blank.end() - blank.start() > _MAX_BLANK_LENGTH:
             line = 1 + _count_lines(text[: blank.start()])
             return ParsedDotenv((), (Problem(line, "hundreds of blanks in a row"),))
     return _parse_text(text)

@@ -68,7 +68,7 @@ class Environment:
         """Merge what was read.
 
         Raises:
-            ConfigError: ``advanced.excludedEnvVars`` in settings is no list of names.
+            ConfigError: ``advanced.excludedEnvVars`` in settings is not a list of names.
         """
         more = settings.first("advanced.excludedEnvVars", list[str]) or ()
         excluded = frozenset((*env_names.EXCLUDED_FROM_PROJECT_DOTENV, *more))

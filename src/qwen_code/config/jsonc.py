@@ -78,7 +78,7 @@ def set_value(data: bytes, path: Sequence[str], value: object) -> bytes:
     Parents that are missing are made.
 
     Raises:
-        JsoncError: ``data`` is broken, or something that is no object stands in the way.
+        JsoncError: ``data`` is broken, or a value on the path is not an object.
     """
     loads(data)
     text = _without_comments(data)

@@ -1,8 +1,8 @@
 """``settings.json``: the user's and a project's, read as layers, every value with its place.
 
 The keys are Node Qwen Code's where both have the thing; unknown ones are kept. A project's layer
-wins over the user's, except for keys that decide where secrets go or what runs: those a project
-cannot set, whatever it says.
+wins over the user's, except for keys that decide where secrets go or what runs: a project cannot
+set those.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the user trusts a folder with, kept across runs: endpoints, and what it may start.
+"""What the user trusts a folder with, stored across runs: endpoints, and what it may start.
 
 ``QWEN_HOME/trusted_folders.json`` holds one entry for each folder and origin that met, and one
 for each definition of a tool server or of hooks that the user agreed to::
@@ -28,8 +28,8 @@ _DEFINITIONS = "definitions"
 class TrustStore:
     """Pairs of a folder and what it may use. A folder is meant by its real path.
 
-    The file is read when somebody asks, since most runs never do, and afresh each time, since
-    another process may have written it.
+    The file is read on demand, since most runs do not need it, and again each time, since another
+    process may have written it.
     """
 
     def __init__(self, path: Path) -> None:

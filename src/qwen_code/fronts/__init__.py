@@ -1,1 +1,1 @@
-"""Fronts: what stands between a conversation and a person or a program. No front knows another."""
+"""Front ends: they connect a conversation to a person or a program. None imports another."""

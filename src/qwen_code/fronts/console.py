@@ -1,4 +1,4 @@
-"""What the command line says beside its answer: errors, warnings, notices, all on stderr."""
+"""Errors, warnings and notices of the command line, all on stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qwen_code.base.text import safe_text
 
 
 def paint(text: str, code: str, *, stream: TextIO | None = None) -> str:
-    """``text`` in an ANSI style where a person looks at ``stream`` (default stderr) in colour."""
+    """``text`` in an ANSI style if ``stream`` (default stderr) is a terminal with colours."""
     target = stream or sys.stderr
     if not target.isatty() or is_plain():
         return text
@@ -27,7 +27,7 @@ def is_plain() -> bool:
 
 
 def report(error: QwenError) -> None:
-    """An error: what happened, then the way out."""
+    """Show an error: what happened, then how to fix it."""
     debug("error", kind=type(error).__name__, message=error.message, code=error.code)
     lines = [f"{paint('qwen:', '1;31')} {_clean(error.message)}"]
     if error.hint:
@@ -36,12 +36,12 @@ def report(error: QwenError) -> None:
 
 
 def notice(text: str) -> None:
-    """One line that the user should read."""
+    """Show one line that the user should read."""
     _write(f"{paint('qwen:', '1;33')} {_clean(text)}")
 
 
 def explain_unexpected(error: Exception) -> QwenError:
-    """What is said of an exception that nothing expected; its traceback goes to the debug log."""
+    """The error to show for an unexpected exception. Its traceback goes to the debug log."""
     from traceback import format_exception
 
     debug("unexpected error", traceback="".join(format_exception(error)))
@@ -50,7 +50,7 @@ def explain_unexpected(error: Exception) -> QwenError:
         return QwenError(f"{error.strerror or error}{where}")
     return QwenError(
         f"internal error: {type(error).__name__}: {error}",
-        hint="Run it again with --debug and look at the log; that is worth a bug report.",
+        hint="Run it again with --debug, and report the bug with the log.",
     )
 
 
@@ -67,7 +67,7 @@ def _clean(text: str) -> str:
 
 
 def _write(text: str) -> None:
-    with suppress(OSError, ValueError):  # a full disk must not hide the message about it
+    with suppress(OSError, ValueError):  # a full disk must not hide this message
         sys.stdout.flush()
     try:
         sys.stderr.write(f"{text}\n")

@@ -1,4 +1,4 @@
-"""One prompt, one answer, one exit code, and no person: ``qwen -p``, in every output format."""
+"""``qwen -p`` in every output format: one prompt, one answer, one exit code, unattended."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 class Unattended:
-    """The front of a run without a person."""
+    """The front of an unattended run."""
 
     is_attended = False
 
     def permission(self, question: Question) -> Answer:
-        raise AssertionError("a run without a person asks for no permission")
+        raise AssertionError("an unattended run asks for no permission")
 
     def question(self, form: Form) -> Answers | None:
         return None
@@ -41,7 +41,7 @@ class Unattended:
         notice(text)
 
     def sign_in(self) -> Display:
-        raise AssertionError("a run without a person never signs in")
+        raise AssertionError("an unattended run never signs in")
 
 
 def run_prompt(
@@ -52,10 +52,10 @@ def run_prompt(
     *,
     wants_limits: bool,
 ) -> int:
-    """Answer the prompt that ``read_prompt`` gives; the exit code.
+    """Answer the prompt that ``read_prompt`` returns; the exit code.
 
-    The renderer is finished in every case, internal errors included. Standard input is left unread
-    where there is no way to a model. ``wants_limits``: the outcome tells quota and rate limits.
+    The renderer is finished in every case, internal errors included. If no model can be reached,
+    standard input is not read. ``wants_limits``: the outcome has the quota and the rate limits.
     """
     run, stop = _Run(make_renderer), Stop()
     with ending_by_signals(stop) as received, WallClock(stop, received) as clock:
@@ -63,7 +63,7 @@ def run_prompt(
             run.answer(launch, take_options, read_prompt, stop, clock)
         except (Stopped, KeyboardInterrupt):
             run.was_stopped = True
-        except Exception as caught:  # noqa: BLE001 whatever it is, the run ends with a result
+        except Exception as caught:  # noqa: BLE001 every run ends with a result
             run.error = as_error(caught)
         received.is_finishing = True
         outcome = run.close(stop, wants_limits=wants_limits)
@@ -78,7 +78,7 @@ def run_prompt(
 
 
 class _Run:
-    """One run under way, and what is known of it at its end."""
+    """The state of one run."""
 
     def __init__(self, make_renderer: Callable[[], Renderer]) -> None:
         self.error: QwenError | None = None
@@ -108,7 +108,7 @@ class _Run:
         show(conversation.ask(prompt, stop), self._renderer, self._tally)
 
     def close(self, stop: Stop, *, wants_limits: bool) -> Outcome:
-        """Close what is open, and say what it came to."""
+        """Close the conversation; the outcome of the run."""
         outcome = conclude(
             self._conversation,
             self._tally,
@@ -139,6 +139,6 @@ def _say_what_was_denied(denied: Sequence[ToolAsked]) -> None:
     count = len(denied)
     names = ", ".join(dict.fromkeys(asked.name for asked in denied))
     notice(
-        f"{count} call{'s were' if count > 1 else ' was'} not allowed ({names}). Allow with "
+        f"{count} call{'s were' if count > 1 else ' was'} not allowed ({names}). Allow them with "
         "--approval-mode auto-edit or yolo, --allowed-tools RULE, or permissions.allow in settings."
     )

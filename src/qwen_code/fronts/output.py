@@ -1,4 +1,4 @@
-"""Standard output whose reader may stop reading: a process that waits for it can still be ended."""
+"""Standard output that does not block the end of the process when nothing reads it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from qwen_code.fronts.signals import is_given_up
 
 _POLL_MS = 50
 _CHUNK_BYTES = 4096
-"""A pipe that can be written to takes this much at once (POSIX: ``PIPE_BUF``)."""
+"""A pipe that is ready takes this much at once (POSIX: ``PIPE_BUF``)."""
 
 
 _abandoned: list[object] = []
-"""Streams that must not be collected: that would write what is left in them."""
+"""Streams that must not be garbage-collected, because that would flush them."""
 
 
 class InterruptibleOutput(io.RawIOBase):
-    """A descriptor to write to. Waiting for room in it ends where `is_given_up`.
+    """Writes to a descriptor. It waits until there is space, but no longer than `is_given_up`.
 
     Raises:
-        KeyboardInterrupt: there was no room, and the process is to end.
+        KeyboardInterrupt: there is no space, and the process must end.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -47,12 +47,12 @@ class InterruptibleOutput(io.RawIOBase):
                 try:
                     return os.write(self._descriptor, data)
                 except BlockingIOError:
-                    pass  # others have made it one that does not wait
+                    pass  # another process has made it non-blocking
             elif is_given_up():
                 raise KeyboardInterrupt
 
     def _begin(self) -> Callable[[float], list[tuple[int, int]]]:
-        import select  # not before the first request is on its way
+        import select  # only after the first request was sent
 
         waiting = select.poll()
         waiting.register(self._descriptor, select.POLLOUT)
@@ -61,7 +61,7 @@ class InterruptibleOutput(io.RawIOBase):
 
 
 def hear_signals_in_stdout() -> None:
-    """Let standard output be an `InterruptibleOutput`, where it is a pipe or a socket."""
+    """Replace standard output by an `InterruptibleOutput` if it is a pipe or a socket."""
     stdout = sys.stdout
     try:
         kind = os.fstat(stdout.fileno()).st_mode

@@ -16,19 +16,18 @@ from qwen_code.base.stop import Stop
 _MAX_BYTES = 8 << 20
 _PIECE_BYTES = 1 << 16
 _POLL_S = 0.05
-"""How often the stop is looked at: Python goes on with a read that a signal has interrupted."""
+"""How often the stop is checked: Python resumes a read that a signal has interrupted."""
 
 _FIRST_BYTE_WAIT_S = 3.0
-"""How long a pipe may be silent where the command line already has a prompt: an editor or ssh
-often leaves an open pipe behind that will never be written to. Shorter would lose what a slow
-command is about to write, and the answer would be about nothing."""
+"""How long a pipe may be silent if the command line already has a prompt. Editors and ssh often
+leave a pipe open that is never written to. A shorter wait would lose what a slow command writes."""
 
 
 def take_prompt(argument: str | None, stdin: str | None) -> str:
-    """The prompt of this run: what came on standard input first, then the argument.
+    """The prompt of this run: standard input, then the argument.
 
     Raises:
-        InputError: there is neither, or the argument is not text.
+        InputError: both are missing, or the argument is not UTF-8.
     """
     if argument is not None and not argument.isascii() and _has_lone_bytes(argument):
         raise InputError(
@@ -38,8 +37,8 @@ def take_prompt(argument: str | None, stdin: str | None) -> str:
     parts = [part for part in (stdin, argument) if part and part.strip()]
     if not parts:
         raise InputError(
-            "there is no prompt",
-            hint='Give one, as qwen "why is this slow?", or pipe it in: git diff | qwen "review"',
+            "no prompt was given",
+            hint='Write qwen "why is this slow?", or pipe it in: git diff | qwen "review"',
         )
     return "\n\n".join(part.strip("\n") if len(parts) > 1 else part for part in parts)
 
@@ -54,11 +53,11 @@ def read_stdin(
 ) -> str | None:
     """All of standard input, unless it is a terminal, closed, or a pipe that stays silent.
 
-    Only with a prompt in ``argument`` is a pipe given up, after ``wait_s``; ``notice`` is told.
+    If ``argument`` has a prompt, a silent pipe is given up after ``wait_s``, with a ``notice``.
 
     Raises:
-        InputError: more than 8 MiB, not UTF-8, or not readable.
-        Stopped: ``stop`` was set while it was waited for.
+        InputError: it has more than 8 MiB, is not UTF-8, or cannot be read.
+        Stopped: ``stop`` was set during the wait.
     """
     if stream is None or stream.closed:
         return None
@@ -69,8 +68,8 @@ def read_stdin(
             return None
         if has_argument and not _has_data(descriptor, wait_s, stop):
             notice(
-                f"standard input stayed silent for {wait_s:g} s and was left out"
-                " (redirect it from /dev/null to say that it is empty)"
+                f"standard input was ignored, because nothing arrived for {wait_s:g} s"
+                " (if it is empty, redirect it: < /dev/null)"
             )
             return None
         data = _read(descriptor, stop)
@@ -78,30 +77,30 @@ def read_stdin(
         if has_argument:
             return None
         raise InputError(
-            f"standard input cannot be read: {error}", hint="Give a prompt."
+            f"standard input cannot be read: {error}", hint='Write the prompt: qwen "…"'
         ) from error
     if len(data) > _MAX_BYTES:
         raise InputError(
             f"standard input is longer than {_MAX_BYTES >> 20} MiB",
-            hint="Give the model the part that matters.",
+            hint="Pipe in only the part that matters.",
         )
     try:
         text: str = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"standard input is not UTF-8 text (byte {error.start:,})",
-            hint="Convert it first, for example with iconv, or leave binary data out.",
+            hint="Convert it first, for example with iconv, or omit binary data.",
         ) from None
     return text
 
 
 def _has_lone_bytes(text: str) -> bool:
-    """Whether Python could not decode some of what the system handed over (PEP 383)."""
+    """Whether ``text`` has bytes that Python could not decode (PEP 383)."""
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _read(descriptor: int, stop: Stop) -> bytes:
-    """What comes until the end, or a little more than is allowed."""
+    """Everything until the end, or slightly more than is allowed."""
     data = bytearray()
     while len(data) <= _MAX_BYTES:
         while not _has_data(descriptor, _POLL_S, stop):
@@ -114,7 +113,7 @@ def _read(descriptor: int, stop: Stop) -> bytes:
 
 
 def _has_data(descriptor: int, wait_s: float, stop: Stop) -> bool:
-    """Whether a pipe or socket has something to read, or its end, within the wait."""
+    """Whether a pipe or socket has data or ends within ``wait_s``."""
     mode = os.fstat(descriptor).st_mode
     if sys.platform == "win32" or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         stop.check()

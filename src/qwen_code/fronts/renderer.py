@@ -1,4 +1,4 @@
-"""What every front that runs prompts is told, and how the events of a turn are shown."""
+"""What fronts that run prompts share: the outcome of a run, and rendering its events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How it ended. ``error`` is ``None`` for a good end; times are in milliseconds."""
+    """How a run ended. ``error`` is ``None`` after a success; times are in milliseconds."""
 
     text: str
     duration_ms: int
@@ -33,20 +33,20 @@ class Outcome(msgspec.Struct, frozen=True):
     error: QwenError | None = None
     was_stopped: bool = False
     quota: Snapshot | None = None
-    """What is used of the account's allowance, where it is counted."""
+    """The use of the account's quota, if it is counted."""
     rate_limits: RateLimits | None = None
-    """What the server said of the key's limits, where it did."""
+    """The limits of the key, if the server reported them."""
     rounds: int = 1
-    """Answers of the model, with those that only called tools."""
+    """Answers of the model, including those that only called tools."""
     denied: Sequence[ToolAsked] = ()
     """Calls that were not allowed."""
     structured: str | None = None
-    """The answer as JSON text, where one of a given shape was wanted."""
+    """The answer as JSON, if a schema was given."""
     ended: EndReason | None = None
-    """What ended the turn; ``None`` where an error did, or where it never began."""
+    """What ended the turn; ``None`` if an error did, or if it never began."""
 
     def exit_code(self, signal_number: int | None) -> int:
-        """The exit code of a run that ended so; after a stop it is that of the signal."""
+        """The exit code of the run; after a stop, that of the signal."""
         if self.was_stopped:
             return exit_code_of(signal_number)
         if self.error is not None:
@@ -55,11 +55,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Renderer(Protocol):
-    """Shows one run. Called in this order: start, events as they come, finish."""
+    """Shows one run. Calls come in this order: start, events, finish."""
 
     def start(self, describe: Callable[[], State] | None) -> None:
-        """``describe`` gives the conversation's state, which not every front wants to know.
-        ``None``: there is no conversation, because it could not be opened."""
+        """``describe`` returns the conversation's state, for fronts that show it. ``None``: the
+        conversation could not be opened."""
 
     def events(self, events: Sequence[AgentEvent]) -> None: ...
 
@@ -67,7 +67,7 @@ class Renderer(Protocol):
 
 
 def as_error(caught: Exception) -> QwenError:
-    """What is told of an exception: every run ends with a result, whatever it was."""
+    """The error to report for an exception: every run ends with a result."""
     return caught if isinstance(caught, QwenError) else explain_unexpected(caught)
 
 
@@ -81,13 +81,13 @@ def conclude(
     stop: Stop,
     wants_limits: bool,
 ) -> Outcome:
-    """What a prompt came to. ``began`` is when, by the monotonic clock; ``was_stopped``: its
-    ``stop`` raised; ``wants_limits``: quota and rate limits are told."""
+    """The outcome of a prompt. ``began`` is its start by the monotonic clock. ``was_stopped``: its
+    ``stop`` raised. ``wants_limits``: include the quota and the rate limits."""
     quota = rate_limits = None
     if conversation is not None and wants_limits:
         try:
             quota, rate_limits = conversation.quota(), conversation.rate_limits()
-        except Exception as caught:  # noqa: BLE001 it ends with a result all the same
+        except Exception as caught:  # noqa: BLE001 every run ends with a result
             error = error or as_error(caught)
     was_stopped = was_stopped or tally.ended in ("stopped", "budget")
     if was_stopped and stop.reason is not None:
@@ -109,7 +109,7 @@ def conclude(
 
 
 def show(events: AgentEventStream, renderer: Renderer, tally: Tally) -> None:
-    """Render what happens, and count it."""
+    """Render the events, and count them."""
     with closing(events):
         for batch in events:
             tally.take(batch)

@@ -1,4 +1,4 @@
-"""Signals that end a turn, or the process: Ctrl-C, and what the system sends to end it."""
+"""Signals that end a turn or the process: SIGINT (Ctrl-C), SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 from qwen_code.base.stop import Stop
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-_PATIENCE_S = 3.0
-"""How long a signal leaves to a reader that does not read."""
+_MAX_WRITE_WAIT_S = 3.0
+"""How long after a signal a write may wait for a reader that does not read."""
 
 
 class Received:
-    """Which signal came, if any. A request to end the process counts more than Ctrl-C.
+    """The signal that arrived, if any. SIGTERM and SIGHUP override Ctrl-C.
 
-    While ``is_finishing`` is set, signals are noted and interrupt nothing: results are written and
-    child processes are ended.
+    While ``is_finishing`` is set, signals are recorded but interrupt nothing: the result is being
+    written, and child processes are being stopped.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Received:
 
     @property
     def ends_process(self) -> bool:
-        """Whether the process was asked to end, and not only the turn."""
+        """Whether the signal ends the process, and not only the turn."""
         return self.number not in (None, signal.SIGINT)
 
     def note(self, number: int) -> None:
@@ -55,30 +55,30 @@ class Received:
 
     @property
     def is_given_up(self) -> bool:
-        """Whether a second signal has arrived, or the first one was `_PATIENCE_S` ago."""
-        has_waited = time.monotonic() - self._first_at >= _PATIENCE_S
+        """Whether a second signal has arrived, or the first one was `_MAX_WRITE_WAIT_S` ago."""
+        has_waited = time.monotonic() - self._first_at >= _MAX_WRITE_WAIT_S
         return self._count > 1 or (self._count == 1 and has_waited)
 
 
 _in_force: list[Received] = []
-"""Of the contexts below that are open: signals are the whole process's."""
+"""Those of the open contexts below: signals concern the whole process."""
 
 
 def is_given_up() -> bool:
-    """Whether the process is to end without waiting any longer for others to read."""
+    """Whether the process must end without waiting any longer for a reader."""
     return any(each.is_given_up for each in _in_force)
 
 
 def exit_code_of(number: int | None) -> int:
-    """The exit code after a signal; Ctrl-C where none is known."""
+    """The exit code after a signal; that of Ctrl-C if it is not known."""
     return 128 + (number or signal.SIGINT)
 
 
 @contextmanager
 def ending_by_signals(stop: Stop) -> Iterator[Received]:
-    """Set ``stop`` when the process is asked to end; a second signal raises ``KeyboardInterrupt``.
+    """Set ``stop`` when a signal arrives; a second one raises ``KeyboardInterrupt``.
 
-    Only in the main thread, the one that gets signals. What was ignored (``nohup``) stays ignored.
+    Works in the main thread only, which receives signals. Ignored signals (``nohup``) stay ignored.
     """
     received = Received()
 
@@ -96,8 +96,8 @@ def ending_by_signals(stop: Stop) -> Iterator[Received]:
 
 @contextmanager
 def leaving_by_signals() -> Iterator[Received]:
-    """Between turns: raise ``SystemExit`` when the process is asked to end, so that what runs in
-    the background is ended too. Ctrl-C raises ``KeyboardInterrupt``, as without this."""
+    """Between turns: raise ``SystemExit`` on SIGTERM and SIGHUP, so that background commands are
+    stopped too. Ctrl-C raises ``KeyboardInterrupt``, as by default."""
     received = Received()
 
     def leave(number: int, _frame: FrameType | None) -> None:
@@ -115,7 +115,7 @@ def leaving_by_signals() -> Iterator[Received]:
 
 @contextmanager
 def noting_signals() -> Iterator[Received]:
-    """Record signals without interrupting: the final result is being written."""
+    """Record signals without interrupting anything: the final result is being written."""
     received = Received()
     with _handling(lambda number, _: received.note(number), received):
         yield received

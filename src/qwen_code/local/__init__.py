@@ -1,1 +1,1 @@
-"""The embedded model: weights that are known by their hash, and a server for them on loopback."""
+"""The embedded model: weights, identified by their hash, and a server for them on loopback."""

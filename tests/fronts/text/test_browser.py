@@ -53,9 +53,9 @@ def test_wsl_without_its_helper_opens_the_browser_of_windows(
         ({}, "no display"),
         ({**DISPLAY, "SSH_CONNECTION": "1 2 3 4"}, "SSH"),
         ({**DISPLAY, "CI": "true"}, "CI"),
-        ({**DISPLAY, "NO_BROWSER": "1"}, "asks for none"),
-        ({**DISPLAY, "BROWSER": "none"}, "asks for none"),
-        ({**DISPLAY, "BROWSER": "'unclosed"}, "cannot be understood"),
+        ({**DISPLAY, "NO_BROWSER": "1"}, "BROWSER=none"),
+        ({**DISPLAY, "BROWSER": "none"}, "BROWSER=none"),
+        ({**DISPLAY, "BROWSER": "'unclosed"}, "cannot be parsed"),
     ],
 )
 def test_where_none_is_opened(environ: dict[str, str], why: str) -> None:
@@ -87,4 +87,4 @@ def test_a_browser_that_does_not_start_is_a_reason_and_no_error() -> None:
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "--help", "javascript:1", ""])
 def test_only_addresses_of_the_web_are_opened(url: str) -> None:
-    assert "web" in str(open_browser(url, {"BROWSER": "/nowhere/browser"}))
+    assert "neither http nor https" in str(open_browser(url, {"BROWSER": "/nowhere/browser"}))

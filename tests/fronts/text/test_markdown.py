@@ -122,8 +122,8 @@ def test_a_deeply_indented_line_looks_the_same_in_pieces(spaces: int, opening: s
 @given(_TEXTS)
 def test_any_split_gives_the_same_output_at_the_limits(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(markdown, "_MAX_SPAN_LENGTH", 5)
-        patch.setattr(markdown, "_MAX_OPENING_LENGTH", 6)
+        patch.setattr(markdown, "_MAX_SPAN_CHARS", 5)
+        patch.setattr(markdown, "_MAX_OPENING_CHARS", 6)
         styler = MarkdownStyler()
         pieces = [styler.feed(character) for character in text]
         assert "".join(pieces) + styler.close() == styled(text)

@@ -33,7 +33,8 @@ from qwen_code.auth.oauth.wire import (
     parse_device_authorization,
     parse_grant,
 )
-from qwen_code.auth.stores.base import CredentialStore, Reservation, open_store
+from qwen_code.auth.stores.base import CredentialStore, Reservation
+from qwen_code.auth.stores.refs import open_store
 from qwen_code.base.clock import BlockingClock, Clock
 from qwen_code.base.detached import DetachedProcess, serve
 from qwen_code.base.errors import ConfigError, QwenError, TransportError

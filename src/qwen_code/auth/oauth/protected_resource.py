@@ -1,8 +1,8 @@
-"""Sign in for a resource that says itself who may let one in (RFC 9728), as MCP servers do.
+"""Find the authorization server of a resource that names it itself (RFC 9728), as MCP servers do.
 
-A request without a token is answered 401, and names a document; that names the authorization
-server, which gives this program a client id of its own (RFC 7591). From there on it is the device
-flow like any other, with tokens that are good for that resource alone (RFC 8707).
+A request without a token is answered 401, and names a metadata document. The document names the
+authorization server, which registers this program (RFC 7591). From there on it is a device flow
+like any other, with tokens that are valid for that resource alone (RFC 8707).
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def find_server(
     """The authorization server of the resource at ``url``, ready for a device flow.
 
     ``headers`` go with the request to the resource. Without a ``client_id`` one is registered.
-    The server's ``issuer.resource`` is what the tokens will be good for.
+    The server's ``issuer.resource`` is what the tokens will be valid for.
 
     Raises:
-        ConfigError: it wants no sign-in, or one that cannot be done from here.
+        ConfigError: it needs no sign-in, or one that cannot be done from here.
         TransportError: one of them cannot be reached.
     """
     require_https(url)
@@ -60,7 +60,7 @@ def find_server(
     metadata = _metadata(url, challenge, http)
     resource, issuers = metadata["resource"], metadata.get("authorization_servers")
     if not isinstance(issuers, list) or not issuers or not isinstance(issuers[0], str):
-        raise ConfigError(f"{url} does not say which authorization server it believes")
+        raise ConfigError(f"{url} does not say which authorization server it trusts")
     offered = metadata.get("scopes_supported")
     wanted = " ".join(scopes) or challenge.get("scope") or _joined(offered)
     server = _discover(issuers[0], wanted, http)
@@ -115,7 +115,7 @@ def _metadata(url: str, challenge: Mapping[str, str], http: Sender) -> dict[str,
                 f"{place} is about another resource: {str(resource)[:200]!r}"
             )
         return raw
-    raise ConfigError(f"{url} wants a sign-in, and does not say where (RFC 9728)")
+    raise ConfigError(f"{url} asks for a sign-in, but does not say where (RFC 9728)")
 
 
 def _places(url: str, challenge: Mapping[str, str]) -> Iterator[str]:
@@ -130,7 +130,7 @@ def _places(url: str, challenge: Mapping[str, str]) -> Iterator[str]:
 
 
 def _discover(issuer: str, scope: str, http: Sender) -> Server:
-    """The server's endpoints. Some write their name with a slash at its end here, and not there."""
+    """The server's endpoints. Some write their name with a final slash in one place only."""
     require_https(issuer)
     source = Source(SourceKind.IMPLIED, "as the resource says")
     other = issuer.rstrip("/") if issuer.endswith("/") else f"{issuer}/"
@@ -150,7 +150,7 @@ def _register(server: Server, http: Sender) -> str:
     """A client id from the server itself (RFC 7591 §3.1)."""
     if server.registration_endpoint is None:
         raise ConfigError(
-            f"{server.issuer.name} lets no program register itself",
+            f"{server.issuer.name} does not let programs register themselves",
             hint='Give the id that its operator gave you as "oauth": {"clientId": "…"} of the '
             "server's entry.",
         )

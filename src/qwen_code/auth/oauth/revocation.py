@@ -21,7 +21,7 @@ def revoke(token: Token, issuer: Issuer | None, http: Sender) -> str:
     """Revoke the refresh token, or the access token if there is none; returns the outcome as text.
 
     A server that revokes a refresh token also ends its access tokens (RFC 7009 §2.1). It never
-    fails: signing out works here, whatever the server does.
+    fails: signing out always works here.
     """
     if issuer is None:
         return f"the server is not known, so it was not told; {_END}"

@@ -1,30 +1,17 @@
-"""What a store of credentials must be able to do, and how one is found by its `ref`.
+"""What a store of credentials must be able to do.
 
-A credential is a document: a JSON object with an OAuth token or an API key in it. A *ref* is a text
-that names one place (``file:/home/me/.qwen/oauth_creds.json``). It holds no secret, so it can be
-handed to another process, which opens the same place with `open_store`.
+A credential is a document: a JSON object with an OAuth token or an API key in it.
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
-from importlib import import_module
-from pathlib import Path
 from typing import Any, Protocol, Self
-from urllib.parse import quote
 
-from qwen_code.base.errors import AuthError, ConfigError
+from qwen_code.base.errors import AuthError
 from qwen_code.base.stop import Stop
-from qwen_code.config.paths import Paths
-
-DEFAULT_NAME = "qwen-oauth"
-"""The name of the sign-in that has no other: Node Qwen Code uses the same file for it."""
 
 Document = dict[str, Any]
-
-_STORES = {"file": "qwen_code.auth.stores.file:FileStore"}
-"""By the scheme of a ref: the class that opens it."""
 
 _SECRETS = ("refresh_token", "access_token", "api_key")
 
@@ -32,10 +19,11 @@ _SECRETS = ("refresh_token", "access_token", "api_key")
 class CredentialCorrupt(AuthError):
     """A stored credential that cannot be understood. It never counts as "signed out"."""
 
-    def __init__(self, place: str, reason: str) -> None:
+    def __init__(self, place: str, reason: str, *, hint: str | None = None) -> None:
         super().__init__(
             f"{place} is damaged: {reason}",
-            hint="Sign in again with qwen auth login (the damaged file is kept beside it), "
+            hint=hint
+            or "Sign in again with qwen auth login (the damaged file is kept beside it), "
             "or put a good copy in its place.",
         )
 
@@ -122,42 +110,6 @@ class CredentialStore(Protocol):
         """The process that last had the exclusive right, for messages."""
 
 
-def open_store(ref: str) -> CredentialStore:
-    """The store that ``ref`` names.
-
-    Raises:
-        ConfigError: there is no store of that kind.
-    """
-    scheme, _, place = ref.partition(":")
-    if scheme not in _STORES or not place:
-        raise ConfigError(
-            f"{ref!r} does not name a place for credentials",
-            hint=f"It must begin with one of: {', '.join(f'{each}:' for each in _STORES)}",
-        )
-    module, _, name = _STORES[scheme].partition(":")
-    store: CredentialStore = getattr(import_module(module), name)(place)
-    return store
-
-
-def is_stored(ref: str) -> bool:
-    """Whether something is stored at ``ref``, damaged or not. Cheap for files, which most runs
-    have to look for and few have."""
-    scheme, _, place = ref.partition(":")
-    return os.path.lexists(place) if scheme == "file" else open_store(ref).load() is not None
-
-
-def login_ref(paths: Paths, name: str) -> str:
-    """Where the credential of the saved login ``name`` is kept."""
-    if name == DEFAULT_NAME:
-        return f"file:{paths.oauth_creds_file}"
-    return f"file:{paths.accounts_dir / _file_name(name)}"
-
-
-def resource_ref(paths: Paths, name: str) -> str:
-    """Where the sign-in at the MCP server ``name`` is kept."""
-    return f"file:{paths.mcp_dir / f'{name}.json'}"
-
-
 def version_of(document: Document) -> str:
     """Names this version of a credential without revealing anything of it.
 
@@ -167,7 +119,3 @@ def version_of(document: Document) -> str:
 
     secret = next((s for key in _SECRETS if isinstance(s := document.get(key), str) and s), "")
     return sha256(secret.encode()).hexdigest()[:32]
-
-
-def _file_name(name: str) -> Path:
-    return Path(f"{quote(name, safe=' ').replace('.', '%2E')}.json")

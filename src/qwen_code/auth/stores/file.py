@@ -77,7 +77,7 @@ class FileStore:
             except FileNotFoundError:
                 return None
             except OSError as error:
-                raise CredentialCorrupt(self.place, error.strerror or str(error)) from error
+                raise self._unreadable(error) from error
             except msgspec.DecodeError as error:
                 reason = str(error) if data.strip() else "it is empty"
             else:
@@ -119,8 +119,8 @@ class FileStore:
         return removed
 
     def repair_mode(self) -> str | None:
-        """As the protocol says. A file that holds no credential is left alone, whatever links to
-        it."""
+        """As the protocol says. A file that does not hold a credential is left alone, even if a
+        link to it has the credential's name."""
         try:
             found = self.path.stat().st_mode
             is_open = os.name != "nt" and stat.S_ISREG(found) and found & 0o077
@@ -166,7 +166,7 @@ class FileStore:
         return holder.pid if holder else None
 
     def _writing(self) -> AbstractContextManager[None]:
-        """Between looking at what is stored and changing it, nobody else changes it."""
+        """No other process changes the document between a look at it and a change."""
         return process_lock(self._beside("write.lock"), timeout_s=_WRITE_TIMEOUT_S)
 
     # -- inside -----------------------------------------------------------------------------------
@@ -175,6 +175,13 @@ class FileStore:
         """A file beside the target; nothing is made beside a device."""
         target = require_regular(self.path)
         return target.with_name(f"{target.stem}.{ending}")
+
+    def _unreadable(self, error: OSError) -> CredentialCorrupt:
+        try:
+            require_regular(self.path)
+        except ConfigError as irregular:
+            return CredentialCorrupt(self.place, "it is not a regular file", hint=irregular.hint)
+        return CredentialCorrupt(self.place, error.strerror or str(error))
 
     def _set_aside_if_corrupt(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""``--output-format json`` and ``stream-json``: the shapes that Node Qwen Code's users parse."""
+"""``--output-format json`` and ``stream-json``, in the formats of Node Qwen Code."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool
 
 
 class JsonRenderer:
-    """One array at the end, or with ``is_stream`` one line a message as soon as it is complete.
+    """Writes one array at the end, or with ``is_stream`` one line for each complete message.
 
-    With ``partial`` every piece of the answer is a line of its own as it arrives. ``out`` takes
-    bytes: JSON is UTF-8 whatever the locale says (RFC 8259 §8.1).
+    With ``partial`` each delta of the answer is also a line. ``out`` takes bytes, because JSON is
+    UTF-8 in every locale (RFC 8259 §8.1).
     """
 
     def __init__(self, out: BinaryIO, *, is_stream: bool, partial: bool = False) -> None:
@@ -116,7 +116,7 @@ class JsonRenderer:
         self._flush()
 
     def _end_answer(self) -> None:
-        """The model has answered: what it said and called is whole now."""
+        """The answer is complete: end its messages."""
         self._end_message()
         if self._has_started:
             self._has_started = False
@@ -172,7 +172,7 @@ class JsonRenderer:
             self._delta(block, {"type": "input_json_delta", "partial_json": piece.arguments})
 
     def _open(self, kind: str, content: dict[str, Any]) -> _Block:
-        """Begin a block, and with another kind of block another message, as Node does."""
+        """Begin a block; a different kind of block begins a new message, as in Node."""
         if self._kind not in (kind, None):
             self._end_message()
         self._kind = kind
@@ -203,7 +203,7 @@ class JsonRenderer:
         self._block = None
 
     def _end_message(self) -> None:
-        """Emit what came so far as its own message; one message has blocks of one kind."""
+        """Emit the blocks so far as one message; all blocks of a message are of one kind."""
         if not self._blocks:
             return
         self._close_block()
@@ -266,7 +266,7 @@ class JsonRenderer:
             message = f"the answer was cut off: {self._cut}"
             return {"type": "Cut", "message": message, "hint": None, "code": "cut"}
         if outcome.ended == "loop":
-            message = "stopped: the model made the same call again and again"
+            message = "stopped: the model kept repeating the same call"
             return {"type": "Loop", "message": message, "hint": None, "code": "loop"}
         return None
 
@@ -278,7 +278,7 @@ class JsonRenderer:
         self._messages.append({**message, "uuid": new_uuid(), "session_id": self._session_id})
 
     def _flush(self) -> None:
-        """One write for all the lines that one chunk from the network made."""
+        """Write all lines that came from one network chunk at once."""
         if self._is_stream and self._messages:
             self._out.write(b"".join([_encode(message) + b"\n" for message in self._messages]))
             self._out.flush()
@@ -286,14 +286,15 @@ class JsonRenderer:
 
 
 def write_end(out: BinaryIO, error: QwenError | None, *, is_stream: bool) -> None:
-    """All that a run writes that ended before there was a conversation. ``None``: interrupted."""
+    """The whole output of a run that ended before its conversation was open. ``error`` is ``None``
+    after an interrupt."""
     renderer = JsonRenderer(out, is_stream=is_stream)
     renderer.start(None)
     renderer.finish(Outcome("", 0, 0, error=error, was_stopped=error is None, rounds=0))
 
 
 class _Block(msgspec.Struct):
-    """A content block as it grows."""
+    """A content block that is still growing."""
 
     kind: str
     index: int
@@ -309,7 +310,7 @@ class _Block(msgspec.Struct):
 
 
 def usage_data(usage: Usage | None) -> dict[str, int]:
-    """Token counts under the names that readers of these formats know."""
+    """Token counts, named as in these formats."""
     usage = usage or Usage(0, 0, 0)
     return {
         "input_tokens": usage.prompt_tokens,
@@ -327,7 +328,7 @@ def _cwd() -> str:
 
 
 def _details(event: AgentEvent) -> dict[str, Any]:
-    """What a program may want of an event beside its sentence."""
+    """The data of an event, for programs."""
     if isinstance(event, HelperEvent):
         return {**_details(event.event), "parent_tool_use_id": event.call_id}
     if isinstance(event, Paced):
@@ -343,8 +344,8 @@ def _encode(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        # A directory or argument whose name is not UTF-8. Only json lets such text through, to
-        # be replaced; it is slow to import and rarely needed.
+        # A directory or argument is not UTF-8. Only json accepts such text, which is then replaced;
+        # it is slow to import and rarely needed.
         import json
 
         return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")

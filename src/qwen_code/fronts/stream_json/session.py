@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, partial: bool) -> int:
-    """Answer one prompt after the other until standard input ends; the last one's exit code.
+    """Answer prompts until standard input ends; the exit code of the last one.
 
-    Every prompt has its JSON result; so has a line that is not a message, and a conversation that
-    cannot be opened.
+    Every prompt gets a JSON result, and so do invalid lines and a conversation that cannot be
+    opened.
     """
     front = _ProgramFront()
     stop, conversation = Stop(), None
@@ -60,13 +60,13 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
             if conversation is not None:
                 conversation.close()
             try:
-                sys.stdout.flush()  # the other thread may be writing
+                sys.stdout.flush()  # the reading thread may have written
             except KeyboardInterrupt:
                 abandon_stdout()
 
 
 def _end_unopened(caught: BaseException, stop: Stop) -> int:
-    """Write the result of a conversation that was never open."""
+    """Write the result of a conversation that could not be opened."""
     error = as_error(caught) if isinstance(caught, Exception) else stop.reason
     write_end(sys.stdout.buffer, error, is_stream=True)
     if error is None:
@@ -76,7 +76,7 @@ def _end_unopened(caught: BaseException, stop: Stop) -> int:
 
 
 class _ProgramFront:
-    """The program at the other end as a front: it may be asked once it has said so."""
+    """The connected program as a front. It is asked for permissions once it has initialized."""
 
     def __init__(self) -> None:
         self.is_attended = False
@@ -96,7 +96,7 @@ class _ProgramFront:
         line = {"type": "control_request", "request_id": request_id, "request": request}
         reply = self.input.ask(request_id, lambda: self.write(line), question.stop)
         if reply is None:
-            return No("the program that could be asked is gone", is_unanswered=True)
+            return No("the program has closed its input", is_unanswered=True)
         if reply.get("behavior") != "allow":
             if reply.get("interrupt") is True:
                 question.stop.set()
@@ -119,14 +119,14 @@ class _ProgramFront:
         raise AssertionError("a program does not sign in here")
 
     def write(self, message: dict[str, Any]) -> None:
-        """One line of JSON, whole."""
+        """Write one complete line of JSON."""
         with self._writing:
             sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
             sys.stdout.buffer.flush()
 
 
 class _StreamSession:
-    """The two directions: lines in, lines out."""
+    """Reads messages and answers them."""
 
     def __init__(self, conversation: Conversation, front: _ProgramFront, *, partial: bool) -> None:
         self._conversation = conversation
@@ -135,17 +135,17 @@ class _StreamSession:
 
     def run(self) -> int:
         front = self._front
-        if sys.stdin is None:  # closed by who started us
-            raise InputError("standard input is closed", hint="Write messages to it.")
+        if sys.stdin is None:  # the parent process closed it
+            raise InputError("standard input is closed", hint="Start qwen with an open pipe.")
         front.input = StreamInput(sys.stdin.buffer, self._control)
-        front.input.start()  # from here on `_control` may be called
+        front.input.start()  # `_control` may be called from now on
         code: int = ExitCode.OK
         while (found := front.input.next_prompt()) is not None:
             code = self._answer(found)
         return code
 
     def _answer(self, found: QueuedPrompt | InputError) -> int:
-        """Answer a prompt, or report a line that is not a message; returns the exit code."""
+        """Answer a prompt, or report an invalid line; the exit code."""
         began = time.monotonic()
         renderer = JsonRenderer(sys.stdout.buffer, is_stream=True, partial=self._partial)
         conversation, tally = self._conversation, Tally()
@@ -160,7 +160,7 @@ class _StreamSession:
                 show(conversation.ask(found.text, stop), renderer, tally)
             except (Stopped, KeyboardInterrupt):
                 was_stopped = True
-            except Exception as caught:  # noqa: BLE001 every prompt has a result
+            except Exception as caught:  # noqa: BLE001 every prompt gets a result
                 error = as_error(caught)
             received.is_finishing = True
             outcome = conclude(
@@ -184,11 +184,11 @@ class _StreamSession:
         return outcome.exit_code(None)
 
     def _control(self, message: Control) -> None:
-        """Called on the thread that reads."""
+        """Handle a request, on the reading thread."""
         response: dict[str, Any] = {"subtype": "success", "request_id": message.request_id}
         try:
             self._carry_out(message)
-        except Exception as caught:  # noqa: BLE001 the thread goes on to read
+        except Exception as caught:  # noqa: BLE001 the thread must go on reading
             response |= {"subtype": "error", "error": as_error(caught).message}
         self._front.write({"type": "control_response", "response": response})
 
@@ -207,4 +207,4 @@ class _StreamSession:
                 raise QwenError("set_model needs the name of a model")
             conversation.use_model(model, Stop())
         else:
-            raise QwenError(f"there is no request {message.subtype!r}")
+            raise QwenError(f"unknown request {message.subtype!r}")

@@ -1,7 +1,7 @@
-"""``--input-format stream-json``: a program at the other end, that writes one message a line.
+"""``--input-format stream-json``: reads messages from another program, one for each line.
 
-It sends prompts, interrupts, and answers to "may this tool be called?". The shapes are those that
-Node Qwen Code's SDK speaks::
+They are prompts, control requests, and answers to our own requests, in the format of Node Qwen
+Code's SDK::
 
     {"type": "user", "message": {"role": "user", "content": "…"}}
     {"type": "control_request", "request_id": "1", "request": {"subtype": "interrupt"}}
@@ -23,24 +23,24 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop, take
 
 _MAX_LINE_BYTES = 8 << 20
-_UNCLEAR = {"behavior": "deny", "message": "the program's answer cannot be understood"}
+_UNCLEAR = {"behavior": "deny", "message": "the program's answer is malformed"}
 
 
 class UserMessage(msgspec.Struct, frozen=True):
-    """Something to answer."""
+    """A prompt to answer."""
 
     text: str
 
 
 class QueuedPrompt(msgspec.Struct, frozen=True):
-    """A prompt with what ends its turn: an interrupt may come before the turn begins."""
+    """A prompt and the stop of its turn, because an interrupt may come before the turn begins."""
 
     text: str
     stop: Stop
 
 
 class Control(msgspec.Struct, frozen=True):
-    """Something to do beside it: ``interrupt``, ``set_model``, ``set_permission_mode``, …"""
+    """A control request: ``interrupt``, ``set_model``, ``set_permission_mode``, …"""
 
     request_id: str
     subtype: str
@@ -48,17 +48,17 @@ class Control(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to a request of ours; ``None``: it does not say to which."""
+    """The answer to one of our requests; ``request_id`` is ``None`` if it does not name one."""
 
     request_id: str | None
     response: dict[str, Any]
 
 
 def parse_line(line: bytes) -> UserMessage | Control | Reply | None:
-    """What a line says; ``None`` where it is empty or of a kind without a meaning here.
+    """The message in a line; ``None`` if it is empty or of an unknown type.
 
     Raises:
-        InputError: it is not a message.
+        InputError: the line is not a valid message.
     """
     if not line.strip():
         return None
@@ -75,7 +75,12 @@ def parse_line(line: bytes) -> UserMessage | Control | Reply | None:
             return _reply(message.get("response"))
     except (
         msgspec.DecodeError,
-        *(KeyError, TypeError, ValueError, AttributeError),  # another shape
+        *(
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ),  # fields are missing or have other types
     ) as error:
         raise InputError(
             f"a line of standard input is not a message: {error}",
@@ -85,11 +90,13 @@ def parse_line(line: bytes) -> UserMessage | Control | Reply | None:
 
 
 def _text(content: Any) -> str:
-    """The prompt in a message's content, which is text or a list of parts that are text."""
+    """The prompt in a message's content: a text, or a list of text parts."""
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     others = sorted({str(part.get("type")) for part in parts} - {"text"})
     if others:
-        raise ValueError(f"its content has parts of type {', '.join(others)}; only text is taken")
+        raise ValueError(
+            f"its content has parts of type {', '.join(others)}; only text is supported"
+        )
     text = "\n".join(part["text"] for part in parts)
     if not text.strip():
         raise ValueError("its content is empty")
@@ -97,7 +104,7 @@ def _text(content: Any) -> str:
 
 
 def _reply(outer: Any) -> Reply:
-    """The answer to a request of ours; a malformed one counts as a denial."""
+    """The answer to one of our requests; a malformed one counts as a denial."""
     if not isinstance(outer, dict) or "request_id" not in outer:
         return Reply(None, _UNCLEAR)
     response = outer.get("response")
@@ -108,9 +115,9 @@ def _reply(outer: Any) -> Reply:
 
 
 class StreamInput:
-    """Reads lines on its own thread, so that an interrupt is heard while an answer comes.
+    """Reads lines on a separate thread, so that an interrupt is noticed during an answer.
 
-    ``control`` is called on that thread, for interrupts too.
+    ``control`` is called on that thread.
     """
 
     def __init__(self, source: BinaryIO, control: Callable[[Control], None]) -> None:
@@ -118,19 +125,21 @@ class StreamInput:
         self._control = control
         self._prompts: SimpleQueue[QueuedPrompt | InputError | None] = SimpleQueue()
         self._unfinished: deque[Stop] = deque()
-        """Of the prompts that were read, the one that is being answered first."""
+        """The stops of the prompts that are being answered or queued, in their order."""
         self._is_answering = False
         self._replies: SimpleQueue[Reply | None] = SimpleQueue()
         self._asked_id: str | None = None
         self.has_ended = threading.Event()
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     def next_prompt(self) -> QueuedPrompt | InputError | None:
-        """The next prompt, or the error for a line that is not a message; ``None`` at the end of
-        the input. The previous prompt counts as answered."""
+        """The next prompt, or the error for an invalid line; ``None`` at the end of the input.
+
+        The previous prompt counts as answered.
+        """
         if self._is_answering:
             self._unfinished.popleft()
         found = take(self._prompts)
@@ -138,13 +147,14 @@ class StreamInput:
         return found
 
     def interrupt(self) -> None:
-        """Stop the prompt that is being answered, or the next one that was read before this."""
+        """Stop the prompt that is being answered, or else the next one in the queue."""
         for stop in [*self._unfinished][:1]:
             stop.set()
 
     def ask(self, request_id: str, send: Callable[[], None], stop: Stop) -> dict[str, Any] | None:
-        """The answer to a request of ours, which ``send`` writes; ``None`` where the input ends
-        before it. While it is waited for, a line that cannot be understood is taken for it.
+        """The answer to our request, which ``send`` writes; ``None`` if the input ends first.
+
+        During the wait, an invalid line counts as the answer.
 
         Raises:
             Stopped: the turn was stopped.
@@ -170,19 +180,19 @@ class StreamInput:
                 else:
                     self._take(line)
         except (OSError, ValueError, KeyboardInterrupt):
-            pass  # the input is closed, or the responses are not being read
+            pass  # the input is closed, or nothing reads our responses
         finally:
             self.has_ended.set()
             self._prompts.put(None)
             self._replies.put(None)
 
     def _too_long(self) -> InputError:
-        """Leave out the rest of a line."""
+        """Skip the rest of a line."""
         while (piece := self._source.readline(_MAX_LINE_BYTES)) and not piece.endswith(b"\n"):
             pass
         return InputError(
-            f"a line of standard input is longer than {_MAX_LINE_BYTES >> 20} MB",
-            hint="Put large texts into files and name them in the prompt.",
+            f"a line of standard input is longer than {_MAX_LINE_BYTES >> 20} MiB",
+            hint="Write large texts to files, and name them in the prompt.",
         )
 
     def _take(self, line: bytes) -> None:
@@ -192,9 +202,9 @@ class StreamInput:
             self._prompts.put(error)
             message = Reply(None, _UNCLEAR)
         if isinstance(message, UserMessage):
-            asked = QueuedPrompt(message.text, Stop())
-            self._unfinished.append(asked.stop)
-            self._prompts.put(asked)
+            queued = QueuedPrompt(message.text, Stop())
+            self._unfinished.append(queued.stop)
+            self._prompts.put(queued)
         elif isinstance(message, Reply):
             request_id = message.request_id or self._asked_id
             self._replies.put(Reply(request_id, message.response))

@@ -1,4 +1,4 @@
-"""Open an address in the user's browser, where there is one; never wait for it."""
+"""Opens an address in the user's browser, without waiting for it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _started: list[object] = []
 
 
 def opener(environ: Mapping[str, str], platform: str = sys.platform) -> list[str] | str:
-    """The command that opens an address given as its last argument, or why there is none.
+    """The command that opens the address in its last argument, or why no browser is used.
 
-    ``BROWSER`` is honoured as ``xdg-open`` does it: the first of its commands, ``none`` for never.
+    ``BROWSER`` means the same as for ``xdg-open``: the first of its commands; ``none`` disables it.
     """
     chosen = environ.get(env_names.BROWSER, "").strip()
     if environ.get(env_names.NO_BROWSER) or chosen.lower() == "none":
-        return "the environment asks for none"
+        return "NO_BROWSER or BROWSER=none is set"
     if environ.get(env_names.CI):
         return "this is a CI run"
     if environ.get(env_names.SSH_CONNECTION):
         return "this is an SSH session"
     if chosen:
-        return _words(chosen.split(os.pathsep)[0]) or "BROWSER cannot be understood"
+        return _words(chosen.split(os.pathsep)[0]) or "BROWSER cannot be parsed"
     if platform == "darwin":
         return ["open"]
     if platform == "win32":
@@ -43,12 +43,12 @@ def opener(environ: Mapping[str, str], platform: str = sys.platform) -> list[str
 
 
 def open_browser(url: str, environ: Mapping[str, str]) -> str | None:
-    """Start the browser; returns why not, where it could not be. It is never waited for."""
+    """Start the browser; why not, if it could not be started."""
     command = opener(environ)
     if isinstance(command, str):
         return command
     if not url.startswith(("https://", "http://")):
-        return "the address is not one of the web"
+        return "the address is neither http nor https"
     filled = [word.replace("%s", url) for word in command]
     if filled == command:
         filled.append(url)

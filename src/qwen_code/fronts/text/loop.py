@@ -1,4 +1,4 @@
-"""The plain prompt loop: a line, an answer, and so on. For terminals that show text and no more."""
+"""The plain prompt loop for text terminals: it reads a prompt, answers it, and repeats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ReadLine = Callable[[str], str]
 Write = Callable[[str], None]
 
 _BLOCK = '"""'
-_MORE = "... "
+_CONTINUATION_SIGN = "... "
 _MAX_HISTORY = 1000
 _MAX_LINE_BYTES = 65_536
 _MAX_DIGITS = 9
@@ -30,17 +30,17 @@ _POLL_S = 0.05
 
 
 class SlashCommand(msgspec.Struct, frozen=True):
-    """A slash command: what it does in a few words, and the function that gets its argument."""
+    """A slash command: a short summary, and the function that gets its argument."""
 
     summary: str
     run: Callable[[str], None]
 
 
 class PromptLoop:
-    """Reads prompts and commands until the end; what happens with them is given from outside.
+    """Reads prompts and commands until the end, and passes them to ``answer`` and ``commands``.
 
-    ``read_line`` raises ``EOFError`` at the end of input and ``KeyboardInterrupt`` on Ctrl-C. It is
-    given what ``sign`` says before each prompt. ``now`` is the monotonic time in seconds.
+    ``read_line`` raises ``EOFError`` at the end of input and ``KeyboardInterrupt`` on Ctrl-C; its
+    argument is the result of ``sign``. ``now`` is the monotonic time in seconds.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class PromptLoop:
         self._report = report
 
     def run(self) -> None:
-        """Until ``/quit``, Ctrl-D, or Ctrl-C twice in a row at an empty prompt."""
+        """Run until ``/quit``, Ctrl-D, or Ctrl-C twice in a row at the prompt."""
         interrupted_at = float("-inf")
         while True:
             try:
@@ -76,7 +76,7 @@ class PromptLoop:
                     self._write("\n")
                     return
                 interrupted_at = self._now()
-                self._write("\n(Ctrl-C again, Ctrl-D or /quit ends it)\n")
+                self._write("\n(To quit, press Ctrl-C again or Ctrl-D, or type /quit)\n")
                 continue
             interrupted_at = float("-inf")
             if text.strip() in ("/quit", "/exit"):
@@ -85,7 +85,7 @@ class PromptLoop:
                 self._handle(text)
 
     def _read_prompt(self) -> str:
-        """One prompt: a trailing backslash continues it, three quotes open and end a block."""
+        """One prompt. A backslash at the end continues it; three quotes begin and end a block."""
         line = self._read_line(self._sign())
         if line.strip().startswith(_BLOCK):
             lines = [line.strip().removeprefix(_BLOCK)]
@@ -100,9 +100,9 @@ class PromptLoop:
         return "\n".join(lines)
 
     def _read_more(self, end: str) -> str:
-        """The next line of a prompt; Ctrl-D is its ``end``, and not the end of everything."""
+        """The next line of a prompt. Ctrl-D ends only the prompt: then the line is ``end``."""
         try:
-            return self._read_line(_MORE)
+            return self._read_line(_CONTINUATION_SIGN)
         except EOFError:
             self._write("\n")
             return end
@@ -112,7 +112,7 @@ class PromptLoop:
         argument = rest[0] if rest else ""
         is_prompt = "\n" in text.strip() or not name.startswith("/") or "/" in name[1:]
         try:
-            if is_prompt:  # longer texts and paths too
+            if is_prompt:  # also texts and paths that begin with a slash
                 self._answer(text)
             elif command := self._commands.get(name):
                 command.run(argument)
@@ -132,14 +132,14 @@ class PromptLoop:
 
         near = get_close_matches(name, self._commands, n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
-        self._write(f"There is no command {name}.{meant} /help lists them.\n")
+        self._write(f"Unknown command: {name}.{meant} For a list: /help\n")
 
 
 def choose(title: str, options: Sequence[str], *, read_line: ReadLine, write: Write) -> int:
-    """Which option a person picks, from 0; Enter takes the first.
+    """The index of the option that the user chooses; Enter chooses the first.
 
     Raises:
-        EOFError, KeyboardInterrupt: none, they gave up.
+        EOFError, KeyboardInterrupt: the user gave up.
     """
     write(f"{title}\n")
     for number, option in enumerate(options, 1):
@@ -148,17 +148,17 @@ def choose(title: str, options: Sequence[str], *, read_line: ReadLine, write: Wr
         text = read_line(f"Choose 1–{len(options)} [1]: ").strip() or "1"
         if (index := picked(text, len(options))) is not None:
             return index
-        write(f"Type a number from 1 to {len(options)}, or Ctrl-D to leave it.\n")
+        write(f"Type a number from 1 to {len(options)}, or press Ctrl-D to cancel.\n")
 
 
 def picked(text: str, count: int) -> int | None:
-    """The index that a number from 1 to ``count`` means; ``None`` for any other text."""
+    """The index for a number from 1 to ``count``; ``None`` for any other text."""
     is_short = text.isdecimal() and len(text) <= _MAX_DIGITS
     return int(text) - 1 if is_short and 1 <= int(text) <= count else None
 
 
 class LineReader:
-    """Lines from a terminal, with editing, history and completion where ``readline`` is there."""
+    """Reads lines from a terminal, with editing, history and completion if it has ``readline``."""
 
     def __init__(self, history_file: Path, words: Sequence[str]) -> None:
         self._history_file = history_file
@@ -179,7 +179,7 @@ class LineReader:
             readline.add_history(item)
 
     def __call__(self, prompt: str) -> str:
-        """One line, kept in the history unless it is a command with an argument."""
+        """One line. It goes into the history unless it is a command with an argument."""
         line = self.plain(prompt)
         is_command_with_argument = line.startswith("/") and " " in line.strip()
         if self._readline and line.strip() and not is_command_with_argument:
@@ -188,22 +188,22 @@ class LineReader:
         return line
 
     def remember(self, line: str) -> None:
-        """Let the arrow keys find ``line``."""
+        """Add ``line`` to the history."""
         if self._readline and line.strip():
             self._readline.add_history(line)
 
     def plain(self, prompt: str) -> str:
         """One line that does not go into the history: an answer in a dialog."""
-        # Bytes that the terminal's encoding does not have come as lone surrogates (PEP 383),
-        # which no request could carry.
+        # Bytes that are invalid in the terminal's encoding become lone surrogates (PEP 383), which
+        # cannot be sent.
         return input(prompt).encode("utf-8", "replace").decode()
 
     def question(self, prompt: str, stop: Stop) -> str:
-        """One line as an answer while a turn waits for it; what was typed before the question was
-        shown cannot be its answer, and is dropped.
+        """One line as an answer while a turn waits for it. What was typed before the question was
+        shown is discarded.
 
         Raises:
-            EOFError: the user is gone.
+            EOFError: the input has ended.
             Stopped: the turn was stopped.
         """
         if os.name == "nt" or not sys.stdin.isatty():
@@ -211,7 +211,7 @@ class LineReader:
         descriptor = sys.stdin.fileno()
         _drop_typed(descriptor)
         write_stdout(prompt)
-        # The terminal itself gives whole lines; a signal handler can stop this wait.
+        # The terminal delivers complete lines. A signal handler can end this wait.
         while not select.select([descriptor], [], [], _POLL_S)[0]:
             stop.check()
         stop.check()
@@ -224,7 +224,7 @@ class LineReader:
         """One line without echo.
 
         Raises:
-            InputError: the terminal cannot do that.
+            InputError: the terminal cannot turn off its echo.
         """
         from getpass import getpass
 
@@ -234,14 +234,14 @@ class LineReader:
             raise InputError("this terminal cannot hide what is typed", hint=_PIPE_IT) from error
 
     def save(self) -> None:
-        """Add this session's lines to the history, private to the user. It is a convenience:
-        where it cannot be written, nothing is said."""
+        """Add this session's lines to the history file (0600). Errors are ignored: the history is
+        only a convenience."""
         items = [line for line in self._new if "\n" not in line]
         if not items:
             return
         from qwen_code.base.files import write_atomic
 
-        # Read again: another session may have ended meanwhile.
+        # Read it again, because another session may have ended in the meantime.
         items = (self._read_history() + items)[-_MAX_HISTORY:]
         with suppress(QwenError):
             write_atomic(self._history_file, "".join(f"{item}\n" for item in items).encode())
@@ -269,6 +269,6 @@ _PIPE_IT = 'Use: printf %s "$KEY" | qwen auth login --with-api-key'
 
 
 def write_stdout(text: str) -> None:
-    """The loop's own words."""
+    """Write to standard output at once."""
     sys.stdout.write(text)
     sys.stdout.flush()

@@ -1,9 +1,9 @@
-"""Markdown for a terminal, styled while it streams.
+"""Styles Markdown for a terminal while it streams.
 
-No line is held back to be laid out. What waits is short: a line's beginning until it is clear
-what kind of line it is, and an opening marker until its partner is there or cannot come any more
-(then it was no marker: ``f(*args, **kwargs)`` keeps its stars). What is shown does not depend on
-how the text was cut into pieces.
+Lines are not held back for layout. Only little text waits: the beginning of a line until its kind
+is clear, and an opening marker until the closing one has arrived or cannot come any more (then it
+is plain text: ``f(*args, **kwargs)`` keeps its stars). The result does not depend on how the text
+was split into chunks.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _ITALIC, _NOT_ITALIC = "\x1b[3m", "\x1b[23m"
 _CODE, _NOT_CODE = "\x1b[36m", "\x1b[39m"
 _DIM, _NOT_DIM = "\x1b[2m", "\x1b[22m"
 
-_MAX_SPAN_LENGTH = 400
-"""Characters between two markers: so much is held back at most, and farther apart they are none."""
-_MAX_OPENING_LENGTH = 120
-"""Characters of a line that may wait to be told a fence, a rule or a heading."""
+_MAX_SPAN_CHARS = 400
+"""Markers that are farther apart are plain text. This is also the most that is held back."""
+_MAX_OPENING_CHARS = 120
+"""How much of a line may wait until it is clear whether it is a fence, a rule or a heading."""
 
 _FENCE = re.compile(r"( *)(`{3,}|~{3,})([^\n]*)")
 _HEADING = re.compile(r" {0,3}#{1,6} ")
@@ -35,7 +35,7 @@ _BEFORE_UNDERSCORE = " \t([{\"'*"
 
 
 class _NeedData(Enum):
-    """The text so far does not tell."""
+    """More text is needed to decide."""
 
     NEED_DATA = "need data"
 
@@ -44,7 +44,7 @@ NEED_DATA = _NeedData.NEED_DATA
 
 
 class _Fence(msgspec.Struct, frozen=True):
-    """An open code block: its marker, and how deep it stands in quotes and spaces."""
+    """An open code block: its marker, its indentation and its depth of quotes."""
 
     marker: str
     indent: int
@@ -52,7 +52,7 @@ class _Fence(msgspec.Struct, frozen=True):
 
 
 class MarkdownStyler:
-    """Feed it text as it comes; it returns what to write now. ``close()`` returns the rest."""
+    """``feed`` it text as it arrives, and write what it returns; ``close`` returns the rest."""
 
     def __init__(self) -> None:
         self._pending = ""
@@ -60,12 +60,12 @@ class MarkdownStyler:
         self._start_line()
 
     def feed(self, text: str) -> str:
-        """The styled text that can be shown now."""
+        """The styled text that can be written now."""
         self._pending += text
         return self._advance(final=False)
 
     def close(self) -> str:
-        """What was held back, and the end of every style that is still on."""
+        """The text that was held back, and the end of every style that is still on."""
         rest = self._advance(final=True)
         return rest + self._end_line()
 
@@ -91,7 +91,7 @@ class MarkdownStyler:
         return styled
 
     def _line(self, text: str, *, whole: bool) -> tuple[str, str]:
-        """The next part of a line: what to show of it, and what has to wait."""
+        """The next part of a line: the styled text to write, and the text that has to wait."""
         out: list[str] = []
         while self._at_start:
             step = self._block(text, whole=whole)
@@ -108,10 +108,10 @@ class MarkdownStyler:
         return "".join(out) + styled, text[used:]
 
     def _block(self, text: str, *, whole: bool) -> tuple[str, int] | _NeedData:
-        """What begins the line, or follows its quote and list marks: what to show, and its size."""
+        """The next mark at the beginning of a line: the styled text, and how much was used."""
         if self._fence is not None:
             return self._in_fence(self._fence, text, whole=whole)
-        is_short = len(text) < _MAX_OPENING_LENGTH
+        is_short = len(text) < _MAX_OPENING_CHARS
         if not whole and is_short and _UNDECIDED.fullmatch(text):
             return NEED_DATA
         fence = _FENCE.fullmatch(text) if is_short else None
@@ -123,11 +123,11 @@ class MarkdownStyler:
         if quote := _QUOTE.match(text):
             self._quotes += 1
             return f"{_DIM}│{_NOT_DIM} ", quote.end()
-        opening = text[:_MAX_OPENING_LENGTH]  # a stream decides with no more than this
+        opening = text[:_MAX_OPENING_CHARS]  # a stream decides with no more than this
         if bullet := _BULLET.match(opening):
             return f"{bullet[1]}• ", bullet.end()
         if opening.lstrip(" ").startswith("|"):
-            return self._raw("", 0)  # a table stays aligned only as it is
+            return self._raw("", 0)  # styles would break the alignment of a table
         self._at_start = False
         if _HEADING.match(text):
             self._heading = True
@@ -135,8 +135,8 @@ class MarkdownStyler:
         return "", 0
 
     def _in_fence(self, fence: _Fence, text: str, *, whole: bool) -> tuple[str, int] | _NeedData:
-        """A line of code: nothing in it means anything but the marker that closes the block."""
-        is_short = len(text) < _MAX_OPENING_LENGTH
+        """A line of a code block, in which only the closing marker has a meaning."""
+        is_short = len(text) < _MAX_OPENING_CHARS
         bare = text.strip(" ")
         if self._quotes < fence.quotes:
             if not whole and is_short and bare in ("", ">"):
@@ -144,7 +144,7 @@ class MarkdownStyler:
             if quote := _QUOTE.match(text):
                 self._quotes += 1
                 return f"{_DIM}│{_NOT_DIM} ", quote.end()
-            self._fence = None  # the quote has ended, and the block with it
+            self._fence = None  # the end of the quote ends the block
             return "", 0
         if is_short and set(bare) <= {fence.marker[0]}:
             if not whole:
@@ -162,14 +162,14 @@ class MarkdownStyler:
 
 
 def _inline(text: str, before: str, *, in_heading: bool, whole: bool) -> tuple[str, int]:
-    """``text`` within a line, styled as far as it is decided, and how much of it that is."""
+    """The part of ``text`` that can be styled now, styled, and its length before that."""
     out = []
     at = 0
     while token := _TOKEN.search(text, at):
         start, end = token.span()
         out.append(text[at:start])
         if end == len(text) and not whole:
-            return "".join(out), start  # it may be longer than what came of it
+            return "".join(out), start  # the marker may go on in the next chunk
         at = end
         marker = token[0]
         if marker[0] == "\\":
@@ -177,7 +177,7 @@ def _inline(text: str, before: str, *, in_heading: bool, whole: bool) -> tuple[s
             continue
         closer = None
         if _opens(marker, text[start - 1] if start else before, text[end : end + 1]):
-            closer = _closer(text, token, end + _MAX_SPAN_LENGTH, whole=whole)
+            closer = _closer(text, token, end + _MAX_SPAN_CHARS, whole=whole)
         if closer is NEED_DATA:
             return "".join(out), start
         if closer is None:
@@ -190,22 +190,22 @@ def _inline(text: str, before: str, *, in_heading: bool, whole: bool) -> tuple[s
 
 
 def _opens(marker: str, before: str, following: str) -> bool:
-    """Whether a marker between these two characters can begin something."""
+    """Whether a marker between these two characters can open a span."""
     if marker[0] == "`":
         return True
     if len(marker) > 3 or not following.strip():
         return False
     if marker[0] == "_":
-        # Not in snake_case or /_paths_/; and __init__ is a name here, not something bold.
+        # Not in snake_case or /_paths_/. __init__ is a name, not bold text.
         return len(marker) == 1 and before in _BEFORE_UNDERSCORE
-    # 2*3*4 multiplies. Languages without spaces between words do use stars inside of them.
+    # Not in 2*3*4. In languages without spaces, stars between letters are markers.
     return not (_is_ascii_word(before) and _is_ascii_word(following))
 
 
 def _closer(
     text: str, opener: re.Match[str], stop: int, *, whole: bool
 ) -> tuple[int, int] | _NeedData | None:
-    """Start and end of the marker that ends what ``opener`` begins, if one ends before ``stop``."""
+    """Start and end of the marker that closes ``opener``, if one ends before ``stop``."""
     marker = opener[0]
     is_code = marker[0] == "`"
     at = opener.end()
@@ -221,7 +221,7 @@ def _closer(
             return start, end
         at = end
         if is_code:
-            at = start + 1 if token[0][0] == "\\" else end  # a backslash is only itself in code
+            at = start + 1 if token[0][0] == "\\" else end  # in code, a backslash escapes nothing
         elif token[0][0] == "`":
             inner = _closer(text, token, stop, whole=whole)
             if inner is NEED_DATA:

@@ -1,4 +1,4 @@
-"""Asks whether a project may start what it defines: servers of tools, and hooks."""
+"""Asks whether to trust the MCP servers and hooks that a project defines."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from qwen_code.wiring.hooks import find_hooks, has_hooks
 def ask_for_trust(
     config: Config, read_line: Callable[[str], str], write: Callable[[str], None]
 ) -> None:
-    """Ask about each thing that was not agreed to; no answer is a no, and is asked again."""
+    """Ask about each one that is not trusted yet. No answer means no, until the next start."""
     for folder, digest, what in _untrusted(config):
-        write(f"{folder} wants to start on this machine:\n  {safe_text(redact(what))}\n")
+        write(f"The project {folder} defines:\n  {safe_text(redact(what))}\n")
         try:
-            answer = read_line("Let it, as it is now? [y/N] ").strip().lower()
+            answer = (
+                read_line("Let it run on this machine, as it is defined now? [y/N] ")
+                .strip()
+                .lower()
+            )
         except (EOFError, KeyboardInterrupt):
             write("\n")
             return
@@ -30,7 +34,7 @@ def ask_for_trust(
 
 def _untrusted(config: Config) -> Iterator[tuple[Path, str, str]]:
     def ignore(_: str) -> None:
-        """Problems are said when the session begins."""
+        """Problems are reported when the session starts."""
 
     if any_defined(config.paths, config.settings):
         from qwen_code.mcp.definitions import find_definitions

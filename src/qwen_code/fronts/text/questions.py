@@ -1,4 +1,4 @@
-"""Asks a person in plain lines: whether a tool may be called, and what only they know."""
+"""Asks the user in plain text: for permission to call a tool, and questions of the model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SCOPES = {
 
 
 class Questions:
-    """``read_line`` raises ``EOFError`` where the user is gone, and `Stopped` where the turn is."""
+    """``read_line`` raises ``EOFError`` at the end of input, and `Stopped` when the turn ends."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Questions:
         self._paint = paint
 
     def permission(self, question: Question) -> Answer:
-        """Their answer; anything that is not a choice is a no, and is what the model is told."""
+        """The user's answer. Any text that is not a choice is a no, with the text as the reason."""
         self._show(question)
         try:
             return self._accept_plan(question) if question.is_plan else self._allow(question)
@@ -47,7 +47,7 @@ class Questions:
             return _GONE
 
     def question(self, form: Form) -> Answers | None:
-        """A line, or a choice; a form of a schema is asked for field by field."""
+        """A line or a choice; for a schema, one line for each field."""
         self._write(f"{self._paint(safe_text(form.text), '1')}\n")
         try:
             if form.schema is not None:
@@ -110,7 +110,7 @@ class Questions:
     def _show(self, question: Question) -> None:
         preview = question.preview
         if preview.change:
-            lines = question.stop.run_beside(preview.change.diff)  # long for a large file
+            lines = question.stop.run_beside(preview.change.diff)  # slow for a large file
         else:
             lines = preview.text.splitlines()
         shown = lines if question.is_plan else lines[:_MAX_PREVIEW_LINES]

@@ -1,4 +1,4 @@
-"""The answer as text, and what happens beside it as lines."""
+"""Renders the answer as text, and everything else as separate lines."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _TOOL_EVENTS = {
 
 
 class TextRenderer:
-    """The answer on ``out`` as it comes; remarks and tool calls on ``err``.
+    """Writes the answer to ``out`` as it arrives; remarks and tool calls to ``err``.
 
-    Styled where ``is_styled``; what tools print is shown where ``shows_output``. An answer of a
-    given shape goes to ``result`` at the end.
+    ``is_styled``: render Markdown. ``shows_output``: show the output of tools. An answer for a
+    schema is written to ``result`` at the end.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class TextRenderer:
 
     def _tool_event(self, event: AgentEvent) -> None:
         if self._tool_lines is None:
-            from qwen_code.fronts.text.tool_lines import ToolLines  # only where a tool is called
+            from qwen_code.fronts.text.tool_lines import ToolLines  # only if a tool is called
 
             self._tool_lines = ToolLines(shows_output=self._shows_output)
         lines = [safe_text(line) for line in self._tool_lines.lines(event)]
@@ -131,7 +131,7 @@ class TextRenderer:
 
 
 def text_renderer(out: TextIO, result: TextIO | None = None) -> TextRenderer:
-    """Text on ``out``, styled where a person looks at it in colour."""
+    """A renderer for ``out``, styled if that is a terminal with colours."""
     is_terminal = out.isatty()
     return TextRenderer(
         out,
@@ -145,6 +145,6 @@ def text_renderer(out: TextIO, result: TextIO | None = None) -> TextRenderer:
 
 
 def _styler() -> MarkdownStyler:
-    from qwen_code.fronts.text.markdown import MarkdownStyler  # only for people
+    from qwen_code.fronts.text.markdown import MarkdownStyler  # only for terminals
 
     return MarkdownStyler()

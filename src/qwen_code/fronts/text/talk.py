@@ -1,4 +1,4 @@
-"""``qwen`` alone on a terminal: the prompt loop and its commands, over one conversation."""
+"""``qwen`` without a prompt on a terminal: the prompt loop and its commands."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _COMMANDS = (
 
 
 class TextFront:
-    """A person at a terminal that shows text and no more."""
+    """A person at a plain text terminal."""
 
     is_attended = True
 
@@ -91,7 +91,8 @@ class TextFront:
 
 
 def run_loop(launch: Launch, options: AgentOptions) -> int:
-    """Talk until the user ends it. The conversation outlives every change of method or model."""
+    """Run the prompt loop until the user quits. Changing the method or model keeps the
+    conversation."""
     config = launch.config(notice)
     reader = LineReader(config.paths.history_file, _COMMANDS)
     if options.resume == CHOOSE:
@@ -118,7 +119,7 @@ def run_loop(launch: Launch, options: AgentOptions) -> int:
 
 
 def _chosen_session(config: Config, reader: LineReader) -> str:
-    """The session that a person picks from a list."""
+    """The session that the user chooses from a list."""
     paths = config.paths
     found = session_store(paths, project_root(paths.cwd)).summaries()
     return _pick_session(found, reader)
@@ -127,26 +128,26 @@ def _chosen_session(config: Config, reader: LineReader) -> str:
 def _pick_session(found: list[Summary], reader: LineReader) -> str:
     listed = found[:_MAX_LISTED_SESSIONS]
     if not listed:
-        raise UsageError("there is no session here to go on with", hint="Begin one: qwen")
+        raise UsageError("this project has no session to continue", hint="Start one: qwen")
     lines = [f"{moment_of_day(each.changed_at)}  {safe_text(each.title)}" for each in listed]
-    picked = choose("Go on with:", lines, read_line=reader.plain, write=write_stdout)
+    picked = choose("Continue this session:", lines, read_line=reader.plain, write=write_stdout)
     return listed[picked].id
 
 
 @contextmanager
 def _stoppable() -> Iterator[Stop]:
-    """A stop that Ctrl-C sets. Where the process was asked to end, it does so afterwards."""
+    """A stop that Ctrl-C sets. If a signal asks the process to end, it ends after the block."""
     stop = Stop()
     with ending_by_signals(stop) as received:
         try:
             yield stop
         finally:
-            if received.ends_process:  # however the turn ended
+            if received.ends_process:  # no matter how the turn ended
                 raise SystemExit(exit_code_of(received.number))
 
 
 class _Talk:
-    """The loop's commands, each over the conversation."""
+    """The commands of the prompt loop."""
 
     def __init__(self, conversation: Conversation, reader: LineReader, launch: Launch) -> None:
         self._talk = conversation
@@ -156,29 +157,29 @@ class _Talk:
     def loop(self) -> PromptLoop:
         commands = {
             "/auth": SlashCommand(
-                "switch method, account or endpoint; the conversation stays", self._auth
+                "switch method, account or endpoint; the conversation is kept", self._auth
             ),
-            "/model": SlashCommand("show the models, or use another: /model NAME", self._model),
+            "/model": SlashCommand("list the models, or use another: /model NAME", self._model),
             "/approvals": SlashCommand(
-                "what may be done unasked: plan, default, auto-edit, yolo", self._mode
+                "what needs no approval: plan, default, auto-edit, yolo", self._mode
             ),
-            "/plan": SlashCommand(
-                "only look, and make a plan that you accept: /plan [TASK]", self._plan
+            "/plan": SlashCommand("change nothing, and propose a plan: /plan [TASK]", self._plan),
+            "/undo": SlashCommand(
+                "restore the files as they were before the last turn", self._undo
             ),
-            "/undo": SlashCommand("put files back as they were before the last turn", self._undo),
-            "/redo": SlashCommand("take the last undo back", self._redo),
+            "/redo": SlashCommand("reverse the last undo", self._redo),
             "/rewind": SlashCommand(
-                "go back to an earlier prompt, files too: /rewind N", self._rewind
+                "go back to an earlier prompt, with the files: /rewind N", self._rewind
             ),
-            "/resume": SlashCommand("go on with an earlier session: /resume [ID]", self._resume),
-            "/compress": SlashCommand("make the conversation shorter", self._compress),
-            "/clear": SlashCommand("begin a new conversation; the old one is kept", self._clear),
-            "/context": SlashCommand("what fills the model's window", self._context),
-            "/quota": SlashCommand("what is left of the requests", self._quota),
+            "/resume": SlashCommand("continue an earlier session: /resume [ID]", self._resume),
+            "/compress": SlashCommand("shorten the conversation", self._compress),
+            "/clear": SlashCommand("start a new conversation; the old one is saved", self._clear),
+            "/context": SlashCommand("what fills the model's context window", self._context),
+            "/quota": SlashCommand("how many requests are left", self._quota),
             "/status": SlashCommand("method, endpoint, model and key in use", self._status),
             "/explain": SlashCommand("which credential is used, and why", self._explain),
             "/help": SlashCommand("this list", self._help),
-            "/quit": SlashCommand("end (also Ctrl-D)", self._help),
+            "/quit": SlashCommand("quit (also Ctrl-D)", self._help),
         }
         for name, description in self._talk.command_descriptions().items():
             commands.setdefault(name, SlashCommand(description, self._own(name)))
@@ -194,12 +195,12 @@ class _Talk:
         )
 
     def _sign(self) -> str:
-        """What stands before a prompt: the mode, where it is not the usual one."""
+        """The sign before each prompt; it has the mode unless that is the default."""
         mode = self._talk.state.mode
         return "> " if mode is Mode.DEFAULT else f"{mode}> "
 
     def connect(self) -> bool:
-        """Open the conversation; ask for a login where none is there. ``False``: the user left."""
+        """Open the conversation; ask for a login if none exists. ``False``: the user gave up."""
         while True:
             try:
                 with _stoppable() as stop:
@@ -216,13 +217,13 @@ class _Talk:
                 return self._set_up()
 
     def say_session(self) -> None:
-        """Which session was taken up, and where it was left."""
+        """Show which session was resumed, and its last prompt."""
         prompts = self._talk.prompts()
         last = f" Your last prompt: {_on_one_line(prompts[-1])}" if prompts else ""
         write_stdout(f"Session {self._talk.state.session_id}.{last}\n")
 
     def _set_up(self) -> bool:
-        """Go through the login dialog, and use what was chosen. ``False``: nothing was changed."""
+        """Run the login dialog and use its result. ``False``: nothing was changed."""
         config = self._talk.config()
         dialog = LoginDialog(
             LoginChoices(self._launch.without_login(), config, notice=notice),
@@ -265,7 +266,7 @@ class _Talk:
         write_stdout(f"{safe_text(state.model)} · {where}{chosen} · /help\n")
 
     def _asked_to_trust(self, error: EndpointUntrusted) -> bool:
-        question = f"Let {error.origin} have your key whenever you work in {error.folder}? [y/N] "
+        question = f"Send your key to {error.origin} whenever you work in {error.folder}? [y/N] "
         try:
             if self._reader.plain(question).strip().lower() not in ("y", "yes"):
                 return False
@@ -302,7 +303,7 @@ class _Talk:
         before = self._talk.state.size_tokens
         self._show(self._talk.compress)
         if self._talk.state.size_tokens == before:
-            write_stdout("It is as short as it can be.\n")
+            write_stdout("The conversation cannot be shortened further.\n")
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -327,14 +328,14 @@ class _Talk:
             first = max(0, len(prompts) - _MAX_LISTED_PROMPTS)
             for number, text in enumerate(prompts[first:], first + 1):
                 write_stdout(f"{number:>4}. {_on_one_line(text)}\n")
-            write_stdout("Go back to before one of them: /rewind N\n" if prompts else "Nothing.\n")
+            write_stdout("Go back to one of them: /rewind N\n" if prompts else "No prompts yet.\n")
             return
         turn = picked(argument, len(prompts))
         if turn is None:
-            raise UsageError(f"there is no prompt number {argument}", hint="See them: /rewind")
+            raise UsageError(f"prompt {argument} does not exist", hint="List the prompts: /rewind")
         prompt, undone = self._talk.rewind(turn)
         _tell(undone)
-        write_stdout(f"Back to before: {_on_one_line(prompt)}\n")
+        write_stdout(f"Went back to before: {_on_one_line(prompt)}\n")
         self._reader.remember(prompt)
 
     def _resume(self, argument: str) -> None:
@@ -346,7 +347,7 @@ class _Talk:
     def _clear(self, argument: str) -> None:
         with _stoppable() as stop:
             self._talk.new(stop)
-        write_stdout("A new conversation.\n")
+        write_stdout("Started a new conversation.\n")
 
     def _auth(self, argument: str) -> None:
         self._set_up()
@@ -366,7 +367,7 @@ class _Talk:
         """Warn if the endpoint lists its models and this one is not among them."""
         with suppress(QwenError):
             if name not in self._talk.models(stop):
-                notice(f"{name} is not in the endpoint's list of models; see it: /model")
+                notice(f"{name} is not in the endpoint's list of models; to see it: /model")
 
     def _status(self, argument: str) -> None:
         from qwen_code.wiring.reports.status import status_in_words
@@ -377,7 +378,7 @@ class _Talk:
         state = self._talk.state
         write_stdout(f"Mode:       {state.mode}\n")
         write_stdout(
-            f"Talk:       session {state.session_id}, {state.prompts} "
+            f"Session:    {state.session_id}, {state.prompts} "
             f"prompt{'' if state.prompts == 1 else 's'}, about "
             f"{state.size_tokens:,} of {state.window_tokens:,} tokens\n"
         )
@@ -397,7 +398,7 @@ class _Talk:
         if limits:
             write_stdout(f"{rate_limits_in_words(limits, now)}\n")
         if not quota and not limits:
-            write_stdout("Nothing is counted here, and the server has said nothing of limits.\n")
+            write_stdout("Requests are not counted, and the server has not reported any limits.\n")
 
     def _explain(self, argument: str) -> None:
         from qwen_code.wiring.reports.explain import explain_in_words
@@ -410,7 +411,7 @@ class _Talk:
     def _help(self, argument: str) -> None:
         for name, command in self._commands.items():
             write_stdout(f"  {name:<12}{safe_text(command.summary)}\n")
-        write_stdout('  A line that ends in \\ goes on; """ begins and ends a longer text.\n')
+        write_stdout('  End a line with \\ to continue it; """ begins and ends a longer text.\n')
 
 
 def _tell(undone: Undone) -> None:

@@ -1,4 +1,4 @@
-"""Tool calls as lines for a person: what is done, what it prints, what came of it."""
+"""Renders tool calls as lines: the call, its output and its result."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MAX_LINE_LENGTH = 200
 
 
 class ToolLines:
-    """Makes lines of events. What only reads gets one line when it is done; the rest, one when it
-    begins and one when it ends."""
+    """Turns events into lines. A call that only reads gets one line when it has ended; others get
+    one when they begin and one when they end."""
 
     def __init__(self, *, shows_output: bool) -> None:
         self._shows_output = shows_output
@@ -29,11 +29,11 @@ class ToolLines:
         self._printed: dict[str, int] = {}
         self._partial: dict[str, str] = {}
         self._seen: set[str] = set()
-        """Calls whose change a person has looked at already."""
+        """Calls whose change the user has already seen."""
         self._helper: ToolLines | None = None
 
     def lines(self, event: AgentEvent) -> Iterator[str]:
-        """The lines that ``event`` is worth, without their ends."""
+        """The lines for ``event``, without newlines."""
         if isinstance(event, ToolAsked):
             self._asked[event.call_id] = event
             if _is_shown_at_once(event):
@@ -84,7 +84,7 @@ class ToolLines:
             yield _cut(f"{header} · {mark}{event.summary}")
 
     def _change(self, event: ToolFinished) -> Iterator[str]:
-        """What was changed in a file, unless it was shown with a question."""
+        """The change of a file, unless a question showed it."""
         if event.change is None or event.call_id in self._seen:
             return
         lines = [line for line in event.change.diff() if not line.startswith(("---", "+++"))]
