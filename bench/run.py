@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import agent, measure
 from bench.programs import BARE, FLOOR, QWEN, Program, find_programs
-from bench.stub_server import WORD, Exchange, Script, StubServer
+from bench.stub_server import WORD, Script, StubExchange, StubServer
 from bench.table import cell, machine, median, table
 
 _HOLD_S = 0.4
@@ -110,7 +110,7 @@ class Bench:
             self._keep(program, **{f"{chunks} cpu": 1e3 * sample.cpu_s})
             self._keep(program, **{f"{chunks} rss": sample.peak_rss_mb})
 
-    def _ask(self, program: Program, script: Script) -> tuple[measure.Sample, Exchange] | None:
+    def _ask(self, program: Program, script: Script) -> tuple[measure.Sample, StubExchange] | None:
         """Measure one prompt; ``None`` if the program failed."""
         self._server.play(script)
         sample = self._run(program, program.prompt)

@@ -36,7 +36,7 @@ class Script(NamedTuple):
     """How long to wait for :meth:`StubServer.release` after the first delta."""
 
 
-class Exchange(NamedTuple):
+class StubExchange(NamedTuple):
     """One prompt and its answer. Times are those of ``time.perf_counter``."""
 
     path: str
@@ -56,7 +56,7 @@ class StubServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port: int = self._listener.getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
-        self.exchanges: list[Exchange] = []
+        self.exchanges: list[StubExchange] = []
         self._script = Script()
         self._answers: dict[tuple[str, int], list[bytes]] = {}
         self._released = threading.Event()
@@ -120,7 +120,7 @@ class StubServer:
             connection.sendall(b"".join(events[2:-1]))
         # Taken before the call, because the reader may have finished before it returns.
         last_sent = time.perf_counter()
-        self.exchanges.append(Exchange(path, arrived, first_sent, last_sent, sent))
+        self.exchanges.append(StubExchange(path, arrived, first_sent, last_sent, sent))
         connection.sendall(events[-1])
 
     def _events(self, path: str, chunks: int) -> list[bytes]:

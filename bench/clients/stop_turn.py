@@ -51,7 +51,7 @@ for line in sys.stdin:
 """
 
 
-class Front:
+class BenchFront:
     """Never answers when it is asked."""
 
     is_attended = True
@@ -70,7 +70,7 @@ class Front:
         raise AssertionError
 
 
-class Server:
+class SlowServer:
     """Answers each request with the given bytes, and closes the connection if they are complete."""
 
     def __init__(self, *answers: bytes | None) -> None:
@@ -128,12 +128,15 @@ class Scene(NamedTuple):
 
 def measure(root: Path, scene: Scene) -> float:
     """Measure one turn, which is stopped 100 ms after it began to wait."""
-    server, stop, started = Server(*scene.answers), Stop(), root / "started"
+    server, stop, started = SlowServer(*scene.answers), Stop(), root / "started"
     started.unlink(missing_ok=True)
     environ = {"HOME": str(root), "PATH": os.environ["PATH"]}
     environ |= _login(root, scene, server.url)
     conversation = Conversation(
-        Launch(cwd=root, environ=environ), AgentOptions(mode=scene.mode), Front(), interactive=True
+        Launch(cwd=root, environ=environ),
+        AgentOptions(mode=scene.mode),
+        BenchFront(),
+        interactive=True,
     )
     if not scene.is_opening:
         conversation.open(Stop())

@@ -22,7 +22,7 @@ from qwen_code.base.errors import TransportError
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import ContextLengthExceeded
 from qwen_code.models.events import Notice, Retrying, TextDelta, Usage
-from qwen_code.tools.base import Definition, Reach
+from qwen_code.tools.base import Audience, Definition
 from qwen_code.tools.files import ReadFile, WriteFile
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.workspace import Workspace
@@ -53,7 +53,7 @@ def make(tmp_path: Path, store: SessionStore) -> Iterator[Make]:
 
         def tool(definition: Definition) -> Any:
             if definition.name == "task":
-                reading = made.toolbox.only(lambda d: d.reach is Reach.READ and d.name != "task")
+                reading = made.toolbox.offered_to(Audience.HELPERS)
                 return Task(lambda: made.model, reading, permission, "Directory: /x")
             return tools[definition.name]
 
@@ -138,7 +138,7 @@ def test_a_disk_that_is_full_does_not_end_the_work(
     monkeypatch.setattr(type(agent.session), "save", full)
     events = go(agent, "one", FakeModel(calls("read_file", path="a.txt"), says("1")))
     notices = [event.text for event in events if isinstance(event, Notice)]
-    assert notices == ["this conversation is not being kept: No space left on device"]
+    assert notices == ["this conversation is not being saved: No space left on device"]
     assert TextDelta("1") in events
 
 

@@ -105,5 +105,5 @@ def test_what_it_is_told(tmp_path: Path) -> None:
 def test_what_it_adds(tmp_path: Path) -> None:
     block = "echo 'format it' >&2; exit 2"
     made, said = hooks(tmp_path, block, "exit 3", event="PostToolUse")
-    assert made.after(call(), "r", Stop()) == "\n\n[a hook of the user's says:]\nformat it"
+    assert made.after(call(), "r", Stop()) == "\n\n[output of a hook of the user:]\nformat it"
     assert said == ["the hook 'exit 3' failed: exit code 3"]

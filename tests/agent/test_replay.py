@@ -5,7 +5,7 @@ from typing import Any
 from qwen_code.agent.events import AgentEvent, PromptSent, ToolAsked, ToolFinished
 from qwen_code.agent.replay import replay
 from qwen_code.models.events import Finished, TextDelta
-from qwen_code.tools.base import Reach, Todo
+from qwen_code.tools.base import Todo
 
 
 def events(*messages: dict[str, Any]) -> list[AgentEvent]:
@@ -39,7 +39,7 @@ def test_prompts_answers_and_calls_in_their_order() -> None:
         *(ToolFinished, ToolFinished, TextDelta, Finished),
     ]
     asked = [event for event in found if isinstance(event, ToolAsked)]
-    assert asked[0] == ToolAsked("c1", "read_file", "", '{"path": "a"}', Reach.RUN)
+    assert asked[0] == ToolAsked("c1", "read_file", "", '{"path": "a"}', "Read")
     ends = [event for event in found if isinstance(event, ToolFinished)]
     assert (ends[0].call_id, ends[0].text, ends[0].summary) == ("c1", "alpha\nbeta", "alpha")
 

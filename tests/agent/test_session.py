@@ -78,7 +78,7 @@ def test_the_latest_or_the_one_that_is_named(store: SessionStore, tmp_path: Path
 
 def test_without_any_it_says_so(store: SessionStore) -> None:
     assert store.summaries() == []
-    with pytest.raises(UsageError, match="no session here"):
+    with pytest.raises(UsageError, match="no session to resume"):
         store.resume()
 
 

@@ -11,7 +11,7 @@ import pytest
 from transcript_checks import assert_acceptable
 
 from qwen_code.agent.approvals import Decision, Ruling
-from qwen_code.agent.calls import STOPPED, Asked, Ready, run_side_by_side
+from qwen_code.agent.calls import STOPPED, Ready, ToolCall, run_in_parallel
 from qwen_code.agent.errors import TurnLimitReached, WallTimeExceeded
 from qwen_code.agent.events import (
     AgentEvent,
@@ -138,9 +138,7 @@ def test_without_calls_it_is_an_answer(turn: Any) -> None:
 
 def test_an_answer_without_a_word_is_said_to_be_one(turn: Any) -> None:
     events = go(turn(FakeModel([ReasoningDelta("hm"), Finished("stop")])), user())
-    assert [e.text for e in events if isinstance(e, Notice)] == [
-        "the model ended its answer without a word"
-    ]
+    assert [e.text for e in events if isinstance(e, Notice)] == ["the model gave an empty answer"]
 
 
 @pytest.mark.process
@@ -197,9 +195,9 @@ def test_calls_that_change_something_come_in_order(turn: Any, project: Path) -> 
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("read_file", '{"path": ', "not JSON"),
+        ("read_file", '{"path": ', "not valid JSON"),
         ("read_file", '{"file": "a"}', "missing required field `path`"),
-        ("red_file", "{}", "there is no tool 'red_file'; there are: read_file"),
+        ("red_file", "{}", "there is no tool 'red_file'; available: read_file"),
         ("read_file", '{"path": "../x"}', "outside of the workspace"),
     ],
 )
@@ -484,9 +482,9 @@ def test_a_stop_before_a_call_begins_keeps_it_from_running(turn: Any, project: P
 def test_a_call_whose_group_is_stopped_first_does_not_run(project: Path, toolbox: Toolbox) -> None:
     stop = Stop()
     stop.set()
-    asked = Asked("c1", "write_file", '{"path": "late", "content": "x"}')
+    asked = ToolCall("c1", "write_file", '{"path": "late", "content": "x"}')
     ready = Ready(asked, toolbox.prepare(asked.name, asked.arguments))
-    (end,) = [event for batch in run_side_by_side([ready], stop) for event in batch]
+    (end,) = [event for batch in run_in_parallel([ready], stop) for event in batch]
     assert isinstance(end, ToolFinished)
     assert end.text == STOPPED
     assert not (project / "late").exists()

@@ -4,11 +4,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
 
 import pytest
 
 from qwen_code.base.errors import QwenError
-from qwen_code.base.stop import Stop, Stopped
+from qwen_code.base.stop import POLL_S, Stop, Stopped, take
 
 
 def test_it_stays_set_and_may_be_set_twice() -> None:
@@ -69,6 +71,37 @@ def test_a_signal_handler_may_set_it_in_the_middle_of_a_wait() -> None:
             stop.wait(60)
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+class FakeInbox:
+    """Has an item only at the fourth wait; keeps how long it should wait."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def get_nowait(self) -> str:
+        raise Empty
+
+    def get(self, *, timeout: float | None = None) -> str:
+        self.waits.append(float("inf") if timeout is None else timeout)
+        if len(self.waits) < 4:
+            raise Empty
+        return "item"
+
+
+@pytest.mark.parametrize("within_s", [None, 60])
+def test_no_wait_is_so_long_that_a_signal_before_it_is_missed(within_s: float | None) -> None:
+    inbox: Any = FakeInbox()
+    assert take(inbox, within_s) == "item"
+    assert inbox.waits == [POLL_S] * 4
+
+
+def test_what_does_not_come_is_waited_for_in_time() -> None:
+    started = time.monotonic()
+    for within_s in (0.12, 0.0, -1.0):
+        with pytest.raises(Empty):
+            take(SimpleQueue(), within_s)
+    assert 0.12 <= time.monotonic() - started < 30
 
 
 def test_listeners_are_told_while_they_listen() -> None:

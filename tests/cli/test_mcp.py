@@ -71,7 +71,7 @@ def test_a_server_is_added_listed_and_removed(qwen_mcp: Machine) -> None:
     assert (listed["gone"]["state"], listed["gone"]["tools"]) == ("failed", 0)
     assert listed["gone"]["target"] == "no-such --trust"
     text = qwen_mcp("list").stdout
-    assert "ours: connected" in text and "there is no no-such" in text
+    assert "ours: connected" in text and "no-such was not found" in text
     assert qwen_mcp("remove", "gone").returncode == 0
     assert qwen_mcp("remove", "gone").returncode == 52
     assert list(qwen_mcp.listed()) == ["ours"]

@@ -86,7 +86,9 @@ def remote(
 
 def test_sign_in_use_renew_and_sign_out(remote: Remote) -> None:
     remote.qwen("add", "ours", remote.url)
-    assert remote.states() == {"ours": ("failed", "it wants a sign-in; run: qwen mcp login ours")}
+    assert remote.states() == {
+        "ours": ("failed", "it requires a sign-in; run: qwen mcp login ours")
+    }
     out, err, code = remote.login("ours")
     assert code == 0 and "Signed in" in out and remote.url in out, err
     file = remote.store / "ours.json"

@@ -199,7 +199,7 @@ def test_what_is_denied_is_denied_in_yolo_too(qwen: Any, server: Any, calls: Cal
         [c for n, line in enumerate(lines) for c in calls("run_shell_command", n, command=line)]
     ]
     assert qwen("--yolo", "-p", "go").returncode == 0
-    assert all("forbids" in answer for answer in told(server))
+    assert all("denies" in answer for answer in told(server))
     assert not (qwen.project / "pwned").exists()
 
 

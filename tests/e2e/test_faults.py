@@ -164,7 +164,7 @@ def test_a_renewal_does_not_move_the_endpoint(signed_in: Meeting) -> None:
     [
         ("unauthorized", 0, ""),
         ("unauthorized:2", 41, "qwen auth"),
-        ("forbidden", 1, "not allowed"),
+        ("forbidden", 1, "lacks permission"),
         ("throttled", 0, "too many requests"),
         ("exhausted", 1, "quota"),
         ("too_many", 0, "retrying in"),

@@ -257,7 +257,7 @@ def test_signals_do_not_cut_off_the_result_unless_nobody_reads_it(
         for _ in range(3):
             signal.raise_signal(signal.SIGTERM)
         written.append(is_given_up())
-        raise KeyboardInterrupt  # as an `Output` does that is full
+        raise KeyboardInterrupt  # as an `InterruptibleOutput` does that is full
 
     monkeypatch.setattr(renderer, "finish", finish)
     monkeypatch.setattr("qwen_code.fronts.one_prompt.abandon_stdout", lambda: None)

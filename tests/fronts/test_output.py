@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from qwen_code.base.stop import Stop
-from qwen_code.fronts.output import Output
+from qwen_code.fronts.output import InterruptibleOutput
 from qwen_code.fronts.signals import ending_by_signals, is_given_up, leaving_by_signals
 
 
@@ -27,7 +27,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 def test_all_is_written_as_it_is_read(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     data, got = os.urandom(500_000), b""
-    out = io.BufferedWriter(Output(writing))
+    out = io.BufferedWriter(InterruptibleOutput(writing))
 
     def write() -> None:
         out.write(data)
@@ -42,7 +42,7 @@ def test_all_is_written_as_it_is_read(pipe: tuple[int, int]) -> None:
 
 
 def test_a_second_signal_ends_the_wait_for_a_reader(pipe: tuple[int, int]) -> None:
-    out = io.BufferedWriter(Output(pipe[1]))
+    out = io.BufferedWriter(InterruptibleOutput(pipe[1]))
     with ending_by_signals(Stop()) as received:
         signal.raise_signal(signal.SIGTERM)
         received.is_finishing = True
@@ -60,7 +60,7 @@ def test_a_second_signal_ends_the_wait_for_a_reader(pipe: tuple[int, int]) -> No
 
 def test_one_signal_is_enough_after_a_while(pipe: tuple[int, int], monkeypatch: Any) -> None:
     monkeypatch.setattr("qwen_code.fronts.signals._MAX_WRITE_WAIT_S", 0.2)
-    out = io.BufferedWriter(Output(pipe[1]))
+    out = io.BufferedWriter(InterruptibleOutput(pipe[1]))
     with leaving_by_signals() as received:
         received.is_finishing = True
         signal.raise_signal(signal.SIGHUP)
@@ -71,7 +71,7 @@ def test_one_signal_is_enough_after_a_while(pipe: tuple[int, int], monkeypatch: 
 def test_a_reader_that_is_gone_is_a_broken_pipe() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    out = io.BufferedWriter(Output(writing))
+    out = io.BufferedWriter(InterruptibleOutput(writing))
     with pytest.raises(BrokenPipeError):
         out.write(b"x" * 1_000_000)
     out.close()

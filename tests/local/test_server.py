@@ -19,7 +19,7 @@ from qwen_code.config.paths import Paths
 from qwen_code.local import server as server_module
 from qwen_code.local.server import (
     LocalServer,
-    Record,
+    ServerRecord,
     choose_weights,
     is_alive,
     read_record,
@@ -76,11 +76,11 @@ class TestRecord:
     def test_it_comes_back_as_it_was_written_and_is_private(self, paths: Paths) -> None:
         write_record(paths.local_server_file, self.server())
         record = read_record(paths.local_server_file)
-        assert record == Record("http://127.0.0.1:9/v1", KEY, SMALL.name, os.getpid())
+        assert record == ServerRecord("http://127.0.0.1:9/v1", KEY, SMALL.name, os.getpid())
         assert stat.S_IMODE(paths.local_server_file.stat().st_mode) == 0o600
 
     def test_its_repr_has_no_key(self) -> None:
-        assert KEY not in repr(Record("http://127.0.0.1:9/v1", KEY, SMALL.name, 1))
+        assert KEY not in repr(ServerRecord("http://127.0.0.1:9/v1", KEY, SMALL.name, 1))
 
     @pytest.mark.parametrize(
         "text",
@@ -96,17 +96,17 @@ class TestRecord:
 
     @pytest.mark.process
     def test_a_record_of_a_dead_process_is_stale(self) -> None:
-        assert not is_alive(Record("http://127.0.0.1:9/v1", KEY, SMALL.name, gone_pid()))
+        assert not is_alive(ServerRecord("http://127.0.0.1:9/v1", KEY, SMALL.name, gone_pid()))
 
     @pytest.mark.parametrize("pid", [1 << 70, 1 << 31])
     def test_an_absurd_process_is_stale(self, pid: int) -> None:
-        assert not is_alive(Record("http://127.0.0.1:9/v1", KEY, SMALL.name, pid))
+        assert not is_alive(ServerRecord("http://127.0.0.1:9/v1", KEY, SMALL.name, pid))
 
     def test_a_record_whose_port_is_closed_is_stale(self) -> None:
-        assert not is_alive(Record("http://127.0.0.1:9/v1", KEY, SMALL.name, os.getpid()))
+        assert not is_alive(ServerRecord("http://127.0.0.1:9/v1", KEY, SMALL.name, os.getpid()))
 
     def test_a_record_with_a_broken_address_is_stale(self) -> None:
-        assert not is_alive(Record("nowhere", KEY, SMALL.name, os.getpid()))
+        assert not is_alive(ServerRecord("nowhere", KEY, SMALL.name, os.getpid()))
 
     def test_a_stale_record_is_passed_over(self, paths: Paths) -> None:
         write_record(paths.local_server_file, self.server())

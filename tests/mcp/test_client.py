@@ -13,7 +13,7 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.stop import Stop
 from qwen_code.mcp.client import Servers
 from qwen_code.mcp.servers import ServerSpec
-from qwen_code.tools.base import Reach
+from qwen_code.tools.base import Effect
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -21,7 +21,10 @@ def test_tools_are_listed_and_called(open_servers: Any, stdio: Any) -> None:
     session = open_servers({"ours": stdio()})
     tools = {tool.definition.name: tool for tool in session.servers.tools()}
     add = tools["mcp__ours__add"]
-    assert (add.definition.description, add.definition.reach) == ("Add two numbers.", Reach.RUN)
+    assert (add.definition.description, add.definition.effect) == (
+        "Add two numbers.",
+        Effect.ANYTHING,
+    )
     assert add.definition.parameters["properties"]["a"] == {"type": "integer"}
     assert add.title(add.parse('{"a": 1, "b": 2}')) == 'ours: add {"a":1,"b":2}'
     assert session.call("mcp__ours__add", '{"a": 1, "b": 2}').text == "3"
@@ -30,7 +33,7 @@ def test_tools_are_listed_and_called(open_servers: Any, stdio: Any) -> None:
     picture = session.call("mcp__ours__picture")
     assert picture.text == "a dot" and picture.image.media_type == "image/png"
     long = session.call("mcp__ours__long", '{"characters": 100000}').text
-    assert len(long) < 30_100 and long.endswith("[70,000 more characters left out]")
+    assert len(long) < 30_100 and long.endswith("[70,000 more characters omitted]")
     with pytest.raises(ToolFailed, match="it is Sunday"):
         session.call("mcp__ours__refuse")
     with pytest.raises(ToolFailed):
@@ -42,8 +45,8 @@ def test_tools_are_listed_and_called(open_servers: Any, stdio: Any) -> None:
 
 def test_a_trusted_server_is_believed_about_reading(open_servers: Any, stdio: Any) -> None:
     session = open_servers({"ours": stdio(trust=True, includeTools=["add", "die"])})
-    reach = {tool.definition.name: tool.definition.reach for tool in session.servers.tools()}
-    assert reach == {"mcp__ours__add": Reach.READ, "mcp__ours__die": Reach.RUN}
+    effects = {tool.definition.name: tool.definition.effect for tool in session.servers.tools()}
+    assert effects == {"mcp__ours__add": Effect.NONE, "mcp__ours__die": Effect.ANYTHING}
 
 
 def test_its_environment_is_what_was_given(
@@ -72,7 +75,7 @@ def test_broken_servers_cost_a_notice_each(open_servers: Any, stdio: Any) -> Non
     session.servers.tools()
     said = {line.split()[3]: line for line in session.said}
     assert len(session.said) == len(said) == 5
-    assert "there is no no-such-command" in said["absent"]
+    assert "no-such-command was not found" in said["absent"]
     assert "it ended (exit code 1)" in said["dies"]
     assert "not MCP" in said["rubbish"]
     assert "NOT_THERE" in said["unset"]
@@ -109,7 +112,7 @@ def test_a_server_that_dies_takes_its_tools_along(open_servers: Any, stdio: Any)
     tools = {tool.definition.name: tool for tool in session.servers.tools()}
     with pytest.raises(ToolFailed, match="exit code 3"):
         tools["mcp__ours__die"].run({}, lambda _: None, Stop())
-    with pytest.raises(ToolFailed, match="cannot be used any more"):
+    with pytest.raises(ToolFailed, match="can no longer be used"):
         tools["mcp__ours__add"].run({"a": 1, "b": 2}, lambda _: None, Stop())
     assert [tool.definition.name for tool in session.servers.tools()] == ["mcp__other__add"]
     assert len(session.said) == 1 and "exit code 3" in session.said[0]
@@ -181,7 +184,7 @@ def test_over_the_network(open_servers: Any, start_http: Callable[..., str]) -> 
     assert [tool.definition.name for tool in session.servers.tools()] == ["mcp__header__add"]
     assert session.call("mcp__header__add", '{"a": 1, "b": 2}').text == "3"
     assert session.said == [
-        "the MCP server nothing cannot be used: it wants a sign-in; run: qwen mcp login nothing"
+        "the MCP server nothing cannot be used: it requires a sign-in; run: qwen mcp login nothing"
     ]
 
 

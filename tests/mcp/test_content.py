@@ -17,7 +17,7 @@ def test_texts_are_joined() -> None:
     result = read_answer({"content": [{"type": "text", "text": t} for t in ("a", "", "b")]})
     assert (result.text, result.summary, result.image) == ("a\nb", "2 lines", None)
     assert read_answer({"content": [{"type": "text", "text": "one"}]}).summary == "one"
-    assert read_answer({}).text == "(it answered nothing)"
+    assert read_answer({}).text == "(empty result)"
 
 
 def test_structured_content_stands_in_for_text() -> None:
@@ -32,8 +32,8 @@ def test_the_first_image_is_shown_and_others_are_named() -> None:
     assert result.image is not None and result.image.data == b"1"
     assert result.text.splitlines() == [
         "look",
-        "[an image that is not shown: image/png]",
-        "[an image that is not shown: image/x]",
+        "[image not shown: image/png]",
+        "[image not shown: image/x]",
     ]
     broken = {"type": "image", "data": "a", "mimeType": "image/png"}
     assert read_answer({"content": [broken]}).image is None
@@ -60,10 +60,10 @@ def test_resources_and_sounds_become_text() -> None:
 def test_a_failure_is_one() -> None:
     with pytest.raises(ToolFailed, match="no such file"):
         read_answer({"content": [{"type": "text", "text": "no such file"}], "isError": True})
-    with pytest.raises(ToolFailed, match="did not say why"):
+    with pytest.raises(ToolFailed, match="without a message"):
         read_answer({"content": [], "isError": True})
 
 
 def test_long_answers_are_cut() -> None:
     text = read_answer({"content": [{"type": "text", "text": "x" * 30_001}]}).text
-    assert text == "x" * 30_000 + "\n[1 more characters left out]"
+    assert text == "x" * 30_000 + "\n[1 more characters omitted]"

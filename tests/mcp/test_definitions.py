@@ -10,7 +10,7 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
-from qwen_code.mcp.definitions import Definition, find_definitions
+from qwen_code.mcp.definitions import ServerDefinition, find_definitions
 
 
 class Folder:
@@ -30,7 +30,7 @@ class Folder:
     def paths(self, cwd: Path | None = None) -> Paths:
         return Paths.of({"HOME": str(self.home)}, cwd or self.project)
 
-    def find(self, cwd: Path | None = None) -> dict[str, Definition]:
+    def find(self, cwd: Path | None = None) -> dict[str, ServerDefinition]:
         paths = self.paths(cwd)
         found = find_definitions(paths, Settings.load(paths), self.said.append)
         return {definition.spec.name: definition for definition in found}

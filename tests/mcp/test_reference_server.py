@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from qwen_code.tools.base import Reach
+from qwen_code.tools.base import Effect
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -22,7 +22,7 @@ def test_the_reference_server_tells_the_time(
     session = open_servers({"time": {"command": sys.executable, "args": arguments}})
     tools = {tool.definition.name: tool for tool in session.servers.tools()}
     assert list(tools) == ["mcp__time__get_current_time", "mcp__time__convert_time"]
-    assert all(tool.definition.reach is Reach.RUN for tool in tools.values())
+    assert all(tool.definition.effect is Effect.ANYTHING for tool in tools.values())
     asked = '{"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Kolkata"}'
     answer = json.loads(session.call("mcp__time__convert_time", asked).text)
     assert answer["time_difference"] == "+5.5h"

@@ -29,9 +29,9 @@ def test_a_command_and_an_address() -> None:
         "settings.json",
     )
     assert files.target == "npx -y files ." and files.timeout_ms == 5000 and files.trust
-    assert [files.offers(t) for t in ("read", "list", "write", "x")] == [True, True, False, False]
+    assert [files.allows(t) for t in ("read", "list", "write", "x")] == [True, True, False, False]
     assert remote.url == "https://host/mcp" and remote.timeout_ms == 60_000 and not remote.trust
-    assert remote.offers("anything")
+    assert remote.allows("anything")
     assert "k" not in repr(remote)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_code.base.stop import Stop
-from qwen_code.mcp.tool import Offer, make_tools
-from qwen_code.tools.base import Reach, Result
+from qwen_code.mcp.tool import ListedTool, make_tools
+from qwen_code.tools.base import Audience, Effect, Result
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -27,23 +27,23 @@ class FakeCaller:
 
 def test_names_are_safe_and_differ() -> None:
     long = "t" * 80
-    offers = [
-        (FakeCaller("a.b"), Offer("read file"), False),
-        (FakeCaller("a_b"), Offer("read_file"), False),
-        (FakeCaller("a__b"), Offer("c"), False),
-        (FakeCaller("a"), Offer("b__c"), False),
-        (FakeCaller("a"), Offer(long), False),
-        (FakeCaller("a"), Offer(long + "x"), False),
+    listed = [
+        (FakeCaller("a.b"), ListedTool("read file"), False),
+        (FakeCaller("a_b"), ListedTool("read_file"), False),
+        (FakeCaller("a__b"), ListedTool("c"), False),
+        (FakeCaller("a"), ListedTool("b__c"), False),
+        (FakeCaller("a"), ListedTool(long), False),
+        (FakeCaller("a"), ListedTool(long + "x"), False),
     ]
-    names = [tool.definition.name for tool in make_tools(offers)]
+    names = [tool.definition.name for tool in make_tools(listed)]
     assert names[0] == "mcp__a_b__read_file" and names[2] == "mcp__a__b__c"
     assert len(set(names)) == 6 and max(map(len, names)) == 64
-    assert names == [tool.definition.name for tool in make_tools(offers)]
+    assert names == [tool.definition.name for tool in make_tools(listed)]
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text()), unique=True, max_size=5))
 def test_no_tool_is_lost(pairs: list[tuple[str, str]]) -> None:
-    tools = make_tools([(FakeCaller(server), Offer(name), False) for server, name in pairs])
+    tools = make_tools([(FakeCaller(server), ListedTool(name), False) for server, name in pairs])
     assert len(tools) == len(pairs)
     for tool in tools:
         assert (
@@ -54,15 +54,18 @@ def test_no_tool_is_lost(pairs: list[tuple[str, str]]) -> None:
 
 
 def test_only_a_trusted_server_is_believed() -> None:
-    reads = Offer("read", only_reads=True)
-    offers = [(FakeCaller(), reads, True), (FakeCaller("x"), reads, False)]
-    offers.append((FakeCaller("y"), Offer("write"), True))
-    assert [t.definition.reach for t in make_tools(offers)] == [Reach.READ, Reach.RUN, Reach.RUN]
+    reads = ListedTool("read", is_read_only=True)
+    listed = [(FakeCaller(), reads, True), (FakeCaller("x"), reads, False)]
+    listed.append((FakeCaller("y"), ListedTool("write"), True))
+    tools = [tool.definition for tool in make_tools(listed)]
+    assert [each.effect for each in tools] == [Effect.NONE, Effect.ANYTHING, Effect.ANYTHING]
+    assert [Audience.HELPERS in each.audience for each in tools] == [True, False, False]
+    assert all(Audience.AGENT in each.audience and each.verb == "Call" for each in tools)
 
 
 def test_arguments_are_an_object() -> None:
     caller = FakeCaller()
-    (tool,) = make_tools([(caller, Offer("go"), False)])
+    (tool,) = make_tools([(caller, ListedTool("go"), False)])
     assert tool.parse("") == {} and tool.parse('{"a": [1]}') == {"a": [1]}
     for text in ("[1]", "nonsense", '"a"', "{", "[" * 100_000):
         with pytest.raises(ToolFailed):
@@ -84,7 +87,7 @@ def test_schemas_are_made_acceptable() -> None:
         },
         "required": ["title"],
     }
-    (tool,) = make_tools([(FakeCaller(), Offer("go", "a\n b " * 200, written), False)])
+    (tool,) = make_tools([(FakeCaller(), ListedTool("go", "a\n b " * 200, written), False)])
     assert tool.definition.parameters == {
         "type": "object",
         "properties": {
@@ -96,5 +99,5 @@ def test_schemas_are_made_acceptable() -> None:
     assert len(tool.definition.description) == 400 and tool.definition.description.startswith(
         "a b a b"
     )
-    (bare,) = make_tools([(FakeCaller(), Offer("go", schema={"type": "string"}), False)])
+    (bare,) = make_tools([(FakeCaller(), ListedTool("go", schema={"type": "string"}), False)])
     assert bare.definition.parameters == {"type": "object", "properties": {}}

@@ -248,7 +248,7 @@ def test_a_server_without_stream_options_is_learned() -> None:
 def test_what_is_learned_late_is_not_asked_again_without_a_word(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("qwen_code.models.client._LONGEST_UNSAID_S", -1.0)
+    monkeypatch.setattr("qwen_code.models.client._MAX_UNANNOUNCED_S", -1.0)
     events, _, _ = ask(FakeHttp(failed("Unrecognized argument: stream_options"), good()))
     assert [type(event) for event in events] == [Retrying, TextDelta, Finished]
 
@@ -303,7 +303,7 @@ def test_an_unknown_model_lists_those_there_are_nearest_first() -> None:
     http = FakeHttp(failed("x", "model_not_found", 404), reply(200, models))
     with pytest.raises(UnknownModel) as caught:
         ask(http, Endpoint("https://h/v1", "qwen3-coder-pluss"))
-    assert "There are: qwen3-coder-plus, zeta, alpha." in (caught.value.hint or "")
+    assert "Available: qwen3-coder-plus, zeta, alpha." in (caught.value.hint or "")
     assert caught.value.available == ("zeta", "qwen3-coder-plus", "alpha")
 
 
@@ -415,7 +415,7 @@ def test_an_exhausted_account_is_not_asked_again_until_it_may_have_some(tmp_path
         with pytest.raises(QuotaExhausted) as caught:
             collect(each)
     assert http.requests == []
-    assert caught.value.message.count("it said so") == 1
+    assert caught.value.message.count("reported") == 1
 
 
 @pytest.mark.parametrize(
@@ -478,7 +478,7 @@ def test_another_model_than_asked_is_said_but_not_a_date() -> None:
         return ask(http, Endpoint("https://h/v1", "gpt-4o"))[0]
 
     assert answered_by("gpt-4o-2024-08-06")[0] == TextDelta("hello")
-    assert answered_by("gpt-4o-mini")[0] == Notice("gpt-4o-mini answered; gpt-4o was asked")
+    assert answered_by("gpt-4o-mini")[0] == Notice("gpt-4o-mini answered instead of gpt-4o")
 
 
 # -- real sockets ---------------------------------------------------------------------------------

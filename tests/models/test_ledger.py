@@ -180,7 +180,7 @@ def test_what_the_server_said_holds_for_everybody_but_only_for_that_model(
 ) -> None:
     one, two = ledger(path, clock), ledger(path, clock)
     one.note("m", ServerWord(clock.time, clock.time + 20, "not so fast", is_exhausted=False))
-    assert waits(two).reason == "the server asked for it: not so fast"
+    assert waits(two).reason == "the server asked to wait: not so fast"
     sent(two, "other")
     one.note("m", ServerWord(clock.time, clock.time + 7200, "used up", is_exhausted=True))
     with pytest.raises(QuotaExhausted):
@@ -293,10 +293,7 @@ def test_a_damaged_file_is_moved_aside_and_said(path: Path, clock: Any, damage: 
     delivered(book)
     (notice,) = book.take_notices()
     (aside,) = kept_aside(path)
-    assert (
-        notice
-        == f"the count of requests was damaged and starts afresh; the old file is {aside.name}"
-    )
+    assert notice == f"the count of requests was damaged and is reset; the old file is {aside.name}"
     assert aside.read_bytes() == damaged
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert book.take_notices() == []
@@ -353,7 +350,7 @@ def test_a_place_of_no_use_is_said_once_and_nothing_is_paced(
     for _ in range(9):
         assert book.reserve("m") == Go(None)
     (notice,) = book.take_notices()
-    assert notice.startswith("the count of requests cannot be kept for now: ")
+    assert notice.startswith("the count of requests cannot be saved at the moment: ")
     assert str(path.parent) in notice
     assert not isinstance(book.snapshot(), int)
 
@@ -392,7 +389,7 @@ def test_a_disk_that_takes_no_more(path: Path) -> None:
     """Beyond the limit the kernel refuses to write, as a full disk does."""
     told = in_a_process(str(path), "4096")
     assert told.count("Go(ticket=None)") == 5
-    assert "cannot be kept for now" in told
+    assert "cannot be saved at the moment" in told
 
 
 def drop_the_rights_of_root() -> None:
@@ -412,6 +409,6 @@ def test_a_home_that_is_read_only(path: Path, clock: Any, with_file: bool) -> No
     path.parent.chmod(0o500)
     told = in_a_process(str(path), before=drop_the_rights_of_root)
     assert told.count("Go(ticket=None)") == 5
-    assert "cannot be kept for now" in told
+    assert "cannot be saved at the moment" in told
     assert ("Snapshot" in told) == with_file or "requests_day=0" in told
     path.parent.chmod(0o700)

@@ -10,7 +10,7 @@ from qwen_code.base.errors import CredentialMissing, QwenError, TransportError
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import QuotaExhausted, RateLimited, ServerFailed
 from qwen_code.models.events import Event, Notice, Paced
-from qwen_code.models.pacing import Meter, Turn
+from qwen_code.models.pacing import Attempt, Meter
 from qwen_code.models.quota import Go, ServerWord, Snapshot, Wait
 
 
@@ -48,35 +48,35 @@ class FakeLedger:
         return notices
 
 
-def go(turn: Turn) -> list[Event]:
-    return list(turn.wait())
+def go(attempt: Attempt) -> list[Event]:
+    return list(attempt.wait())
 
 
 def test_without_a_ledger_everything_goes_at_once(clock: Any) -> None:
     meter = Meter(None, clock)
-    turn = meter.turn("m", Stop())
-    assert go(turn) == []
-    with turn:
-        turn.answered(429)
-    turn.failed(RateLimited("x", retry_after_s=5, hint=None, code=None), 5)
+    attempt = meter.attempt("m", Stop())
+    assert go(attempt) == []
+    with attempt:
+        attempt.answered(429)
+    attempt.failed(RateLimited("x", retry_after_s=5, hint=None, code=None), 5)
     assert meter.snapshot() is None
 
 
 def test_a_wait_is_told_before_it_begins(clock: Any) -> None:
     book = FakeLedger(Wait(12.0, "used up", 7), Wait(0.2, "used up", 7), Go(7))
     book.notices = ["the file is new"]
-    turn = Meter(book, clock).turn("m", Stop())
+    attempt = Meter(book, clock).attempt("m", Stop())
     seen: list[Event] = []
     clock.on_sleep = lambda: seen.append(Notice(f"slept after {len(seen)}"))
 
-    for event in turn.wait():
+    for event in attempt.wait():
         seen.append(event)  # noqa: PERF402 what the clock sees meanwhile counts
     assert seen[:2] == [Paced(12.0, "used up"), Notice("slept after 1")]
     assert seen[-1] == Notice("the file is new")
     assert clock.slept == [12.0, 0.2]
     assert book.told == [("reserve", None), ("reserve", 7), ("reserve", 7)]
-    with turn:
-        turn.answered(200)
+    with attempt:
+        attempt.answered(200)
     assert book.told[-1] == ("arrived", 7, True)
 
 
@@ -89,17 +89,17 @@ def test_who_stops_waiting_leaves_the_queue(clock: Any, stop: type[BaseException
 
     clock.on_sleep = interrupt
     with pytest.raises(stop):
-        go(Meter(book, clock).turn("m", Stop()))
+        go(Meter(book, clock).attempt("m", Stop()))
     assert book.told[-1] == ("give back", 7)
 
 
 def test_a_refusal_leaves_the_queue(clock: Any) -> None:
     spent = QuotaExhausted("spent", hint=None, code=None)
     book = FakeLedger(Wait(1.0, "used up", 7), spent)
-    turn = Meter(book, clock).turn("m", Stop())
+    attempt = Meter(book, clock).attempt("m", Stop())
     with pytest.raises(QuotaExhausted):
-        go(turn)
-    turn.failed(spent, None)
+        go(attempt)
+    attempt.failed(spent, None)
     assert book.told[-1] == ("give back", 7)
 
 
@@ -117,9 +117,9 @@ def test_a_refusal_leaves_the_queue(clock: Any) -> None:
 )
 def test_only_what_never_went_out_is_given_back(clock: Any, error: Any, end: Any) -> None:
     book = FakeLedger(Go(7))
-    turn = Meter(book, clock).turn("m", Stop())
-    go(turn)
-    with pytest.raises(type(error)), turn:
+    attempt = Meter(book, clock).attempt("m", Stop())
+    go(attempt)
+    with pytest.raises(type(error)), attempt:
         raise error
     assert book.told[1:] == [end]
 
@@ -138,11 +138,11 @@ def test_what_the_server_said_is_passed_on(
     clock: Any, error: QwenError, wait_s: float | None, until_s: float | None, is_exhausted: bool
 ) -> None:
     book = FakeLedger(Go(7))
-    turn = Meter(book, clock).turn("m", Stop())
-    go(turn)
-    with turn:
-        turn.answered(429)
-    turn.failed(error, wait_s)
+    attempt = Meter(book, clock).attempt("m", Stop())
+    go(attempt)
+    with attempt:
+        attempt.answered(429)
+    attempt.failed(error, wait_s)
     base = 0.0 if isinstance(error, QuotaExhausted) else clock.now()
     until = None if until_s is None else base + until_s
     word = ServerWord(clock.now(), until, error.message, is_exhausted=is_exhausted)
@@ -158,18 +158,18 @@ def test_what_the_server_said_is_passed_on(
 )
 def test_what_says_nothing_about_when_is_not(clock: Any, error: QwenError) -> None:
     book = FakeLedger(Go(7))
-    turn = Meter(book, clock).turn("m", Stop())
-    go(turn)
-    with turn:
-        turn.answered(500)
-    turn.failed(error, None)
+    attempt = Meter(book, clock).attempt("m", Stop())
+    go(attempt)
+    with attempt:
+        attempt.answered(500)
+    attempt.failed(error, None)
     assert book.told[-1] == ("arrived", 7, False)
 
 
 def test_a_request_that_is_not_counted_is_not_accounted_for(clock: Any) -> None:
     book = FakeLedger(Go(None))
-    turn = Meter(book, clock).turn("m", Stop())
-    go(turn)
-    with turn:
-        turn.answered(200)
+    attempt = Meter(book, clock).attempt("m", Stop())
+    go(attempt)
+    with attempt:
+        attempt.answered(200)
     assert book.told == [("reserve", None)]

@@ -70,7 +70,7 @@ def test_the_2001st_is_refused_with_the_time_and_the_ways_out() -> None:
     error = caught.value
     assert error.resets_at == NOW - 80_000 + 86_400
     assert error.message == (
-        "all 2,000 requests of 24 h are used up; the next is possible at 16:53 (in 107 min)"
+        "all 2,000 requests of 24 h are used up; available again at 16:53 (in 107 min)"
     )
     for way in ("qwen auth switch", "LLAMA_API_KEY", "qwen local pull"):
         assert way in (error.hint or "")
@@ -81,7 +81,7 @@ def test_the_2001st_is_refused_with_the_time_and_the_ways_out() -> None:
 def test_a_word_of_the_server_is_waited_for_up_to_a_minute() -> None:
     word = ServerWord(NOW - 5, NOW + 12, "too many requests", is_exhausted=False)
     assert decide([], 0, word, LIMITS, NOW) == Wait(
-        12, "the server asked for it: too many requests"
+        12, "the server asked to wait: too many requests"
     )
     assert decide([], 0, word, LIMITS, NOW + 12) == Go()
     long = ServerWord(NOW - 5, NOW + 600, "too many requests", is_exhausted=False)
@@ -97,7 +97,7 @@ def test_an_exhausted_account_is_asked_anew_once_a_minute() -> None:
         decide([], 0, word, LIMITS, NOW + 59)
     assert caught.value.resets_at == NOW + 7200
     assert not caught.value.is_whole_account
-    assert re.search(r"used up \(it said so 59 s ago\); .* \(in 2 h\)", caught.value.message)
+    assert re.search(r"used up \(reported 59 s ago\); .* \(in 2 h\)", caught.value.message)
     assert decide([], 0, word, LIMITS, NOW + 60) == Go()
 
 

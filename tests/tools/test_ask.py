@@ -23,5 +23,5 @@ def test_the_answer_goes_to_the_model(call: Callable[..., Result]) -> None:
 
 
 def test_no_answer_is_said(call: Callable[..., Result]) -> None:
-    with pytest.raises(ToolFailed, match="no answer"):
+    with pytest.raises(ToolFailed, match="did not answer"):
         call(AskUser(lambda *_: None), question="Which?")

@@ -55,20 +55,20 @@ def test_mixed_line_endings_stay_where_they_are() -> None:
 
 
 def test_a_near_miss_in_blanks_shows_the_lines_as_they_are() -> None:
-    with pytest.raises(ToolFailed, match="differ from it in blanks only") as caught:
+    with pytest.raises(ToolFailed, match="differ from it only in whitespace") as caught:
         replace(b"def f():\n\treturn 1\n", "def f():\n    return 1", "x")
     assert "\treturn 1" in caught.value.message and "lines 1–2" in caught.value.message
 
 
 def test_a_near_miss_in_words_shows_what_is_most_like_it() -> None:
     data = b"import os\n\n\ndef total(items):\n    return sum(items)\n"
-    with pytest.raises(ToolFailed, match="Most like it are lines 4–5") as caught:
+    with pytest.raises(ToolFailed, match="The most similar lines are 4–5") as caught:
         replace(data, "def total(item):\n    return sum(item)", "x")
     assert "def total(items):" in caught.value.message
 
 
 def test_nothing_like_it() -> None:
-    with pytest.raises(ToolFailed, match="nor anything like it"):
+    with pytest.raises(ToolFailed, match="nothing is similar to it"):
         replace(b"alpha\n", "completely different\nlines of text", "x")
 
 

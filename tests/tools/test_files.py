@@ -36,7 +36,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("{", "not JSON"),
+            ("{", "not valid JSON"),
             ("[]", "Expected `object`"),
             ("{}", "missing required field `path`"),
             ('{"path": 5}', "Expected `str`"),
@@ -61,7 +61,7 @@ class TestRead:
         (project / "long").write_text("".join(f"line {n}\n" for n in range(1, 5001)))
         result = call(read, path="long")
         assert result.text.startswith("line 1\n")
-        assert result.text.endswith("[lines 1–2000 of 5000; go on with offset=2001]")
+        assert result.text.endswith("[lines 1–2000 of 5000; continue with offset=2001]")
         result = call(read, path="long", offset=4999)
         assert result.text == "line 4999\nline 5000\n\n[lines 4999–5000 of 5000]"
         with pytest.raises(ToolFailed, match="there is no line 5001"):
@@ -106,7 +106,7 @@ class TestRead:
 
 class TestWrite:
     def test_a_new_file(self, write: WriteFile, call: Call, project: Path) -> None:
-        assert call(write, path="new/x.py", content="a\nb\n").text == "Made new/x.py (2 lines)."
+        assert call(write, path="new/x.py", content="a\nb\n").text == "Created new/x.py (2 lines)."
         assert (project / "new" / "x.py").read_text() == "a\nb\n"
 
     def test_what_was_not_read_is_not_overwritten(

@@ -107,9 +107,9 @@ def test_many_results_are_cut_and_counted(
     for number in range(300):
         (project / "src" / f"f{number}.txt").write_text("needle " + "x" * 1000)
     text = call(grep, pattern="needle", glob="src/*.txt").text
-    assert text.endswith("[100 more lines: narrow it down]")
+    assert text.endswith("[100 more lines: narrow the search]")
     assert max(map(len, text.split("\n"))) < 400
-    assert call(glob, pattern="*.txt").text.endswith("[100 more: narrow it down]")
+    assert call(glob, pattern="*.txt").text.endswith("[100 more: narrow the search]")
 
 
 class TestWhatStaysClosed:

@@ -48,9 +48,9 @@ def test_closing_ends_what_is_still_being_stopped(
 @pytest.mark.parametrize(
     ("command", "reason", "told"),
     [
-        ("sleep 60", None, "The user stopped it."),
-        ("echo half; sleep 60", None, "The user stopped it. Until then it printed:\nhalf"),
-        ("sleep 60", QwenError("the time is over"), "It was stopped: the time is over."),
+        ("sleep 60", None, "The user stopped the command."),
+        ("echo half; sleep 60", None, "The user stopped the command. Its output until then:\nhalf"),
+        ("sleep 60", QwenError("the time is over"), "The command was stopped: the time is over."),
     ],
 )
 def test_what_is_told_of_a_stopped_command(
@@ -80,7 +80,7 @@ def test_what_is_told_of_a_stopped_command(
 def test_what_it_prints_and_how_it_ended(shell: RunShellCommand, call: Call) -> None:
     assert call(shell, command="echo out; echo err >&2").text == "out\nerr"
     assert call(shell, command="echo x; exit 3").text == "x\n[exit code 3]"
-    assert call(shell, command="true").text == "(it printed nothing)"
+    assert call(shell, command="true").text == "(no output)"
     assert "signal 9" in call(shell, command="kill -9 $$").text
 
 
@@ -117,7 +117,7 @@ def test_its_environment_is_what_it_was_given(
 
 def test_a_time_limit_ends_everything(shell: RunShellCommand, call: Call) -> None:
     started = time.monotonic()
-    with pytest.raises(ToolFailed, match="ended after 1 s") as caught:
+    with pytest.raises(ToolFailed, match="timed out after 1 s") as caught:
         call(shell, command="sleep 60 & echo child $!; sleep 60", timeout_s=1)
     assert time.monotonic() - started < 30
     child = int(caught.value.message.split("child ")[1].split()[0])

@@ -105,7 +105,7 @@ def test_long_pages_come_in_parts_of_one_visit(site: Site, call: Call) -> None:
     assert "".join(parts) == text
     assert len(parts) == 2
     assert len(site.requests) == 1
-    with pytest.raises(ToolFailed, match="behind its end"):
+    with pytest.raises(ToolFailed, match="past the end"):
         call(tool, url=site.url("/long"), offset=99_999)
 
 
@@ -126,7 +126,7 @@ def test_a_redirect_to_another_host_is_told_and_not_followed(site: Site, call: C
 
 def test_redirects_without_end(site: Site, call: Call) -> None:
     site.redirect("/loop", "/loop")
-    with pytest.raises(ToolFailed, match="more than 5 times"):
+    with pytest.raises(ToolFailed, match="too many redirects"):
         call(fetcher(), url=site.url("/loop"))
     assert len(site.requests) == 6
 
@@ -136,12 +136,12 @@ def test_redirects_without_end(site: Site, call: Call) -> None:
 )
 def test_redirects_to_what_is_no_address(site: Site, call: Call, target: str) -> None:
     site.redirect("/one", target)
-    with pytest.raises(ToolFailed, match="begins with https://"):
+    with pytest.raises(ToolFailed, match="must begin with https://"):
         call(fetcher(), url=site.url("/one"))
 
 
 def test_a_name_for_this_machine_is_refused_before_anything_is_sent(site: Site, call: Call) -> None:
-    with pytest.raises(ToolFailed, match="a private address"):
+    with pytest.raises(ToolFailed, match="private address"):
         call(fetcher(allow_private=False), url=site.url("/x"))
     assert site.requests == []
 
@@ -161,7 +161,7 @@ def test_the_next_address_is_tried(site: Site, call: Call) -> None:
 
 
 def test_an_unknown_name(call: Call) -> None:
-    with pytest.raises(ToolFailed, match=r"no address is known for docs\.example\.org"):
+    with pytest.raises(ToolFailed, match=r"docs\.example\.org was not found"):
         call(fetcher(find=lambda *_: []), url="https://docs.example.org/")
 
 
@@ -207,7 +207,7 @@ def test_the_user_can_cancel_while_nothing_comes(site: Site, call: Call) -> None
 
 def test_it_ends_when_its_time_is_over(site: Site, call: Call, monkeypatch: Any) -> None:
     monkeypatch.setattr("qwen_code.tools.web._MAX_S", 0.3)
-    with pytest.raises(ToolFailed, match="not read within"):
+    with pytest.raises(ToolFailed, match="took more than"):
         call(fetcher(), url=site.url("/slow"))
 
 

@@ -148,7 +148,11 @@ def test_a_write_that_fails_leaves_what_was_there(
 
 def test_what_is_no_file(workspace: Workspace, project: Path) -> None:
     os.mkfifo(project / "pipe")
-    for text, reason in [("src", "not a file"), ("pipe", "not a file"), ("none", "no such file")]:
+    for text, reason in [
+        ("src", "not a regular file"),
+        ("pipe", "not a regular file"),
+        ("none", "no such file"),
+    ]:
         with pytest.raises(ToolFailed, match=reason):
             read(workspace, text)
     for text in ("src", ".", "pipe"):
@@ -182,20 +186,20 @@ class TestWhatStaysClosed:
     )
     def test_credentials_when_the_workspace_is_the_home(self, home: Path, path: str) -> None:
         workspace = Workspace(home, private=[home / ".qwen"])
-        with pytest.raises(ToolFailed, match="keeps credentials"):
+        with pytest.raises(ToolFailed, match="holds credentials"):
             workspace.locate(path)
         assert workspace.is_private(home / path)
         assert not workspace.is_private(home)
 
     def test_a_hard_copy_of_the_directory_under_another_spelling(self, home: Path) -> None:
         workspace = Workspace(home, private=[home / "x" / ".." / ".qwen"])
-        with pytest.raises(ToolFailed, match="keeps credentials"):
+        with pytest.raises(ToolFailed, match="holds credentials"):
             workspace.locate(str(home / ".qwen"))
 
     def test_a_projects_own_file_for_keys(self, workspace: Workspace, project: Path) -> None:
         (project / ".qwen").mkdir()
         for closed in (".qwen/.env", "src/.qwen/.env"):
-            with pytest.raises(ToolFailed, match="keeps credentials"):
+            with pytest.raises(ToolFailed, match="holds credentials"):
                 workspace.locate(closed)
         workspace.locate(".env")
 
@@ -203,7 +207,7 @@ class TestWhatStaysClosed:
         (project / ".qwenignore").write_text("/private/\n*.pem\n!ok.pem\n")
         (project / "private").mkdir()
         for closed in ("private", "private/a.txt", "src/key.pem"):
-            with pytest.raises(ToolFailed, match="closed by .qwenignore"):
+            with pytest.raises(ToolFailed, match="denied by .qwenignore"):
                 workspace.locate(closed)
         for open_ in (".", "src/a.py", "src/ok.pem", "src/private.txt"):
             workspace.locate(open_)

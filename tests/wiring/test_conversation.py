@@ -161,9 +161,9 @@ def test_a_changed_call_is_made_as_it_was_changed(talk: Talk, model: FakeModelSe
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ('{"path": "secret.txt", "content": "y"}', "forbids it"),
+        ('{"path": "secret.txt", "content": "y"}', "denies it"),
         ('{"path": 7}', "Expected `str`"),
-        ("no JSON", "not JSON"),
+        ("no JSON", "not valid JSON"),
         ('{"path": "../outside", "content": "y"}', "outside"),
     ],
 )
@@ -191,7 +191,7 @@ def test_always_for_edits_is_all_edits_but_delicate_ones(
     assert asked == ["new.txt", ".envrc"], "the second time, that very file was allowed"
     assert conversation.state.mode is Mode.AUTO_EDIT
     assert talk.front.asked[0].always == "all edits in this session"
-    assert talk.front.asked[1].always == "changes of .envrc"
+    assert talk.front.asked[1].always == "changes to .envrc"
     assert talk.front.asked[1].rules == ()
 
 
@@ -474,7 +474,7 @@ def test_resume_inside_and_replay(talk: Talk, model: FakeModelServer) -> None:
     history = [event for batch in conversation.history for event in batch]
     assert history[0] == PromptSent("the first session")
     assert [e.title for e in history if isinstance(e, ToolAsked)] == ["new.txt"]
-    assert results(history)[0].text.startswith("Made new.txt")
+    assert results(history)[0].text.startswith("Created new.txt")
     assert words(history) == "Hello from the model"
     with pytest.raises(UsageError):
         conversation.resume("nothing", Stop())
@@ -504,7 +504,7 @@ def test_a_session_whose_file_was_deleted(talk: Talk) -> None:
         file.unlink()
     events = ask(conversation, "second")
     said = [event.text for event in events if isinstance(event, Notice)]
-    assert said == ["this conversation is not being kept: its file was deleted"]
+    assert said == ["this conversation is not being saved: its file was deleted"]
     with pytest.raises(QwenError, match="its file was deleted"):
         conversation.rewind(0)
     assert conversation.prompts() == ["first", "second"]

@@ -1,1 +1,1 @@
-"""The agent: what it may do without asking, and how it goes about a task."""
+"""The agent: how it works on a task, and what it may do without asking."""

@@ -1,4 +1,4 @@
-"""A conversation with a model that can act: it outlives the client that answers it."""
+"""A conversation with a model that can call tools. It outlives the client of the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import Progress
 from qwen_code.agent.session import Session
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Aim, Model, Turn
+from qwen_code.agent.turn import Aim, ChatModel, Turn
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import ContextLengthExceeded
@@ -21,13 +21,13 @@ from qwen_code.models.events import EventStream, Notice, Usage
 
 
 class Agent:
-    """Answers prompts, one after the other, with all that came before.
+    """Answers prompts, one after the other, in one conversation.
 
-    ``system`` gives the instructions that go before the conversation in every request, ``toolbox``
-    and ``permission`` say what can be done and what may. What happens is in ``session`` as soon as
-    it has happened. ``begin_turn`` is told each prompt, its session and its number
-    in that before anything is done about it. ``guide``
-    wraps a model that cannot call tools without help.
+    ``system`` returns the system message of each request. ``toolbox`` holds the tools that can be
+    called, ``permission`` decides which calls may be executed. Everything is saved in ``session``
+    as soon as it has happened. ``begin_turn`` is called with each prompt, its session and its
+    index in the session, before the prompt is sent. ``guide`` wraps a model that cannot call tools
+    without help.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Agent:
         self.compactor = compactor
         self.progress = Progress(session.before)
         self.sees = False
-        self.guide: Callable[[Any], Model] | None = None
+        self.guide: Callable[[Any], ChatModel] | None = None
         self.api_duration_ms = 0
-        self._model: Model | None = None
+        self._model: ChatModel | None = None
         self._system = system
         self._begin_turn = begin_turn
         self._max_rounds = max_rounds
@@ -59,19 +59,19 @@ class Agent:
         self._is_kept = True
         self._untold = ""
 
-    def ask(self, prompt: str, model: Model, stop: Stop) -> AgentEventStream:
-        """Send ``prompt``, and do what the model asks for until it is done.
+    def ask(self, prompt: str, model: ChatModel, stop: Stop) -> AgentEventStream:
+        """Send ``prompt``, and execute the model's tool calls until it makes no more.
 
-        However it ends, the conversation stays one that the API accepts; a prompt without any
-        answer is taken back.
+        However the turn ends, the API accepts the conversation; a prompt without any answer is
+        removed from it.
 
         Raises:
-            QwenError: the model cannot be asked.
-            TurnLimitReached: it was not done after the most rounds.
+            QwenError: the request failed.
+            TurnLimitReached: the model was not done after ``max_rounds``.
         """
         messages = self.session.messages
         if messages:
-            from qwen_code.agent.transcript import close_open_end  # a new session does not need it
+            from qwen_code.agent.transcript import close_open_end  # not needed for a new session
 
             close_open_end(messages)
         turn = self.session.prompt_count
@@ -96,8 +96,8 @@ class Agent:
             if is_taken_back:
                 self.progress = Progress(self.session.before)
 
-    def compress(self, model: Model, stop: Stop) -> AgentEventStream:
-        """Make the conversation shorter now.
+    def compress(self, model: ChatModel, stop: Stop) -> AgentEventStream:
+        """Shorten the conversation now.
 
         Raises:
             QwenError: it cannot be saved, or the model did not answer in time.
@@ -113,7 +113,7 @@ class Agent:
                 self._keep(shortened=True)
 
     def rewind(self, turn: int) -> str:
-        """Take the conversation back to before prompt number ``turn``; returns the prompt.
+        """Rewind the conversation to before prompt number ``turn``; returns the prompt.
 
         Raises:
             UsageError: there is no such prompt.
@@ -126,25 +126,25 @@ class Agent:
         return prompt
 
     @property
-    def model(self) -> Model:
-        """Who answers the prompt that is being answered."""
+    def model(self) -> ChatModel:
+        """The model that answers the current prompt."""
         assert self._model is not None
         return self._model
 
     @property
     def size_tokens(self) -> int:
-        """About how much of the model's window the conversation takes."""
+        """The estimated size of the conversation in the model's window."""
         return self.compactor.size(self.session.messages)
 
     def overhead_tokens(self) -> tuple[int, int]:
-        """About how many tokens the instructions and the tools of each request have."""
+        """The estimated tokens of the system message and of the tools in each request."""
         instructions = {"role": "system", "content": self._system()}
         tools = sum(estimate_tokens(each) for each in self.toolbox.definitions)
         return estimate_tokens(instructions), tools
 
     # -- one turn ---------------------------------------------------------------------------------
 
-    def _answer(self, model: Model, stop: Stop) -> AgentEventStream:
+    def _answer(self, model: ChatModel, stop: Stop) -> AgentEventStream:
         def system() -> list[dict[str, Any]]:
             text = self._system()
             return [{"role": "system", "content": text}] if text else []
@@ -170,7 +170,7 @@ class Agent:
         except ContextLengthExceeded:
             if len(self.session.messages) < 2:
                 raise
-            # The window is smaller than we thought: once more, with less.
+            # The window is smaller than assumed: try again with a shorter conversation.
             self.compactor.window_tokens = max(4000, int(self.size_tokens * 0.8))
             yield from self.compress(model, stop)
             yield from self._noting(turn, system)
@@ -181,12 +181,12 @@ class Agent:
             for batch in events:
                 for event in batch:
                     if isinstance(event, Usage):
-                        # What is being answered is not among the messages yet.
+                        # The current answer is not among the messages yet.
                         self.compactor.note(event, len(messages) + 1)
                 yield batch
 
     def _keep(self, *, shortened: bool = False) -> None:
-        """Save what is new. Where that fails, the work goes on, and the user is told once."""
+        """Save new messages. If that fails, the turn continues and the user is told once."""
         messages = self.session.messages
         for message in messages[self._noted :]:
             self.progress.note(message)
@@ -201,13 +201,13 @@ class Agent:
         except (OSError, QwenError) as error:
             self._is_kept = False
             reason = error.message if isinstance(error, QwenError) else error.strerror
-            self._untold = f"this conversation is not being kept: {reason}"
+            self._untold = f"this conversation is not being saved: {reason}"
 
 
 class _Timed:
-    """A model whose time is measured: what ``api_duration_ms`` counts."""
+    """A model whose time is added to ``api_duration_ms``."""
 
-    def __init__(self, model: Model, agent: Agent) -> None:
+    def __init__(self, model: ChatModel, agent: Agent) -> None:
         self._model = model
         self._agent = agent
 

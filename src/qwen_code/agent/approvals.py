@@ -1,4 +1,4 @@
-"""Whether a tool call may go ahead: one pure decision over mode, rules and call."""
+"""Whether a tool call may be executed: a pure decision over mode, rules and call."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import msgspec
 from qwen_code.agent.errors import NotPlain
 from qwen_code.agent.toolbox import Call
 from qwen_code.base.errors import ConfigError
-from qwen_code.tools.base import Reach, Subject
+from qwen_code.tools import catalogue
+from qwen_code.tools.base import Effect, Subject
 
 _DELICATE = {
     *(".git", ".gitattributes", ".gitconfig", ".gitmodules", ".husky"),
     *(".qwen", ".mcp.json", ".vscode", ".idea", ".envrc", ".ssh"),
     *(".profile", ".bash_profile", ".bashrc", ".zprofile", ".zshenv", ".zshrc"),
 }
-"""Names of what decides which programs run later on, outside of any approval."""
+"""Names of files and directories that control which programs run later, without approval."""
 
-_SHELL = "run_shell_command"
+_SHELL = catalogue.RUN_SHELL_COMMAND.name
 _EXACT_SHELL = "Bash"
 """The name under which rules for commands are exact, unless they end in ``*``."""
 
@@ -28,8 +29,8 @@ _RULE = r"(?s)\s*([A-Za-z_][\w-]*)\s*(?:\((.*)\))?\s*"
 
 
 class Mode(StrEnum):
-    """PLAN: nothing is changed. DEFAULT: reading is free, the rest is asked. AUTO_EDIT: changes of
-    files are free too. YOLO: everything that no rule forbids."""
+    """PLAN: read-only calls alone. DEFAULT: other calls need approval. AUTO_EDIT: as DEFAULT, but
+    changes of files need none. YOLO: everything that no rule denies."""
 
     PLAN = "plan"
     DEFAULT = "default"
@@ -38,7 +39,7 @@ class Mode(StrEnum):
 
 
 class Decision(StrEnum):
-    """What becomes of a call."""
+    """What is done with a call."""
 
     ALLOW = "allow"
     ASK = "ask"
@@ -46,8 +47,8 @@ class Decision(StrEnum):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """A tool, and which of its calls: words that a command begins with, or a pattern of paths.
-    Without ``subject``: all of them. ``is_exact``: in ``allow``, this very command line alone."""
+    """A tool and which of its calls: the first words of a command, or a pattern of paths. Without
+    ``subject``: all calls. ``is_exact``: an ``allow`` rule for exactly this command line."""
 
     tool: str
     subject: str | None
@@ -64,17 +65,17 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """The decision, and why, in words for the user and the model."""
+    """The decision, and the reason for the user and the model."""
 
     decision: Decision
     reason: str
 
 
 class Judge:
-    """Rules on one call after the other. The mode may change, and the user may allow more.
+    """Decides about calls. The mode can change, and the user can allow more during the session.
 
-    ``is_private`` says of a path whether credentials are kept there: no rule covers a command that
-    names one.
+    ``is_private`` tells whether credentials are stored at a path: commands that name such a path
+    need approval, whatever the rules say.
     """
 
     def __init__(
@@ -89,16 +90,16 @@ class Judge:
         self._allowed: set[Call] = set()
 
     def __call__(self, call: Call) -> Ruling:
-        """What becomes of ``call``."""
+        """The decision about ``call``."""
         ruling = decide(self.mode, self._rules, call, self._is_private)
         if ruling.decision is Decision.ASK and self._as_remembered(call) in self._allowed:
             return Ruling(Decision.ALLOW, "the user has allowed it for this session")
         return ruling
 
     def allow_from_now_on(self, call: Call) -> None:
-        """Exactly this command in this directory, or this host; edits: all but delicate ones, of
-        which this file alone; of other tools, every call."""
-        if call.reach is Reach.EDIT and not is_delicate(call) and self.mode is Mode.DEFAULT:
+        """Allow calls like this one for the session: exactly this command in this directory; this
+        host; all edits, or of a delicate file this file only; every call of any other tool."""
+        if call.effect is Effect.FILES and not is_delicate(call) and self.mode is Mode.DEFAULT:
             self.mode = Mode.AUTO_EDIT
         else:
             self._allowed.add(self._as_remembered(call))
@@ -127,44 +128,47 @@ def parse_rule(text: str, where: str) -> Rule:
         is_exact = bool(subject) and prefix == subject
         return Rule(_SHELL, prefix or None, text.strip(), is_exact)
     if found[1] == _SHELL:
-        subject = re.sub(r"(?:^|\s|:)\*$", "", subject)  # a rule means what begins so anyway
+        subject = re.sub(r"(?:^|\s|:)\*$", "", subject)  # rules match prefixes anyway
         if "*" in subject:
             raise ConfigError(
-                f"{where}: {text!r} has a * inside",
-                hint="A rule names the first words of a command; a * can only be its end.",
+                f"{where}: {text!r} has a * in the middle",
+                hint="A rule names the first words of a command; a * is allowed only at the end.",
             )
     return Rule(found[1], subject or None, text.strip())
 
 
 def rules_for(call: Call) -> tuple[str, ...]:
-    """The rules that allow calls like ``call`` for good; none where no rule could say exactly that.
+    """The rules that permanently allow calls like ``call``; empty if no rule can express that.
 
-    A command is written as its whole line, for the session's own directory.
+    The rule for a command is its whole line, and applies in the session's directory.
     """
     if is_delicate(call):
         return ()
     if call.kind is Subject.COMMAND:
         text = f"{_EXACT_SHELL}({call.subject})"
         rule = parse_rule(text, "")
-        says_it = rule.is_exact and rule.subject == call.subject and not call.directory
+        is_same = (rule.tool, rule.subject) == (call.tool, call.subject)
+        says_it = rule.is_exact and is_same and not call.directory
         return (text,) if says_it else ()
     if call.kind is Subject.HOST:
         return (f"{call.tool}({call.subject})",)
-    return ("edit", "write_file") if call.reach is Reach.EDIT else (call.tool,)
+    if call.effect is Effect.FILES:
+        return tuple(sorted(d.name for d in catalogue.BUILT_IN if d.effect is Effect.FILES))
+    return (call.tool,)
 
 
 def decide(
     mode: Mode, rules: Rules, call: Call, is_private: Callable[[str], bool] = lambda _: False
 ) -> Ruling:
-    """What becomes of ``call``: a rule that forbids comes first, and no mode is above it."""
+    """The decision about ``call``. Rules that deny come first, and no mode overrides them."""
     if rule := _forbids(rules.deny, call):
-        return Ruling(Decision.DENY, f"the rule {rule.text} forbids it")
-    if call.reach is Reach.READ:
+        return Ruling(Decision.DENY, f"the rule {rule.text} denies it")
+    if call.effect.is_read_only:
         if rule := _first(rules.ask, call):
             return Ruling(Decision.ASK, f"the rule {rule.text} asks for it")
-        return Ruling(Decision.ALLOW, "it only reads")
+        return Ruling(Decision.ALLOW, "it is read-only")
     if mode is Mode.PLAN:
-        return Ruling(Decision.DENY, "nothing is changed or run in plan mode")
+        return Ruling(Decision.DENY, "plan mode allows no changes and no commands")
     if rule := _forbids(rules.ask, call):
         return Ruling(Decision.ASK, f"the rule {rule.text} asks for it")
     return _by_mode(mode, call) or _by_allowing_rules(rules.allow, call, is_private)
@@ -173,7 +177,7 @@ def decide(
 def _by_mode(mode: Mode, call: Call) -> Ruling | None:
     if mode is Mode.YOLO:
         return Ruling(Decision.ALLOW, "everything is allowed (yolo)")
-    if mode is Mode.AUTO_EDIT and call.reach is Reach.EDIT and not is_delicate(call):
+    if mode is Mode.AUTO_EDIT and call.effect is Effect.FILES and not is_delicate(call):
         return Ruling(Decision.ALLOW, "changes of files are allowed (auto-edit)")
     return None
 
@@ -189,7 +193,7 @@ def _by_allowing_rules(
         if (rule.subject is None and not delicate) or _names(rule, call):
             return Ruling(Decision.ALLOW, f"the rule {rule.text} allows it")
     if delicate:
-        return Ruling(Decision.ASK, f"{call.subject} decides what other programs run")
+        return Ruling(Decision.ASK, f"{call.subject} controls which programs run later")
     return Ruling(Decision.ASK, "no rule allows it")
 
 
@@ -205,24 +209,22 @@ def _by_commands(own: Sequence[Rule], call: Call, is_private: Callable[[str], bo
     try:
         commands = plain_commands(call.subject)
     except NotPlain as error:
-        return Ruling(Decision.ASK, f"no rule allows it but one of exactly this text: {error}")
+        return Ruling(Decision.ASK, f"only a rule for exactly this line can allow it: {error}")
     for words in commands:
         if not any(_begins(words, rule) for rule in own):
             return Ruling(Decision.ASK, f"no rule allows {' '.join(words)!r}")
         if any(is_private(word.rpartition("=")[2]) for word in words):
-            return Ruling(Decision.ASK, "it names a place where credentials are kept")
-    return Ruling(Decision.ALLOW, "rules allow each of its commands")
+            return Ruling(Decision.ASK, "it names a path where credentials are stored")
+    return Ruling(Decision.ALLOW, "rules allow all of its commands")
 
 
 def is_delicate(call: Call) -> bool:
-    """Whether it changes a file that decides which programs run later on."""
-    return call.kind is Subject.PATH and any(
-        part.lower() in _DELICATE for part in call.subject.split("/")
-    )
+    """Whether the call concerns a file that controls which programs run later."""
+    return call.kind.is_path and any(part.lower() in _DELICATE for part in call.subject.split("/"))
 
 
 def _forbids(rules: Sequence[Rule], call: Call) -> Rule | None:
-    """The first rule that meets the call, or for a shell any command in it, however deep."""
+    """The first rule that matches the call, or any command in it, however deeply nested."""
     if call.kind is not Subject.COMMAND:
         return _first(rules, call)
     own = [rule for rule in rules if _is_of(rule, call)]
@@ -245,7 +247,7 @@ def _first(rules: Sequence[Rule], call: Call) -> Rule | None:
 
 
 def _is_of(rule: Rule, call: Call) -> bool:
-    """Whether the rule is about this tool, or about the server that it comes from."""
+    """Whether the rule names this tool, or the MCP server that it belongs to."""
     return rule.tool == call.tool or (
         rule.tool.startswith("mcp__") and call.tool.startswith(f"{rule.tool}__")
     )
@@ -259,8 +261,8 @@ def _begins(words: Sequence[str], rule: Rule) -> bool:
 def _names(rule: Rule, call: Call) -> bool:
     if rule.subject is None:
         return False
-    if call.kind is Subject.PATH:
-        from pathspec import GitIgnoreSpec  # only rules about paths need it
+    if call.kind.is_path:
+        from pathspec import GitIgnoreSpec  # slow to import; needed only for rules about paths
 
         return GitIgnoreSpec.from_lines([rule.subject]).match_file(call.subject)
     from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""Tool calls of one answer: what they are, and how several are made side by side."""
+"""The tool calls of one answer, and how several of them are executed in parallel."""
 
 from __future__ import annotations
 
@@ -12,62 +12,68 @@ from typing import Any
 
 import msgspec
 
-from qwen_code.agent.events import AgentEvent, AgentEventStream, ToolFinished, ToolOutput
+from qwen_code.agent.events import (
+    AgentEvent,
+    AgentEventStream,
+    ToolAsked,
+    ToolFinished,
+    ToolOutput,
+)
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import QwenError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
-from qwen_code.base.stop import Stop, Stopped
-from qwen_code.tools.base import Result
+from qwen_code.base.stop import Stop, Stopped, take
+from qwen_code.tools.base import Definition, Effect, Result
 
 STOPPED = "The user stopped this."
 
 _MAX_NAME_LENGTH = 64
 
 _STOP_GRACE_S = 0.15
-"""How long tools may take to end after a stop. What is still busy then is not waited for."""
+"""How long tools may take to end after a stop; then the turn no longer waits for them."""
 
 _MAX_WAITING_EVENTS = 64
-"""How far a tool may run ahead of the front that shows what it prints, before it is held back."""
+"""How many events of a tool's output may be queued before the tool has to wait."""
 
 After = Callable[[Prepared, str, Stop], str]
-"""Given a call and its result; what it returns is added to what the model is told."""
+"""Called with a call and its result; the text that it returns is appended to the result."""
 
 
-class Asked(msgspec.Struct):
-    """A tool call as the model writes it, in pieces."""
+class ToolCall(msgspec.Struct):
+    """A tool call as the model streams it."""
 
     id: str
     name: str = ""
     arguments: str = ""
 
     def as_message(self) -> dict[str, Any]:
-        """As the Chat Completions API has it; servers refuse a conversation with broken JSON."""
+        """In the format of the Chat Completions API; servers reject arguments that are not JSON."""
         arguments = acceptable_arguments(self.arguments)
         function = {"name": acceptable_name(self.name), "arguments": arguments}
         return {"id": self.id, "type": "function", "function": function}
 
 
 def acceptable_name(name: str) -> str:
-    """The name of a tool as servers accept it, also where a model made it up."""
+    """The name of a tool as servers accept it, even if the model made it up."""
     return re.sub("[^A-Za-z0-9_-]", "_", name)[:_MAX_NAME_LENGTH] or "unknown"
 
 
 class Ready(msgspec.Struct):
-    """A call that was looked at: understood, or with a problem that the model is told."""
+    """A parsed call, or the problem with it that the model is told."""
 
-    call: Asked
+    call: ToolCall
     prepared: Prepared | None
     problem: str | None = None
 
 
-def run_side_by_side(
+def run_in_parallel(
     group: Sequence[Ready], stop: Stop, after: After = lambda *_: ""
 ) -> AgentEventStream:
-    """Each call on its own thread; what they print and how they end, as it happens.
+    """Execute each call on its own thread; yields their output and their results as they come.
 
-    When ``stop`` is set, or the iterator is closed, everything that still runs is stopped. Every
-    call gets its end all the same, within 200 ms; a tool that does not hear is left behind.
+    When ``stop`` is set, or the iterator is closed, all calls are stopped. Every call still gets
+    its `ToolFinished`, within 200 ms; a tool that does not react is abandoned.
     """
     inbox: SimpleQueue[AgentEvent | None] = SimpleQueue()
     own = Stop()
@@ -81,7 +87,7 @@ def run_side_by_side(
         with stop.calling(lambda: _pass_on(stop, own, inbox)):
             for thread in threads:
                 thread.start()
-            while running and not own.is_set and (event := inbox.get()) is not None:
+            while running and not own.is_set and (event := take(inbox)) is not None:
                 if isinstance(event, ToolFinished):
                     del running[event.call_id]
                 yield [event]
@@ -89,14 +95,14 @@ def run_side_by_side(
         yield from _last_events(inbox, running, deadline, own)
     finally:
         own.set()
-        deadline = deadline or time.monotonic() + _STOP_GRACE_S  # one for both waits
+        deadline = deadline or time.monotonic() + _STOP_GRACE_S  # shared by both waits
         for thread in threads:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def told_of_stop(stop: Stop) -> str:
-    """What the model is told of a call that ``stop`` ended."""
+    """The result of a call that ``stop`` ended."""
     return STOPPED if stop.reason is None else f"This was stopped: {stop.reason.message}."
 
 
@@ -106,10 +112,10 @@ def _pass_on(stop: Stop, own: Stop, inbox: SimpleQueue[AgentEvent | None]) -> No
 
 
 def _last_events(
-    inbox: SimpleQueue[AgentEvent | None], running: dict[str, Asked], deadline: float, stop: Stop
+    inbox: SimpleQueue[AgentEvent | None], running: dict[str, ToolCall], deadline: float, stop: Stop
 ) -> AgentEventStream:
-    """What still comes of the calls that were stopped. What they printed before is left out:
-    showing it may take longer than printing it."""
+    """The last events of stopped calls. Queued output is dropped: showing it could take longer
+    than printing it did."""
     while running and (left_s := deadline - time.monotonic()) > 0:
         with suppress(Empty):
             event = inbox.get(timeout=left_s)
@@ -121,16 +127,33 @@ def _last_events(
         yield [finished(call, Result(told_of_stop(stop), "stopped"), is_error=True)]
 
 
+def announced(
+    call: ToolCall, definition: Definition | None, prepared: Prepared | None
+) -> ToolAsked:
+    """The start of a call. Without ``prepared`` it cannot be executed."""
+    return ToolAsked(
+        call.id,
+        call.name,
+        prepared.title if prepared else "",
+        call.arguments,
+        definition.verb if definition else "",
+        prepared.definition.effect if prepared else Effect.NONE,
+        takes_long=prepared is not None and prepared.definition.takes_long,
+    )
+
+
 def finished(
-    call: Asked,
+    call: ToolCall,
     result: Result,
     *,
     is_error: bool = False,
     is_denied: bool = False,
     ran_s: float = 0.0,
 ) -> ToolFinished:
-    """The end of a call; no secret that this process has met goes on from here."""
-    text = redact(result.text.encode("utf-8", "replace").decode())  # file names may be no text
+    """The end of a call, with all secrets that are known to this process redacted."""
+    text = redact(
+        result.text.encode("utf-8", "replace").decode()
+    )  # file names may not be valid text
     return ToolFinished(
         call.id,
         call.name,
@@ -146,8 +169,8 @@ def finished(
 
 
 def completed(prepared: Prepared, result: Result, after: After, stop: Stop) -> Result:
-    """The result as the model is told it: with what the person changed of the call, and with what
-    ``after`` adds. A stop in the middle of that takes nothing back."""
+    """The result for the model: with a note if the person changed the call, and with the text that
+    ``after`` adds. If ``after`` is stopped, the result is kept."""
     added = ""
     with suppress(Stopped):
         added = after(prepared, result.text.encode("utf-8", "replace").decode(), stop)
@@ -155,7 +178,7 @@ def completed(prepared: Prepared, result: Result, after: After, stop: Stop) -> R
 
 
 def acceptable_arguments(text: str) -> str:
-    """The arguments of a call as servers accept them: a JSON object, ``{}`` for anything else."""
+    """The arguments of a call as servers accept them: a JSON object, else ``{}``."""
     try:
         return text if isinstance(decode_json(text), dict) else "{}"
     except msgspec.DecodeError:

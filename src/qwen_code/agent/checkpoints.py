@@ -1,16 +1,15 @@
 """File contents before and after each turn, so that a turn can be undone and redone.
 
-They are stored outside of the project and of its git history: contents by SHA-256, and one JSON
-file per turn. A content is on disk before the file that holds it is replaced. If the user
-changes a file between two edits of one turn, undo restores the user's version. What a shell command
-changes is not recorded.
+They are stored outside of the project and its git history: contents by SHA-256, and one JSON file
+per turn. The old content is on disk before a file is replaced. If the user changes a file between
+two edits of one turn, undo restores the user's version. Changes by shell commands are not recorded.
 
-An undo that was killed is finished by the next undo: a turn is marked as undone after its files are
-written, and a file that has the wanted content already counts as written. The same goes for a redo.
-Where every file of a turn had to be left as it is, nothing was undone, and the turn is not marked.
+If an undo is killed, the next undo completes it: a turn is marked as undone after its files are
+written, and a file that already has the target content counts as written. The same applies to redo.
+If none of a turn's files could be restored, the turn is not marked.
 
-Several processes may record in one directory: an id is taken by making its file, and what nothing
-refers to is removed only when no process can be about to refer to it.
+Several processes can record in one directory: an id is claimed by creating its file, and
+unreferenced contents are removed only when no process can be about to reference them.
 """
 
 from __future__ import annotations
@@ -104,11 +103,11 @@ class Undone(msgspec.Struct, frozen=True):
         return bool(self.left or self.missing) and not (self.restored or self.removed)
 
 
-_Outcome = Literal["restored", "removed", "left", "missing"]
+_FileOutcome = Literal["restored", "removed", "left", "missing"]
 
 
 class Checkpoints:
-    """The checkpoints of one project, in a directory of their own."""
+    """The checkpoints of one project, in one directory."""
 
     def __init__(self, directory: Path, workspace: Workspace, clock: Clock) -> None:
         self._directory = directory
@@ -197,8 +196,8 @@ class Checkpoints:
     def undo_back_to(self, session_id: str, turn: int) -> Undone:
         """Undo all turns of a session from prompt number ``turn`` on, the latest first.
 
-        Turns that are undone already are skipped, so that a killed call can be repeated. For a
-        file of several turns the result tells what became of it in the end.
+        Turns that are undone already are skipped, so that a killed call can be repeated. If
+        several turns changed a file, the result tells its final state.
 
         Raises:
             ConfigError, ToolFailed: a file cannot be written.
@@ -213,9 +212,9 @@ class Checkpoints:
     def _undo(self, checkpoints: Iterable[Checkpoint]) -> Undone:
         self._current = None
         number = max((each.undo_number for each in self.all()), default=0)
-        outcomes: dict[Place, _Outcome] = {}
+        outcomes: dict[Place, _FileOutcome] = {}
         for checkpoint in checkpoints:
-            of_turn: dict[Place, _Outcome] = {}
+            of_turn: dict[Place, _FileOutcome] = {}
             for file in reversed(checkpoint.files):
                 self._note_failed_write(checkpoint, file)
                 of_turn[file.place] = self._replace(file, file.after, file.before)
@@ -227,7 +226,7 @@ class Checkpoints:
         return _result(outcomes)
 
     def _note_failed_write(self, checkpoint: Checkpoint, file: _File) -> None:
-        """Take what the turn really left in a file as its ``after``, so that a redo finds it."""
+        """Set ``after`` to the content that the turn actually left, so that redo recognises it."""
         with suppress(ToolFailed):
             now = _digest(self._content(file.place)) if file.superseded else file.after
             if now != file.after and now in file.superseded:
@@ -272,16 +271,16 @@ class Checkpoints:
 
     # -- files ------------------------------------------------------------------------------------
 
-    def _replace(self, file: _File, expected: str | None, wanted: str | None) -> _Outcome:
-        """Give a file the content with the digest ``wanted`` if it has the expected one."""
+    def _replace(self, file: _File, expected: str | None, wanted: str | None) -> _FileOutcome:
+        """Give a file the content ``wanted`` if it has the content ``expected`` (both digests)."""
         place = file.place
         try:
             data = self._content(place)
-        except ToolFailed:  # a directory, a link, or unreadable: the turn did not leave it so
+        except ToolFailed:  # a directory, a link or unreadable: changed since the turn
             return "left"
         new = None if wanted is None else self._stored(wanted)
         if _digest(data) == wanted:
-            pass  # an undo that was killed came this far, or it was done by hand
+            pass  # done by an undo that was killed, or by the user
         elif _digest(data) != expected:
             return "left"
         elif wanted is None:
@@ -295,7 +294,7 @@ class Checkpoints:
         return "removed" if wanted is None else "restored"
 
     def _content(self, place: Place) -> bytes | None:
-        """What a file holds, ``None`` where there is none.
+        """The content of a file, ``None`` if it does not exist.
 
         Raises:
             ToolFailed: it is not a regular file, or a parent is not a directory.
@@ -323,7 +322,7 @@ class Checkpoints:
         )
 
     def _take_id(self, stamp: str) -> str:
-        """The next id of a second that no process has. Its number keeps those in order."""
+        """The next free id of this second. Its number keeps ids in order."""
         taken = [int(path.stem[-3:]) for path in self._directory.glob(f"{stamp}-[0-9]*.json")]
         for number in count(max(taken, default=-1) + 1):
             checkpoint_id = f"{stamp}-{number:03}"
@@ -335,7 +334,7 @@ class Checkpoints:
             except OSError as error:
                 raise ConfigError(
                     f"the change cannot be recorded: {error.strerror}",
-                    hint="Free some space, or set QWEN_HOME to a directory of yours.",
+                    hint="Free some space, or set QWEN_HOME to a directory that you can write to.",
                 ) from error
             return checkpoint_id
         raise AssertionError("there is always another number")
@@ -365,12 +364,12 @@ class Checkpoints:
             return
         path = self._directory / "contents" / sha256(data).hexdigest()
         try:
-            os.utime(path)  # in use again, for those who look for what is not
+            os.utime(path)  # in use again: `_forget_old` must not remove it
         except OSError:
             write_atomic(path, data)
 
     def _stored(self, digest: str) -> bytes | None:
-        """A content; ``None`` where it is not stored, or is damaged."""
+        """A stored content; ``None`` if it is missing or damaged."""
         try:
             data = read_bounded(self._directory / "contents" / digest, MAX_BYTES)
         except OSError:
@@ -382,8 +381,8 @@ def _digest(data: bytes | None) -> str | None:
     return None if data is None else sha256(data).hexdigest()
 
 
-def _result(outcomes: dict[Place, _Outcome]) -> Undone:
-    def those(outcome: _Outcome) -> tuple[str, ...]:
+def _result(outcomes: dict[Place, _FileOutcome]) -> Undone:
+    def those(outcome: _FileOutcome) -> tuple[str, ...]:
         return tuple(place.shown for place, each in outcomes.items() if each == outcome)
 
     return Undone(those("restored"), those("removed"), those("left"), those("missing"))

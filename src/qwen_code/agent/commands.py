@@ -1,9 +1,9 @@
-"""Prompts of the user's own, kept as Markdown files: ``/name arguments``.
+"""Custom slash commands: prompts in Markdown files, used as ``/name arguments``.
 
-A file ``.qwen/commands/git/commit.md`` is the command ``/git:commit``. In its text, ``{{args}}``
-and ``$ARGUMENTS`` are what was typed after the name, ``@{path}`` is a file of the workspace, and
-``!{command}`` is what a command prints, if it is allowed. A head between lines of ``---`` may hold
-a ``description:``.
+The file ``.qwen/commands/git/commit.md`` defines ``/git:commit``. In its text, ``{{args}}`` and
+``$ARGUMENTS`` are replaced by the arguments, ``@{path}`` by a file of the workspace, and
+``!{command}`` by the output of a command, if that is allowed. Front matter between lines of ``---``
+can hold a ``description:``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from qwen_code.agent.toolbox import Toolbox
 from qwen_code.base.errors import InputError
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
+from qwen_code.tools.catalogue import READ_FILE, RUN_SHELL_COMMAND
 from qwen_code.tools.errors import ToolFailed
 
 _MAX_BYTES = 64 << 10
@@ -29,7 +30,7 @@ _PART = r"\{\{args\}\}|\$ARGUMENTS\b|([!@])\{"
 
 
 class CommandFile(msgspec.Struct, frozen=True):
-    """A command: its name with the slash, what it is for, and the prompt."""
+    """A command: its name with the slash, its description, and its prompt."""
 
     name: str
     description: str
@@ -38,7 +39,7 @@ class CommandFile(msgspec.Struct, frozen=True):
 
 
 def find_commands(directories: Sequence[Path]) -> dict[str, Path]:
-    """The files by name; a later directory wins. Links out of a directory are left out."""
+    """The files by name; a later directory wins. Links that leave a directory are skipped."""
     found: dict[str, Path] = {}
     for directory in directories:
         for path in sorted(directory.rglob("*.md"))[:_MAX_FILES] if directory.is_dir() else ():
@@ -50,7 +51,7 @@ def find_commands(directories: Sequence[Path]) -> dict[str, Path]:
 
 
 def read_commands(directories: Sequence[Path]) -> list[CommandFile]:
-    """The commands, by name; a file that is no text is left out."""
+    """The commands, sorted by name; files that are not text are skipped."""
     return [
         command
         for name, path in sorted(find_commands(directories).items())
@@ -61,10 +62,10 @@ def read_commands(directories: Sequence[Path]) -> list[CommandFile]:
 def expand(
     command: CommandFile, arguments: str, toolbox: Toolbox, permission: Permission, stop: Stop
 ) -> Generator[list[AgentEvent], None, str]:
-    """Returns the prompt that a command stands for; yields what happens meanwhile.
+    """Returns the expanded prompt; yields the events of its tool calls.
 
     Raises:
-        InputError: a file cannot be read, or a command may not be run.
+        InputError: a file cannot be read, or a shell command was not allowed or failed.
         Stopped: the turn was stopped.
     """
     pieces, has_arguments = [], False
@@ -73,13 +74,15 @@ def expand(
             has_arguments = True
             pieces.append(arguments)
         elif kind == "@":
-            said = yield from _call(toolbox, permission, stop, "read_file", {"path": text.strip()})
+            said = yield from _call(
+                toolbox, permission, stop, READ_FILE.name, {"path": text.strip()}
+            )
             pieces.append(said)
         elif kind == "!":
             line = re.sub(r"\{\{args\}\}", lambda _: _quoted(arguments), text)
             has_arguments = has_arguments or line != text
             said = yield from _call(
-                toolbox, permission, stop, "run_shell_command", {"command": line}
+                toolbox, permission, stop, RUN_SHELL_COMMAND.name, {"command": line}
             )
             pieces.append(said)
         else:
@@ -105,7 +108,7 @@ def _read(name: str, path: Path) -> CommandFile | None:
 
 
 def _parts(text: str) -> Iterator[tuple[str, str]]:
-    """The text in pieces: ``args``, ``@`` and ``!`` with what stands in their braces, and plain."""
+    """The text in parts: ``args``, ``@`` and ``!`` with the content of their braces, and plain."""
     at = 0
     while match := re.compile(_PART).search(text, at):
         end = match.end()
@@ -144,7 +147,9 @@ def _call(
     except ToolFailed as error:
         stop.check()
         what = next(iter(arguments.values()))
-        raise InputError(f"{what}: {error.message}", hint="Fix the command's file.") from error
+        raise InputError(
+            f"{what}: {error.message}", hint="Correct the file that defines the command."
+        ) from error
 
 
 def _quoted(text: str) -> str:

@@ -1,8 +1,7 @@
-"""What the model is told of the place that it works in: the user's notes, the machine, git.
+"""What the model is told about its environment: the user's notes, the system, git.
 
-Notes are ``QWEN.md`` and ``AGENTS.md``, from the user's own directory, the project's root, and each
-directory down to the current one; the nearer they are, the later they come. A line or word
-``@path`` in them stands for that file.
+Notes are ``QWEN.md`` and ``AGENTS.md`` in ``~/.qwen``, in the project's root, and in each directory
+from there to the current one; the nearest come last. ``@path`` in a note imports that file.
 """
 
 from __future__ import annotations
@@ -27,24 +26,24 @@ _CODE = r"(?sm)^(?:```|~~~).*?^(?:```|~~~)|`[^`\n]*`"
 
 
 class Note(msgspec.Struct, frozen=True):
-    """One file of notes, with what it imports in it."""
+    """One file of notes, with its imports expanded."""
 
     path: Path
     text: str
 
 
 class _Bounds(msgspec.Struct, frozen=True):
-    """Which files notes may be made of: those below ``root`` that are no secrets' usual places.
+    """Which files notes may include: those below ``root`` that are unlikely to hold secrets.
 
-    Hidden files and directories hold keys, and so does ``home``, where this program keeps them;
-    of those only Markdown is read.
+    Hidden files and directories often hold keys, and ``home`` holds this program's; only Markdown
+    is read from them.
     """
 
     root: Path
     home: Path
 
     def admit(self, real: Path, *, is_named: bool = False) -> bool:
-        """``is_named``: the user's settings call the file so, which may then be hidden itself."""
+        """``is_named``: the user's settings name this file, so it may be a hidden one."""
         if not real.is_relative_to(self.root):
             return False
         if real.suffix.lower() in _MARKDOWN:
@@ -61,7 +60,7 @@ def find_notes(
     names: Sequence[str] = NOTE_NAMES,
     notice: Callable[[str], None] = lambda _: None,
 ) -> list[Note]:
-    """The notes that count for ``cwd``, the nearest last; ``notice`` is told what was left out."""
+    """The notes that apply to ``cwd``, the nearest last; ``notice`` is told what was skipped."""
     root = project_root(cwd)
     inside = cwd.relative_to(root).parts
     home = Path(os.path.realpath(qwen_home))
@@ -86,14 +85,14 @@ def find_notes(
 
 
 def project_root(cwd: Path) -> Path:
-    """The nearest directory upward that holds ``.git``; ``cwd`` itself where none does."""
+    """The nearest parent directory with ``.git``; ``cwd`` itself if there is none."""
     return next((d for d in (cwd, *cwd.parents) if os.path.lexists(d / ".git")), cwd)
 
 
 def git_branch(root: Path) -> str | None:
-    """The branch that is checked out, or the commit; ``None`` where there is no repository.
+    """The branch that is checked out, or the commit; ``None`` without a repository.
 
-    It is read from the files: starting git would take longer than all the rest.
+    It is read from the files, because starting git is slow.
     """
     try:
         directory = root / ".git"
@@ -106,7 +105,7 @@ def git_branch(root: Path) -> str | None:
 
 
 def describe_place(cwd: Path, more: Sequence[Path] = ()) -> str:
-    """Where the agent works, and on what."""
+    """The directory, git branch, system and date, for the model."""
     branch = git_branch(project_root(cwd))
     lines = [
         f"Directory: {cwd}",
@@ -118,7 +117,7 @@ def describe_place(cwd: Path, more: Sequence[Path] = ()) -> str:
 
 
 def _read(path: Path, real: Path, bounds: _Bounds, notice: Callable[[str], None]) -> str | None:
-    """A file of notes; a link may not lead out of the project, nor to where keys are."""
+    """A file of notes; a link must not leave the project or lead to keys."""
     if not path.is_file():
         return None
     if not bounds.admit(real, is_named=real.name == path.name):
@@ -137,9 +136,9 @@ def _text(path: Path) -> str | None:
 
 
 def _with_imports(text: str, file: Path, bounds: _Bounds, open_files: tuple[Path, ...]) -> str:
-    """``text`` with each ``@path`` outside of code replaced by that file, as deep as five levels.
+    """``text`` with each ``@path`` outside of code replaced by that file, up to five levels deep.
 
-    What does not exist, is no text, is closed or leads back to itself stays as it is written.
+    Files that do not exist, are not text, are closed or import themselves are left as written.
     """
     if "@" not in text:
         return text

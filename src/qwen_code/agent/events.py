@@ -1,4 +1,4 @@
-"""What happens in a turn beside the model's own events: prompts, tool calls, questions, the end."""
+"""The events of a turn beside those of the model: prompts, tool calls, questions, the end."""
 
 from __future__ import annotations
 
@@ -8,28 +8,34 @@ from typing import Any, Literal
 import msgspec
 
 from qwen_code.models.events import Event
-from qwen_code.tools.base import FileChange, Image, Reach, Todo
+from qwen_code.tools.base import Effect, FileChange, Image, Todo
 
 
 class PromptSent(msgspec.Struct, frozen=True, tag="prompt_sent"):
-    """What a person asked, in a replayed history."""
+    """A prompt in a replayed history."""
 
     text: str
 
 
 class ToolAsked(msgspec.Struct, frozen=True, tag="tool_asked"):
-    """The model wants to call a tool. ``title`` is the call on one line."""
+    """The model wants to call a tool. ``title`` is the call on one line.
+
+    ``verb``, ``effect`` and ``takes_long`` come from its `Definition`. A call that cannot be
+    executed has the effect ``NONE``; a tool that does not exist has no verb.
+    """
 
     call_id: str
     name: str
     title: str
     arguments: str
-    reach: Reach = Reach.RUN
+    verb: str = ""
+    effect: Effect = Effect.NONE
+    takes_long: bool = False
 
 
 class QuestionAsked(msgspec.Struct, frozen=True, tag="question_asked"):
-    """A person is being asked whether the call may be made, or what the call wants to know. The
-    turn waits for them."""
+    """A person is asked to approve the call, or to answer the question that it asks. The turn
+    waits for them."""
 
     call_id: str
     title: str
@@ -37,14 +43,14 @@ class QuestionAsked(msgspec.Struct, frozen=True, tag="question_asked"):
 
 
 class QuestionAnswered(msgspec.Struct, frozen=True, tag="question_answered"):
-    """The question is closed after ``waited_s`` seconds: they have answered, or were stopped."""
+    """The question was answered, or the turn stopped, after ``waited_s`` seconds."""
 
     call_id: str
     waited_s: float
 
 
 class ToolChanged(msgspec.Struct, frozen=True, tag="tool_changed"):
-    """The person changed the call before it is made."""
+    """The person changed the call before it is executed."""
 
     call_id: str
     title: str
@@ -52,17 +58,17 @@ class ToolChanged(msgspec.Struct, frozen=True, tag="tool_changed"):
 
 
 class ToolOutput(msgspec.Struct, frozen=True, tag="tool_output"):
-    """A running tool has printed something."""
+    """Output of a running tool."""
 
     call_id: str
     text: str
 
 
 class ToolFinished(msgspec.Struct, frozen=True, tag="tool_finished"):
-    """What came of a call: ``text`` for the model, ``summary`` in a few words for the user.
+    """The result of a call: ``text`` for the model, ``summary`` in a few words for the user.
 
-    ``is_error`` also for what was denied or stopped; ``is_denied`` for what was not allowed.
-    ``change`` is the file that was changed, ``todos`` the whole list of steps as it is now.
+    ``is_error`` is also set for denied and stopped calls, ``is_denied`` for denied ones alone.
+    ``change`` is the file that was changed, ``todos`` the complete list of steps as it is now.
     ``ran_s`` is how long the tool ran, in seconds.
     """
 
@@ -79,21 +85,21 @@ class ToolFinished(msgspec.Struct, frozen=True, tag="tool_finished"):
 
 
 class Compacted(msgspec.Struct, frozen=True, tag="compacted"):
-    """The conversation was made shorter: about so many tokens before and after."""
+    """The conversation was shortened; the token counts are estimates."""
 
     tokens_before: int
     tokens_after: int
 
 
 class HelperEvent(msgspec.Struct, frozen=True, tag="helper"):
-    """Something that happens in the conversation of a helper, while its call ``call_id`` runs."""
+    """An event in the conversation of a helper, while its call ``call_id`` runs."""
 
     call_id: str
     event: Any
 
 
 class StructuredAnswer(msgspec.Struct, frozen=True, tag="structured_answer"):
-    """The final answer, where one of a given shape was wanted: JSON text."""
+    """The final answer as JSON text, if a schema was given."""
 
     value: str
 
@@ -102,12 +108,11 @@ EndReason = Literal["done", "cut", "loop", "stopped", "budget"]
 
 
 class TurnEnded(msgspec.Struct, frozen=True, tag="turn_ended"):
-    """Nothing more comes.
+    """The last event of a turn.
 
-    ``cut``: the answer was broken off. ``loop``: the model would not stop making the same call.
-    ``stopped``: a person stopped it. ``budget``: a limit of the run did, the `Stop` has the reason.
-    ``waited_s`` are the seconds in which the turn waited for a person, for its turn to ask, or to
-    try again.
+    ``cut``: the answer was incomplete. ``loop``: the model kept repeating calls. ``stopped``: a
+    person stopped the turn. ``budget``: a limit of the run did; the `Stop` has the reason.
+    ``waited_s`` are the seconds that the turn waited for a person, for the rate limit, or to retry.
     """
 
     reason: EndReason
@@ -131,4 +136,4 @@ AgentEvent = (
 )
 
 AgentEventStream = Generator[list[AgentEvent], None, None]
-"""Lists of the events that happened together. Closing it ends the turn."""
+"""Lists of events that happened together. Closing the generator ends the turn."""

@@ -1,8 +1,8 @@
-"""Commands of the user's that run before and after a tool is called.
+"""Hooks: commands of the user that run before and after tool calls.
 
-They are told of the call as JSON on standard input. Before a call, exit code 2 or
-``{"decision": "block"}`` on standard output forbids it, and standard error or ``reason`` says why;
-after one, what they say is added to what the model is told. The names are Node Qwen Code's.
+They get the call as JSON on standard input. Before a call, exit code 2 or ``{"decision": "block"}``
+on standard output denies it, and standard error or ``reason`` says why; after a call, their output
+is added to the result for the model. The names are those of Node Qwen Code.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from qwen_code.base.stop import Stop
 _EVENTS = ("PreToolUse", "PostToolUse")
 _TIMEOUT_S = 60.0
 _BLOCK = 2
-_LONGEST_ANSWER = 10_000
+_MAX_OUTPUT_LENGTH = 10_000
 
 
 class Hook(msgspec.Struct, frozen=True):
-    """``matcher`` is a regular expression of the whole name of a tool; empty: of every tool."""
+    """``matcher`` is a regular expression for the full name of a tool; empty matches every tool."""
 
     event: Literal["PreToolUse", "PostToolUse"]
     matcher: str
@@ -34,18 +34,18 @@ class Hook(msgspec.Struct, frozen=True):
     timeout_s: float = _TIMEOUT_S
 
 
-class _Command(msgspec.Struct):
+class _HookCommand(msgspec.Struct):
     command: str
     type: Literal["command"] = "command"
     timeout: float = _TIMEOUT_S
 
 
 class _Group(msgspec.Struct):
-    hooks: list[_Command]
+    hooks: list[_HookCommand]
     matcher: str = ""
 
 
-class _Answer(msgspec.Struct, rename="camel"):
+class _HookOutput(msgspec.Struct, rename="camel"):
     decision: str = ""
     reason: str = ""
     additional_context: str = ""
@@ -68,10 +68,10 @@ class _Answer(msgspec.Struct, rename="camel"):
 
 def parse_hooks(table: Any, where: str) -> list[Hook]:
     """The hooks of a setting: ``{"PreToolUse": [{"matcher": "edit", "hooks": [{"type": "command",
-    "command": "…", "timeout": 60}]}]}``. Other events are left to others.
+    "command": "…", "timeout": 60}]}]}``. Other events are ignored.
 
     Raises:
-        ConfigError: it has another form, or a matcher is no regular expression.
+        ConfigError: the format is wrong, or a matcher is not a regular expression.
     """
     try:
         groups = {
@@ -100,7 +100,7 @@ def _pattern(group: _Group) -> str:
 
 
 class Hooks:
-    """Runs the hooks of a session. ``notice`` is told of one that does not work."""
+    """Runs the hooks of a session. ``notice`` is called for hooks that fail."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Hooks:
         self._notice = notice
 
     def before(self, prepared: Prepared, stop: Stop) -> str | None:
-        """Why the call may not be made. A hook that cannot answer is not a yes."""
+        """Why a hook denies the call, or ``None``. A hook that does not answer denies it."""
         for hook in self._fitting("PreToolUse", prepared):
             code, out, err = self._run(hook, prepared, {}, stop)
             answer = _parsed(out)
@@ -131,7 +131,7 @@ class Hooks:
         return None
 
     def after(self, prepared: Prepared, text: str, stop: Stop) -> str:
-        """What is added to the result of a call."""
+        """The text that hooks add to the result of a call."""
         added = ""
         for hook in self._fitting("PostToolUse", prepared):
             code, out, err = self._run(hook, prepared, {"tool_response": {"output": text}}, stop)
@@ -141,7 +141,7 @@ class Hooks:
                 said = said or err
             elif code is None or code:
                 self._notice(f"the hook {hook.command!r} failed: {err or f'exit code {code}'}")
-            added += f"\n\n[a hook of the user's says:]\n{said}" if said else ""
+            added += f"\n\n[output of a hook of the user:]\n{said}" if said else ""
         return added
 
     def _fitting(self, event: str, prepared: Prepared) -> list[Hook]:
@@ -155,8 +155,8 @@ class Hooks:
     def _run(
         self, hook: Hook, prepared: Prepared, more: Mapping[str, Any], stop: Stop
     ) -> tuple[int | None, str, str]:
-        """Exit code, output and errors; no exit code where there was none, and why instead."""
-        from subprocess import TimeoutExpired  # only who has hooks pays for it
+        """Exit code, standard output and standard error; on failure ``None`` and the reason."""
+        from subprocess import TimeoutExpired  # slow to import; needed only with hooks
 
         from qwen_code.base import process
 
@@ -183,14 +183,14 @@ class Hooks:
         except OSError as error:
             return None, "", f"could not be started: {error.strerror}"
         out, err = (
-            data.decode("utf-8", "replace").strip()[:_LONGEST_ANSWER]
+            data.decode("utf-8", "replace").strip()[:_MAX_OUTPUT_LENGTH]
             for data in (done.stdout, done.stderr)
         )
         return done.returncode, out, err
 
 
-def _parsed(out: str) -> _Answer:
+def _parsed(out: str) -> _HookOutput:
     try:
-        return decode_json(out, _Answer) if out.startswith("{") else _Answer()
+        return decode_json(out, _HookOutput) if out.startswith("{") else _HookOutput()
     except msgspec.DecodeError:
-        return _Answer()
+        return _HookOutput()

@@ -1,4 +1,4 @@
-"""What the model is told before everything else. Every request carries it, so it is short."""
+"""The system messages. They are part of every request, so they are short."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Before a call is made: what the rules say of it, and what a person answers where one is asked.
+"""Permission for a call: the decision of the rules, and the answer of a person if they are asked.
 
 The answers mean the same in every front, because they are carried out here::
 
-    Once     this call, as it was asked or as the person changed it; a changed call is judged again
-    Always   calls like this one: for the session, or written down as a rule of the user's
-    No       not this call; the model is told the person's reason
+    Once     allow this call, unchanged or as the person changed it; a changed call is judged again
+    Always   allow calls like this one: for the session, or as a rule in the user's settings
+    No       deny this call; the model is told the person's reason
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from qwen_code.agent.toolbox import Prepared, Toolbox
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.models.events import Notice
-from qwen_code.tools.base import Preview, Reach, Subject
+from qwen_code.tools.base import Effect, Preview, Subject
 from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
 
@@ -43,11 +43,11 @@ class Scope(StrEnum):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """May this call be made? Everything that a front needs to show it.
+    """A request for approval, with everything that a front needs to show it.
 
-    ``always`` says in words what `Always` would allow. ``rules`` are what it would write into the
-    user's settings; without any, `Scope.SESSION` is the only scope. A front that waits for the
-    answer raises `Stopped` as soon as ``stop`` is set.
+    ``always`` describes what `Always` would allow. ``rules`` are what it would add to the user's
+    settings; if empty, `Scope.SESSION` is the only scope. A front that waits for the answer raises
+    `Stopped` as soon as ``stop`` is set.
     """
 
     call_id: str
@@ -60,12 +60,12 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def is_plan(self) -> bool:
-        """Whether it is about a plan, which is accepted, changed or refused."""
+        """Whether it is about a plan, which is accepted, changed or rejected."""
         return self.prepared.definition is EXIT_PLAN_MODE
 
 
 class Once(msgspec.Struct, frozen=True):
-    """Yes. ``arguments`` (JSON) replace those of the call; ``mode`` is the one after a plan."""
+    """Yes. ``arguments`` (JSON) replace those of the call; ``mode`` is set after a plan."""
 
     arguments: str | None = None
     mode: Mode | None = None
@@ -78,9 +78,9 @@ class Always(msgspec.Struct, frozen=True):
 
 
 class No(msgspec.Struct, frozen=True):
-    """Not this call. ``reason`` is what the person wants instead, if they said so.
+    """Deny this call. ``reason`` is what the person wants instead, if they said so.
 
-    ``is_unanswered``: there was no one to ask, and ``reason`` says why.
+    ``is_unanswered``: the person could not be asked, and ``reason`` says why.
     """
 
     reason: str = ""
@@ -91,8 +91,8 @@ Answer = Once | Always | No
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a call is not made, in words for the model, and where those would say nothing to a person
-    in a ``summary``. Not ``is_denied``: it could not be made anyway."""
+    """Why a call is not executed: ``text`` for the model, and ``summary`` for the person if they
+    need another one. Without ``is_denied`` the call would have failed anyway."""
 
     text: str
     summary: str = ""
@@ -100,7 +100,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class _Refused(Exception):
-    """A call may not be made."""
+    """A call is denied."""
 
     def __init__(self, text: str, summary: str = "") -> None:
         super().__init__(text)
@@ -108,10 +108,10 @@ class _Refused(Exception):
 
 
 class Permission:
-    """Decides about calls. ``ask`` puts a question before the person, if ``is_attended``.
+    """Decides about calls. ``ask`` asks the person, if ``is_attended``.
 
-    ``before`` is a hook that may forbid what the rules allow: it returns why. ``after`` may add to
-    a result. ``remember`` writes rules down for a scope beyond the session.
+    ``before`` is a hook that can deny calls: it returns the reason. ``after`` can add text to a
+    result. ``remember`` saves rules for a scope beyond the session.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Permission:
     def settle(
         self, call_id: str, prepared: Prepared, toolbox: Toolbox, stop: Stop
     ) -> Generator[list[AgentEvent], None, Prepared | Refusal]:
-        """The call that may be made, or why none is; yields what happens meanwhile.
+        """The call to execute, or why it is refused; yields the events of the question.
 
         Raises:
             Stopped: the turn was stopped while the question was open.
@@ -143,9 +143,9 @@ class Permission:
             if ruling.decision is not Decision.ASK:
                 return prepared
             if not self.is_attended():
-                reason = f"{ruling.reason}, and in this run there is no one to ask"
+                reason = f"{ruling.reason}, and there is no one to ask in this run"
                 return Refusal(f"Not allowed: {reason}.")
-            # A call that cannot work is refused without a question.
+            # A call that would fail is refused without asking.
             preview = stop.run_beside(prepared.preview)
             question = self._question(call_id, prepared, preview, ruling, stop)
             yield [QuestionAsked(call_id, prepared.title, ruling.reason)]
@@ -189,7 +189,7 @@ class Permission:
         if isinstance(answer, Once) and answer.arguments is not None:
             prepared = self._changed(question, answer.arguments, toolbox)
             yield [ToolChanged(question.call_id, prepared.title, answer.arguments)]
-        if question.is_plan:  # only now: the changed plan is one that can be accepted
+        if question.is_plan:  # only now, because a changed plan may be invalid
             mode = Mode.AUTO_EDIT if isinstance(answer, Always) else answer.mode
             self.judge.mode = mode or Mode.DEFAULT
         elif isinstance(answer, Always):
@@ -199,12 +199,12 @@ class Permission:
     def _changed(self, question: Question, arguments: str, toolbox: Toolbox) -> Prepared:
         changed = toolbox.prepare(question.prepared.definition.name, arguments)
         if changed.definition is not EXIT_PLAN_MODE:
-            self._ruling(changed, question.stop)  # a change by the person does not lift a deny
+            self._ruling(changed, question.stop)  # rules that deny apply to the changed call, too
         note = f"(The user changed the call before it was made: {arguments})\n\n"
         return msgspec.structs.replace(changed, note=note)
 
     def _allow_from_now_on(self, question: Question, scope: Scope) -> AgentEventStream:
-        """Where it cannot be written down, it holds for the session, and the person is told."""
+        """If the rules cannot be saved, they apply to this session, and the person is told."""
         self.judge.allow_from_now_on(question.prepared.call)
         if scope is Scope.SESSION or not question.rules:
             return
@@ -212,7 +212,9 @@ class Permission:
             self.remember(question.rules, scope)
         except (OSError, QwenError) as error:
             reason = error.message if isinstance(error, QwenError) else error.strerror
-            yield [Notice(f"this is allowed for this session only, it cannot be saved: {reason}")]
+            yield [
+                Notice(f"this is allowed for this session only; the rule cannot be saved: {reason}")
+            ]
 
 
 def _no(question: Question, answer: No) -> _Refused:
@@ -231,16 +233,16 @@ def _no(question: Question, answer: No) -> _Refused:
 
 
 def _in_words(prepared: Prepared) -> str:
-    """What "always" means for calls like this one."""
+    """What "always" allows for calls like this one."""
     call = prepared.call
     if prepared.definition is EXIT_PLAN_MODE:
         return "accept, and allow all edits in this session"
     if is_delicate(call):
-        return f"changes of {call.subject}"
-    if call.reach is Reach.EDIT:
+        return f"changes to {call.subject}"
+    if call.effect is Effect.FILES:
         return "all edits in this session"
     if call.kind is Subject.COMMAND:
         return "exactly this command" + (f" in {call.directory}" if call.directory else "")
     if call.kind is Subject.HOST:
         return f"all pages of {call.subject}"
-    return f"every {call.tool}"
+    return f"every call of {call.tool}"

@@ -1,16 +1,17 @@
-"""``exit_plan_mode``: the plan that plan mode ends with, for a person to accept."""
+"""``exit_plan_mode``: shows the plan to a person, who accepts or rejects it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from qwen_code.agent.approvals import Judge, Mode
+from qwen_code.agent.tool_context import AgentToolContext
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Preview, Result
+from qwen_code.tools.base import BuiltInTool, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -18,8 +19,8 @@ class PlanArguments(msgspec.Struct):
     plan: str
 
 
-class ExitPlanMode(OwnTool[PlanArguments]):
-    """Its call is put before a person like any other question; when it runs, they have said yes."""
+class ExitPlanMode(BuiltInTool[PlanArguments]):
+    """A person approves the call as any other; when it is executed, they have accepted the plan."""
 
     definition = catalogue.EXIT_PLAN_MODE
     arguments = PlanArguments
@@ -27,14 +28,18 @@ class ExitPlanMode(OwnTool[PlanArguments]):
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
 
+    @classmethod
+    def create(cls, context: AgentToolContext) -> Self:
+        return cls(context.agent.permission.judge)
+
     def title(self, arguments: PlanArguments) -> str:
         return "the plan is ready"
 
     def preview(self, arguments: PlanArguments) -> Preview:
         if self._judge.mode is not Mode.PLAN:
-            raise ToolFailed("you are not in plan mode: go on with the work")
+            raise ToolFailed("you are not in plan mode; continue with the work")
         return Preview(arguments.plan)
 
     def run(self, arguments: Any, show: Callable[[str], None], stop: Stop) -> Result:
         mode = self._judge.mode
-        return Result(f"The user accepted the plan. You are in {mode} mode now: do it.", mode)
+        return Result(f"The user accepted the plan. You are in {mode} mode now: execute it.", mode)

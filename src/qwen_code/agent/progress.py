@@ -1,4 +1,4 @@
-"""What a conversation must not lose when it is made shorter, read from its messages alone."""
+"""The facts of a conversation that compaction must keep, extracted from its messages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from qwen_code.base.json_text import decode_json
-from qwen_code.tools.base import Todo
-
-_CHANGES = ("edit", "write_file")
-_READS = ("read_file",)
+from qwen_code.tools.base import Effect, Subject, Todo
+from qwen_code.tools.catalogue import find
 
 
 class _Path(msgspec.Struct):
@@ -23,8 +21,8 @@ class _Todos(msgspec.Struct):
 
 
 class Progress:
-    """What the user said, which files were read and changed, the list of steps, and whether there
-    are pictures."""
+    """The user's prompts, the files that were read and changed, the list of steps, and whether
+    there are images."""
 
     def __init__(self, messages: Iterable[Mapping[str, Any]] = ()) -> None:
         self.words: list[str] = []
@@ -35,7 +33,7 @@ class Progress:
             self.note(message)
 
     def note(self, message: Mapping[str, Any]) -> None:
-        """Take a message into account."""
+        """Add the facts of a message."""
         if is_prompt(message):
             self.words.append(message["content"])
         elif message["role"] == "user":
@@ -45,26 +43,31 @@ class Progress:
             self._note_call(str(function.get("name")), str(function.get("arguments")))
 
     def _note_call(self, name: str, arguments: str) -> None:
+        definition = find(name)
+        if definition is None:
+            return
         try:
-            if name == "todo_write":
+            if definition.effect is Effect.STEPS:
                 self.todos = decode_json(arguments, _Todos).todos
-            elif name in _CHANGES:
-                self.files[decode_json(arguments, _Path).path] = "changed"
-            elif name in _READS:
-                self.files.setdefault(decode_json(arguments, _Path).path, "read")
+            elif definition.subject is Subject.FILE:
+                path = decode_json(arguments, _Path).path
+                if definition.effect is Effect.FILES:
+                    self.files[path] = "changed"
+                else:
+                    self.files.setdefault(path, "read")
         except msgspec.DecodeError:
-            pass  # what the model wrote was no call
+            pass  # the call was invalid
 
 
 def is_prompt(message: Any) -> bool:
-    """Whether a person wrote the message: pictures that a tool read come as a list."""
-    if not isinstance(message, dict):  # of a damaged file
+    """Whether a person wrote the message: images that a tool read come as a list."""
+    if not isinstance(message, dict):  # from a damaged file
         return False
     return message.get("role") == "user" and isinstance(message.get("content"), str)
 
 
 def words_of(message: Mapping[str, Any]) -> str:
-    """The text of a message, in whichever form it has it."""
+    """The text of a message, whose content is text or a list of parts."""
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(str(p.get("text", "")) for p in content if isinstance(p, dict))

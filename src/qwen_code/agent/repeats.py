@@ -1,5 +1,5 @@
 """Detects a model that makes no progress: it repeats calls with the same results, or its calls keep
-failing. Without this the turn would never end, and every round costs."""
+failing. Without this the turn would never end, and every round costs tokens."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 from qwen_code.base.json_text import decode_json
 
 _MAX_SAME = 2
-"""So often in a row a call may come to the same; the next one like it is refused."""
+"""How often in a row a call may have the same result; the next such call is refused."""
 
 _MAX_KNOWN = 4
-"""After so many fruitless rounds in a row, a call that was made before is refused."""
+"""After this many fruitless rounds in a row, calls that were made before are refused."""
 
 _MAX_FRUITLESS = 8
 _MAX_REFUSED = 2
@@ -24,19 +24,19 @@ _Kind = Literal["new", "fruitless", "refused"]
 
 
 class Repeats:
-    """What the calls of one turn came to. A call is fruitless if it failed, or came to what it has
-    come to before; a round of calls, if all of them are."""
+    """The results of a turn's calls. A call is fruitless if it failed, or had the same result
+    before; a round of calls, if all of them are."""
 
     def __init__(self) -> None:
         self._last: deque[tuple[_Key, str]] = deque(maxlen=_MAX_SAME)
         self._results: dict[_Key, set[str]] = {}
         self._round: list[_Kind] = []
         self._fruitless = 0
-        """Rounds in a row, as is ``_refused``: those of which a call was refused."""
+        """Fruitless rounds in a row. ``_refused``: rounds in a row with a refused call."""
         self._refused = 0
 
     def is_again(self, name: str, arguments: str) -> bool:
-        """Whether to refuse a call, because it would only be made once more."""
+        """Whether to refuse a call, because it would only repeat an earlier one."""
         key = _key(name, arguments)
         if key not in self._results:
             return False
@@ -44,11 +44,11 @@ class Repeats:
         return is_same or self._fruitless >= _MAX_KNOWN
 
     def refused(self) -> None:
-        """A call was not made, because it was one too many."""
+        """Record that a call was refused."""
         self._round.append("refused")
 
     def note(self, name: str, arguments: str, result: str, *, is_error: bool) -> None:
-        """What a call came to."""
+        """Record the result of a call."""
         key = _key(name, arguments)
         known = self._results.setdefault(key, set())
         self._round.append("fruitless" if is_error or result in known else "new")
@@ -56,24 +56,24 @@ class Repeats:
         self._last.append((key, result))
 
     def end_round(self) -> None:
-        """All calls of one answer are noted."""
+        """Record that all calls of one answer are noted."""
         kinds, self._round = set(self._round), []
         self._fruitless = 0 if "new" in kinds else self._fruitless + 1
         self._refused = self._refused + 1 if "refused" in kinds and "new" not in kinds else 0
 
     def forget(self) -> None:
-        """The model no longer has what the calls came to, and may need it again."""
+        """Forget the results, because the model no longer has them and may need them again."""
         self._last.clear()
         self._results.clear()
 
     @property
     def is_stuck(self) -> bool:
-        """Whether to go on is of no use."""
+        """Whether the turn should end, because the model makes no progress."""
         return self._refused >= _MAX_REFUSED or self._fruitless >= _MAX_FRUITLESS
 
 
 def _key(name: str, arguments: str) -> _Key:
-    """The same for the same call, however its JSON is written."""
+    """A key that is the same for equal calls, however their JSON is formatted."""
     try:
         return name, msgspec.json.encode(decode_json(arguments or "{}"), order="deterministic")
     except msgspec.DecodeError:

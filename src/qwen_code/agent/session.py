@@ -1,7 +1,7 @@
-"""Conversations on disk: one file each, private, without secrets, only ever appended to.
+"""Conversations on disk: one file each, private, append-only, with secrets redacted.
 
-A session can be resumed whatever happened to its file: a line that is damaged, or that a crash cut
-off, costs itself, and a tool call that was never answered is answered.
+A session can be resumed even if its file is damaged: only the damaged or truncated line is lost,
+and a tool call without a result gets one.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ from qwen_code.base.ids import new_uuid
 MAX_TITLE_LENGTH = 80
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _OLD_ID = r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}"
-"""What ids were before they became UUIDs."""
+"""The format of ids before they were UUIDs."""
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """A session in a list. ``title`` is the beginning of its first prompt; times in seconds."""
+    """A session in a list. ``title`` is the beginning of its first prompt; times are in seconds
+    since the epoch."""
 
     id: str
     title: str
@@ -49,10 +50,10 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Session:
-    """One conversation that is being held. Close it, or use it as a context manager.
+    """One conversation. Close it, or use it as a context manager.
 
-    ``messages`` is what the model is sent; the agent appends to this list.
-    Nothing is written before the first message.
+    ``messages`` is what is sent to the model; the agent appends to this list. Nothing is written
+    before the first message.
     """
 
     def __init__(self, path: Path, cwd: Path, clock: Clock) -> None:
@@ -67,13 +68,13 @@ class Session:
         self._history: list[Any] = []
         """All messages in force as they are on disk, damaged ones included."""
         self._starts: list[int] = []
-        """Where the prompts are in ``_history``: counting them costs a long session no more."""
+        """The indexes of the prompts in ``_history``, so that they need not be searched."""
 
     @property
     def before(self) -> list[dict[str, Any]]:
-        """All messages in force, also those that the model is no longer sent.
+        """All messages in force, including those that are no longer sent to the model.
 
-        After :meth:`rewind` it is what remained.
+        After :meth:`rewind` these are the remaining ones.
         """
         return _repaired(self._in_force())
 
@@ -89,14 +90,14 @@ class Session:
         return len(self._starts) + sum(map(is_prompt, self.messages[len(self._saved) :]))
 
     def save(self) -> None:
-        """Append the messages that came since the last time, each whole in one write.
+        """Append the messages since the last save, each in one write.
 
         Saved messages that are no longer at the end of ``messages`` are marked as withdrawn. If its
         beginning was replaced, this does what :meth:`save_shortened` does.
 
         Raises:
-            OSError: the disk is full; what was saved before stays.
-            ConfigError: the directory cannot be made.
+            OSError: the disk is full; earlier messages stay saved.
+            ConfigError: the directory cannot be created.
         """
         if self._is_replaced():
             self.save_shortened()
@@ -112,9 +113,9 @@ class Session:
             self._add_history([message])
 
     def save_shortened(self) -> None:
-        """Save that ``messages`` replaces what the model was sent so far.
+        """Save that ``messages`` replaces everything that was sent to the model so far.
 
-        Messages that were new have to be saved before they are replaced.
+        New messages must be saved before they are replaced.
 
         Raises:
             OSError, ConfigError: as for :meth:`save`.
@@ -123,10 +124,10 @@ class Session:
         self._saved = [*self.messages]
 
     def rewind(self, turn: int) -> str:
-        """Take the conversation back to before prompt number ``turn``, counted from 0.
+        """Rewind the conversation to before prompt number ``turn``, counted from 0.
 
-        Changes ``messages`` in place. If the prompt was sent before the conversation was shortened,
-        the messages are those of that point in full. The file keeps what is taken back.
+        Changes ``messages`` in place. If the conversation was shortened after that prompt, the full
+        messages of that time are restored. The file keeps the messages that are taken back.
 
         Returns:
             The text of the prompt.
@@ -152,7 +153,7 @@ class Session:
         return prompt
 
     def _sent_before(self, turn: int) -> list[dict[str, Any]] | None:
-        """What the model was sent before a prompt; ``None`` where that has been shortened."""
+        """The messages that were sent before a prompt; ``None`` if they have been shortened."""
         texts = self.prompts()[turn:]
         sent = [index for index, message in enumerate(self.messages) if is_prompt(message)]
         sent = sent[-len(texts) :]
@@ -170,7 +171,7 @@ class Session:
         self._opened()
 
     def close(self) -> None:
-        """Let go of the file. Can be called again."""
+        """Release the file. Can be called again."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -187,7 +188,7 @@ class Session:
         self.close()
 
     def _load(self) -> None:
-        """Claim the file and take over what it holds."""
+        """Claim the file and load its messages."""
         self.claim()
         drop_torn_end(self._path)
         replayed = replay(self._path)
@@ -214,11 +215,11 @@ class Session:
         return [*history, *self.messages[unchanged:]]
 
     def _is_replaced(self) -> bool:
-        """Whether ``messages`` was shortened, and a stop came before that could be saved."""
+        """Whether ``messages`` was shortened, but a stop came before that was saved."""
         return bool(self.messages and self._saved) and self._unchanged() == 0
 
     def _unchanged(self) -> int:
-        """How many messages at the beginning are the saved ones."""
+        """How many messages at the beginning are already saved."""
         shorter = min(len(self.messages), len(self._saved))
         if shorter == 0 or self.messages[shorter - 1] is self._saved[shorter - 1]:
             return shorter
@@ -248,14 +249,14 @@ class SessionStore:
         self._clock = clock
 
     def begin(self) -> Session:
-        """A new session with a new UUID; its first message makes its file."""
+        """A new session with a new UUID; its file is created with the first message."""
         return Session(self._directory / f"{new_uuid()}.jsonl", self._cwd, self._clock)
 
     def resume(self, id_or_beginning: str | None = None) -> Session:
-        """Go on with a session: the one named, or the latest.
+        """Resume a session: the one with that id, or the latest.
 
         Raises:
-            UsageError: there is none, the beginning fits several, or another process has it.
+            UsageError: there is none, several ids begin so, or another process has it open.
             InputError: its file cannot be read.
         """
         session = Session(self._find(id_or_beginning), self._cwd, self._clock)
@@ -267,7 +268,7 @@ class SessionStore:
         return session
 
     def summaries(self) -> list[Summary]:
-        """All sessions, the latest first; unreadable ones are left out."""
+        """All sessions, the latest first; unreadable ones are skipped."""
         found = []
         for path in self._paths():
             with suppress(InputError, OSError):
@@ -275,7 +276,7 @@ class SessionStore:
         return sorted(found, key=lambda summary: summary.changed_at, reverse=True)
 
     def search(self, text: str) -> list[Summary]:
-        """The sessions in which ``text`` occurs, in any case."""
+        """The sessions that contain ``text``, ignoring case."""
         wanted = text.casefold()
 
         def occurs(path: Path) -> bool:
@@ -289,7 +290,7 @@ class SessionStore:
         return [summary for summary in self.summaries() if summary.id in ids]
 
     def messages(self, id_or_beginning: str) -> list[dict[str, Any]]:
-        """All messages in force in a session, also those that the model is no longer sent.
+        """All messages in force in a session, including those no longer sent to the model.
 
         Raises:
             UsageError, InputError: as for :meth:`resume`.
@@ -297,10 +298,10 @@ class SessionStore:
         return _repaired(replay(self._find(id_or_beginning)).history)
 
     def delete(self, id_or_beginning: str) -> str:
-        """Remove a session for good; returns its id.
+        """Delete a session; returns its id.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: there is none with that id.
         """
         path = self._find(id_or_beginning)
         path.unlink()
@@ -314,7 +315,9 @@ class SessionStore:
         paths = sorted(self._paths(), key=lambda path: path.stat().st_mtime)
         if beginning is None:
             if not paths:
-                raise UsageError("there is no session here to go on with", hint="Begin one: qwen")
+                raise UsageError(
+                    "there is no session to resume in this project", hint="Start one: qwen"
+                )
             return next((path for path in reversed(paths) if _has_messages(path)), paths[-1])
         fitting = [path for path in paths if path.stem.startswith(beginning.lower())]
         if len(fitting) != 1:
@@ -329,14 +332,14 @@ class SessionStore:
 def _repaired(messages: Sequence[Any]) -> list[dict[str, Any]]:
     if not messages:
         return []
-    from qwen_code.agent.transcript import repaired  # a new session does not need it
+    from qwen_code.agent.transcript import repaired  # not needed for a new session
 
     return repaired(messages)
 
 
 def _has_messages(path: Path) -> bool:
-    """Whether anything was said in a session, and not taken back; one that cannot be read is not
-    passed over in silence."""
+    """Whether a session has messages in force. One that cannot be read counts as if it had, so
+    that it is reported."""
     try:
         return bool(replay(path).history)
     except InputError:

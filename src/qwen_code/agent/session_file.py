@@ -1,7 +1,7 @@
-"""The file of a session: lines of JSON, only ever appended to.
+"""The file of a session: append-only JSON lines.
 
-The first line says what the file is about, each other one is a message or a change of the
-conversation. A line that cannot be read counts as a message without content: only it is lost.
+The first line describes the session, each other line is a message or a change of the conversation.
+A line that cannot be decoded counts as a message without content, so that only it is lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Head(msgspec.Struct, frozen=True, tag="session", tag_field="type"):
-    """What the file is about."""
+    """The first line."""
 
     id: str
     cwd: str
@@ -39,16 +39,16 @@ class Line(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
 
 
 class Shortened(msgspec.Struct, frozen=True, tag="shortened", tag_field="type"):
-    """From here on the model is sent these messages, and not all that came before."""
+    """From here on these messages are sent to the model instead of all earlier ones."""
 
     at: float
     messages: list[Any]
 
 
 class Rewound(msgspec.Struct, frozen=True, tag="rewound", tag_field="type"):
-    """The user went back: of all messages only the first ``remaining`` are in force.
+    """The user rewound the conversation: only the first ``remaining`` messages are in force.
 
-    From here on the model is sent ``messages``.
+    From here on ``messages`` are sent to the model.
     """
 
     at: float
@@ -57,7 +57,7 @@ class Rewound(msgspec.Struct, frozen=True, tag="rewound", tag_field="type"):
 
 
 class Withdrawn(msgspec.Struct, frozen=True, tag="withdrawn", tag_field="type"):
-    """The last ``count`` messages do not count: a prompt that got no answer."""
+    """The last ``count`` messages are not in force: a prompt without an answer."""
 
     at: float
     count: _Count
@@ -67,10 +67,10 @@ Record = Head | Line | Shortened | Rewound | Withdrawn
 
 
 class Replayed(msgspec.Struct):
-    """What a file says, damaged lines included.
+    """The content of a file, including damaged lines.
 
-    ``messages`` are what the model was sent last, ``history`` are all messages in force, also those
-    that a compaction has replaced. ``started_at`` is 0 where it is not known.
+    ``messages`` were last sent to the model. ``history`` are all messages in force, including those
+    that a compaction has replaced. ``started_at`` is 0 if it is not known.
     """
 
     messages: list[Any] = msgspec.field(default_factory=list)
@@ -106,7 +106,7 @@ def replay(path: Path) -> Replayed:
 
 
 def append(file: IO[bytes], record: Record) -> None:
-    """Add a record, without secrets, and whole or not at all.
+    """Append a record atomically, with secrets redacted.
 
     Raises:
         OSError: the disk is full, or the file was deleted.
@@ -116,13 +116,13 @@ def append(file: IO[bytes], record: Record) -> None:
     if status.st_nlink == 0:
         raise OSError(errno.ENOENT, "its file was deleted")
     size = status.st_size
-    if file.write(data) != len(data):  # a disk that is almost full takes a part
+    if file.write(data) != len(data):  # a disk that is almost full takes only a part
         os.ftruncate(file.fileno(), size)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def lock(file: IO[bytes], session_id: str) -> None:
-    """Keep other processes from opening the session; closes the file where that fails.
+    """Lock the session against other processes; closes the file on failure.
 
     Raises:
         UsageError: another process has it open.
@@ -138,13 +138,13 @@ def lock(file: IO[bytes], session_id: str) -> None:
         if error.errno not in (errno.EAGAIN, errno.EACCES):
             raise
         raise UsageError(
-            f"another qwen is in the session {session_id}",
-            hint="End that one, or begin a new session.",
+            f"the session {session_id} is open in another qwen process",
+            hint="Quit that process, or start a new session: qwen",
         ) from error
 
 
 def drop_torn_end(path: Path) -> None:
-    """Cut off a last line without its end, or the next record would be appended to it."""
+    """Remove an incomplete last line, or the next record would be appended to it."""
     with suppress(OSError), path.open("r+b") as file:
         data = file.read()
         if data and not data.endswith(b"\n"):
@@ -155,7 +155,7 @@ def _records(path: Path) -> Iterator[Record]:
     decode = msgspec.json.Decoder(Record).decode
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is too large to be read", hint="Begin a new session.")
+            raise InputError(f"{path} is too large to be read", hint="Start a new session: qwen")
         with path.open("rb") as file:
             for raw in file:
                 try:

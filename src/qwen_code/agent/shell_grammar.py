@@ -1,9 +1,8 @@
-"""Which simple commands a shell command line consists of, by bash's own grammar.
+"""The simple commands that a shell command line consists of, by bash's grammar.
 
-Text is never split: a real parser reads it. Two answers come from that. `every_command` is for
-what must not run: it finds commands wherever they are, also in substitutions and here-documents.
-`plain_commands` is for what may run unasked: it answers only where the line is nothing but plain
-commands of plain words, so that bash cannot read it in another way than we do.
+The line is read by a real parser and never split as text. `every_command` serves rules that deny:
+it finds commands anywhere, including substitutions and here-documents. `plain_commands` serves
+rules that allow: it accepts only plain commands of plain words, which bash cannot read differently.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=@%+,-]+")
 _PLAIN_TEXT = re.compile(r"[^$`\\!\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]*")
-"""Within double quotes; beyond ASCII there are letters that look like others."""
+"""Within double quotes. Non-ASCII letters can look like others, so they are not plain."""
 
 _STRUCTURE = {"program", "list", "pipeline"}
 _SEPARATORS = {";", "&&", "||", "|", "\n"}
@@ -31,22 +30,22 @@ def plain_commands(line: str) -> list[list[str]]:
     """The words of each simple command of ``line``, in order.
 
     Raises:
-        NotPlain: there is more in it than commands of plain words joined by ``;``, ``&&``, ``||``,
-            ``|`` and new lines; or it cannot be parsed. The text says what.
+        NotPlain: it is more than commands of plain words joined by ``;``, ``&&``, ``||``, ``|``
+            and newlines, or it cannot be parsed. The message says what.
     """
     root = _parse(line)
     if root.has_error:
         raise NotPlain("it cannot be parsed")
     commands = list(_plain(root))
     if not commands:
-        raise NotPlain("there is no command in it")
+        raise NotPlain("it has no command")
     return commands
 
 
 def every_command(line: str) -> list[list[str]]:
-    """The words of every simple command anywhere in ``line``, as far as they are known.
+    """The words of every simple command anywhere in ``line``.
 
-    A word that only bash can know stands as an empty text.
+    A word whose value only bash can determine is an empty string.
     """
     found = []
     waiting = [_parse(line)]
@@ -60,7 +59,7 @@ def every_command(line: str) -> list[list[str]]:
 
 
 def _parse(line: str) -> Node:
-    # The parser is imported where a command is judged: it costs 15 ms.
+    # Imported only when a command is judged: it takes 15 ms.
     import tree_sitter_bash
     from tree_sitter import Language, Parser
 
@@ -82,11 +81,11 @@ def _plain(node: Node) -> Iterator[list[str]]:
     elif node.type == "command":
         yield [_plain_word(word) for word in _words(node)]
     else:
-        raise NotPlain(f"it has a {node.type.replace('_', ' ')} in it")
+        raise NotPlain(f"it contains a {node.type.replace('_', ' ')}")
 
 
 def _check_redirect(node: Node) -> None:
-    """Output may go nowhere, or join the other output; it may not go to a file."""
+    """Output may be redirected to /dev/null or the other stream, but not to a file."""
     target = _text(node.children[-1])
     operator = next((c.type for c in node.children if not c.is_named), "")
     joins = operator in (">&", "<&") and target.isdigit()
@@ -109,11 +108,11 @@ def _plain_word(node: Node) -> str:
         return text[1:-1]
     if node.type == "string" and _PLAIN_TEXT.fullmatch(text):
         return text[1:-1]
-    raise NotPlain(f"only a shell knows what {text!r} becomes ({node.type.replace('_', ' ')})")
+    raise NotPlain(f"only bash can expand {text!r} ({node.type.replace('_', ' ')})")
 
 
 def _known(node: Node) -> str:
-    """The word as bash would read it, with backslashes and quotes taken off, or nothing."""
+    """The word as bash reads it, without backslashes and quotes, or an empty string."""
     if node.type in ("word", "number"):
         return re.sub(r"\\(.)", r"\1", _text(node), flags=re.DOTALL)
     if node.type == "raw_string":

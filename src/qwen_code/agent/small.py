@@ -1,9 +1,9 @@
-"""Tool calls of a model that is too small to write them: it chooses among calls that make sense.
+"""Tool calls for a model that is too small to write them: it chooses among plausible calls.
 
-A model of half a billion parameters invents tools and paths when it is handed schemas. So the
-calls that are possible are found in the user's own words (a path, an identifier, a command in
-backticks), and a JSON schema, which the server turns into a grammar, lets the model write one of
-them or "answer", and nothing else. What comes back is then put before the question as text.
+A model of half a billion parameters invents tools and paths when it is given schemas. So the
+possible calls are found in the user's prompt (a path, an identifier, a command in backticks), and
+a JSON schema, which the server turns into a grammar, restricts the model to one of them or
+"answer". The result of the call is then put before the question as text.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from qwen_code.models.events import (
     ToolCallDelta,
     holds_answer,
 )
+from qwen_code.models.openai_wire import Message
 
-Message = Mapping[str, Any]
 Arguments = Mapping[str, Any]
 Calls = dict[str, list[str]]
 
 _MAX_STEPS = 3
 _MAX_LINES = 150
-"""Of a file: its window is small."""
+"""Lines that are read of a file, because the window is small."""
 
 _FIELDS = {
     "read_file": "path",
@@ -74,7 +74,7 @@ _IN_BACKTICKS = re.compile(r"`([^`\n]+)`")
 
 
 class Chooser(Protocol):
-    """A model that can be held to a form."""
+    """A model whose output can be restricted to a schema."""
 
     def complete(
         self,
@@ -87,8 +87,8 @@ class Chooser(Protocol):
 
 
 class GuidedModel:
-    """``model`` with calls. ``kind_of`` says of a path whether it is a "file" or a "directory" of
-    the workspace, and of all else an empty text."""
+    """Adds tool calls to ``model``. ``kind_of`` tells whether a path is a "file" or a "directory"
+    of the workspace; an empty string if it is neither."""
 
     def __init__(self, model: Chooser, kind_of: Callable[[str], str]) -> None:
         self._model = model
@@ -101,7 +101,7 @@ class GuidedModel:
         *,
         stop: Stop,
     ) -> EventStream:
-        """The answer, or one call, in the events of any model."""
+        """The answer, or one call, as events like those of any model."""
         chosen = yield from self._choose(messages, tools or (), stop)
         if chosen is not None:
             name, arguments = chosen
@@ -124,7 +124,7 @@ class GuidedModel:
             for name, subjects in possible_calls(question, self._kind_of).items()
             if name in names
         }
-        # What the user names and what is there has to be looked at before it is talked about.
+        # Files that the user names must be read before the model answers.
         must = [path for path in calls.get("read_file", ()) if self._kind_of(path) == "file"]
         if made:
             calls = {"read_file": must}
@@ -152,7 +152,7 @@ class GuidedModel:
         try:
             step = decode_json(text, dict[str, str])
         except msgspec.DecodeError:
-            return None  # cut short, say: an answer is never wrong
+            return None  # truncated, for example: answer without a call
         name = step.pop("tool", _ANSWER)
         if step.get(_FIELDS.get(name, "")) not in calls.get(name, ()):
             return None
@@ -160,7 +160,7 @@ class GuidedModel:
 
 
 def possible_calls(question: str, kind_of: Callable[[str], str]) -> Calls:
-    """The calls that a question may be about: by tool, what each could be called with."""
+    """The calls that a question may need: for each tool, the possible arguments."""
     words = list(dict.fromkeys(_words(question)))
     directories = [word for word in words if kind_of(word) == "directory"]
     files = [word for word in words if kind_of(word) == "file" or _FILE_NAME.fullmatch(word)]
@@ -217,11 +217,11 @@ def _subject(name: str, arguments: str) -> object:
     try:
         return decode_json(arguments, dict[str, Any]).get(_FIELDS.get(name, ""), "")
     except msgspec.DecodeError:
-        return ""  # another model wrote it, earlier in the session
+        return ""  # written by another model, earlier in the session
 
 
 def _as_text(messages: Sequence[Message]) -> list[Message]:
-    """The conversation without calls: what they gave stands before the question."""
+    """The conversation without calls: their results are put before the question."""
     written: list[Message] = []
     labels: dict[str, str] = {}
     for message in messages:

@@ -1,4 +1,4 @@
-"""A final answer of a given shape: the model gives it by calling a tool, and it is checked."""
+"""Structured output: the model gives its final answer by calling a tool, and it is validated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
-from qwen_code.tools.base import Definition, Preview, Reach, Result
+from qwen_code.tools.base import Definition, Effect, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 
 NAME = "structured_output"
@@ -26,7 +26,7 @@ _DEFINITIONS = ("$defs", "definitions")
 
 
 class NotGiven(QwenError):
-    """The model ended without an answer of the wanted shape. ``last`` is the nearest it came."""
+    """The model ended without an answer that fits the schema. ``last`` is its last attempt."""
 
     def __init__(self, tries: int, last: str, problem: str) -> None:
         message = "the model gave no answer that fits the schema"
@@ -35,25 +35,25 @@ class NotGiven(QwenError):
             message += f" ({count}). The last one was:\n{last}\n{problem}"
         super().__init__(
             message,
-            hint="Ask for it in the prompt too, use a simpler --json-schema, or another model.",
+            hint="Describe it in the prompt, use a simpler --json-schema, or another model.",
         )
         self.last = last
 
 
 def _fetch_nothing(address: str) -> Any:
-    """A schema that refers to another address is no reason to go there."""
+    """References to other addresses are not followed."""
     raise ValueError(f"{address} is not fetched")
 
 
 class StructuredOutput:
-    """The tool, and the aim of a turn. ``value`` is the answer as JSON text, once it was given.
+    """The tool and the `Aim` of a turn. ``value`` is the answer as JSON text, once it is given.
 
     Raises:
         UsageError: ``text`` is not a JSON Schema.
     """
 
     def __init__(self, text: str) -> None:
-        import jsonschema_rs  # 4 ms, and only where an answer has to have a shape
+        import jsonschema_rs  # 4 ms; needed only with a schema
 
         try:
             schema = decode_json(text)
@@ -65,10 +65,10 @@ class StructuredOutput:
             raise UsageError(
                 f"--json-schema: {reason}", hint="Give a JSON Schema, or @FILE with one."
             ) from error
-        # A tool takes an object; an answer may be anything.
+        # The arguments of a tool are an object; an answer may be any JSON value.
         self._is_wrapped = schema.get("type") != "object"
         wrapped = {"type": "object", "properties": {_WRAPPED: schema}, "required": [_WRAPPED]}
-        # References such as "#/$defs/Point" begin at the root, which is the wrapper now.
+        # References such as "#/$defs/Point" start at the root, which is the wrapper now.
         wrapped |= {name: schema[name] for name in _DEFINITIONS if name in schema}
         self.value: str | None = None
         self._tries = self._reminders = 0
@@ -77,26 +77,27 @@ class StructuredOutput:
             NAME,
             "Give your final answer. Call it once, at the very end, and say nothing after it.",
             wrapped if self._is_wrapped else schema,
-            Reach.READ,
+            effect=Effect.NONE,
+            verb="Answer",
         )
 
     def begin(self) -> None:
-        """Another prompt: there is no answer to it yet."""
+        """Start with a new prompt, which has no answer yet."""
         self.value, self._tries, self._reminders = None, 0, 0
         self._last = self._problem = ""
 
     @property
     def is_over(self) -> bool:
-        """Whether the answer is there, or the model has tried often enough."""
+        """Whether the answer was given, or the model has no tries left."""
         return self.value is not None or self._tries >= _MAX_TRIES
 
     def not_given(self) -> NotGiven:
-        """Why there is no answer."""
+        """The error that explains why there is no answer."""
         return NotGiven(self._tries, self._last, self._problem)
 
     def remind(self, text: str) -> str | None:
-        """Take ``text`` for the answer itself, where it is JSON that fits. Where it is not, what
-        the model is told; ``None`` after a few reminders."""
+        """Accept ``text`` as the answer if it is JSON that fits the schema. Otherwise returns what
+        to tell the model; ``None`` after a few reminders."""
         if self._take(text.strip()):
             return None
         self._reminders += 1
@@ -120,7 +121,7 @@ class StructuredOutput:
         return True
 
     def _note(self, text: str, problem: str) -> None:
-        """Count an answer that does not fit; an empty one does not count as a try."""
+        """Count an answer that does not fit; an empty one is not a try."""
         if text:
             self._tries += 1
             self._last, self._problem = text[:_MAX_SHOWN], problem
@@ -139,7 +140,7 @@ class StructuredOutput:
             raise ToolFailed(f"the arguments of {NAME} are not JSON: {error}") from error
         if self._is_wrapped:
             if not isinstance(value, dict) or _WRAPPED not in value:
-                raise ToolFailed(f'the arguments of {NAME} have to be {{"{_WRAPPED}": …}}')
+                raise ToolFailed(f'the arguments of {NAME} must be {{"{_WRAPPED}": …}}')
             value = value[_WRAPPED]
         self._check(value)
         return value
@@ -151,7 +152,7 @@ class StructuredOutput:
         ]
         if problems:
             listed = "\n".join(problems[:_MAX_PROBLEMS])
-            raise ToolFailed(f"that does not fit the schema:\n{listed}")
+            raise ToolFailed(f"the answer does not fit the schema:\n{listed}")
 
     def title(self, arguments: Any) -> str:
         return ""

@@ -1,4 +1,4 @@
-"""What a prompt's answer came to, gathered from its events."""
+"""The outcome of a turn, collected from its events."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from qwen_code.models.events import Finished, RefusalDelta, TextDelta, Usage
 
 
 class Tally:
-    """``text`` is the last answer alone; ``usage`` is of all requests together, helpers' too.
+    """``text`` is the last answer; ``usage`` is the sum of all requests, including helpers'.
 
-    ``denied`` are the calls that were not allowed.
+    ``denied`` are the calls that were denied.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Tally:
         self._has_new_round = False
 
     def take(self, events: Sequence[AgentEvent]) -> None:
-        """Count what has happened."""
+        """Add events."""
         for event in events:
             kind = type(event)
             if kind is TextDelta or kind is RefusalDelta:
@@ -59,7 +59,7 @@ class Tally:
 
     @property
     def text(self) -> str:
-        """The answer."""
+        """The last answer."""
         return "".join(self._pieces)
 
     def _add_text(self, text: str) -> None:

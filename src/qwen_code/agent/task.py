@@ -1,10 +1,10 @@
-"""``task``: a question for a helper, a conversation of its own with tools that only read."""
+"""``task``: a helper with a separate conversation and read-only tools."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -12,11 +12,12 @@ from qwen_code.agent.events import AgentEvent, HelperEvent, TurnEnded
 from qwen_code.agent.instructions import HELPER
 from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import words_of
+from qwen_code.agent.tool_context import AgentToolContext
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Model, Turn
+from qwen_code.agent.turn import ChatModel, Turn
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import Audience, BuiltInTool, Result
 from qwen_code.tools.errors import ToolFailed
 
 _MAX_ROUNDS = 30
@@ -26,33 +27,39 @@ class TaskArguments(msgspec.Struct):
     prompt: str
 
 
-class Task(OwnTool[TaskArguments]):
-    """The helper has the tools of ``toolbox`` and the same permissions as the agent itself."""
+class Task(BuiltInTool[TaskArguments]):
+    """The helper has the tools of ``toolbox`` and the permissions of the agent."""
 
     definition = catalogue.TASK
     arguments = TaskArguments
 
     def __init__(
-        self, model: Callable[[], Model], toolbox: Toolbox, permission: Permission, place: str
+        self, model: Callable[[], ChatModel], toolbox: Toolbox, permission: Permission, place: str
     ) -> None:
         self._model = model
         self._toolbox = toolbox
         self._permission = permission
         self._place = place
 
+    @classmethod
+    def create(cls, context: AgentToolContext) -> Self:
+        agent = context.agent
+        toolbox = agent.toolbox.offered_to(Audience.HELPERS)
+        return cls(lambda: agent.model, toolbox, agent.permission, context.place)
+
     def title(self, arguments: TaskArguments) -> str:
         return arguments.prompt
 
     def run(self, arguments: TaskArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        raise ToolFailed("a helper cannot be called here")
+        raise ToolFailed("helpers are not available here")
 
     def delegate(
         self, call_id: str, arguments: TaskArguments, stop: Stop
     ) -> Generator[list[AgentEvent], None, Result]:
-        """Its events; returns what it answers.
+        """Yields the helper's events; returns its answer.
 
         Raises:
-            QwenError: the model cannot be asked.
+            QwenError: the request failed.
             Stopped: the turn was stopped.
         """
         turn = Turn(self._model(), self._toolbox, self._permission, stop, max_rounds=_MAX_ROUNDS)
@@ -66,5 +73,5 @@ class Task(OwnTool[TaskArguments]):
         stop.check()
         text = words_of(messages[-1]) if messages[-1]["role"] == "assistant" else ""
         if not text:
-            raise ToolFailed("the helper ended without an answer; ask for less at once")
+            raise ToolFailed("the helper ended without an answer; give it a smaller task")
         return Result(text, f"{rounds} rounds")

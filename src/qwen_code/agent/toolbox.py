@@ -1,4 +1,4 @@
-"""The tools of a session, by name: what the model is told of them, and how a call is made."""
+"""The tools of a session by name: their definitions, and the calls of the model to them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 import msgspec
 
 from qwen_code.base.stop import Stop
-from qwen_code.tools.base import Definition, Preview, Reach, Result, Subject, Tool
+from qwen_code.tools.base import Audience, Definition, Effect, Preview, Result, Subject, Tool
 from qwen_code.tools.errors import ToolFailed
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A call as rules see it: how far it reaches, and what it is about."""
+    """A call as rules see it: what it may change, and what it is about."""
 
     tool: str
-    reach: Reach
+    effect: Effect
     subject: str = ""
     kind: Subject = Subject.OTHER
     directory: str = ""
-    """Where a command would run, if that is not the session's own directory."""
+    """Where a command would run; empty for the session's directory."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A call that is understood: ready to be judged, shown and made."""
+    """A parsed call, ready to be judged, shown and executed."""
 
     definition: Definition
     tool: Tool
     arguments: Any
     note: str = ""
-    """What the model is told before the result, such as that the person changed the call."""
+    """Text before the result, for example that the person changed the call."""
 
     @property
     def title(self) -> str:
@@ -43,52 +43,53 @@ class Prepared(msgspec.Struct, frozen=True):
         definition = self.definition
         return Call(
             definition.name,
-            definition.reach,
+            definition.effect,
             self.tool.subject(self.arguments),
             definition.subject,
             self.tool.directory(self.arguments),
         )
 
     def preview(self) -> Preview:
-        """What would change, for the person who is asked.
+        """What would change, for the person who approves the call.
 
         Raises:
-            ToolFailed: nothing would: the call cannot be made.
+            ToolFailed: the call would fail.
         """
         return self.tool.preview(self.arguments)
 
     def run(self, show: Callable[[str], None], stop: Stop) -> Result:
-        """Make it.
+        """Execute the call.
 
         Raises:
-            ToolFailed: it cannot be done.
+            ToolFailed: it failed.
+            Stopped: it was stopped.
         """
         return self.tool.run(self.arguments, show, stop)
 
 
 class Toolbox:
-    """Tools by name. ``make`` gives the one that a definition stands for, when it is first called:
-    most sessions call few of them. ``is_offered`` says which of them the model is told of now."""
+    """Tools by name. ``make`` creates a tool at its first call, because most sessions call few.
+    ``audience`` tells who is offered the tools at the moment."""
 
     def __init__(
         self,
         definitions: Sequence[Definition],
         make: Callable[[Definition], Tool],
-        is_offered: Callable[[Definition], bool] = lambda _: True,
+        audience: Callable[[], Audience] = lambda: Audience.AGENT,
     ) -> None:
         self._definitions = {each.name: each for each in definitions}
         self._make = make
-        self._is_offered = is_offered
+        self._audience = audience
         self._tools: dict[str, Tool] = {}
 
     @property
     def names(self) -> list[str]:
-        """The tools, in the order in which the model is told of them."""
-        return [each.name for each in self._definitions.values() if self._is_offered(each)]
+        """The offered tools, in the order of the request."""
+        return [each.name for each in self._offered()]
 
     @property
     def definitions(self) -> list[dict[str, Any]]:
-        """The tools as the Chat Completions API takes them."""
+        """The offered tools in the format of the Chat Completions API."""
         return [
             {
                 "type": "function",
@@ -98,27 +99,34 @@ class Toolbox:
                     "parameters": each.parameters,
                 },
             }
-            for each in self._definitions.values()
-            if self._is_offered(each)
+            for each in self._offered()
         ]
 
-    def only(self, keep: Callable[[Definition], bool]) -> Toolbox:
-        """A toolbox with fewer tools; those that it has are the same."""
-        kept = [each for each in self._definitions.values() if keep(each)]
-        fewer = Toolbox(kept, self._make, self._is_offered)
-        fewer._tools = self._tools
-        return fewer
+    def offered_to(self, audience: Audience) -> Toolbox:
+        """A toolbox with the tools for another audience only; it shares the tool objects."""
+        fitting = [each for each in self._definitions.values() if each.audience & audience]
+        made = Toolbox(fitting, self._make, lambda: audience)
+        made._tools = self._tools
+        return made
+
+    def definition(self, name: str) -> Definition | None:
+        """The definition of the tool of that name, whether it is offered or not."""
+        return self._definitions.get(name)
 
     def prepare(self, name: str, arguments: str) -> Prepared:
-        """Understand what the model wrote.
+        """Parse a call of the model.
 
         Raises:
-            ToolFailed: there is no such tool, or it takes other arguments.
+            ToolFailed: the tool does not exist, or its arguments are not valid.
         """
-        definition = self._definitions.get(name)
+        definition = self.definition(name)
         if definition is None:
-            raise ToolFailed(f"there is no tool {name!r}; there are: {', '.join(self.names)}")
+            raise ToolFailed(f"there is no tool {name!r}; available: {', '.join(self.names)}")
         tool = self._tools.get(name)
         if tool is None:
             tool = self._tools[name] = self._make(definition)
         return Prepared(definition, tool, tool.parse(arguments))
+
+    def _offered(self) -> list[Definition]:
+        audience = self._audience()
+        return [each for each in self._definitions.values() if each.audience & audience]

@@ -1,4 +1,4 @@
-"""A conversation as the Chat Completions API accepts it, whatever a file held, and to read."""
+"""Repair a conversation so that the Chat Completions API accepts it, and format it to read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NOTHING_SAID = {"role": "assistant", "content": "(nothing more was said)"}
 
 
 def repaired(messages: Iterable[Any]) -> list[dict[str, Any]]:
-    """``messages`` without what the API would refuse, and with an answer for every tool call.
+    """``messages`` without the parts that the API would reject, and with a result for every call.
 
-    What is well-formed stays as it is; repairing twice changes nothing more.
+    Well-formed messages are unchanged; repairing again changes nothing.
     """
     whole: list[dict[str, Any]] = []
     waiting: list[str] = []
@@ -42,14 +42,14 @@ def repaired(messages: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def close_open_end(messages: list[dict[str, Any]]) -> None:
-    """Let the model have the last word, as the next message will be the user's: some servers take
-    no two messages of the user's in a row, and none after the answer of a tool."""
+    """Add an answer of the model if another message is the last, because the next one will be the
+    user's: some servers reject two user messages in a row, and one after a tool result."""
     if messages and messages[-1]["role"] != "assistant":
         messages.append(_NOTHING_SAID.copy())
 
 
 def as_markdown(messages: Sequence[Mapping[str, Any]]) -> str:
-    """A conversation to read."""
+    """A conversation as Markdown."""
     parts = []
     for message in messages:
         role = str(message.get("role"))
@@ -69,7 +69,7 @@ def _answers(ids: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _clean(message: Any) -> dict[str, Any] | None:
-    """A message that the API accepts, as close to the given one as can be."""
+    """A message that the API accepts, as close to the given one as possible."""
     if not isinstance(message, dict):
         return None
     role = message.get("role")
@@ -101,7 +101,7 @@ def _clean_assistant(message: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _content(value: Any, *, images: bool = False) -> str | list[Any] | None:
-    """Text, or those parts of a list that are known."""
+    """Text, or the valid parts of a list."""
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
@@ -123,7 +123,7 @@ def _is_image(part: Any) -> bool:
 
 
 def _calls(value: Any) -> list[dict[str, Any]]:
-    """The calls that can be answered: each has an id of its own and names a tool."""
+    """The valid calls: each has a unique id and names a tool."""
     calls: dict[str, dict[str, Any]] = {}
     for call in value if isinstance(value, list) else ():
         if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
@@ -139,7 +139,7 @@ def _calls(value: Any) -> list[dict[str, Any]]:
 
 
 def _arguments(value: Any) -> str:
-    """A JSON object as text; servers refuse a conversation with anything else."""
+    """A JSON object as text; servers reject anything else."""
     if isinstance(value, dict):
         return msgspec.json.encode(value).decode()
     return acceptable_arguments(value) if isinstance(value, str) else "{}"

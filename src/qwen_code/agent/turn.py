@@ -1,7 +1,6 @@
-"""One turn: the model answers, its tool calls are made, and so on until it has nothing to call.
+"""One turn: the model answers and its tool calls are executed, until it makes no more calls.
 
-However a turn ends, its messages stay a conversation that the API accepts: every tool call in it
-has its answer.
+However a turn ends, the API accepts its messages: every tool call has a result.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from qwen_code.agent.calls import (
     After,
-    Asked,
     Ready,
+    ToolCall,
+    announced,
     completed,
     finished,
-    run_side_by_side,
+    run_in_parallel,
     told_of_stop,
 )
 from qwen_code.agent.errors import TurnLimitReached
@@ -28,7 +28,6 @@ from qwen_code.agent.events import (
     EndReason,
     QuestionAnswered,
     QuestionAsked,
-    ToolAsked,
     ToolFinished,
     TurnEnded,
 )
@@ -47,23 +46,20 @@ from qwen_code.models.events import (
     TextDelta,
     ToolCallDelta,
 )
-from qwen_code.tools.base import Image, Reach, Result
-from qwen_code.tools.catalogue import ASK_USER
+from qwen_code.tools.base import Audience, Result
 from qwen_code.tools.errors import ToolFailed
 
 _REPEATED = "You made exactly this call before, with the same result. Do something else."
 
 _NOT_DONE = "This was not done: the turn ended with an error before it."
-_PICTURES = "(the pictures that were read)"
-_NO_PICTURE = "(a picture, which this model cannot see)"
-_WORDLESS = "the model ended its answer without a word"
+_WORDLESS = "the model gave an empty answer"
 _UNSEEN = " You cannot see it: this model takes text only, unless the user sets model.vision."
 
 Messages = list[dict[str, Any]]
 
 
-class Model(Protocol):
-    """As much of a model client as a turn needs."""
+class ChatModel(Protocol):
+    """What a turn needs of a model client."""
 
     def complete(
         self,
@@ -75,19 +71,19 @@ class Model(Protocol):
 
 
 class Aim(Protocol):
-    """What a turn is to come to, where an answer in words is not the end of it."""
+    """A goal that a turn must reach, so that an answer in words does not end it."""
 
     @property
     def is_over(self) -> bool:
-        """Whether it is reached, or not worth another try. Looked at after each round of calls."""
+        """Whether it is reached or given up. Checked after each round of calls."""
 
     def remind(self, text: str) -> str | None:
-        """What the model is told after it said ``text`` and called nothing; ``None`` ends it."""
+        """What to tell the model after an answer without calls; ``None`` ends the turn."""
 
 
 @runtime_checkable
 class Delegate(Protocol):
-    """A tool whose call is itself a conversation: it yields events, and returns the result."""
+    """A tool that runs in the turn's thread: it yields events, and returns the result."""
 
     def delegate(
         self, call_id: str, arguments: Any, stop: Stop
@@ -95,17 +91,17 @@ class Delegate(Protocol):
 
 
 class Turn:
-    """Answers one prompt. Each round is one answer of the model; more than ``max_rounds`` end it.
+    """Answers one prompt, in at most ``max_rounds`` answers of the model.
 
-    ``prepare`` may make the messages shorter before each request. Without an ``aim`` an answer in
-    words ends it. Pictures go to the model where it ``sees``; those that another one has seen are
-    left out where it ``hides_pictures``.
-    Setting ``stop`` ends it at once, wherever it is, with a conversation that the API accepts.
+    ``prepare`` can shorten the messages before each request. Without an ``aim`` an answer without
+    calls ends the turn. ``sees``: the model gets the images that tools read. ``hides_pictures``:
+    images that another model has seen are left out. Setting ``stop`` ends the turn at any point,
+    with a conversation that the API accepts.
     """
 
     def __init__(
         self,
-        model: Model,
+        model: ChatModel,
         toolbox: Toolbox,
         permission: Permission,
         stop: Stop,
@@ -132,13 +128,12 @@ class Turn:
         self._announced_at = 0.0
 
     def run(self, messages: Messages, system: Callable[[], Messages]) -> AgentEventStream:
-        """Go on from ``messages``, which end in the user's; what happens is added to them.
-        ``system`` gives what goes before them in each request. A stop is an end like others:
-        `TurnEnded` says so.
+        """Continue from ``messages``, which end with the user's, and append to them. ``system``
+        returns the messages before them in each request. A stop is reported by `TurnEnded`.
 
         Raises:
-            QwenError: the model cannot be asked.
-            TurnLimitReached: it was not done after the most rounds.
+            QwenError: the request failed.
+            TurnLimitReached: the model was not done after ``max_rounds``.
         """
         try:
             reason = yield from self._answer(messages, system)
@@ -156,7 +151,7 @@ class Turn:
             self._rounds += 1
             if self._prepare is not None:
                 yield from self._prepared(messages)
-            answer = _Answer()
+            answer = _ModelAnswer()
             try:
                 yield from self._ask(answer, [*system(), *self._shown(messages)])
             finally:
@@ -176,7 +171,7 @@ class Turn:
                     if not answer.text and self._rounds == 1:
                         yield [Notice(_WORDLESS)]
                     return "done"
-                from qwen_code.agent.transcript import close_open_end  # few turns have an aim
+                from qwen_code.agent.transcript import close_open_end  # needed only with an aim
 
                 close_open_end(messages)
                 messages.append({"role": "user", "content": reminder})
@@ -189,14 +184,15 @@ class Turn:
             yield events
 
     def _shown(self, messages: Messages) -> Messages:
-        """The messages as this model takes them; another one may have seen their pictures."""
+        """The messages as this model accepts them."""
         if not self._hides_pictures:
             return messages
-        shown = (_without_pictures(each) for each in messages)
-        return [each for each in shown if each is not None]
+        from qwen_code.agent.pictures import without_pictures  # needed only after images
 
-    def _ask(self, answer: _Answer, messages: Messages) -> AgentEventStream:
-        """One request; its answer is whole unless this ends early."""
+        return without_pictures(messages)
+
+    def _ask(self, answer: _ModelAnswer, messages: Messages) -> AgentEventStream:
+        """Send one request; ``answer`` is complete unless this ends early."""
         tools = self._toolbox.definitions or None
         with closing(self._model.complete(messages, tools, stop=self._stop)) as events:
             try:
@@ -213,15 +209,15 @@ class Turn:
         answer.is_whole = True
 
     def _end_wait(self) -> None:
-        """What was announced last counts as far as it has passed."""
+        """Count the part of the announced wait that has passed."""
         self._waited_s += min(self._announced_s, time.monotonic() - self._announced_at)
         self._announced_s = 0.0
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def _make(self, calls: Sequence[Asked], messages: Messages) -> AgentEventStream:
+    def _make(self, calls: Sequence[ToolCall], messages: Messages) -> AgentEventStream:
         ends: dict[str, ToolFinished] = {}
-        begun: dict[str, Asked] = {}
+        begun: dict[str, ToolCall] = {}
         try:
             for group in self._groups(calls):
                 self._stop.check()
@@ -243,9 +239,9 @@ class Turn:
             self._answer_calls(calls, ends, messages)
 
     def _answer_calls(
-        self, calls: Sequence[Asked], ends: Mapping[str, ToolFinished], messages: Messages
+        self, calls: Sequence[ToolCall], ends: Mapping[str, ToolFinished], messages: Messages
     ) -> None:
-        """Every call gets its answer, whatever became of it."""
+        """Append a result for every call, whatever happened to it."""
         for call in calls:
             end = ends.get(call.id)
             if end and end.text == _REPEATED:
@@ -260,14 +256,16 @@ class Turn:
         self._repeats.end_round()
         images = [end.image for end in ends.values() if end.image]
         if images and self._sees:
-            messages.append(_as_message(images))
+            from qwen_code.agent.pictures import as_message
 
-    def _groups(self, calls: Sequence[Asked]) -> Iterator[list[Ready]]:
-        """The calls in their order; those that only read, side by side."""
+            messages.append(as_message(images))
+
+    def _groups(self, calls: Sequence[ToolCall]) -> Iterator[list[Ready]]:
+        """The calls in order, in groups: consecutive read-only calls can run in parallel."""
         reading: list[Ready] = []
         for call in calls:
             ready = self._ready(call)
-            if ready.prepared is not None and _can_go_side_by_side(ready.prepared):
+            if ready.prepared is not None and _can_run_in_parallel(ready.prepared):
                 reading.append(ready)
                 continue
             if reading:
@@ -277,7 +275,7 @@ class Turn:
         if reading:
             yield reading
 
-    def _ready(self, call: Asked) -> Ready:
+    def _ready(self, call: ToolCall) -> Ready:
         problem = _REPEATED if self._repeats.is_again(call.name, call.arguments) else None
         try:
             return Ready(call, self._toolbox.prepare(call.name, call.arguments), problem)
@@ -286,14 +284,8 @@ class Turn:
 
     def _make_group(self, group: Sequence[Ready]) -> AgentEventStream:
         yield [
-            ToolAsked(
-                ready.call.id,
-                ready.call.name,
-                ready.prepared.title if ready.prepared else "",
-                ready.call.arguments,
-                ready.prepared.definition.reach if ready.prepared else Reach.READ,
-            )
-            for ready in group
+            announced(each.call, self._toolbox.definition(each.call.name), each.prepared)
+            for each in group
         ]
         allowed = []
         for ready in group:
@@ -314,18 +306,18 @@ class Turn:
         if len(allowed) == 1 and isinstance(allowed[0].prepared.tool, Delegate):  # type: ignore[union-attr]
             yield from _delegated(allowed[0], self._stop, self._permission.after)
             return
-        yield from run_side_by_side(allowed, self._stop, self._permission.after)
+        yield from run_in_parallel(allowed, self._stop, self._permission.after)
 
 
-def _can_go_side_by_side(prepared: Prepared) -> bool:
-    return prepared.definition.reach is Reach.READ and not isinstance(prepared.tool, Delegate)
+def _can_run_in_parallel(prepared: Prepared) -> bool:
+    return prepared.definition.effect.is_read_only and not isinstance(prepared.tool, Delegate)
 
 
 def _delegated(ready: Ready, stop: Stop, after: After) -> AgentEventStream:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
     assert isinstance(prepared.tool, Delegate)
-    is_question = prepared.definition is ASK_USER
+    is_question = Audience.INTERACTIVE in prepared.definition.audience
     if is_question:
         yield [QuestionAsked(call.id, prepared.title, "the model asks")]
     began = time.monotonic()
@@ -345,38 +337,16 @@ def _delegated(ready: Ready, stop: Stop, after: After) -> AgentEventStream:
         yield [finished(call, completed(prepared, result, after, stop), ran_s=ran_s)]
 
 
-def _as_message(images: Sequence[Image]) -> dict[str, Any]:
-    """Pictures for the model: answers of tools can only be text."""
-    from base64 import b64encode
-
-    parts: list[dict[str, Any]] = [{"type": "text", "text": _PICTURES}]
-    for image in images:
-        url = f"data:{image.media_type};base64,{b64encode(image.data).decode()}"
-        parts.append({"type": "image_url", "image_url": {"url": url}})
-    return {"role": "user", "content": parts}
-
-
-def _without_pictures(message: dict[str, Any]) -> dict[str, Any] | None:
-    """``None`` where nothing else is in it."""
-    content = message.get("content")
-    if not isinstance(content, list):
-        return message
-    if content[0].get("text") == _PICTURES:
-        return None
-    texts = [part["text"] if part.get("type") == "text" else _NO_PICTURE for part in content]
-    return {**message, "content": "\n".join(texts)}
-
-
-class _Answer:
-    """One answer of the model as it comes: its text and its tool calls."""
+class _ModelAnswer:
+    """One answer of the model as it is streamed: its text and its tool calls."""
 
     def __init__(self) -> None:
         self.wait_s = 0.0
-        """Announced waits that the turn has not accounted for yet."""
+        """Announced waits that the turn has not counted yet."""
         self.was_cut = False
         self.is_whole = False
         self._text: list[str] = []
-        self._calls: dict[int, Asked] = {}
+        self._calls: dict[int, ToolCall] = {}
 
     def take(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -392,21 +362,21 @@ class _Answer:
             elif kind is Cut:
                 self.was_cut = True
 
-    def _begin(self, event: ToolCallDelta) -> Asked:
-        assert event.id is not None, "the first piece of a call has its id"
-        call = self._calls[event.index] = Asked(event.id)
+    def _begin(self, event: ToolCallDelta) -> ToolCall:
+        assert event.id is not None, "the first chunk of a call has its id"
+        call = self._calls[event.index] = ToolCall(event.id)
         return call
 
     @property
-    def calls(self) -> list[Asked]:
-        """The calls to make: none of an answer that was broken off, the last may lack its end."""
+    def calls(self) -> list[ToolCall]:
+        """The calls to execute; none of an incomplete answer, whose last call may be truncated."""
         if self.was_cut or not self.is_whole:
             return []
         return [call for _, call in sorted(self._calls.items())]
 
     @property
     def text(self) -> str:
-        """What it says in words."""
+        """The text of the answer."""
         return "".join(self._text)
 
     def add_to(self, messages: Messages) -> None:

@@ -22,7 +22,7 @@ import msgspec
 from qwen_code.base.engine import build_engine
 from qwen_code.base.errors import TransportError
 from qwen_code.base.log import debug
-from qwen_code.base.stop import Stop, Stopped
+from qwen_code.base.stop import Stop, Stopped, take
 from qwen_code.base.url import Origin
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ class _Exchange:
     def _take(self, limit_s: float) -> Response | bytes | None:
         try:
             self._stop.check()  # what arrived before it is of no use any more
-            item = self._inbox.get(timeout=limit_s)
+            item = take(self._inbox, limit_s)
         except Empty:
             self.close()
             complaint = f"sent nothing for {limit_s:g} s"

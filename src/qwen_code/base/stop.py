@@ -7,6 +7,7 @@ any wait. A limit of the run sets it with a reason, a person without one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
@@ -15,6 +16,31 @@ from typing import TypeVar, cast
 from qwen_code.base.errors import QwenError
 
 T = TypeVar("T")
+
+POLL_S = 0.05
+"""The longest uninterruptible part of a wait."""
+
+
+def take(inbox: SimpleQueue[T], within_s: float | None = None) -> T:
+    """The next item of ``inbox``; a signal is handled within `POLL_S`.
+
+    Python cannot interrupt a wait for a signal that arrived just before the wait began: its handler
+    would run only after the wait. So this waits in short steps.
+
+    Raises:
+        Empty: no item came within ``within_s`` seconds.
+    """
+    try:
+        return inbox.get_nowait()  # the usual case in a stream
+    except Empty:
+        pass
+    deadline = None if within_s is None else time.monotonic() + within_s
+    while True:
+        left_s = POLL_S if deadline is None else deadline - time.monotonic()
+        with suppress(Empty):
+            return inbox.get(timeout=max(0.0, min(left_s, POLL_S)))
+        if left_s <= 0:
+            raise Empty
 
 
 class Stopped(BaseException):
@@ -60,7 +86,7 @@ class Stop:
         """
         inbox: SimpleQueue[None] = SimpleQueue()
         with self.calling(lambda: inbox.put(None)), suppress(Empty):
-            inbox.get(timeout=max(0.0, seconds))
+            take(inbox, seconds)
         self.check()
 
     def run_beside(self, work: Callable[[], T]) -> T:
@@ -81,7 +107,7 @@ class Stop:
 
         with self.calling(lambda: inbox.put(None)):
             Thread(target=run, daemon=True).start()
-            ended = inbox.get()
+            ended = take(inbox)
         if ended is None:
             raise Stopped
         result, error = ended

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from qwen_code.wiring.agent import AgentOptions
 
 
-class _Prompt(click.Command):
+class _DefaultCommand(click.Command):
     """The default command. The usage line does not show its name."""
 
     def get_usage(self, ctx: click.Context) -> str:
         return super().get_usage(ctx).replace(f" {ctx.info_name}", "", 1)
 
 
-@click.command(cls=_Prompt, hidden=True, add_help_option=False, params=[*PROMPT_PARAMS])
+@click.command(cls=_DefaultCommand, hidden=True, add_help_option=False, params=[*PROMPT_PARAMS])
 @click.argument("prompt", nargs=-1)
 def ask(prompt: tuple[str, ...], **values: Any) -> int:
     """Answer a prompt, or start a conversation in the terminal."""

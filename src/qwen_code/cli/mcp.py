@@ -19,7 +19,7 @@ from qwen_code.config.paths import Paths, owner_of
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.console import notice
-from qwen_code.mcp.definitions import Definition, find_definitions, project_file, save_entry
+from qwen_code.mcp.definitions import ServerDefinition, find_definitions, project_file, save_entry
 from qwen_code.mcp.servers import digest_of, parse_server
 from qwen_code.wiring.servers import start_servers
 
@@ -195,7 +195,7 @@ def logout_command(config: Config, name: str) -> None:
     logout(config, name)
 
 
-def _states(config: Config, found: Sequence[Definition]) -> list[dict[str, Any]]:
+def _states(config: Config, found: Sequence[ServerDefinition]) -> list[dict[str, Any]]:
     with start_servers(config, [d.spec for d in found if d.is_trusted]) as servers:
         servers.tools()
         states = {state.name: state for state in servers.states()}
@@ -219,7 +219,7 @@ def _states(config: Config, found: Sequence[Definition]) -> list[dict[str, Any]]
     return lines
 
 
-def _find(paths: Paths, name: str) -> Definition:
+def _find(paths: Paths, name: str) -> ServerDefinition:
     found = find_definitions(paths, Settings.load(paths), notice)
     for definition in found:
         if definition.spec.name == name:

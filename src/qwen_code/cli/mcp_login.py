@@ -13,13 +13,13 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
 from qwen_code.fronts.text.login_display import display_for
-from qwen_code.mcp.definitions import Definition
+from qwen_code.mcp.definitions import ServerDefinition
 from qwen_code.mcp.servers import expand, is_name
 
 _AGENT = f"qwen-code/{__version__}"
 
 
-def login(config: Config, definition: Definition, *, browser: bool) -> None:
+def login(config: Config, definition: ServerDefinition, *, browser: bool) -> None:
     """Sign in at the server.
 
     Raises:

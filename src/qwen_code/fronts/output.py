@@ -21,7 +21,7 @@ _abandoned: list[object] = []
 """Streams that must not be garbage-collected, because that would flush them."""
 
 
-class Output(io.RawIOBase):
+class InterruptibleOutput(io.RawIOBase):
     """Writes to a descriptor. It waits until there is space, but no longer than `is_given_up`.
 
     Raises:
@@ -61,7 +61,7 @@ class Output(io.RawIOBase):
 
 
 def hear_signals_in_stdout() -> None:
-    """Replace standard output by an `Output` if it is a pipe or a socket."""
+    """Replace standard output by an `InterruptibleOutput` if it is a pipe or a socket."""
     stdout = sys.stdout
     try:
         kind = os.fstat(stdout.fileno()).st_mode
@@ -70,7 +70,7 @@ def hear_signals_in_stdout() -> None:
     may_fill = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
     if os.name == "nt" or not may_fill or not isinstance(stdout, io.TextIOWrapper):
         return
-    buffer = io.BufferedWriter(Output(stdout.fileno()))
+    buffer = io.BufferedWriter(InterruptibleOutput(stdout.fileno()))
     through = stdout.write_through  # PYTHONUNBUFFERED
     sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, stdout.errors, write_through=through)
 

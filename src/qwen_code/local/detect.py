@@ -56,9 +56,9 @@ def _read_for_a_moment(response: Response) -> bytes:
     return body
 
 
-class _Model(msgspec.Struct):
+class _ServedModel(msgspec.Struct):
     id: str
 
 
 class _Models(msgspec.Struct):
-    data: list[_Model]
+    data: list[_ServedModel]

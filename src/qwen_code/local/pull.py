@@ -24,7 +24,7 @@ _BLOCK_BYTES = 1 << 20
 _SPARE_BYTES = 64 << 20
 _LOCK_TIMEOUT_S = 5.0
 
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 """Gets the source's title, the number of bytes so far, and the total."""
 
 
@@ -44,7 +44,7 @@ def free_bytes(directory: Path) -> int:
 
 
 def pull_weights(
-    config: Config, weights: Weights, progress: Progress, *, source: str | None = None
+    config: Config, weights: Weights, progress: ReportProgress, *, source: str | None = None
 ) -> Path:
     """Fetch ``weights`` for the user whose configuration this is, from ``source`` or the first
     known one that delivers; the path of the verified file.
@@ -68,7 +68,7 @@ def pull(
     sources: Sequence[WeightSource],
     store: WeightStore,
     *,
-    progress: Progress,
+    progress: ReportProgress,
     free: Callable[[Path], int] = free_bytes,
 ) -> Path:
     """Download ``weights`` unless they are on the disk already; the path of the verified file.
@@ -118,7 +118,9 @@ def _check_room(weights: Weights, store: WeightStore, free: Callable[[Path], int
         )
 
 
-def _fetch(weights: Weights, source: WeightSource, store: WeightStore, progress: Progress) -> None:
+def _fetch(
+    weights: Weights, source: WeightSource, store: WeightStore, progress: ReportProgress
+) -> None:
     if store.partial_bytes(weights) > weights.size_bytes:
         store.partial(weights).unlink()  # a pull was killed while a source sent too much
     is_resumed = store.partial_bytes(weights) > 0
@@ -131,7 +133,9 @@ def _fetch(weights: Weights, source: WeightSource, store: WeightStore, progress:
         _resume(weights, source, store, progress)
 
 
-def _resume(weights: Weights, source: WeightSource, store: WeightStore, progress: Progress) -> None:
+def _resume(
+    weights: Weights, source: WeightSource, store: WeightStore, progress: ReportProgress
+) -> None:
     partial = store.partial(weights)
     partial.touch(mode=0o600)
     with partial.open("r+b") as file:

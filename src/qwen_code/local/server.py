@@ -66,7 +66,7 @@ class LocalServer:
         return self._process.wait() if self._process else 0
 
 
-class Record(msgspec.Struct, frozen=True):
+class ServerRecord(msgspec.Struct, frozen=True):
     """What ``qwen local serve`` writes for other processes: address, key, model, process id."""
 
     base_url: str
@@ -75,7 +75,7 @@ class Record(msgspec.Struct, frozen=True):
     pid: int
 
     def __repr__(self) -> str:
-        return f"Record({self.base_url}, {self.model}, {self.pid})"
+        return f"ServerRecord({self.base_url}, {self.model}, {self.pid})"
 
 
 def choose_weights(store: WeightStore, name: str | None) -> Weights:
@@ -236,17 +236,17 @@ def _failed(model_path: Path, output: bytes, error: Exception) -> ConfigError:
     )
 
 
-def read_record(path: Path) -> Record | None:
+def read_record(path: Path) -> ServerRecord | None:
     """What a running ``qwen local serve`` wrote; ``None`` if nothing valid is there."""
     try:
-        return decode_json(read_bounded(path, _RECORD_LIMIT_BYTES), Record)
+        return decode_json(read_bounded(path, _RECORD_LIMIT_BYTES), ServerRecord)
     except (OSError, msgspec.DecodeError):
         return None
 
 
 def write_record(path: Path, server: LocalServer) -> None:
     """Let other processes share ``server``."""
-    record = Record(server.base_url, server.key.reveal(), server.model, os.getpid())
+    record = ServerRecord(server.base_url, server.key.reveal(), server.model, os.getpid())
     write_atomic(path, msgspec.json.encode(record))
 
 
@@ -257,7 +257,7 @@ def remove_record(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def is_alive(record: Record, stop: Stop | None = None) -> bool:
+def is_alive(record: ServerRecord, stop: Stop | None = None) -> bool:
     """Whether the server in ``record`` runs: its process exists, and it accepts the key."""
     with suppress(ProcessLookupError, PermissionError, OverflowError):
         if os.name != "nt":

@@ -1,20 +1,18 @@
-"""Tools of other programs: servers of the Model Context Protocol, and what they offer."""
+"""Tools of other programs: servers of the Model Context Protocol."""
 
 from __future__ import annotations
 
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings, folders_of_project
 
-__all__ = ["PROJECT_FILE", "SERVERS_KEY", "any_defined"]
-
 PROJECT_FILE = ".mcp.json"
-"""What other programs, too, read of a project's servers."""
+"""The file for a project's servers, which other programs read, too."""
 
 SERVERS_KEY = "mcpServers"
 
 
 def any_defined(paths: Paths, settings: Settings) -> bool:
-    """Whether anything needs to be imported: most runs have no servers."""
+    """Whether a server may be defined. If not, nothing else needs to be imported."""
     return any(SERVERS_KEY in layer.tree for layer in settings.layers) or any(
         (folder / PROJECT_FILE).exists() for folder in folders_of_project(paths.cwd)
     )

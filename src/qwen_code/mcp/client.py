@@ -1,7 +1,7 @@
-"""All servers of a session: started together, called from anywhere, ended for certain.
+"""The servers of a session: started together, called from any thread, and always ended.
 
-They live in one thread with one event loop; the rest of this program has neither. What is to be
-said of them is said in the thread that asks.
+They run in one thread with one event loop; the rest of this program has no event loop. Their
+problems are reported in the thread that uses them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from qwen_code.base.http import Network
 from qwen_code.base.stop import Stop
 from qwen_code.mcp.content import read_answer
 from qwen_code.mcp.servers import ServerSpec
-from qwen_code.mcp.tool import McpTool, Offer, make_tools
+from qwen_code.mcp.tool import ListedTool, McpTool, make_tools
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 
 if TYPE_CHECKING:
     import asyncio
 
-    from qwen_code.mcp.connection import Connection
+    from qwen_code.mcp.connection import ServerConnection
     from qwen_code.mcp.remote import TokenFor
 
 START_TIMEOUT_S = 30.0
@@ -40,7 +40,7 @@ _PATIENCE_S = 3.0
 
 
 class ServerState(msgspec.Struct, frozen=True):
-    """How a server does. ``reason`` is set where it cannot be used."""
+    """The state of a server. ``reason`` is set if it cannot be used."""
 
     name: str
     tools: int
@@ -48,7 +48,7 @@ class ServerState(msgspec.Struct, frozen=True):
 
 
 def is_installed() -> bool:
-    """Whether the package that speaks the protocol is there, in its second version."""
+    """Whether version 2 of the package ``mcp`` is installed."""
     from importlib.util import find_spec
 
     return find_spec("mcp") is not None and find_spec("mcp_types") is not None
@@ -57,8 +57,9 @@ def is_installed() -> bool:
 class Servers:
     """The servers of a session. Close it, or use it as a context manager.
 
-    ``environ`` is what processes get and what ``$NAMES`` are replaced from: without credentials
-    of ours. ``say`` is told, in the thread that asks for tools or calls one, what went wrong.
+    ``environ`` is the environment of server processes and provides the values of ``$NAMES``; it
+    must not have our credentials. ``say`` is called with problems, in the thread that lists or
+    calls tools.
 
     Raises:
         ConfigError: the package ``mcp`` is not installed.
@@ -92,12 +93,12 @@ class Servers:
         self._thread = threading.Thread(target=self._run, name="mcp", daemon=True)
         self._is_open = bool(specs)
         self.broken: str | None = None
-        """Why there can be no servers at all."""
+        """Why no server can be used, if none can."""
         if specs:
             self._thread.start()
 
     def tools(self, stop: Stop | None = None) -> list[McpTool]:
-        """The tools of all servers that are there, once each has started or failed to.
+        """The tools of all running servers; waits until each has started or failed.
 
         Raises:
             Stopped: ``stop`` was set meanwhile.
@@ -107,29 +108,29 @@ class Servers:
         self._wait_for_starts(stop or Stop())
         self.tell()
         return make_tools(
-            [(host, offer, host.spec.trust) for host in self._hosts for offer in host.offers()]
+            [(host, listed, host.spec.trust) for host in self._hosts for listed in host.tools()]
         )
 
     def states(self) -> list[ServerState]:
-        """How each of them does, as far as it is known."""
-        return [ServerState(h.name, len(h.offers()), h.failure) for h in self._hosts]
+        """The current state of each server."""
+        return [ServerState(h.name, len(h.tools()), h.failure) for h in self._hosts]
 
     def tell(self) -> None:
-        """Say, once each, which servers have failed since."""
+        """Report servers that have failed, each only once."""
         for host in self._hosts:
             if host.failure is not None and not host.was_told and self._is_open:
                 host.was_told = True
                 self._say(f"the MCP server {host.name} cannot be used: {host.failure}")
 
     def close(self, *, within_s: float = _CLOSE_S) -> None:
-        """End all of them, with what they have started; kill what is there after ``within_s``."""
+        """End all servers and their child processes; after ``within_s`` they are killed."""
         if not self._is_open:
             return
         self._is_open = False
         deadline = time.monotonic() + within_s
         self._ready.wait(within_s)
         if self._loop is not None:
-            with suppress(RuntimeError):  # it has ended by itself
+            with suppress(RuntimeError):  # the loop has already ended
                 self._loop.call_soon_threadsafe(self._cancel)
         self._thread.join(max(0.0, deadline - time.monotonic()))
         for host in self._hosts:
@@ -144,11 +145,11 @@ class Servers:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """Where the servers live; ``None`` once they do no more."""
+        """The event loop of the servers; ``None`` after it has ended."""
         return self._loop if self._is_open and self._thread.is_alive() else None
 
     def _wait_for_starts(self, stop: Stop) -> None:
-        while not self._ready.wait(_POLL_S):  # the package is being imported
+        while not self._ready.wait(_POLL_S):  # while the package is being imported
             stop.check()
         starts = {h.connection.started: h.name for h in self._hosts if h.connection}
         waiting = _wait(starts, _PATIENCE_S, stop)
@@ -158,12 +159,12 @@ class Servers:
             _wait(waiting, self._start_timeout_s + _SLACK_S, stop)
 
     def _run(self) -> None:
-        import asyncio  # here, and only where a session has servers
+        import asyncio  # needed only in sessions with servers
 
         try:
             with asyncio.Runner() as runner:
                 runner.run(self._serve())
-        except Exception as error:  # noqa: BLE001 a package that is broken is no end of a session
+        except Exception as error:  # noqa: BLE001 a broken package must not end the session
             self.broken = f"{type(error).__name__}: {error}"
         finally:
             self._ready.set()
@@ -171,13 +172,13 @@ class Servers:
     async def _serve(self) -> None:
         import asyncio
 
-        from qwen_code.mcp.connection import Connection, Surroundings  # half a second
+        from qwen_code.mcp.connection import ServerConnection, ServerContext  # takes half a second
 
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, _context: None)
-        around = Surroundings(*self._given, self._start_timeout_s)
+        context = ServerContext(*self._given, self._start_timeout_s)
         for host in self._hosts:
-            host.connection = Connection(host.spec, around)
+            host.connection = ServerConnection(host.spec, context)
         self._loop = loop
         self._tasks = [loop.create_task(h.connection.serve()) for h in self._hosts if h.connection]
         self._ready.set()
@@ -189,7 +190,7 @@ class Servers:
 
 
 def _wait(starts: Iterable[Future[Any]], limit_s: float, stop: Stop) -> set[Future[Any]]:
-    """Those that have not ended within ``limit_s``."""
+    """The futures that are not done within ``limit_s``."""
     deadline = time.monotonic() + limit_s
     waiting = set(starts)
     while waiting and time.monotonic() < deadline:
@@ -199,11 +200,11 @@ def _wait(starts: Iterable[Future[Any]], limit_s: float, stop: Stop) -> set[Futu
 
 
 class _Host:
-    """One server as the other threads see it."""
+    """One server, for the other threads."""
 
     def __init__(self, spec: ServerSpec, servers: Servers) -> None:
         self.spec = spec
-        self.connection: Connection | None = None
+        self.connection: ServerConnection | None = None
         self.was_told = False
         self._servers = servers
 
@@ -213,30 +214,30 @@ class _Host:
 
     @property
     def failure(self) -> str | None:
-        """Why it cannot be used; ``None`` while it can, or is about to."""
+        """Why it cannot be used; ``None`` if it can, or is starting."""
         if self.connection is None:
             return self._servers.broken
         return self.connection.failure or self._servers.broken
 
-    def offers(self) -> list[Offer]:
-        """Its tools; none where it is not there."""
+    def tools(self) -> list[ListedTool]:
+        """Its tools; empty if it is not running."""
         connection = self.connection
         if connection is None or connection.failure or not connection.started.done():
             return []
-        offers = connection.started.result()
-        return offers if isinstance(offers, list) else []
+        listed = connection.started.result()
+        return listed if isinstance(listed, list) else []
 
     def call(
         self, tool: str, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop
     ) -> Result:
-        """Make a call, and wait for its answer; see :class:`qwen_code.mcp.tool.Caller`."""
+        """Call a tool and wait for the result; see :class:`qwen_code.mcp.tool.Caller`."""
         import asyncio
 
         self._servers.tell()
         loop, connection = self._servers.loop, self.connection
         if loop is None or connection is None:
             reason = self.failure or "it has been stopped"
-            raise ToolFailed(f"the MCP server {self.name} cannot be used any more: {reason}")
+            raise ToolFailed(f"the MCP server {self.name} can no longer be used: {reason}")
         progress: SimpleQueue[str | None] = SimpleQueue()
         answer = asyncio.run_coroutine_threadsafe(
             connection.call(tool, arguments, progress.put), loop
@@ -251,10 +252,10 @@ class _Host:
                     show(said)
             stop.check()
             if not answer.done():
-                raise ToolFailed(f"{self.name} did not answer")
+                raise ToolFailed(f"the MCP server {self.name} did not answer")
             return read_answer(answer.result())
         except CancelledError:
             raise ToolFailed(f"the MCP server {self.name} has been stopped") from None
         finally:
-            answer.cancel()  # where it has not ended: the server is told so
+            answer.cancel()  # if it is not done, the server is notified
             self._servers.tell()

@@ -1,4 +1,4 @@
-"""One server from its start to its end, in the event loop. Nothing that it does is an exception."""
+"""One server from its start to its end, in the event loop. Its failures raise no exceptions."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from qwen_code.base.log import debug
 from qwen_code.mcp.remote import RemoteAuth, TokenFor, make_http_client
 from qwen_code.mcp.servers import ServerSpec, expand
 from qwen_code.mcp.stdio import Process, open_log
-from qwen_code.mcp.tool import Offer
+from qwen_code.mcp.tool import ListedTool
 from qwen_code.tools.errors import ToolFailed
 
 _MAX_PAGES = 50
 _MAX_TOOLS = 500
 
-# What the package has to say of a broken server, it would print into the terminal.
+# The package would log problems of servers to the terminal.
 for _name in ("mcp", "client", "asyncio"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
-class Surroundings(msgspec.Struct, frozen=True):
-    """What every server gets from us."""
+class ServerContext(msgspec.Struct, frozen=True):
+    """What all servers of a session share."""
 
     environ: Mapping[str, str]
     cwd: Path
@@ -44,39 +44,39 @@ class Surroundings(msgspec.Struct, frozen=True):
     start_timeout_s: float
 
 
-class Connection:
-    """One server. ``started`` gives its tools, or the reason why there are none."""
+class ServerConnection:
+    """The connection to one server. ``started`` has its tools, or the reason why it failed."""
 
-    def __init__(self, spec: ServerSpec, around: Surroundings) -> None:
+    def __init__(self, spec: ServerSpec, context: ServerContext) -> None:
         self.spec = spec
-        self.started: Future[list[Offer] | str] = Future()
+        self.started: Future[list[ListedTool] | str] = Future()
         self.failure: str | None = None
         self.process: Process | None = None
-        self._around = around
+        self._context = context
         self._auth: RemoteAuth | None = None
         self._client: Client | None = None
 
     async def serve(self) -> None:
-        """Start it, and stay until it ends or the task is cancelled."""
+        """Start the server, and return when it ends. Cancel the task to end it."""
         try:
             async with AsyncExitStack() as stack:
-                async with asyncio.timeout(self._around.start_timeout_s):
+                async with asyncio.timeout(self._context.start_timeout_s):
                     transport = await self._transport(stack)
                     client = await stack.enter_async_context(
                         Client(
                             transport,
-                            client_info=Implementation(name="qwen", version=self._around.version),
+                            client_info=Implementation(name="qwen", version=self._context.version),
                             cache=None,
                         )
                     )
-                    offers = await _list_tools(client)
+                    listed = await _list_tools(client)
                 self._client = client
-                self.started.set_result([o for o in offers if self.spec.offers(o.name)])
+                self.started.set_result([each for each in listed if self.spec.allows(each.name)])
                 await self._until_it_ends()
         except asyncio.CancelledError:
             self.failure = self.failure or "it was stopped"
             raise
-        except Exception as error:  # noqa: BLE001 whatever a server does, it is only that server
+        except Exception as error:  # noqa: BLE001 one server must not affect the others
             debug("mcp server failed", server=self.spec.name, error=repr(error))
             self.failure = self._reason(error)
         finally:
@@ -87,14 +87,14 @@ class Connection:
     async def call(
         self, tool: str, arguments: dict[str, Any], said: Callable[[str], None]
     ) -> dict[str, Any]:
-        """The answer to a call by its names on the wire; ``said`` is told of progress.
+        """The result of a call as JSON data; ``said`` is called with progress messages.
 
         Raises:
-            ToolFailed: there is no answer.
+            ToolFailed: the server did not answer.
         """
         client, limit_s = self._client, self.spec.timeout_ms / 1000
 
-        async def tell(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 the package's names
+        async def tell(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 required by the package
             if message:
                 said(f"{message}\n")
 
@@ -104,56 +104,58 @@ class Connection:
             async with asyncio.timeout(limit_s):
                 answer = await client.call_tool(tool, arguments, progress_callback=tell)
         except TimeoutError as error:
-            raise ToolFailed(f"{self.spec.name} did not answer within {limit_s:g} s") from error
+            raise ToolFailed(
+                f"the MCP server {self.spec.name} did not answer within {limit_s:g} s"
+            ) from error
         except Exception as error:
             if self.process is not None and self.process.ended.is_set():
                 raise ToolFailed(self.gone) from error
-            raise ToolFailed(f"{self.spec.name}: {self._reason(error)}") from error
+            raise ToolFailed(f"the MCP server {self.spec.name}: {self._reason(error)}") from error
         return answer.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
     def gone(self) -> str:
-        """What is said of a server that is there no more."""
+        """The message for a call to a server that has ended."""
         reason = self.failure or (self.process.reason if self.process else "it ended")
-        return f"the MCP server {self.spec.name} cannot be used any more: {reason}"
+        return f"the MCP server {self.spec.name} can no longer be used: {reason}"
 
     @property
     def _log_file(self) -> Path:
-        return self._around.logs_dir / f"mcp-{self.spec.name}.log"
+        return self._context.logs_dir / f"mcp-{self.spec.name}.log"
 
     async def _transport(self, stack: AsyncExitStack) -> Any:
-        spec, around = expand(self.spec, self._around.environ), self._around
+        spec, context = expand(self.spec, self._context.environ), self._context
         if spec.url is None:
             log = stack.enter_context(open_log(self._log_file))
-            self.process = Process(spec, around.environ, around.cwd, log)
+            self.process = Process(spec, context.environ, context.cwd, log)
             return self.process.connect()
-        self._auth = RemoteAuth(spec, around.token_for)
-        http = make_http_client(spec, around.network, self._auth, f"qwen-code/{around.version}")
+        self._auth = RemoteAuth(spec, context.token_for)
+        http = make_http_client(spec, context.network, self._auth, f"qwen-code/{context.version}")
         await stack.enter_async_context(http)
         return streamable_http_client(spec.url, http_client=http)
 
     async def _until_it_ends(self) -> None:
         if self.process is None:
-            await asyncio.Event().wait()  # what is remote can only fail call by call
+            await asyncio.Event().wait()  # a remote server has no process that could end
         else:
             await self.process.ended.wait()
             self.failure = self.process.reason
 
     def _reason(self, error: BaseException) -> str:
         if self._auth is not None and self._auth.challenge is not None:
-            return f"it wants a sign-in; run: qwen mcp login {self.spec.name}"
+            return f"it requires a sign-in; run: qwen mcp login {self.spec.name}"
         if self.process is not None and self.process.ended.is_set():
-            return f"{self.process.reason}; what it complained of is in {self._log_file}"
-        return _in_words(error, self._around.start_timeout_s)
+            return f"{self.process.reason}; its error output is in {self._log_file}"
+        return _in_words(error, self._context.start_timeout_s)
 
 
-async def _list_tools(client: Client) -> list[Offer]:
-    offers: list[Offer] = []
+async def _list_tools(client: Client) -> list[ListedTool]:
+    listed: list[ListedTool] = []
     cursor: str | None = None
     for _ in range(_MAX_PAGES):
         page = await client.list_tools(cursor=cursor)
-        offers += [
-            Offer(
+        listed += [
+            ListedTool(
                 tool.name,
                 tool.description or "",
                 tool.input_schema,
@@ -162,9 +164,9 @@ async def _list_tools(client: Client) -> list[Offer]:
             for tool in page.tools
         ]
         cursor = page.next_cursor
-        if cursor is None or len(offers) >= _MAX_TOOLS:
+        if cursor is None or len(listed) >= _MAX_TOOLS:
             break
-    return offers[:_MAX_TOOLS]
+    return listed[:_MAX_TOOLS]
 
 
 def _in_words(error: BaseException, limit_s: float) -> str:
@@ -175,7 +177,7 @@ def _in_words(error: BaseException, limit_s: float) -> str:
     if isinstance(error, TimeoutError):
         return f"it did not answer within {limit_s:g} s"
     if isinstance(error, FileNotFoundError):
-        return f"there is no {error.filename}"
+        return f"{error.filename} was not found"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
     text = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""What a server answered, as a model is told it. Pure: decoded JSON in, a result out."""
+"""Converts the result of a server for the model. Pure: decoded JSON in, a `Result` out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import msgspec
 from qwen_code.tools.base import Image, Result
 from qwen_code.tools.errors import ToolFailed
 
-_KEPT_CHARACTERS = 30_000
-_LARGEST_IMAGE_BYTES = 8 << 20
+_MAX_CHARACTERS = 30_000
+_MAX_IMAGE_BYTES = 8 << 20
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 def read_answer(answer: Mapping[str, Any]) -> Result:
-    """The result of a call (``CallToolResult`` of the protocol, by its names on the wire).
+    """The result of a call, from a ``CallToolResult`` as JSON data.
 
     Raises:
-        ToolFailed: the tool says that it failed.
+        ToolFailed: the tool reported an error.
     """
     blocks: Sequence[Mapping[str, Any]] = answer.get("content") or ()
     image = next((found for block in blocks if (found := _image(block)) is not None), None)
@@ -30,9 +30,9 @@ def read_answer(answer: Mapping[str, Any]) -> Result:
         text = msgspec.json.encode(structured).decode()
     text = _cut(text)
     if answer.get("isError"):
-        raise ToolFailed(text or "the tool failed, and did not say why")
+        raise ToolFailed(text or "the tool failed without a message")
     summary = f"{len(text.splitlines()):,} lines" if "\n" in text else text[:100]
-    return Result(text or "(it answered nothing)", summary or "(nothing)", image)
+    return Result(text or "(empty result)", summary or "(empty)", image)
 
 
 def _image(block: Mapping[str, Any]) -> Image | None:
@@ -42,7 +42,7 @@ def _image(block: Mapping[str, Any]) -> Image | None:
         data = binascii.a2b_base64(str(block.get("data", "")))
     except binascii.Error:
         return None
-    return Image(block["mimeType"], data) if 0 < len(data) <= _LARGEST_IMAGE_BYTES else None
+    return Image(block["mimeType"], data) if 0 < len(data) <= _MAX_IMAGE_BYTES else None
 
 
 def _text(block: Mapping[str, Any], *, seen: Image | None) -> str:
@@ -52,7 +52,7 @@ def _text(block: Mapping[str, Any], *, seen: Image | None) -> str:
     if kind == "image":
         if seen is not None and _image(block) == seen:
             return ""
-        return f"[an image that is not shown: {block.get('mimeType')}]"
+        return f"[image not shown: {block.get('mimeType')}]"
     if kind == "resource_link":
         described = block.get("description") or block.get("title") or block.get("name") or ""
         return f"[resource {block.get('uri')}: {described}]"
@@ -65,7 +65,7 @@ def _text(block: Mapping[str, Any], *, seen: Image | None) -> str:
 
 
 def _cut(text: str) -> str:
-    if len(text) <= _KEPT_CHARACTERS:
+    if len(text) <= _MAX_CHARACTERS:
         return text
-    left_out = len(text) - _KEPT_CHARACTERS
-    return f"{text[:_KEPT_CHARACTERS]}\n[{left_out:,} more characters left out]"
+    left_out = len(text) - _MAX_CHARACTERS
+    return f"{text[:_MAX_CHARACTERS]}\n[{left_out:,} more characters omitted]"

@@ -1,8 +1,8 @@
-"""Where servers are defined, and whether the user has agreed to each of them.
+"""Where servers are defined, and whether the user trusts each definition.
 
-The user's own settings are the user's word. A project may define servers too, in ``.mcp.json`` or
-in its ``.qwen/settings.json``: those start commands of somebody else's choice, so each is used only
-after the user has trusted exactly that definition in that folder.
+Definitions in the user's settings are trusted. A project can define servers in ``.mcp.json`` or in
+its ``.qwen/settings.json``. These run commands that someone else has chosen, so each is used only
+after the user has trusted exactly that definition in that directory.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from qwen_code.mcp.servers import ServerSpec, digest_of, parse_server, parse_ser
 _LOCK_TIMEOUT_S = 10.0
 
 
-class Definition(msgspec.Struct, frozen=True):
-    """A server and who defined it. ``folder`` is the project's, ``None`` for the user's own."""
+class ServerDefinition(msgspec.Struct, frozen=True):
+    """A server and its origin. ``folder`` is the project's, ``None`` for the user's settings."""
 
     spec: ServerSpec
     file: Path
@@ -43,20 +43,20 @@ class Definition(msgspec.Struct, frozen=True):
 
 def find_definitions(
     paths: Paths, settings: Settings, notice: Callable[[str], None]
-) -> list[Definition]:
-    """All servers that are defined for the current directory. A name of the user's own wins.
+) -> list[ServerDefinition]:
+    """All servers that are defined for the current directory. The user's settings take precedence.
 
-    ``notice`` is told which of the project's definitions cannot be used.
+    ``notice`` is called for invalid definitions of the project.
 
     Raises:
-        ConfigError: one of the user's own cannot be used.
+        ConfigError: a definition in the user's settings is invalid.
     """
-    found: dict[str, Definition] = {}
+    found: dict[str, ServerDefinition] = {}
     for layer in settings.layers:
         table = layer.tree.get(SERVERS_KEY)
         if layer.project is None and table is not None:
             for spec in parse_servers(table, str(layer.path)):
-                found[spec.name] = Definition(spec, layer.path)
+                found[spec.name] = ServerDefinition(spec, layer.path)
     trust = TrustStore.load(paths)
     for name, entry, file in _of_the_project(paths, settings, notice):
         if name in found:
@@ -66,31 +66,31 @@ def find_definitions(
         except ConfigError as error:
             notice(error.message)
             continue
-        # Only the user can say that a server's word is to be taken.
+        # Only the user's settings can trust what a server says about its tools.
         spec = msgspec.structs.replace(spec, trust=False)
         folder, digest = owner_of(file), digest_of(name, entry)
         is_trusted = _is_trusted(trust, folder, digest, notice)
-        found[name] = Definition(spec, file, folder, digest, is_trusted)
+        found[name] = ServerDefinition(spec, file, folder, digest, is_trusted)
     return list(found.values())
 
 
 def project_file(paths: Paths) -> Path:
-    """The ``.mcp.json`` of the current directory's project; a new one is at the project's root."""
+    """The ``.mcp.json`` of the project; if there is none, its path in the project's root."""
     folders = folders_of_project(paths.cwd)
     there = (path for folder in folders if (path := folder / PROJECT_FILE).exists())
     return next(there, folders[-1] / PROJECT_FILE)
 
 
 def save_entry(file: Path, name: str, entry: Mapping[str, Any] | None) -> bool:
-    """Set one server's entry in a file, and keep everything else in it; ``None`` takes it out.
-    Whether there was one before.
+    """Set or remove (``None``) the entry of a server in a file, and keep everything else in it.
+    Returns whether there was an entry.
 
     Raises:
-        ConfigError: the file is broken (it is left as it is) or cannot be written.
+        ConfigError: the file is invalid (it is not changed) or cannot be written.
     """
     is_projects = file.name == PROJECT_FILE
     with ExitStack() as stack:
-        if not is_projects:  # no litter in a project
+        if not is_projects:  # a project must not get lock files
             lock = file.with_name(f"{file.name}.lock")
             stack.enter_context(process_lock(lock, timeout_s=_LOCK_TIMEOUT_S))
         try:
@@ -109,7 +109,7 @@ def save_entry(file: Path, name: str, entry: Mapping[str, Any] | None) -> bool:
                 data = jsonc.remove_value(data, path)
         except jsonc.JsoncError as error:
             raise ConfigError(
-                f"{file}:{error.line}: {error.message}", hint="Fix that place first."
+                f"{file}:{error.line}: {error.message}", hint="Correct the file first."
             ) from error
         if entry is not None or was_there:
             write_atomic(file, data, mode=0o644 if is_projects else 0o600)
@@ -135,7 +135,7 @@ def _of_the_project(
             for name, entry in table.items():
                 yield name, entry, path
         elif table is not None:
-            notice(f"{SERVERS_KEY} in {path} is not a table of servers")
+            notice(f"{SERVERS_KEY} in {path} is not an object")
 
 
 def _is_trusted(

@@ -1,4 +1,4 @@
-"""A server that is reached over the network: how, and with which credential."""
+"""The HTTP client and the credential for a remote server."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from qwen_code.base.url import Origin
 from qwen_code.mcp.servers import ServerSpec
 
 TokenFor = Callable[[ServerSpec, str | None], str | None]
-"""An access token for a server, or ``None``. The second argument is one that it has just refused.
-It may block, and may raise a ``QwenError``."""
+"""Returns an access token for a server, or ``None``. The second argument is a token that the server
+has just rejected. It can block, and can raise a ``QwenError``."""
 
 _CONNECT_S = 10.0
 _READ_S = 300.0
 
 
 class RemoteAuth(httpx2.Auth):
-    """Signs requests with the stored sign-in's token; a refused one is replaced once.
+    """Signs requests with the token of a stored sign-in; a rejected token is replaced once.
 
-    ``challenge`` is what the last answer said of where to sign in, ``None`` where it was no 401.
+    ``challenge`` is the ``WWW-Authenticate`` of the last response if it was a 401, else ``None``.
     """
 
     def __init__(self, spec: ServerSpec, token_for: TokenFor) -> None:
@@ -34,7 +34,7 @@ class RemoteAuth(httpx2.Auth):
     async def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        own = "authorization" in request.headers  # the user's settings say what to send
+        own = "authorization" in request.headers  # the user's settings have a header
         token = None if own else await asyncio.to_thread(self._token_for, self._spec, None)
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
@@ -51,7 +51,7 @@ class RemoteAuth(httpx2.Auth):
 def make_http_client(
     spec: ServerSpec, network: Network, auth: RemoteAuth, user_agent: str
 ) -> httpx2.AsyncClient:
-    """A client that goes through the user's proxies and trusts the user's certificates.
+    """A client that uses the proxies and certificates of the user.
 
     Raises:
         OSError: a certificate file cannot be read.

@@ -1,6 +1,6 @@
-"""What a server is: a command to start, or an address to reach. Pure; nothing runs here.
+"""The configuration of a server: a command to run, or a URL. Pure.
 
-The keys are Node Qwen Code's (``mcpServers`` in settings), and those of ``.mcp.json``.
+The keys are those of Node Qwen Code (``mcpServers`` in settings), and of ``.mcp.json``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_]\w*))", re.ASCII
 )
 _CALL_TIMEOUT_MS = 60_000
-_LONGEST_TIMEOUT_MS = 24 * 3600 * 1000
+_MAX_TIMEOUT_MS = 24 * 3600 * 1000
 _TYPES = {"stdio": "command", "http": "url", "streamable-http": "url"}
 
 
@@ -29,7 +29,7 @@ class _Oauth(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Written(msgspec.Struct, frozen=True, rename="camel"):
-    """One entry as it stands in a file; keys that are not here are other programs' own."""
+    """One entry as written in a file; other keys belong to other programs and are ignored."""
 
     command: str | None = None
     args: list[str] = []
@@ -39,7 +39,7 @@ class _Written(msgspec.Struct, frozen=True, rename="camel"):
     url: str | None = None
     type: str | None = None
     headers: dict[str, str] = {}
-    timeout: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_TIMEOUT_MS)] = _CALL_TIMEOUT_MS
+    timeout: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TIMEOUT_MS)] = _CALL_TIMEOUT_MS
     trust: bool = False
     include_tools: list[str] | None = None
     exclude_tools: list[str] = []
@@ -50,8 +50,8 @@ class _Written(msgspec.Struct, frozen=True, rename="camel"):
 class ServerSpec(msgspec.Struct, frozen=True):
     """One server. Either ``command`` or ``url`` is set.
 
-    ``timeout_ms`` is how long one call may take. ``trust``: the user takes its word for which of
-    its tools only read. ``env``, ``args`` and ``headers`` are as written, with their ``$NAMES``.
+    ``timeout_ms`` is how long one call may take. ``trust``: the user trusts what the server says
+    about which tools are read-only. ``env``, ``args`` and ``headers`` still have their ``$NAMES``.
     """
 
     name: str
@@ -71,46 +71,48 @@ class ServerSpec(msgspec.Struct, frozen=True):
 
     @property
     def target(self) -> str:
-        """The command or the address, on one line, as it is written."""
+        """The command or the URL on one line, as written."""
         return self.url or " ".join([self.command or "", *self.args])
 
-    def offers(self, tool: str) -> bool:
-        """Whether the user lets this tool of it be used."""
-        # Node Qwen Code writes an include as "name" or "name(arguments)".
+    def allows(self, tool: str) -> bool:
+        """Whether the user allows this tool of the server."""
+        # In Node Qwen Code an entry is "name" or "name(arguments)".
         wanted = (
             None if self.include_tools is None else [t.split("(")[0] for t in self.include_tools]
         )
         return tool not in self.exclude_tools and (wanted is None or tool in wanted)
 
     def __repr__(self) -> str:
-        return f"ServerSpec({self.name})"  # variables and headers may be secrets
+        return f"ServerSpec({self.name})"  # variables and headers can be secrets
 
 
 def is_name(text: str) -> bool:
-    """Whether a server can be called that; names become parts of paths."""
+    """Whether ``text`` is a valid name of a server; names become parts of paths."""
     return bool(_NAME.fullmatch(text))
 
 
 def parse_servers(table: Any, where: str) -> list[ServerSpec]:
-    """The servers of an ``mcpServers`` table; ``where`` is the file, for errors.
+    """The servers of an ``mcpServers`` object; ``where`` is the file, for errors.
 
     Raises:
-        ConfigError: one of them cannot be used; ``message`` names the key.
+        ConfigError: one of them is invalid; ``message`` names the key.
     """
     if not isinstance(table, dict):
-        raise _unusable(f"mcpServers in {where}", "it is not a table of servers")
+        raise _unusable(f"mcpServers in {where}", "it is not an object")
     return [parse_server(name, entry, where) for name, entry in table.items()]
 
 
 def parse_server(name: str, entry: Any, where: str) -> ServerSpec:
-    """One entry of the table.
+    """The server of one entry.
 
     Raises:
-        ConfigError: it cannot be used; ``message`` names the key.
+        ConfigError: it is invalid; ``message`` names the key.
     """
     key = f"mcpServers.{name} in {where}"
     if not is_name(name):
-        raise _unusable(key, "a name has up to 48 letters, digits, dots, dashes and underscores")
+        raise _unusable(
+            key, "a name must have 1 to 48 letters, digits, dots, dashes or underscores"
+        )
     try:
         written = msgspec.convert(entry, _Written)
     except msgspec.ValidationError as error:
@@ -139,7 +141,7 @@ def expand(spec: ServerSpec, environ: Mapping[str, str]) -> ServerSpec:
     """``spec`` with each ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` replaced from ``environ``.
 
     Raises:
-        ConfigError: a variable is not set, and has no default.
+        ConfigError: a variable is not set and has no default.
     """
 
     def one(text: str) -> str:
@@ -149,7 +151,7 @@ def expand(spec: ServerSpec, environ: Mapping[str, str]) -> ServerSpec:
             if found is None:
                 raise ConfigError(
                     f"the MCP server {spec.name} needs the variable {name}, which is not set",
-                    hint=f"Set it, or write ${{{name}:-default}} where it is used.",
+                    hint=f"Set the variable, or use ${{{name}:-default}}.",
                 )
             return found
 
@@ -164,8 +166,8 @@ def expand(spec: ServerSpec, environ: Mapping[str, str]) -> ServerSpec:
 
 
 def digest_of(name: str, entry: Any) -> str:
-    """What trust in a definition is bound to: any change of it gives another digest."""
-    import hashlib  # only where a project defines servers
+    """The digest that trust in a definition is bound to; any change results in another one."""
+    import hashlib  # needed only if a project defines servers
 
     canonical = msgspec.json.encode([name, entry], order="deterministic")
     return hashlib.sha256(canonical).hexdigest()
@@ -173,12 +175,12 @@ def digest_of(name: str, entry: Any) -> str:
 
 def _check(key: str, written: _Written, url: str | None) -> None:
     if written.type is not None and written.type not in _TYPES:
-        raise _unusable(key, f"there is no transport {written.type!r}; there are stdio and http")
+        raise _unusable(key, f"unknown transport {written.type!r}; use stdio or http")
     if bool(written.command) == bool(url):
-        raise _unusable(key, "it needs either a command or a url (httpUrl)")
+        raise _unusable(key, "it must have either a command or a url (httpUrl)")
     texts = [written.command or "", *written.args, *written.env, *written.env.values()]
     if any("\0" in text for text in texts):
-        raise _unusable(key, "a zero character can be in no command")
+        raise _unusable(key, "a command must not contain a NUL character")
     if url:
         try:
             Origin.of(url)
@@ -196,4 +198,4 @@ def _is_header_value(text: str) -> bool:
 
 
 def _unusable(key: str, reason: str) -> ConfigError:
-    return ConfigError(f"{key}: {reason}", hint="Fix that entry, or take it out.")
+    return ConfigError(f"{key}: {reason}", hint="Correct the entry or remove it.")

@@ -1,7 +1,7 @@
-"""A server that is a process: JSON lines over its standard streams, and its certain end.
+"""The stdio transport: a server process that exchanges JSON lines, and is always ended.
 
-The package ``mcp`` has such a transport, too. It waits longer for a process to end than anybody
-waits at a prompt, it does not say which process it started, and it reads lines of any length.
+The package ``mcp`` has a stdio transport, too, but it waits too long for a process to exit, does
+not tell which process it started, and reads lines of any length.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from mcp.types import jsonrpc_message_adapter
 from qwen_code.base.files import make_private_dir
 from qwen_code.mcp.servers import ServerSpec
 
-_LONGEST_LINE_BYTES = 32 << 20
-_MAX_RUBBISH_LINES = 200
+_MAX_LINE_BYTES = 32 << 20
+_MAX_INVALID_LINES = 200
 _LOG_LIMIT_BYTES = 1 << 20
 _GRACE_S = 0.4
 _POLL_S = 0.02
 
 
 class Process:
-    """The process of one server, in a group of its own. ``ended`` is set when it talks no more."""
+    """The process of one server, in a new process group. ``ended`` is set when its output ends."""
 
     def __init__(
         self, spec: ServerSpec, environ: Mapping[str, str], cwd: Path, log: IO[bytes]
@@ -44,7 +44,7 @@ class Process:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[tuple[Any, Any]]:
-        """The streams of messages from it and to it, as ``mcp.client`` takes them.
+        """The streams of messages from and to the server, for ``mcp.client``.
 
         Raises:
             OSError: it cannot be started.
@@ -57,7 +57,7 @@ class Process:
             stdout=asyncio.subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
-            limit=_LONGEST_LINE_BYTES,
+            limit=_MAX_LINE_BYTES,
         )
         try:
             to_session, from_server = anyio.create_memory_object_stream[Any](16)
@@ -78,7 +78,7 @@ class Process:
             await asyncio.shield(self._end(process))
 
     def kill(self) -> None:
-        """End its whole group at once, from any thread."""
+        """Kill its process group, from any thread."""
         if self._process is not None:
             _signal_group(self._process, signal.SIGKILL)
 
@@ -94,13 +94,13 @@ class Process:
         self.ended.set()
 
     async def _take_lines(self, stdout: asyncio.StreamReader, to_session: Any) -> str:
-        """Hand over its messages until there are no more; why there are none."""
-        rubbish = 0
+        """Pass on its messages until they end; returns why they ended."""
+        invalid = 0
         while True:
             try:
                 line = await stdout.readline()
             except ValueError:
-                return f"it printed a line of more than {_LONGEST_LINE_BYTES >> 20} MB"
+                return f"it printed a line of more than {_MAX_LINE_BYTES >> 20} MB"
             except OSError as error:
                 return str(error)
             if not line:
@@ -108,12 +108,12 @@ class Process:
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
-                # Some print a greeting first; one that prints nothing else is no server.
-                rubbish += bool(line.strip())
-                if rubbish > _MAX_RUBBISH_LINES:
-                    return "what it prints is not MCP"
+                # Some servers print other lines first; too many of them are an error.
+                invalid += bool(line.strip())
+                if invalid > _MAX_INVALID_LINES:
+                    return "its output is not MCP"
                 continue
-            rubbish = 0
+            invalid = 0
             await to_session.send(SessionMessage(message))
 
     async def _write(
@@ -126,11 +126,11 @@ class Process:
                 process.stdin.write(text.encode() + b"\n")
                 await process.stdin.drain()
         except OSError:
-            to_session.close()  # whoever waits for an answer learns that none will come
+            to_session.close()  # pending calls fail
             self.ended.set()
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """Close its input; then ask its group to end; then do not ask."""
+        """Close its input; then send SIGTERM to its group, then SIGKILL."""
         assert process.stdin is not None
         with suppress(OSError):
             process.stdin.close()
@@ -139,10 +139,10 @@ class Process:
                 _signal_group(process, number)
             if await _is_gone(process):
                 break
-        # Also where it ended by itself: its children may not have.
+        # Even if it has exited: its child processes may still run.
         _signal_group(process, signal.SIGKILL)
         await _is_gone(process)
-        # A survivor elsewhere may hold the pipes open: nobody waits for their end.
+        # Do not wait for the pipes: another process may hold them open.
         transport = getattr(process, "_transport", None)
         if transport is not None:
             with suppress(ProcessLookupError, PermissionError):
@@ -150,10 +150,10 @@ class Process:
 
 
 def open_log(path: Path) -> IO[bytes]:
-    """Where a server's standard error goes, private; what is too long is begun anew.
+    """Open the private log for a server's standard error; truncates it if it is too long.
 
     Raises:
-        OSError, ConfigError: there is no place for it.
+        OSError, ConfigError: it cannot be opened.
     """
     make_private_dir(path.parent)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)

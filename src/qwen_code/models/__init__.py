@@ -1,1 +1,1 @@
-"""Talking with a model: the Chat Completions wire, its stream as events, retries, the client."""
+"""Clients of models: the Chat Completions API, its stream as events, retries, quota, fallbacks."""

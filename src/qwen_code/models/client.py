@@ -1,4 +1,4 @@
-"""One model at one endpoint: ask, retry what can be retried, give the answer as it comes."""
+"""The client of one endpoint: requests, retries, fallbacks, and answers as streams of events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from qwen_code.models.openai_wire import (
     model_ids,
     models_request,
 )
-from qwen_code.models.pacing import Meter, Turn
+from qwen_code.models.pacing import Attempt, Meter
 from qwen_code.models.patience import Patience, PatientReader
 from qwen_code.models.quota import Ledger, Snapshot
 from qwen_code.models.stream import ChatDecoder, StreamFailed, decode_completion
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
 _MAX_LISTED_MODELS = 20
 _MAX_ANSWER_BYTES = 16 << 20
 
-_LONGEST_UNSAID_S = 60.0
-"""A request that took longer is not repeated without a word."""
+_MAX_UNANNOUNCED_S = 60.0
+"""If a request took longer, its repetition is announced."""
 
 _LIST_S = 30.0
 """How long a list of models may take from its first byte to its last."""
 
 _HINT_S = 10.0
-"""How long a list of models is waited for where it would only make an error clearer."""
+"""How long to wait for a list of models that would only make an error clearer."""
 
 _ERROR_BODY_S = 5.0
-"""How long the body of an error is waited for: its status says enough."""
+"""How long to wait for the body of an error: its status may be enough."""
 
 _SLOW = "Try again later. If the model needs longer: model.timeoutS (seconds) in settings.json."
 
@@ -60,10 +60,10 @@ _SLOW = "Try again later. If the model needs longer: model.timeoutS (seconds) in
 class ModelClient:
     """A client of one endpoint.
 
-    What it learns of the server (that it knows no ``stream_options``, or does not stream) it
-    keeps for the next request. Where ``ledger`` is given, requests for answers are counted in it
-    and wait for their turn. When the model cannot answer, those of ``fallbacks`` are asked in turn.
-    ``patience`` is with answers that came to a beginning; ``http`` has its own time limits.
+    What it learns about the server (that it does not support ``stream_options`` or streams) is
+    remembered for the next request. With a ``ledger``, chat requests are counted and wait for the
+    rate limit. If the model cannot answer, those of ``fallbacks`` are tried in order. ``patience``
+    limits the time of answers that have begun; ``http`` has its own time limits.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class ModelClient:
     ) -> EventStream:
         """The answer, as lists of the events that arrived together.
 
-        ``response_format`` is the API's own, for servers that can hold a model to a JSON schema.
+        ``response_format`` is the API's, for servers that can restrict a model to a JSON schema.
 
-        Retries and fallbacks happen only while nothing of the answer has been given out. Each is
-        announced by `Retrying` or `FellBack`, and each wait for a turn by `Paced`, before it
-        begins. Afterwards a connection that breaks or falls silent ends in `Cut`.
+        Retries and fallbacks happen only before the first event of the answer. `Retrying`,
+        `FellBack` and `Paced` (a wait for the rate limit) announce them before they begin. After
+        the first event a connection that breaks or falls silent ends in `Cut`.
 
         Raises:
             QwenError: there is no answer; the classes of ``models.errors`` say why.
@@ -122,21 +122,21 @@ class ModelClient:
 
     @property
     def rate_limits(self) -> RateLimits | None:
-        """What the server last said of the key's limits; ``None`` where it says nothing."""
-        from qwen_code.models.rate_limits import parse_rate_limits  # only where somebody asks
+        """The rate limits that the server last reported; ``None`` if it reports none."""
+        from qwen_code.models.rate_limits import parse_rate_limits  # needed only when asked for
 
         headers, heard_at = self._limit_headers
         return parse_rate_limits(headers, now=heard_at)
 
     def quota(self) -> Snapshot | None:
-        """What is used of the account's allowance; ``None`` where it is not counted."""
+        """What is used of the account's quota; ``None`` if it is not counted."""
         return self._meter.snapshot()
 
     def models(self, stop: Stop, *, first_byte_s: float | None = None) -> list[str]:
         """The models that the endpoint offers, by name. ``first_byte_s`` is a time limit for this.
 
         Raises:
-            QwenError: it does not say.
+            QwenError: it does not list them.
             Stopped: ``stop`` was set.
         """
         response = self._http.send(
@@ -149,7 +149,7 @@ class ModelClient:
         names = model_ids(body)
         if names is None:
             raise BadAnswer(
-                f"{self.endpoint.base_url}/models does not list models",
+                f"{self.endpoint.base_url}/models did not return a list of models",
                 hint="Name one with -m, or as LLAMA_API_MODEL.",
             )
         return names
@@ -164,24 +164,24 @@ class ModelClient:
         tries = _Tries()
         while True:
             given = False
-            turn = self._meter.turn(endpoint.model, stop)
+            attempt = self._meter.attempt(endpoint.model, stop)
             try:
-                with closing(self._attempt(turn, tries, endpoint, messages, tools, stop)) as answer:
+                with closing(self._try(attempt, tries, endpoint, messages, tools, stop)) as answer:
                     for events in answer:
                         given = given or holds_answer(events)
                         yield events
                 return
             except QwenError as error:
                 wait_s = None if given else self._wait_before_next(tries, error)
-                turn.failed(error, wait_s)
+                attempt.failed(error, wait_s)
                 if wait_s is None:
                     raise self._explained(endpoint, error, stop) from None
                 yield [Retrying(tries.count + 1, wait_s, error.message)]
                 self._clock.sleep(wait_s, stop)
 
-    def _attempt(
+    def _try(
         self,
-        turn: Turn,
+        attempt: Attempt,
         tries: _Tries,
         endpoint: Endpoint,
         messages: Sequence[Message],
@@ -191,17 +191,19 @@ class ModelClient:
         tries.count += 1
         response = None
         while response is None:
-            with closing(turn.wait()) as waits:
+            with closing(attempt.wait()) as waits:
                 for event in waits:
                     yield [event]
             began = self._clock.monotonic()
             try:
-                response = self._open(turn, endpoint, messages, tools, stop)
+                response = self._open(attempt, endpoint, messages, tools, stop)
             finally:
                 took_s = self._clock.monotonic() - began
                 tries.spent_s += took_s
-            if response is None and took_s > _LONGEST_UNSAID_S:
-                reason = f"the request was refused as it was, after {duration_in_words(took_s)}"
+            if response is None and took_s > _MAX_UNANNOUNCED_S:
+                reason = (
+                    f"the server rejected the form of the request after {duration_in_words(took_s)}"
+                )
                 yield [Retrying(tries.count + 1, 0.0, reason)]
         began = self._clock.monotonic()
         try:
@@ -212,19 +214,19 @@ class ModelClient:
 
     def _open(
         self,
-        turn: Turn,
+        attempt: Attempt,
         endpoint: Endpoint,
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] | None,
         stop: Stop,
     ) -> Response | None:
-        """The head of a good answer; ``None`` where something was learned for another request."""
+        """A successful response; ``None``: try again without what the server does not support."""
         request = chat_request(
             endpoint, messages, tools, stream=self._stream, include_usage=self._include_usage
         )
-        with turn:
+        with attempt:
             response = self._http.send(request, self._auth, stop=stop)
-            turn.answered(response.status)
+            attempt.answered(response.status)
         self._note_limits(response)
         if response.status == 200:
             return response
@@ -239,7 +241,7 @@ class ModelClient:
             self._limit_headers = limits, self._clock.now()
 
     def _learn(self, error: QwenError) -> bool:
-        """Whether ``error`` is about a part of the request that can be left out from now on."""
+        """Whether ``error`` is about an optional part of the request, which is now left out."""
         if not isinstance(error, BadRequest):
             return False
         about = f"{error.parameter or ''} {error.message}"
@@ -267,7 +269,7 @@ class ModelClient:
             except StreamFailed as failed:
                 raise self._error_in_stream(endpoint, failed) from None
             except BadAnswer:
-                # Some servers stream and call it text/plain: the body tells.
+                # Some servers stream with the type text/plain; the body tells.
                 yield _decode_whole_stream(body, endpoint.model)
             return
         decoder = ChatDecoder(endpoint.model)
@@ -290,13 +292,13 @@ class ModelClient:
         if not given and not any(isinstance(event, Finished) for event in events):
             raise ServerFailed(
                 f"{endpoint.base_url} closed the connection without an answer",
-                hint="Try again; if it stays so, check the base URL.",
+                hint="Try again; if it happens again, check the base URL: qwen auth explain",
                 code=None,
             )
         yield events
 
     def _error(self, endpoint: Endpoint, response: Response) -> QwenError:
-        from qwen_code.models.error_wire import error_from  # most answers are none
+        from qwen_code.models.error_wire import error_from  # most responses are not errors
 
         try:
             body = response.read(within_s=_ERROR_BODY_S)
@@ -312,8 +314,8 @@ class ModelClient:
         return error_from(500, {}, failed.body, endpoint=endpoint, now=self._clock.now())
 
     def _explained(self, endpoint: Endpoint, error: QwenError, stop: Stop) -> QwenError:
-        """An unknown model is easier to fix with the list of those that are known, and a time limit
-        with the name of its setting."""
+        """Add the available models to the error about an unknown one, and the name of the setting
+        to a timeout."""
         if isinstance(error, TransportError) and error.code == "timeout":
             return TransportError(error.message, hint=_SLOW, code=error.code, retryable=True)
         if not isinstance(error, UnknownModel):
@@ -322,13 +324,13 @@ class ModelClient:
             names = self.models(stop, first_byte_s=_HINT_S)
         except QwenError:
             return error
-        from difflib import get_close_matches  # only for this mistake
+        from difflib import get_close_matches  # needed only for this error
 
         near = get_close_matches(endpoint.model, names, n=3, cutoff=0.4)
         listed = [*near, *(name for name in names if name not in near)][:_MAX_LISTED_MODELS]
         more = len(names) - len(listed)
         hint = (
-            f"There are: {', '.join(listed)}{f', and {more} more' if more else ''}.\n{error.hint}"
+            f"Available: {', '.join(listed)}{f', and {more} more' if more else ''}.\n{error.hint}"
         )
         return UnknownModel(error.message, hint=hint, code=error.code, available=names)
 
@@ -339,7 +341,7 @@ class _Tries:
     def __init__(self) -> None:
         self.count = 0
         self.silences = 0
-        """Those that ran into a time limit."""
+        """Attempts that timed out."""
         self.spent_s = 0.0
 
 

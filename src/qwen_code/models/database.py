@@ -1,9 +1,8 @@
-"""A SQLite file that many processes share for a moment at a time, and whose loss is no disaster.
+"""A SQLite file that many processes share, whose data is not critical.
 
-Each piece of work opens the file and is one transaction; with rollback journal and without waiting
-for the disk that takes 0.15 ms (a write-ahead log 0.27 ms, waiting for the disk 0.7 ms and more),
-and nothing is held in between. A power cut may damage such a file: then it is moved aside, and a
-fresh one begins.
+Each operation opens the file and is one transaction. With a rollback journal and without waiting
+for the disk, that takes 0.15 ms (a write-ahead log 0.27 ms, waiting for the disk 0.7 ms and more).
+A power cut can damage the file: then it is moved aside, and a new one is created.
 """
 
 from __future__ import annotations
@@ -25,19 +24,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BUSY_S = 2.0
-"""Nobody holds the file longer than a millisecond, unless the machine has stopped them."""
+"""How long to wait for the file. Processes hold it for less than a millisecond."""
 
-_SHORTEST_PAUSE_S = 0.001
-_LONGEST_PAUSE_S = 0.025
+_MIN_PAUSE_S = 0.001
+_MAX_PAUSE_S = 0.025
 
 _OF_THE_FILE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_CONSTRAINT")
-"""Errors that a fresh file fixes; the others are of the disk, the rights or the moment."""
+"""Errors that a new file fixes. Others are about the disk, permissions or a busy file."""
 
 
 class Database:
-    """The file at ``path``, private from its first byte. Nothing here raises for its sake.
+    """The file at ``path``, which is created private. Problems with it never raise.
 
-    ``schema`` are statements that make what is not there; ``what`` is the file in a user's words.
+    ``schema`` are statements that create missing tables; their text is compared with that in the
+    file, so changing it replaces existing files. ``what`` describes the data for the user.
     """
 
     def __init__(self, path: Path, schema: str, what: str) -> None:
@@ -55,10 +55,10 @@ class Database:
         begin: str = "BEGIN IMMEDIATE",
         stop: Stop | None = None,
     ) -> T:
-        """The result of ``work`` as one transaction; ``otherwise`` where the file is of no use, or
-        where others hold it and ``stop`` is set."""
+        """The result of ``work`` as one transaction; ``otherwise`` if the file cannot be used, or
+        if others hold it and ``stop`` is set."""
         try:
-            import sqlite3  # 5 ms to import, and only accounts with a quota need it
+            import sqlite3  # 5 ms to import; needed only for accounts with a quota
         except ImportError:
             return self._without("this Python has no sqlite3", otherwise)
         for is_last in (False, True):
@@ -77,13 +77,13 @@ class Database:
         raise AssertionError("unreachable")
 
     def take_notices(self) -> list[str]:
-        """What the user should know since the last call; each thing is said once."""
+        """Notices for the user since the last call, each only once."""
         notices, self._notices = self._notices, []
         return notices
 
     def _patiently(self, work: Callable[[sqlite3.Connection], T], begin: str, stop: Stop) -> T:
-        """As :meth:`_transact`, again while others hold the file: SQLite would hear no stop."""
-        deadline, pause_s = time.monotonic() + _BUSY_S, _SHORTEST_PAUSE_S
+        """As :meth:`_transact`, retried while the file is busy; SQLite's wait ignores ``stop``."""
+        deadline, pause_s = time.monotonic() + _BUSY_S, _MIN_PAUSE_S
         while True:
             try:
                 return self._transact(work, begin)
@@ -91,13 +91,13 @@ class Database:
                 if not _is_busy(error) or time.monotonic() > deadline:
                     raise
             stop.wait(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
     def _transact(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
         with closing(self._open()) as db:
             db.execute(begin)
             result = work(db)
-            db.execute("COMMIT")  # whatever fails before is rolled back by closing
+            db.execute("COMMIT")  # closing rolls back what failed before this
             return result
 
     def _open(self) -> sqlite3.Connection:
@@ -121,26 +121,26 @@ class Database:
         return db
 
     def _move_aside(self) -> None:
-        """Make room for a fresh file, unless another process has done it meanwhile."""
+        """Move a damaged file aside, unless another process has done so meanwhile."""
         lock = self._path.with_name(f"{self._path.name}.lock")
         aside = f".corrupt-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         try:
             with process_lock(lock, timeout_s=_BUSY_S):
                 if self._is_sound():
                     return
-                # The journal first: it must never be applied to the file that comes after.
+                # The journal first: it must not be applied to the new file.
                 for ending in ("-journal", ""):
                     old = self._path.with_name(self._path.name + ending)
                     with suppress(FileNotFoundError):
                         os.replace(old, f"{old}{aside}")
         except (ConfigError, OSError):
-            return  # the next attempt fails as this one did, and says why
+            return  # the next attempt fails again, and reports why
         self._say(
-            f"{self._what} was damaged and starts afresh; the old file is {self._path.name}{aside}"
+            f"{self._what} was damaged and is reset; the old file is {self._path.name}{aside}"
         )
 
     def _is_sound(self) -> bool:
-        """Whether the file is whole and has the form that ``schema`` gives it."""
+        """Whether the file is intact and has the tables of ``schema``."""
         import sqlite3
 
         query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
@@ -154,7 +154,7 @@ class Database:
             return not _is_of_the_file(error)
 
     def _without(self, reason: str, otherwise: T) -> T:
-        self._say(f"{self._what} cannot be kept for now: {self._path}: {reason}")
+        self._say(f"{self._what} cannot be saved at the moment: {self._path}: {reason}")
         return otherwise
 
     def _say(self, notice: str) -> None:
@@ -169,7 +169,7 @@ def _is_busy(error: Exception) -> bool:
 
 
 def _is_of_the_file(error: Exception) -> bool:
-    if isinstance(error, UnicodeDecodeError):  # the file's own text, cited in an error message
+    if isinstance(error, UnicodeDecodeError):  # text of the file, quoted in an error message
         return True
     name = getattr(error, "sqlite_errorname", None) or ""
     return name.startswith(_OF_THE_FILE)

@@ -1,4 +1,4 @@
-"""Which of our errors an error answer is. Codes decide; words only where there is no code."""
+"""Maps error responses to our errors: by code, and by words only if there is no code."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 
 class WireError(msgspec.Struct, frozen=True):
-    """What an error body says, whatever its shape. ``code`` is lower case."""
+    """The content of an error body in any known format. ``code`` is lower case."""
 
     message: str = ""
     code: str = ""
@@ -66,9 +66,9 @@ class WireError(msgspec.Struct, frozen=True):
 
 
 def parse_error(body: bytes) -> WireError | None:
-    """The error in ``body``; ``None`` where it is not JSON or holds no error.
+    """The error in ``body``; ``None`` if it is not JSON or has no error.
 
-    Known shapes: ``{"error": {"message", "code", "type", "param"}}`` (OpenAI, Azure, llama.cpp),
+    Known formats: ``{"error": {"message", "code", "type", "param"}}`` (OpenAI, Azure, llama.cpp),
     ``{"error": "text"}``, ``{"code", "message"}`` (DashScope), ``{"object": "error", …}`` (vLLM),
     ``{"detail": …}`` (FastAPI), ``{"errors": {"message"}}`` (ModelScope), and lists of these.
     """
@@ -97,7 +97,7 @@ def parse_error(body: bytes) -> WireError | None:
 def error_from(
     status: int, headers: Mapping[str, str], body: bytes, *, endpoint: Endpoint, now: float
 ) -> QwenError:
-    """The error that an answer with this status means. ``now`` is seconds since the epoch."""
+    """The error for a response with this status. ``now`` is in seconds since the epoch."""
     wire = parse_error(body)
     if 300 <= status < 400:
         return _redirected(status, headers, endpoint)
@@ -112,8 +112,8 @@ def error_from(
         return _exhausted(said, code, retry_after_s, now)
     if status == 401:
         return CredentialRejected(
-            f"the server refused the key: {said}" if said else "the server refused the key",
-            hint="See which key was used: qwen auth status. Give another: qwen auth login",
+            f"the server rejected the key: {said}" if said else "the server rejected the key",
+            hint="See which key was used: qwen auth status. Use another: qwen auth login",
             code=code,
         )
     if status == 429:
@@ -123,7 +123,7 @@ def error_from(
         kind = Overloaded if is_full else ServerFailed
         return kind(
             f"the server failed ({status}){f': {said}' if said else ''}",
-            hint="It is not your fault. Try again in a while.",
+            hint="This is a problem of the provider. Try again later.",
             code=code,
             retry_after_s=retry_after_s,
         )
@@ -136,8 +136,8 @@ def _refused(status: int, wire: WireError, said: str, endpoint: Endpoint) -> Qwe
         status in (400, 413) and _CONTEXT_WORDS.search(wire.message)
     ):
         return ContextLengthExceeded(
-            f"the conversation is longer than the model can read: {said}",
-            hint="Start anew, or give it less at once.",
+            f"the conversation exceeds the model's context window: {said}",
+            hint="Start a new conversation, or send less at once.",
             code=code,
         )
     if wire.code in _MODEL_CODES or (status in (400, 404) and _MODEL_WORDS.search(wire.message)):
@@ -150,12 +150,12 @@ def _refused(status: int, wire: WireError, said: str, endpoint: Endpoint) -> Qwe
         return _not_the_api(status, b"", endpoint)
     if status == 403:
         return AccessDenied(
-            f"the key is known, but not allowed to do this: {said}",
-            hint="Check what the key may do, and whether the model is open to your account.",
+            f"the key is valid, but lacks permission for this: {said}",
+            hint="Check the permissions of the key, and the access of your account to the model.",
             code=code,
         )
     return BadRequest(
-        f"the server does not accept the request ({status}): {said}",
+        f"the server rejected the request ({status}): {said}",
         hint=None,
         code=code,
         parameter=wire.parameter or None,
@@ -199,7 +199,7 @@ def _exhausted(
     said: str, code: str | None, retry_after_s: float | None, now: float
 ) -> QuotaExhausted:
     resets_at = None if retry_after_s is None else now + retry_after_s
-    when = f"There is some again at {moment_in_words(resets_at, now)}. " if resets_at else ""
+    when = f"It is available again at {moment_in_words(resets_at, now)}. " if resets_at else ""
     return QuotaExhausted(
         f"the quota of this account is used up: {said}" if said else "the quota is used up",
         hint=f"{when}Top it up at the provider, or use another account (qwen auth switch), another "
@@ -210,11 +210,11 @@ def _exhausted(
 
 
 def _throttled(said: str, code: str | None, retry_after_s: float | None, now: float) -> RateLimited:
-    hint = "Wait a little, then try again."
+    hint = "Wait a moment, then try again."
     if retry_after_s is not None:
         hint = f"Try again at {moment_in_words(now + retry_after_s, now)}."
     return RateLimited(
-        f"too many requests for now: {said}" if said else "too many requests for now",
+        f"too many requests: {said}" if said else "too many requests",
         retry_after_s=retry_after_s,
         hint=hint,
         code=code,
@@ -222,8 +222,8 @@ def _throttled(said: str, code: str | None, retry_after_s: float | None, now: fl
 
 
 def _reset_s(headers: Mapping[str, str], now: float) -> float | None:
-    """How long until there are requests again, from a server that says so in another header."""
-    from qwen_code.models.rate_limits import parse_rate_limits  # only for this answer
+    """How long to wait, from servers that tell it in other headers than ``Retry-After``."""
+    from qwen_code.models.rate_limits import parse_rate_limits  # needed only for this response
 
     limits = parse_rate_limits(headers, now=now)
     requests = limits.requests if limits else None
@@ -233,6 +233,6 @@ def _reset_s(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _clean(text: str) -> str:
-    """A server's words, fit to be shown: one short line without secrets or control characters."""
+    """A server's message on one short line, without secrets and control characters."""
     text = redact(_CONTROL.sub(" ", text)).strip()
     return text if len(text) <= _MAX_MESSAGE_LENGTH else f"{text[:_MAX_MESSAGE_LENGTH]}…"

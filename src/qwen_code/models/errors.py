@@ -1,4 +1,4 @@
-"""What can go wrong between a request and its answer.
+"""Errors between a request and its answer.
 
 ::
 
@@ -6,13 +6,13 @@
     ├── ModelError
     │   ├── RateLimited            429, throttled: wait and try again
     │   ├── QuotaExhausted         429 or 403: paid or free allowance used up; never retried
-    │   ├── ContextLengthExceeded  the conversation is longer than the model reads
-    │   ├── UnknownModel           404: no such model; ``available`` says which there are
-    │   ├── AccessDenied           403: the credential is good, this is not allowed to it
+    │   ├── ContextLengthExceeded  the conversation exceeds the context window
+    │   ├── UnknownModel           404: no such model; ``available`` lists the others
+    │   ├── AccessDenied           403: the credential is valid, but lacks permission
     │   ├── BadRequest             any other 4xx
     │   ├── ServerFailed           5xx: try again
-    │   │   └── Overloaded         503 or 529: another model may have room
-    │   └── BadAnswer              no answer of this API: HTML, a redirect, another shape
+    │   │   └── Overloaded         503 or 529: another model may be available
+    │   └── BadAnswer              not a response of this API: HTML, a redirect, other JSON
     └── CredentialRejected         401 (in ``base.errors``)
 """
 
@@ -24,11 +24,11 @@ from qwen_code.base.errors import QwenError
 
 
 class ModelError(QwenError):
-    """The endpoint answered, and the answer is not what was asked for."""
+    """The endpoint responded with an error, or with something that is not an answer."""
 
 
 class RateLimited(ModelError):
-    """Too many requests for now. ``retry_after_s`` is what the server asked to wait, if it did."""
+    """Too many requests. ``retry_after_s`` is the wait that the server asked for, if any."""
 
     def __init__(
         self, message: str, *, retry_after_s: float | None, hint: str | None, code: str | None
@@ -38,10 +38,10 @@ class RateLimited(ModelError):
 
 
 class QuotaExhausted(ModelError):
-    """The allowance is used up: waiting a moment does not help.
+    """The quota is used up, so retrying soon does not help.
 
-    ``resets_at`` (seconds since the epoch) is when there is some again, where that is known.
-    ``is_whole_account`` says that no other model of the same account has any left either.
+    ``resets_at`` (seconds since the epoch) is when it is available again, if that is known.
+    ``is_whole_account``: the quota covers all models of the account.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class QuotaExhausted(ModelError):
 
 
 class ContextLengthExceeded(ModelError):
-    """The conversation is longer than the model can read."""
+    """The conversation exceeds the model's context window."""
 
 
 class UnknownModel(ModelError):
-    """There is no such model here. ``available`` lists what there is, if it is known."""
+    """The endpoint does not have the model. ``available`` lists its models, if known."""
 
     def __init__(
         self, message: str, *, hint: str | None, code: str | None, available: Sequence[str] = ()
@@ -73,11 +73,11 @@ class UnknownModel(ModelError):
 
 
 class AccessDenied(ModelError):
-    """The credential is accepted, but not for this."""
+    """The credential is valid, but lacks permission."""
 
 
 class BadRequest(ModelError):
-    """The server does not accept the request as it is. ``parameter`` is the one it names."""
+    """The server rejected the request. ``parameter`` is the one that it names, if any."""
 
     def __init__(
         self, message: str, *, hint: str | None, code: str | None, parameter: str | None = None
@@ -102,8 +102,8 @@ class ServerFailed(ModelError):
 
 
 class Overloaded(ServerFailed):
-    """The server has no room for more just now."""
+    """The server is overloaded at the moment."""
 
 
 class BadAnswer(ModelError):
-    """What answered does not speak the Chat Completions API."""
+    """The response is not one of the Chat Completions API."""

@@ -1,4 +1,4 @@
-"""What a model's answer is made of, as it arrives. Frozen values; fronts only render them."""
+"""The events of a model's answer, in the order in which they arrive."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknow
 
 
 class TextDelta(msgspec.Struct, frozen=True, tag="text"):
-    """A piece of the answer."""
+    """A part of the answer's text."""
 
     text: str
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning"):
-    """A piece of the model's thinking (``reasoning_content`` or ``reasoning``)."""
+    """A part of the model's reasoning (``reasoning_content`` or ``reasoning``)."""
 
     text: str
 
 
 class RefusalDelta(msgspec.Struct, frozen=True, tag="refusal"):
-    """A piece of the model's refusal."""
+    """A part of the model's refusal."""
 
     text: str
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
-    """A piece of a tool call; ``index`` says which call, ``arguments`` is a piece of JSON text.
+    """A part of a tool call; ``index`` says of which, ``arguments`` is a part of JSON text.
 
-    ``id`` and ``name`` come with the first piece of a call and are ``None`` after it. No other call
-    of the answer has that id, and it is there also where the server gave none.
+    The first part of a call has ``id`` and ``name``, later ones have ``None``. The id is unique in
+    the answer, and is generated if the server gives none.
     """
 
     index: int
@@ -42,7 +42,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
 
 
 class Usage(msgspec.Struct, frozen=True, tag="usage"):
-    """Tokens as the server counted them. ``cached_tokens`` are part of ``prompt_tokens``."""
+    """The server's count of tokens. ``cached_tokens`` are part of ``prompt_tokens``."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -52,7 +52,7 @@ class Usage(msgspec.Struct, frozen=True, tag="usage"):
 
 
 class Retrying(msgspec.Struct, frozen=True, tag="retrying"):
-    """The request failed and goes out again after ``wait_s`` seconds."""
+    """The request failed and is repeated after ``wait_s`` seconds."""
 
     attempt: int
     wait_s: float
@@ -60,14 +60,14 @@ class Retrying(msgspec.Struct, frozen=True, tag="retrying"):
 
 
 class Paced(msgspec.Struct, frozen=True, tag="paced"):
-    """The request goes out after ``wait_s`` seconds, because ``reason``."""
+    """The request is sent after ``wait_s`` seconds, because of ``reason``."""
 
     wait_s: float
     reason: str
 
 
 class FellBack(msgspec.Struct, frozen=True, tag="fell_back"):
-    """``instead_of`` cannot answer, because ``reason``; ``model`` is asked the same."""
+    """``instead_of`` cannot answer, because of ``reason``; ``model`` gets the same request."""
 
     model: str
     instead_of: str
@@ -75,19 +75,19 @@ class FellBack(msgspec.Struct, frozen=True, tag="fell_back"):
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
-    """Something the user should know, in one sentence: another model answered, say."""
+    """A sentence for the user, for example that another model answered."""
 
     text: str
 
 
 class Cut(msgspec.Struct, frozen=True, tag="cut"):
-    """The connection ended before the answer did; what came before stands."""
+    """The connection ended before the answer was complete; the received part is kept."""
 
     reason: str
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """The answer is complete. ``model`` is the one that says it answered, if it says so."""
+    """The answer is complete. ``model`` is the model that the server names, if it does."""
 
     reason: FinishReason
     model: str | None = None
@@ -109,11 +109,11 @@ Event = (
 )
 
 EventStream = Generator[list[Event], None, None]
-"""Lists of the events that arrived together. Closing it ends the request."""
+"""Lists of events that arrived together. Closing the generator ends the request."""
 
 _ASIDE = (Retrying, Paced, FellBack, Notice)
 
 
 def holds_answer(events: Iterable[Event]) -> bool:
-    """Whether any of ``events`` is a part of an answer, and not a word beside it."""
+    """Whether any of ``events`` is part of an answer, and not a notice."""
     return any(not isinstance(event, _ASIDE) for event in events)

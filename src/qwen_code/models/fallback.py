@@ -1,4 +1,4 @@
-"""When one model cannot answer, the next one is asked the same, and never silently."""
+"""If a model cannot answer, send the request to the next one, and tell the user."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from qwen_code.base.errors import QwenError
 from qwen_code.models.errors import Overloaded, QuotaExhausted, RateLimited
 from qwen_code.models.events import EventStream, FellBack, holds_answer
 
-Ask = Callable[[str], EventStream]
+AskModel = Callable[[str], EventStream]
 
 
 def may_fall_back(error: QwenError) -> bool:
-    """Whether another model could do what this error kept one from doing.
+    """Whether another model can help after this error.
 
-    Used up (unless it is the whole account's allowance), throttled, overloaded: yes. A refused
-    key, a broken network or a request that nobody accepts are no better with another model.
+    Yes for a used-up quota (unless it is the whole account's), rate limits and overload. No for
+    a rejected key, a network error or an invalid request.
     """
     if isinstance(error, QuotaExhausted):
         return not error.is_whole_account
     return isinstance(error, RateLimited | Overloaded)
 
 
-def first_answer(models: Sequence[str], ask: Ask) -> EventStream:
-    """The answer of the first of ``models`` that gives one; `FellBack` tells of every step.
+def first_answer(models: Sequence[str], ask: AskModel) -> EventStream:
+    """The answer of the first of ``models`` that gives one; `FellBack` reports every step.
 
-    Once anything of an answer was given out, no other model is asked.
+    After the first event of an answer, no other model is tried.
 
     Raises:
-        QwenError: the last model's reason, or one that no other model could fix.
+        QwenError: the last model's error, or one that no other model can help with.
     """
     for number, model in enumerate(models, start=1):
         given = False

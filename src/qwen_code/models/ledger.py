@@ -1,10 +1,10 @@
 """The count of requests in a SQLite file that all processes of a user share.
 
-Written on ``sqlite3`` alone, by measurement: ``pyrate-limiter`` imports ``asyncio`` and costs more
-than all of ``qwen -p`` does before its first request.
+It uses ``sqlite3`` because ``pyrate-limiter`` imports ``asyncio``, which takes longer than
+everything else that ``qwen -p`` does before its first request.
 
-A clock that is put back neither frees nor blocks anybody for longer than a window. One that is put
-forward forgets; then the server's own count speaks, and that is kept too.
+If the clock is set back, requests are wrongly allowed or delayed for at most one window. If it is
+set forward, the count is lost, and the server's own limits apply, which are recorded as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 _LATE_S = 5.0
-"""Who comes back later than this after the wait was over has lost the place in the queue."""
+"""A process that asks again later than this after its wait loses its place in the queue."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS request (
@@ -82,7 +82,7 @@ class SqliteLedger:
                 place = self._put(db, ticket, at=None, back_at=now + wait_s)
                 return Wait(wait_s, verdict.reason, place)
             if word is not None and word.is_in_force(now):
-                # This one asks anew; the others stay with what the server said last.
+                # This process asks the server again; the others rely on its last response.
                 self._write_word(db, model, word, at=now)
             return Go(self._put(db, ticket, at=now + ARRIVAL_S, back_at=None))
 
@@ -128,11 +128,11 @@ class SqliteLedger:
     # -- rows -------------------------------------------------------------------------------------
 
     def _tidy(self, db: sqlite3.Connection, now: float) -> None:
-        """Drop what no longer counts, and who no longer waits.
+        """Remove requests that no longer count, and processes that no longer wait.
 
-        A request cannot arrive later than `ARRIVAL_S` from now: one that says so was written
-        before the clock was put back, and counts as on its way. Whoever waited by that clock
-        takes a new place.
+        A request cannot arrive later than `ARRIVAL_S` from now: one that would was recorded before
+        the clock was set back, and counts as on its way. Processes that waited by that clock get a
+        new place in the queue.
         """
         mine = self._account
         db.execute(

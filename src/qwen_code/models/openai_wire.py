@@ -12,22 +12,22 @@ from qwen_code.base.http import Request
 from qwen_code.base.json_text import decode_json
 
 Message = Mapping[str, Any]
-"""As the API has it: ``role``, ``content``, for tools ``tool_calls`` or ``tool_call_id``."""
+"""A message of the API: ``role``, ``content``, for tools ``tool_calls`` or ``tool_call_id``."""
 
 
 _LONE_SURROGATE = (
     r"\\u[dD][89aAbB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     r"|(?<!\\u[dD][89aAbB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
-"""Half of a character beyond the first 65,536, as comes of a text that was cut in the middle."""
+"""A lone surrogate, as left by text that was cut inside a character."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where and what to ask.
+    """The endpoint and model of a request.
 
-    ``base_url`` has no trailing slash. ``query`` goes with every request (Azure's ``api-version``);
-    ``deployment_in_path`` says that the model is a part of the path there. ``extra_body`` is merged
-    into the body of a chat request.
+    ``base_url`` has no trailing slash. ``query`` is added to every request (``api-version`` of
+    Azure); ``deployment_in_path``: the model is part of the path. ``extra_body`` is merged into
+    the body of chat requests.
     """
 
     base_url: str
@@ -69,9 +69,9 @@ def models_request(endpoint: Endpoint) -> Request:
 
 
 def model_ids(body: bytes) -> list[str] | None:
-    """The models in an answer: ``{"data": [{"id"}]}``, ``{"models": […]}`` or a bare list.
+    """The models in a response: ``{"data": [{"id"}]}``, ``{"models": […]}`` or a bare list.
 
-    ``None`` where it is nothing of that kind.
+    ``None`` if it has another format.
     """
     answer = json_or_none(body)
     if isinstance(answer, dict):
@@ -83,7 +83,7 @@ def model_ids(body: bytes) -> list[str] | None:
 
 
 def json_or_none(body: bytes) -> Any:
-    """The value of a server's JSON, invalid Unicode replaced; ``None`` if it is not JSON."""
+    """The value of JSON from a server, with invalid Unicode replaced; ``None`` if invalid."""
     text = body.decode("utf-8", "replace")
     try:
         return decode_json(text)

@@ -1,4 +1,4 @@
-"""Each request passes here on its way out: it waits for its turn, visibly, and is accounted for."""
+"""Rate limiting: requests wait until they may be sent, and are counted."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from qwen_code.models.errors import QuotaExhausted, RateLimited
 from qwen_code.models.events import Notice, Paced
 from qwen_code.models.quota import Go, Ledger, ServerWord, Snapshot, Wait
 
-_SHORTEST_TOLD_WAIT_S = 0.5
-"""A wait that is over before its line is read is not worth one."""
+_MIN_TOLD_WAIT_S = 0.5
+"""Shorter waits are not announced."""
 
 _NEVER_SENT = ("connect", "proxy", "certificate")
-"""Codes of a `TransportError` that came before a byte of the request reached the server."""
+"""Codes of a `TransportError` for requests that did not reach the server."""
 
 
 class Meter:
-    """Counts one client's requests in a ledger; without one, everything goes at once."""
+    """Counts the requests of a client in a ledger; without one, nothing waits."""
 
     def __init__(self, ledger: Ledger | None, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
-    def turn(self, model: str, stop: Stop) -> Turn:
-        """What accompanies one request to ``model``."""
-        return Turn(self._ledger, self._clock, model, stop)
+    def attempt(self, model: str, stop: Stop) -> Attempt:
+        """The wait for, and the count of, one request to ``model``."""
+        return Attempt(self._ledger, self._clock, model, stop)
 
     def snapshot(self) -> Snapshot | None:
-        """What is used of the account's allowance; ``None`` where it is not counted."""
+        """What is used of the account's quota; ``None`` if it is not counted."""
         return self._ledger.snapshot() if self._ledger else None
 
 
-class Turn:
-    """One attempt: let it wait, then send it inside ``with``; each time anew if it is repeated."""
+class Attempt:
+    """One attempt at a request: call ``wait``, then send it inside ``with``."""
 
     def __init__(self, ledger: Ledger | None, clock: Clock, model: str, stop: Stop) -> None:
         self._ledger = ledger
@@ -48,11 +48,11 @@ class Turn:
         self._was_answered = False
 
     def wait(self) -> Generator[Paced | Notice, None, None]:
-        """Until the request may go; every wait is announced before it begins.
+        """Wait until the request may be sent; every wait is announced before it begins.
 
         Raises:
-            QuotaExhausted: it may not go today.
-            RateLimited: it may not go for longer than anybody attends.
+            QuotaExhausted: the quota of the day is used up.
+            RateLimited: the wait would be too long.
             Stopped: the turn was stopped.
         """
         self._ticket, self._was_answered = None, False
@@ -61,7 +61,7 @@ class Turn:
         try:
             while isinstance(verdict := self._reserve(), Wait):
                 self._ticket = verdict.ticket
-                if verdict.wait_s >= _SHORTEST_TOLD_WAIT_S:
+                if verdict.wait_s >= _MIN_TOLD_WAIT_S:
                     yield Paced(verdict.wait_s, verdict.reason)
                 self._clock.sleep(verdict.wait_s, self._stop)
             self._ticket = verdict.ticket
@@ -78,7 +78,7 @@ class Turn:
         return verdict
 
     def answered(self, status: int) -> None:
-        """The server has answered with ``status``."""
+        """Record that the server responded with ``status``."""
         self._was_answered = True
         if self._ledger is not None and self._ticket is not None:
             self._ledger.arrived(
@@ -86,9 +86,9 @@ class Turn:
             )
 
     def failed(self, error: QwenError, wait_s: float | None) -> None:
-        """The server's answer is ``error``; ``wait_s`` is how long this client waits to repeat.
+        """Record that the server responded with ``error``; ``wait_s`` is the wait before a retry.
 
-        What it says against more requests is passed on to all who share the account.
+        A limit in the response is shared with all processes that use the account.
         """
         if self._ledger is None or not self._was_answered:
             return

@@ -1,8 +1,8 @@
-"""How long an answer may take to come: the limits, and a reader of streams that keeps to them.
+"""The time limits of an answer, and a reader of streams that enforces them.
 
-A stream is alive while whole lines arrive, even if they are only comments by which a proxy says
-that the model is at work (``: OPENROUTER PROCESSING``). Bytes that never complete a line are not
-enough. Comments alone are enough for a while, but not for ever.
+A stream is alive while complete lines arrive, even if they are only comments with which a proxy
+says that the model is working (``: OPENROUTER PROCESSING``). Bytes that never complete a line do
+not count, and comments alone count only for a limited time.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from qwen_code.base.http import Timeouts
 from qwen_code.base.retry import RetryPolicy
 
 _SLACK_S = 5.0
-"""By how much an attempt may exceed its time limit, on a busy machine, and still be repeated."""
+"""How much longer an attempt may take on a busy machine and still be retried."""
 
 
 class Patience(msgspec.Struct, frozen=True):
-    """``timeouts`` are those of each request. ``keep_alive_s`` is how many seconds a stream may go
-    on without a piece of the answer."""
+    """``timeouts`` are those of each request. ``keep_alive_s`` is how long a stream may continue
+    without a part of the answer, in seconds."""
 
     timeouts: Timeouts = Timeouts()
     keep_alive_s: float = 600.0
 
     @classmethod
     def of(cls, first_byte_s: float) -> Self:
-        """The usual limits, but for the first byte. The others are never shorter than that: a slow
-        server is slow later too, and some hold a tool call back until it is complete."""
+        """The default limits with another one for the first byte. The others are at least as long:
+        a slow server stays slow, and some send a tool call only when it is complete."""
         usual = cls()
         idle_s = max(usual.timeouts.idle_s, first_byte_s)
         timeouts = Timeouts(first_byte_s=first_byte_s, idle_s=idle_s)
@@ -38,21 +38,21 @@ class Patience(msgspec.Struct, frozen=True):
 
     @property
     def retry(self) -> RetryPolicy:
-        """A first byte that did not come in time leaves room for one more attempt."""
+        """A timeout of the first byte leaves time for one more attempt."""
         return RetryPolicy(longest_spent_s=self.timeouts.first_byte_s + _SLACK_S)
 
 
 class Chunks(Protocol):
-    """As much of a response as is read here."""
+    """The part of a response that is used here."""
 
     def read_chunk(self, within_s: float | None = None) -> bytes | None: ...
 
 
 class PatientReader:
-    """Reads a stream piece by piece, within the limits of ``patience``.
+    """Reads the chunks of a stream within the limits of ``patience``.
 
-    They begin with the first piece; until then the response has its limit. The time between
-    :meth:`heard` and the next :meth:`read` does not count: a front may be slow.
+    The limits apply after the first chunk; until then the response has its own. The time between
+    :meth:`heard` and the next :meth:`read` does not count, because a front may be slow.
     """
 
     def __init__(self, response: Chunks, clock: Clock, patience: Patience) -> None:
@@ -68,7 +68,7 @@ class PatientReader:
         """By the clock; ``None``: time does not count until the next read."""
 
     def read(self) -> bytes | None:
-        """The next piece, or ``None`` at the end.
+        """The next chunk, or ``None`` at the end.
 
         Raises:
             TransportError: it did not come in time, or the connection broke.
@@ -92,7 +92,7 @@ class PatientReader:
         return chunk
 
     def heard(self) -> None:
-        """What was read last held a piece of the answer."""
+        """The last chunk had a part of the answer."""
         self._since_answer_s = 0.0
         self._counted_to = None
 

@@ -1,12 +1,12 @@
-"""How many requests an account may make, and whether the next one may go now: pure decisions.
+"""How many requests an account may make, and whether the next one may be sent now. Pure.
 
-The windows roll: no 60 s hold more than ``per_minute`` requests and no 24 h more than ``per_day``.
-Where the server's day begins, or whether its day rolls too, is told nowhere; a rolling window keeps
-within either reading, in every time zone.
+The windows are rolling: no 60 s have more than ``per_minute`` requests and no 24 h more than
+``per_day``. It is not documented when the server's day begins, or whether its window is rolling;
+a rolling window satisfies both, in every time zone.
 
-A request counts from the latest moment at which it may reach the server: when its answer came, and
-until then at most `ARRIVAL_S` after it was let go. So whatever a window of ours holds, the
-server's cannot hold more.
+A request counts from the latest time at which it can reach the server: the time of its response,
+and until then `ARRIVAL_S` after it was sent. So the server never counts more requests in a window
+than we do.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from qwen_code.base.stop import Stop
 from qwen_code.models.errors import QuotaExhausted, RateLimited
 
 ARRIVAL_S = 30.0
-"""Signing may renew a token (15 s) and connecting takes up to 10 s: then a request is there."""
+"""The longest time until a request arrives: renewing a token (15 s) and connecting (10 s)."""
 
-LONGEST_ASKED_WAIT_S = 60.0
-"""What the server asks to wait beyond this is told and not waited for."""
+MAX_ASKED_WAIT_S = 60.0
+"""If the server asks for a longer wait, the request fails instead."""
 
 _ASK_AGAIN_S = 60.0
-"""A server that said no is asked anew this often: somebody may have topped the account up."""
+"""How often an exhausted quota is tried again: the user may have bought more."""
 
-_SHORTEST_WAIT_S = 0.01
+_MIN_WAIT_S = 0.01
 
 _OTHER_WAYS = (
-    "Until then use another account (qwen auth switch), a key of your own (LLAMA_API_KEY), "
+    "Until then use another account (qwen auth switch), your own API key (LLAMA_API_KEY), "
     "or a model on this machine (qwen local pull)."
 )
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Requests that an account may make; the lengths of the two windows are in seconds."""
+    """The quota of an account; the lengths of the two windows are in seconds."""
 
     per_minute: int = 60
     per_day: int = 2000
@@ -48,11 +48,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class ServerWord(msgspec.Struct, frozen=True):
-    """What the server last said against more requests to one model.
+    """The last response of the server that limits requests to one model.
 
-    ``at`` is when it said so, ``until`` when there is some again (``None``: it did not say),
-    both in seconds since the epoch; ``is_exhausted`` tells an allowance that is used up from a
-    mere "not so fast".
+    ``at`` is when it came, ``until`` when requests are allowed again (``None``: unknown), both in
+    seconds since the epoch. ``is_exhausted``: the quota is used up; else requests came too fast.
     """
 
     at: float
@@ -61,12 +60,12 @@ class ServerWord(msgspec.Struct, frozen=True):
     is_exhausted: bool
 
     def is_in_force(self, now: float) -> bool:
-        """Whether it still holds. A word from the future was written by a clock that was wrong."""
+        """Whether it still applies. One from the future was recorded by a wrong clock."""
         return self.at <= now and (self.until is None or self.until > now)
 
 
 class Go(msgspec.Struct, frozen=True):
-    """The request may go now, as number ``ticket`` (``None``: it is not counted)."""
+    """The request may be sent now, with the number ``ticket`` (``None``: it is not counted)."""
 
     ticket: int | None = None
 
@@ -80,11 +79,11 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What is used of an account's allowance.
+    """What is used of an account's quota.
 
-    ``resets_at`` (seconds since the epoch) is when the day's count goes down next: with nothing
-    left, when the next request is possible. ``None``: nothing was used. ``server_said`` is what
-    the server has against more requests, if anything.
+    ``resets_at`` (seconds since the epoch) is when the day's count decreases next; if the quota is
+    used up, when the next request is possible. ``None``: nothing is used. ``server_said`` is the
+    server's reason against more requests, if any.
     """
 
     requests_minute: int
@@ -96,41 +95,41 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Ledger(Protocol):
-    """The count of one account's requests, shared by all who make them.
+    """The count of one account's requests, shared by all processes that use the account.
 
-    No method fails because the count cannot be kept: the request goes uncounted, and
-    :meth:`take_notices` says why. Where ``stop`` is set, nothing is waited for.
+    If the count cannot be saved, no method fails: the request is not counted, and
+    :meth:`take_notices` tells why. If ``stop`` is set, no method waits.
     """
 
     def reserve(self, model: str, ticket: int | None = None, stop: Stop | None = None) -> Go | Wait:
-        """Whether the next request may go; a `Wait`'s ``ticket`` comes back with the next call.
+        """Whether the next request may be sent; pass the ``ticket`` of a `Wait` to the next call.
 
         Raises:
-            QuotaExhausted: not today; the message says when.
-            RateLimited: the server asked for a longer wait than anybody attends.
+            QuotaExhausted: the quota is used up; the message says until when.
+            RateLimited: the server asked for too long a wait.
         """
 
     def arrived(
         self, ticket: int, model: str, *, is_welcome: bool, stop: Stop | None = None
     ) -> None:
-        """The server has the request; ``is_welcome`` where it answers it."""
+        """The server has received the request; ``is_welcome``: it answers it."""
 
     def give_back(self, ticket: int, stop: Stop | None = None) -> None:
-        """The request never went out, or nobody waits for it any more."""
+        """The request was not sent, or is no longer wanted."""
 
     def note(self, model: str, word: ServerWord, stop: Stop | None = None) -> None:
-        """The server said something against more requests: tell all who share the account."""
+        """Share a limit that the server reported with all processes that use the account."""
 
     def snapshot(self) -> Snapshot | None:
-        """What is used; ``None`` where that cannot be told."""
+        """What is used; ``None`` if that is unknown."""
 
     def take_notices(self) -> list[str]:
-        """What the user should know since the last call, each thing once."""
+        """Notices for the user since the last call, each only once."""
 
 
 def account_key(*parts: str) -> str:
-    """The name of an account in a ledger: a hash, so that the file tells nobody who it is."""
-    from hashlib import sha256  # not needed where nothing is counted
+    """The name of an account in a ledger: a hash, so that the file does not reveal the account."""
+    from hashlib import sha256  # needed only if requests are counted
 
     return sha256("\0".join(("qwen-code quota", *parts)).encode()).hexdigest()[:32]
 
@@ -138,14 +137,14 @@ def account_key(*parts: str) -> str:
 def decide(
     times: Sequence[float], ahead: int, word: ServerWord | None, limits: Limits, now: float
 ) -> Go | Wait:
-    """Whether the next request may go at ``now``.
+    """Whether the next request may be sent at ``now``.
 
-    ``times`` are those of the requests that count, in order; those in the future are on their
-    way. ``ahead`` is how many wait for their turn before this one.
+    ``times`` are those of the counted requests, in order; requests with a future time are on their
+    way. ``ahead`` is how many requests wait before this one.
 
     Raises:
-        QuotaExhausted: not before a time that the message names.
-        RateLimited: as far away, but the server called it a matter of pace.
+        QuotaExhausted: the quota is used up; the message says until when.
+        RateLimited: the same, but the server reported a rate limit.
     """
     day = times[bisect_right(times, now - limits.day_s) :]
     if len(day) >= limits.per_day:
@@ -156,17 +155,17 @@ def decide(
     free = limits.per_minute - len(minute)
     if ahead < free:
         return Go()
-    # Each request that waits takes the place of one that leaves the window, in order.
+    # Each waiting request takes the place of one that leaves the window, in order.
     leaving = [min(at, now) for at in (*minute, *[now] * free)]
     rounds, place = divmod(ahead - free, len(leaving))
     wait_s = leaving[place] + limits.minute_s * (rounds + 1) - now
-    return Wait(max(wait_s, _SHORTEST_WAIT_S), _pace_reason(limits))
+    return Wait(max(wait_s, _MIN_WAIT_S), _pace_reason(limits))
 
 
 def take_snapshot(
     times: Sequence[float], words: Sequence[ServerWord], limits: Limits, now: float
 ) -> Snapshot:
-    """What ``times`` come to, and what the server said; arguments as for :func:`decide`."""
+    """What is used according to ``times`` and the server; arguments as for :func:`decide`."""
     day = times[bisect_right(times, now - limits.day_s) :]
     minute = len(times) - bisect_right(times, now - limits.minute_s)
     resets_at = day[max(0, len(day) - limits.per_day)] + limits.day_s if day else None
@@ -183,21 +182,21 @@ def _held_by(word: ServerWord, now: float) -> Wait | None:
     if word.until is None or not word.is_in_force(now):
         return None
     wait_s = word.until - now
-    if not word.is_exhausted and wait_s <= LONGEST_ASKED_WAIT_S:
-        return Wait(wait_s, f"the server asked for it: {word.said}")
+    if not word.is_exhausted and wait_s <= MAX_ASKED_WAIT_S:
+        return Wait(wait_s, f"the server asked to wait: {word.said}")
     if now - word.at >= _ASK_AGAIN_S:
         return None
     when = moment_in_words(word.until, now)
     if word.is_exhausted:
         raise QuotaExhausted(
-            f"{word.said} (it said so {duration_in_words(now - word.at)} ago); "
-            f"there is some again at {when}",
+            f"{word.said} (reported {duration_in_words(now - word.at)} ago); "
+            f"available again at {when}",
             hint=_OTHER_WAYS,
             code="quota_exhausted",
             resets_at=word.until,
         )
     raise RateLimited(
-        f"{word.said} (it said so {duration_in_words(now - word.at)} ago)",
+        f"{word.said} (reported {duration_in_words(now - word.at)} ago)",
         retry_after_s=wait_s,
         hint=f"Try again at {when}.",
         code="throttled",
@@ -207,7 +206,7 @@ def _held_by(word: ServerWord, now: float) -> Wait | None:
 def _day_is_used_up(resets_at: float, limits: Limits, now: float) -> QuotaExhausted:
     return QuotaExhausted(
         f"all {limits.per_day:,} requests of {duration_in_words(limits.day_s)} are used up; "
-        f"the next is possible at {moment_in_words(resets_at, now)}",
+        f"available again at {moment_in_words(resets_at, now)}",
         hint=_OTHER_WAYS,
         code="daily_quota",
         resets_at=resets_at,

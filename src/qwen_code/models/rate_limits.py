@@ -1,4 +1,4 @@
-"""What a server says of its own limits: the ``x-ratelimit-*`` headers, in their dialects."""
+"""The rate limits that servers report in ``x-ratelimit-*`` headers, in their dialects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FIRST_EPOCH_MS = 1e11
 
 
 class Allowance(msgspec.Struct, frozen=True):
-    """Of requests or tokens: how many at most, how many are left, when they are all back.
+    """A limit of requests or tokens: the maximum, the rest, and when it resets.
 
-    ``resets_at`` is in seconds since the epoch. ``None`` is what the server does not say.
+    ``resets_at`` is in seconds since the epoch. ``None``: the server does not report it.
     """
 
     limit: int | None = None
@@ -28,17 +28,17 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class RateLimits(msgspec.Struct, frozen=True):
-    """What the last answer said of the key's limits."""
+    """The limits that the last response reported."""
 
     requests: Allowance | None = None
     tokens: Allowance | None = None
 
 
 def parse_rate_limits(headers: Mapping[str, str], *, now: float) -> RateLimits | None:
-    """The limits in ``headers`` (lower-case names); ``None`` where there are none.
+    """The limits in ``headers`` (lower-case names); ``None`` if there are none.
 
-    OpenAI and Azure say ``x-ratelimit-remaining-requests`` and ``…-tokens``; OpenRouter says
-    ``x-ratelimit-remaining`` and means requests. ``now`` is seconds since the epoch.
+    OpenAI and Azure send ``x-ratelimit-remaining-requests`` and ``…-tokens``; OpenRouter sends
+    ``x-ratelimit-remaining`` for requests. ``now`` is in seconds since the epoch.
     """
     requests = _allowance(headers, "-requests", now) or _allowance(headers, "", now)
     tokens = _allowance(headers, "-tokens", now)
@@ -46,9 +46,9 @@ def parse_rate_limits(headers: Mapping[str, str], *, now: float) -> RateLimits |
 
 
 def parse_reset(value: str, *, now: float) -> float | None:
-    """The moment a reset header means, in seconds since the epoch.
+    """The time in a reset header, in seconds since the epoch.
 
-    Understood: OpenAI's durations (``6m0s``, ``1s``, ``20ms``), a number of seconds, seconds or
+    Supported: OpenAI's durations (``6m0s``, ``1s``, ``20ms``), a number of seconds, seconds or
     milliseconds since the epoch. ``None`` for anything else.
     """
     value = value.strip().lower()

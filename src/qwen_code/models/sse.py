@@ -1,4 +1,4 @@
-"""Server-sent events from bytes (WHATWG HTML §9.2), however they were cut on the way."""
+"""A decoder of server-sent events (WHATWG HTML §9.2), for chunks of any size."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class ServerSentEvent(msgspec.Struct, frozen=True):
-    """One event: its ``data`` as bytes (UTF-8), and its ``event`` type where one was given."""
+    """One event: its ``data`` as bytes (UTF-8), and its ``event`` type if it has one."""
 
     data: bytes
     event: str = ""
 
 
 class SseDecoder:
-    """Takes bytes as they come, gives whole events back. Comments and other fields are dropped."""
+    """Takes chunks of bytes and returns complete events. Comments and other fields are ignored."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -44,7 +44,7 @@ class SseDecoder:
         if b"\r" not in buffer:
             lines = buffer.split(b"\n")
         elif buffer.endswith(b"\r"):
-            # Whether this ends the line alone or with a line feed is in the next chunk.
+            # A line feed that belongs to this line ending may be in the next chunk.
             lines = _LINE_END.split(buffer[:-1])
             lines[-1] += b"\r"
         else:
@@ -58,7 +58,7 @@ class SseDecoder:
         return events
 
     def close(self) -> list[ServerSentEvent]:
-        """The event that the end leaves open, for servers that omit the blank line."""
+        """The last event of the stream, for servers that omit the blank line after it."""
         events: list[ServerSentEvent] = []
         self._take(self._rest.rstrip(b"\r"), events)
         self._rest = b""

@@ -1,4 +1,4 @@
-"""A model's answer as events, from the bytes of a stream or of one whole body."""
+"""A model's answer as events, decoded from a stream or from one complete body."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SAME_MODEL_ENDING = r"(-\d{4}-\d{2}-\d{2}|-\d{4,8}|-latest|[:@].*)"
 
 
 class StreamFailed(QwenError):
-    """The server reported an error inside a stream. ``body`` is the JSON it sent for it."""
+    """The server reported an error inside a stream. ``body`` is its JSON."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__("the server reported an error in the middle of its answer")
@@ -50,7 +50,7 @@ class _Function(msgspec.Struct):
     arguments: Any = None
 
 
-class _ToolCall(msgspec.Struct):
+class _ToolCallChunk(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
@@ -61,21 +61,21 @@ class _Delta(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: Any = None
     refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[_ToolCallChunk] | None = None
 
 
-class _Choice(msgspec.Struct):
+class _ChunkChoice(msgspec.Struct):
     delta: _Delta | None = None
     message: _Delta | None = None
     finish_reason: str | None = None
 
 
 class _Chunk(msgspec.Struct):
-    """Only what is used; servers add what they like, and leave out what they like."""
+    """The fields that are used; servers add others and omit some."""
 
     id: str | None = None
     model: str | None = None
-    choices: list[_Choice] | None = None
+    choices: list[_ChunkChoice] | None = None
     usage: Any = None
     error: Any = None
 
@@ -92,7 +92,7 @@ class ChatDecoder:
         self._reason: FinishReason | None = None
         self._done = False
         self._ids: dict[int, str] = {}
-        """Of the calls so far, by our index of each."""
+        """The ids of the calls so far, by our index."""
         self._current: dict[int, int] = {}
         """The server's index of a call, mapped to ours."""
         self._last_index = 0
@@ -102,7 +102,7 @@ class ChatDecoder:
 
         Raises:
             StreamFailed: the server reported an error.
-            BadAnswer: what came is no answer of this API.
+            BadAnswer: the data is not an answer of this API.
         """
         events: list[Event] = []
         for event in self._sse.feed(data):
@@ -110,7 +110,7 @@ class ChatDecoder:
         return events
 
     def close(self) -> list[Event]:
-        """The end of the stream: `Finished`, or `Cut` where the answer had not ended."""
+        """The end of the stream: `Finished`, or `Cut` if the answer was not complete."""
         events: list[Event] = []
         for event in self._sse.close():
             self._take(event, events)
@@ -143,7 +143,7 @@ class ChatDecoder:
             self._answering_model = chunk.model
             self._id = chunk.id
             if not _is_same_model(self._asked_model, chunk.model):
-                events.append(Notice(f"{chunk.model} answered; {self._asked_model} was asked"))
+                events.append(Notice(f"{chunk.model} answered instead of {self._asked_model}"))
         if chunk.choices:
             choice = chunk.choices[0]
             delta = choice.delta or choice.message
@@ -167,9 +167,9 @@ class ChatDecoder:
         for call in delta.tool_calls or ():
             events.append(self._tool_call(call))  # noqa: PERF401 each call changes the state
 
-    def _tool_call(self, call: _ToolCall) -> ToolCallDelta:
-        """Some servers leave the index out, some the id; some repeat id and name with every piece,
-        some give one id to several calls, and some one index."""
+    def _tool_call(self, call: _ToolCallChunk) -> ToolCallDelta:
+        """Some servers omit the index or the id, some repeat id and name in every chunk, and some
+        give several calls the same id or index."""
         function = call.function or _Function()
         index = self._index_of(call, has_name=bool(function.name))
         is_first = index not in self._ids
@@ -189,7 +189,7 @@ class ChatDecoder:
             arguments,
         )
 
-    def _index_of(self, call: _ToolCall, *, has_name: bool) -> int:
+    def _index_of(self, call: _ToolCallChunk, *, has_name: bool) -> int:
         known = next((i for i, each in self._ids.items() if each == call.id), None)
         free = max(self._ids, default=-1) + 1
         if call.index is None:
@@ -203,11 +203,11 @@ class ChatDecoder:
 
 
 def decode_completion(body: bytes, model: str) -> list[Event]:
-    """The events of an answer that came whole, as the same stream would have given them.
+    """The events of a complete answer, the same as a stream would give.
 
     Raises:
-        StreamFailed: it is an error object.
-        BadAnswer: it is no answer of this API.
+        StreamFailed: it is an error.
+        BadAnswer: it is not an answer of this API.
     """
     decoder = ChatDecoder(model)
     events: list[Event] = []
@@ -220,7 +220,7 @@ def decode_completion(body: bytes, model: str) -> list[Event]:
 
 
 def _lenient(data: bytes) -> _Chunk | None:
-    """The chunk in ``data`` without fields of odd types; ``None`` if it is not an object."""
+    """The chunk in ``data`` without fields of wrong types; ``None`` if it is not an object."""
     raw = json_or_none(data)
     if not isinstance(raw, dict):
         return None
@@ -234,13 +234,13 @@ def _lenient(data: bytes) -> _Chunk | None:
     )
 
 
-def _lenient_choice(raw: Any) -> _Choice:
+def _lenient_choice(raw: Any) -> _ChunkChoice:
     raw = raw if isinstance(raw, dict) else {}
     delta = raw.get("delta") or raw.get("message")
     if not isinstance(delta, dict):
-        return _Choice(finish_reason=_str(raw.get("finish_reason")))
+        return _ChunkChoice(finish_reason=_str(raw.get("finish_reason")))
     calls = delta.get("tool_calls")
-    return _Choice(
+    return _ChunkChoice(
         delta=_Delta(
             content=delta.get("content"),
             reasoning_content=_str(delta.get("reasoning_content")),
@@ -252,12 +252,12 @@ def _lenient_choice(raw: Any) -> _Choice:
     )
 
 
-def _lenient_call(raw: Any) -> _ToolCall:
+def _lenient_call(raw: Any) -> _ToolCallChunk:
     raw = raw if isinstance(raw, dict) else {}
     function = raw.get("function")
     function = function if isinstance(function, dict) else {}
     index = raw.get("index")
-    return _ToolCall(
+    return _ToolCallChunk(
         index if isinstance(index, int) else None,
         _str(raw.get("id")),
         _Function(_str(function.get("name")), function.get("arguments")),
@@ -269,7 +269,7 @@ def _str(value: Any) -> str | None:
 
 
 def _text_of(content: Any) -> str:
-    """The text of a content that came as a list of parts."""
+    """The text of a content that is a list of parts."""
     parts = content if isinstance(content, list) else [content]
     texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
     return "".join(text for text in texts if isinstance(text, str))
@@ -294,9 +294,9 @@ def _usage(raw: Any) -> Usage | None:
 
 
 def _is_same_model(asked: str, answering: str) -> bool:
-    """Whether two names mean one model: vendors put a path before it, servers a date behind it."""
+    """Whether two names mean one model: vendors add a path before it, servers a date after it."""
     a, b = (name.lower().rpartition("/")[2].removesuffix(".gguf") for name in (asked, answering))
-    if a == b:  # nearly always, and the pattern is not compiled for it
+    if a == b:  # the usual case, without compiling the pattern
         return True
     shorter, longer = sorted((a, b), key=len)
     return longer.startswith(shorter) and bool(
@@ -307,6 +307,6 @@ def _is_same_model(asked: str, answering: str) -> bool:
 def _not_the_api(data: bytes) -> BadAnswer:
     start = data[:200].decode("utf-8", "replace")
     return BadAnswer(
-        f"the server's answer is not of the Chat Completions API: {start!r}",
+        f"the server's response is not one of the Chat Completions API: {start!r}",
         hint="Check the base URL; it usually ends in /v1 (qwen auth explain shows who set it).",
     )

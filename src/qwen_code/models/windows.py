@@ -1,4 +1,4 @@
-"""How many tokens a model can read at once, by its name, where nobody else says."""
+"""The context window and vision of a model by its name, if nothing else tells them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _WINDOWS: tuple[tuple[int, str], ...] = (
     (256_000, "grok"),
     (16_000, "gpt-3.5"),
 )
-"""Parts of names, the first that fits counts; from the providers' own pages. Too small costs a
-summary too early; too large is found out by the server's refusal, after which less is sent."""
+"""Parts of names, of which the first match counts, from the providers' documentation. If a value
+is too small, a summary comes too early; if too large, the server rejects the request, and the
+conversation is shortened then."""
 
 _SEE = (
     "-vl vision gpt-4o gpt-4.1 gpt-5 o3 o4-mini claude gemini omni pixtral llama-4 llama4 qwen3.5"
@@ -24,17 +25,17 @@ _SEE = (
 
 
 def window_tokens(model: str) -> int:
-    """The window of ``model``; 128,000 where its name tells nothing."""
+    """The context window of ``model``; 128,000 tokens if its name is unknown."""
     name = model.lower()
     return next((size for size, parts in _WINDOWS if _has_any(name, parts)), _USUAL_TOKENS)
 
 
 def sees_pictures(model: str) -> bool:
-    """Whether the name of ``model`` is one that understands pictures."""
+    """Whether ``model`` accepts images, by its name."""
     return _has_any(model.lower(), _SEE)
 
 
 def _has_any(name: str, parts: str) -> bool:
-    """Short parts have to begin the name, or what follows its last slash."""
+    """Short parts must match the beginning of the name, or of the part after its last slash."""
     last = name.rpartition("/")[2]
     return any(last.startswith(p) if len(p) < 3 else p in name for p in parts.split())

@@ -1,1 +1,1 @@
-"""What the model may do: read, search, edit and run, within the workspace."""
+"""Tools that the model can call: read, search, edit and run, within the workspace."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -18,10 +19,10 @@ class AskArguments(msgspec.Struct):
     options: list[str] = []
 
 
-class AskUser(OwnTool[AskArguments]):
-    """``ask`` gets the question and the options, and returns what the user says.
+class AskUser(BuiltInTool[AskArguments]):
+    """``ask`` gets the question and the options, and returns the user's answer.
 
-    It is there in interactive sessions alone.
+    Only interactive sessions offer it.
     """
 
     definition = catalogue.ASK_USER
@@ -30,18 +31,25 @@ class AskUser(OwnTool[AskArguments]):
     def __init__(self, ask: Callable[[str, Sequence[str], Stop], str | None]) -> None:
         self._ask = ask
 
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        assert context.ask_user is not None, "only interactive sessions offer it"
+        return cls(context.ask_user)
+
     def title(self, arguments: AskArguments) -> str:
         return arguments.question
 
     def run(self, arguments: AskArguments, show: Callable[[str], None], stop: Stop) -> Result:
         answer = self._ask(arguments.question, arguments.options, stop)
         if not answer:
-            raise ToolFailed("the user gave no answer; go on with what you think best, and say so")
+            raise ToolFailed(
+                "the user did not answer; use your best judgement, and say that you did"
+            )
         return Result(f"The user answered: {answer}", answer)
 
     def delegate(
         self, call_id: str, arguments: AskArguments, stop: Stop
     ) -> Generator[Any, None, Result]:
-        """As ``run``, and on the thread that the terminal belongs to."""
+        """As ``run``, but on the thread that owns the terminal."""
         return self.run(arguments, lambda _: None, stop)
-        yield  # what makes it a generator
+        yield  # makes this function a generator

@@ -1,9 +1,9 @@
-"""What a tool is: what the model is told of it, and an object that understands and makes calls."""
+"""A tool: its definition, which is data, and the object that parses and executes its calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
+from enum import Flag, StrEnum, auto
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -15,42 +15,88 @@ from qwen_code.tools.errors import ToolFailed
 A = TypeVar("A", bound=msgspec.Struct)
 
 
-class Reach(StrEnum):
-    """How far a tool reaches; approvals go by it."""
+class Effect(StrEnum):
+    """What a call may change. Approvals, checkpoints, fronts and summaries depend on it."""
 
-    READ = "read"
-    EDIT = "edit"
-    RUN = "run"
+    NONE = "none"
+    STEPS = "steps"
+    """The list of steps that the model keeps."""
+    FILES = "files"
+    """Files of the workspace. The tool calls `ToolContext.keep` before each change."""
+    NOTES = "notes"
+    """The user's own notes."""
+    NETWORK = "network"
+    """Nothing on this machine, but a request leaves it."""
+    ANYTHING = "anything"
+    """Whatever a command or another program does; it cannot be known in advance."""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing of the user's is changed, so that no approval is needed."""
+        return self in (Effect.NONE, Effect.STEPS)
 
 
 class Subject(StrEnum):
-    """What the subject of a call is, so that rules can read it."""
+    """What kind of thing a call is about, which tells rules how to match it."""
 
+    FILE = "file"
+    """The one file that is read or changed: the argument ``path``."""
     PATH = "path"
+    """A file, or a directory with everything below it."""
     COMMAND = "command"
     HOST = "host"
     OTHER = "other"
 
+    @property
+    def is_path(self) -> bool:
+        """Whether rules compare it as a path."""
+        return self in (Subject.FILE, Subject.PATH)
+
+
+class Audience(Flag):
+    """Who may be offered a tool. An agent is offered the tools that share a flag with it."""
+
+    AGENT = auto()
+    """The agent of any session."""
+    INTERACTIVE = auto()
+    """The agent of a session in which a person answers the model's questions."""
+    PLANNING = auto()
+    """The agent in plan mode, where a person can accept the plan."""
+    HELPERS = auto()
+    """Helpers, which ``task`` starts: they only read, and have no one to ask."""
+    SMALL_MODELS = auto()
+    """Models that need help with calling tools; `agent.small` finds their calls."""
+
 
 class Definition(msgspec.Struct, frozen=True):
-    """What the model is told of a tool; ``parameters`` is a JSON Schema of an object."""
+    """A tool as data: its description for the model, and how the program treats it.
+
+    ``parameters`` is a JSON Schema of an object. ``verb`` is shown to a person before the title
+    of a call. ``implementation`` names a class as ``module:name``; it is imported at the first
+    call, and its ``create`` takes an `AgentToolContext`. Tools outside of the catalogue leave it
+    empty. ``takes_long``: a call is shown when it begins, although it changes nothing.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
-    reach: Reach
+    effect: Effect
+    verb: str
     subject: Subject = Subject.OTHER
+    audience: Audience = Audience.AGENT
+    implementation: str = ""
+    takes_long: bool = False
 
 
 class Image(msgspec.Struct, frozen=True):
-    """A picture for a model that can see; ``data`` is the file."""
+    """An image for a model with vision; ``data`` is the content of the file."""
 
     media_type: str
     data: bytes
 
 
 class FileChange(msgspec.Struct, frozen=True):
-    """A file's whole text before and after; ``None`` where there is none, or none that is text."""
+    """A file's text before and after a change; ``None`` if it does not exist or is not text."""
 
     path: str
     old: str | None
@@ -58,7 +104,7 @@ class FileChange(msgspec.Struct, frozen=True):
 
     def diff(self) -> list[str]:
         """The lines of a unified diff."""
-        from difflib import unified_diff  # only where a person looks at it
+        from difflib import unified_diff  # only needed when a person is shown a diff
 
         old, new = ((text or "").splitlines() for text in (self.old, self.new))
         return list(unified_diff(old, new, f"{self.path} (now)", self.path, lineterm=""))
@@ -72,16 +118,16 @@ class Todo(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """What a call would do beyond what its title says, for the person who is asked."""
+    """What a call would do, in more detail than its title, for the person who approves it."""
 
     text: str = ""
     change: FileChange | None = None
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What the model is told, and in one line what the user is.
+    """The text for the model, and a summary of one line for the user.
 
-    ``change`` and ``todos`` are what a front can show of it.
+    ``change`` and ``todos`` are for fronts to show.
     """
 
     text: str
@@ -92,43 +138,43 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Tool(Protocol):
-    """What makes the calls of one tool."""
+    """Parses and executes the calls of one tool."""
 
     def parse(self, text: str) -> Any:
-        """The arguments that the model wrote, as JSON, in the form that the tool wants.
+        """The arguments that the model wrote as JSON, in the type that the tool uses.
 
         Raises:
-            ToolFailed: they are no JSON, or lack something; the message says what is expected.
+            ToolFailed: they are not valid; the message says what is expected.
         """
 
     def title(self, arguments: Any) -> str:
-        """The call as the user sees it, on one line."""
+        """The call on one line, for the user."""
 
     def subject(self, arguments: Any) -> str:
-        """What rules look at: a command line, a path, a host; of the kind in its definition."""
+        """What rules are matched against: a command line, a path or a host (see `Subject`)."""
 
     def directory(self, arguments: Any) -> str:
-        """Where a command would run, if that is not the session's own directory."""
+        """Where a command would run; empty for the session's directory."""
 
     def preview(self, arguments: Any) -> Preview:
-        """What would change, for the person who is asked; nothing where the title says it all.
+        """What would change, for the person who approves it; empty if the title says everything.
 
         Raises:
-            ToolFailed: the call cannot be made, so nobody has to be asked.
+            ToolFailed: the call would fail, so no approval is needed.
         """
 
     def run(self, arguments: Any, show: Callable[[str], None], stop: Stop) -> Result:
-        """Do it; ``show`` gets output as it comes. When ``stop`` is set, everything that was
-        started is ended at once.
+        """Execute the call. ``show`` receives output as it is printed. When ``stop`` is set,
+        everything that the call has started ends immediately.
 
         Raises:
-            ToolFailed: it cannot be done; the model is told why.
-            Stopped: it was stopped, and nothing is worth telling of it.
+            ToolFailed: the call failed; the message tells the model why.
+            Stopped: the call was stopped, and there is no result to report.
         """
 
 
-class OwnTool(Generic[A]):
-    """The part that tools with a struct for their arguments share."""
+class BuiltInTool(Generic[A]):
+    """The base of the built-in tools, whose arguments are a struct."""
 
     definition: Definition
     arguments: type[A]
@@ -138,12 +184,12 @@ class OwnTool(Generic[A]):
         try:
             raw = decode_json(text or "{}")
         except msgspec.DecodeError as error:
-            raise ToolFailed(f"the arguments of {name} are not JSON: {error}") from error
+            raise ToolFailed(f"the arguments of {name} are not valid JSON: {error}") from error
         try:
             return msgspec.convert(raw, self.arguments, strict=False)
         except msgspec.ValidationError as error:
             names = ", ".join(_shown(self.definition.parameters))
-            raise ToolFailed(f"the arguments of {name}: {error}. It takes: {names}") from error
+            raise ToolFailed(f"invalid arguments for {name}: {error}. Expected: {names}") from error
 
     def subject(self, arguments: A) -> str:
         return ""
@@ -156,7 +202,7 @@ class OwnTool(Generic[A]):
 
 
 def parameters_of(arguments: type[msgspec.Struct]) -> dict[str, Any]:
-    """The JSON Schema of a struct, without what costs tokens and tells nothing."""
+    """The JSON Schema of a struct, without titles and defaults, which only cost tokens."""
     schema = msgspec.json.schema(arguments)
     definition = schema["$defs"][arguments.__name__]
     properties = {

@@ -1,15 +1,20 @@
-"""What the model is told of the built-in tools: all of it, in one place, and nothing to compute.
+"""The built-in tools as data: the description for the model, and how the program treats each.
 
-Every request carries these words, so they are few; what a tool answers says the rest. The schemas
-are those of the tools' argument structs, which a test holds together: generating them would cost
-every start more than reading them here.
+To add a tool, add its definition here and to `BUILT_IN`, and write the module that implements it.
+
+Descriptions are part of every request, so they are short; the results of calls say the rest. The
+schemas repeat the tools' argument structs, and a test compares them: generating them would slow
+down every start.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from qwen_code.tools.base import Definition, Reach, Subject
+from qwen_code.tools.base import Audience, Definition, Effect, Subject
+
+_WITH_HELPERS = Audience.AGENT | Audience.HELPERS
+_EVERYONE = _WITH_HELPERS | Audience.SMALL_MODELS
 
 
 def _text(description: str = "") -> dict[str, Any]:
@@ -20,10 +25,10 @@ def _flag(description: str = "") -> dict[str, Any]:
     return {"type": "boolean", "description": description} if description else {"type": "boolean"}
 
 
-def _count(least: int, most: int | None = None, description: str = "") -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "integer", "minimum": least}
-    if most is not None:
-        schema["maximum"] = most
+def _count(minimum: int, maximum: int | None = None, description: str = "") -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "integer", "minimum": minimum}
+    if maximum is not None:
+        schema["maximum"] = maximum
     return {**schema, "description": description} if description else schema
 
 
@@ -40,16 +45,21 @@ READ_FILE = Definition(
         offset=_count(1, description="First line, from 1."),
         limit=_count(1, description="Most lines."),
     ),
-    Reach.READ,
-    Subject.PATH,
+    effect=Effect.NONE,
+    verb="Read",
+    subject=Subject.FILE,
+    audience=_EVERYONE,
+    implementation="qwen_code.tools.files:ReadFile",
 )
 
 WRITE_FILE = Definition(
     "write_file",
     "Create a file, or replace all of its content. For smaller changes use edit.",
     _object("path", "content", path=_text(), content=_text()),
-    Reach.EDIT,
-    Subject.PATH,
+    effect=Effect.FILES,
+    verb="Write",
+    subject=Subject.FILE,
+    implementation="qwen_code.tools.files:WriteFile",
 )
 
 EDIT = Definition(
@@ -63,24 +73,32 @@ EDIT = Definition(
         new_string=_text(),
         replace_all=_flag(),
     ),
-    Reach.EDIT,
-    Subject.PATH,
+    effect=Effect.FILES,
+    verb="Edit",
+    subject=Subject.FILE,
+    implementation="qwen_code.tools.files:Edit",
 )
 
 LIST_DIRECTORY = Definition(
     "list_directory",
     "List a directory; names of directories end in /.",
     _object(path=_text()),
-    Reach.READ,
-    Subject.PATH,
+    effect=Effect.NONE,
+    verb="List",
+    subject=Subject.PATH,
+    audience=_EVERYONE,
+    implementation="qwen_code.tools.files:ListDirectory",
 )
 
 GLOB = Definition(
     "glob",
     "Find files by name, newest first; what git ignores is left out.",
     _object("pattern", pattern=_text("As **/*.py or src/**/test_*.ts"), path=_text()),
-    Reach.READ,
-    Subject.PATH,
+    effect=Effect.NONE,
+    verb="Find",
+    subject=Subject.PATH,
+    audience=_WITH_HELPERS,
+    implementation="qwen_code.tools.search:Glob",
 )
 
 GREP = Definition(
@@ -94,8 +112,11 @@ GREP = Definition(
         ignore_case=_flag(),
         context=_count(0, 20, "Lines around each match."),
     ),
-    Reach.READ,
-    Subject.PATH,
+    effect=Effect.NONE,
+    verb="Search",
+    subject=Subject.PATH,
+    audience=_EVERYONE,
+    implementation="qwen_code.tools.search:Grep",
 )
 
 RUN_SHELL_COMMAND = Definition(
@@ -108,16 +129,21 @@ RUN_SHELL_COMMAND = Definition(
         timeout_s=_count(1, 3600, "120 unless given."),
         background=_flag("Leave it running, as a server."),
     ),
-    Reach.RUN,
-    Subject.COMMAND,
+    effect=Effect.ANYTHING,
+    verb="$",
+    subject=Subject.COMMAND,
+    audience=Audience.AGENT | Audience.SMALL_MODELS,
+    implementation="qwen_code.tools.shell:RunShellCommand",
 )
 
 WEB_FETCH = Definition(
     "web_fetch",
     "Read a web page as text. Long pages come in parts: go on with offset.",
     _object("url", url=_text(), offset=_count(0, description="First character.")),
-    Reach.RUN,
-    Subject.HOST,
+    effect=Effect.NETWORK,
+    verb="Fetch",
+    subject=Subject.HOST,
+    implementation="qwen_code.tools.web:WebFetch",
 )
 
 TODO_WRITE = Definition(
@@ -135,21 +161,18 @@ TODO_WRITE = Definition(
             ),
         },
     ),
-    Reach.READ,
+    effect=Effect.STEPS,
+    verb="Steps",
+    implementation="qwen_code.tools.todo:TodoWrite",
 )
 
 SAVE_MEMORY = Definition(
     "save_memory",
     "Remember a fact or preference for all later sessions, where the user asks for that.",
     _object("fact", fact=_text()),
-    Reach.RUN,
-)
-
-ASK_USER = Definition(
-    "ask_user",
-    "Ask the user a question that only they can answer and that the work depends on.",
-    _object("question", question=_text(), options={"type": "array", "items": _text()}),
-    Reach.READ,
+    effect=Effect.NOTES,
+    verb="Remember",
+    implementation="qwen_code.tools.memory:SaveMemory",
 )
 
 TASK = Definition(
@@ -157,13 +180,50 @@ TASK = Definition(
     "Hand a broad search or question about the code to a helper that only reads. It sees nothing "
     "of this conversation, and only its last message comes back.",
     _object("prompt", prompt=_text("All that it needs to know.")),
-    Reach.READ,
+    effect=Effect.NONE,
+    verb="Helper",
+    implementation="qwen_code.agent.task:Task",
+    takes_long=True,
+)
+
+ASK_USER = Definition(
+    "ask_user",
+    "Ask the user a question that only they can answer and that the work depends on.",
+    _object("question", question=_text(), options={"type": "array", "items": _text()}),
+    effect=Effect.NONE,
+    verb="Ask",
+    audience=Audience.INTERACTIVE,
+    implementation="qwen_code.tools.ask:AskUser",
 )
 
 EXIT_PLAN_MODE = Definition(
     "exit_plan_mode",
     "Show the finished plan to the user, who accepts it, changes it or says what is missing.",
     _object("plan", plan=_text("All of it, as Markdown.")),
-    Reach.READ,
+    effect=Effect.NONE,
+    verb="Plan",
+    audience=Audience.PLANNING,
+    implementation="qwen_code.agent.plan:ExitPlanMode",
 )
-"""Offered in plan mode alone, where somebody is there to accept a plan."""
+
+BUILT_IN: tuple[Definition, ...] = (
+    READ_FILE,
+    WRITE_FILE,
+    EDIT,
+    LIST_DIRECTORY,
+    GLOB,
+    GREP,
+    RUN_SHELL_COMMAND,
+    WEB_FETCH,
+    TODO_WRITE,
+    SAVE_MEMORY,
+    TASK,
+    ASK_USER,
+    EXIT_PLAN_MODE,
+)
+"""In the order in which the model is told of them."""
+
+
+def find(name: str) -> Definition | None:
+    """The built-in tool of that name."""
+    return next((each for each in BUILT_IN if each.name == name), None)

@@ -1,4 +1,4 @@
-"""Replace a piece of a file's text by another, and nothing else: pure, on bytes."""
+"""Replace one string in the bytes of a file and leave every other byte alone. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import msgspec
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.text import Encoding, sniff
 
-_LONGEST_SHOWN_LINES = 12
+_MAX_SHOWN_LINES = 12
 _MAX_COMPARED_LINES = 4000
-_LEAST_LIKENESS = 0.6
+_MIN_LIKENESS = 0.6
 _NEWLINES = re.compile("\r\n|\r|\n")
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The new content, and how many places were changed."""
+    """The new content, and the number of replacements."""
 
     data: bytes
     count: int
@@ -26,16 +26,15 @@ class Edited(msgspec.Struct, frozen=True):
 def replace(data: bytes, old: str, new: str, *, replace_all: bool = False) -> Edited:
     """``data`` with ``old`` replaced by ``new``.
 
-    A newline in ``old`` stands for whichever line ending the file has there, and one in ``new``
-    becomes the one of the place (or of the file, where the place has none). Every other byte
-    stays what it is.
+    A newline in ``old`` matches any line ending. A newline in ``new`` becomes the line ending of
+    the match, or the most common one of the file if the match has none.
 
     Raises:
-        ToolFailed: ``old`` is not there, is there more than once without ``replace_all``, is
-            empty, or equals ``new``; the message says what is there instead.
+        ToolFailed: ``old`` is not found, is found more than once without ``replace_all``, is
+            empty, or equals ``new``; the message says what was found instead.
     """
     if not old:
-        raise ToolFailed("old_string is empty. To make or replace a whole file, use write_file.")
+        raise ToolFailed("old_string is empty. To create or replace a whole file, use write_file.")
     if _plain(old) == _plain(new):
         raise ToolFailed("old_string and new_string are the same, so nothing would change.")
     encoding = sniff(data)
@@ -48,14 +47,14 @@ def replace(data: bytes, old: str, new: str, *, replace_all: bool = False) -> Ed
     if len(places) > 1 and not replace_all:
         lines = ", ".join(str(_line_of(data, start, encoding)) for start, _ in places[:10])
         raise ToolFailed(
-            f"old_string is there {len(places)} times (lines {lines}). Give more of its "
-            "surroundings to mean one place, or set replace_all."
+            f"old_string occurs {len(places)} times (lines {lines}). Include more of the lines "
+            "around it to make it unique, or set replace_all."
         )
     return Edited(_replaced(data, places, new, encoding), len(places))
 
 
 def _find(data: bytes, old: str, encoding: Encoding) -> list[tuple[int, int]]:
-    """Start and end of each place, from left to right, without overlap."""
+    """Start and end of each match, from left to right, without overlap."""
     pieces = _NEWLINES.split(old)
     newline = b"|".join(re.escape(encoding.encode(text)) for text in ("\r\n", "\n", "\r"))
     pattern = (b"(?:" + newline + b")").join(re.escape(encoding.encode(piece)) for piece in pieces)
@@ -79,7 +78,7 @@ def _replaced(data: bytes, places: list[tuple[int, int]], new: str, encoding: En
         except UnicodeEncodeError as error:
             character = error.object[error.start]
             raise ToolFailed(
-                f"the file is written in {encoding.name}, which has no {character!r}"
+                f"the encoding of the file ({encoding.name}) cannot represent {character!r}"
             ) from error
         pieces += [data[last:start], text]
         last = end
@@ -100,23 +99,23 @@ def _line_of(data: bytes, offset: int, encoding: Encoding) -> int:
 
 
 def _nearest(data: bytes, old: str, encoding: Encoding) -> str:
-    """Why nothing was found, as helpful as can be: what differs, or what looks most like it."""
+    """Why nothing was found: what differs, or which lines are the most similar."""
     lines = _plain(encoding.decode(data)).split("\n")
     wanted = _plain(old).split("\n")
     if spot := _differs_in_blanks(lines, wanted):
         first, shown = spot
         return (
-            f"old_string is not there exactly: lines {first}–{first + len(wanted) - 1} differ from "
-            f"it in blanks only. They are:\n{shown}"
+            f"old_string was not found, but lines {first}–{first + len(wanted) - 1} differ from it "
+            f"only in whitespace:\n{shown}"
         )
     likeness, first = _most_alike(lines, wanted)
-    if likeness >= _LEAST_LIKENESS:
+    if likeness >= _MIN_LIKENESS:
         shown = _shown(lines[first : first + len(wanted)])
         return (
-            f"old_string is not there. Most like it are lines {first + 1}–"
+            f"old_string was not found. The most similar lines are {first + 1}–"
             f"{min(first + len(wanted), len(lines))}:\n{shown}"
         )
-    return "old_string is not there, nor anything like it. Read the file again."
+    return "old_string was not found, and nothing is similar to it. Read the file again."
 
 
 def _differs_in_blanks(lines: list[str], wanted: list[str]) -> tuple[int, str] | None:
@@ -131,7 +130,7 @@ def _differs_in_blanks(lines: list[str], wanted: list[str]) -> tuple[int, str] |
 
 
 def _most_alike(lines: list[str], wanted: list[str]) -> tuple[float, int]:
-    """How alike the most alike window is (0 to 1), and its first line (from 0)."""
+    """The similarity of the most similar lines (0 to 1), and the index of the first."""
     best, where = 0.0, 0
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2("\n".join(wanted))
@@ -145,5 +144,5 @@ def _most_alike(lines: list[str], wanted: list[str]) -> tuple[float, int]:
 
 
 def _shown(lines: list[str]) -> str:
-    cut = lines[:_LONGEST_SHOWN_LINES]
+    cut = lines[:_MAX_SHOWN_LINES]
     return "\n".join(cut) + ("\n…" if len(lines) > len(cut) else "")

@@ -1,4 +1,4 @@
-"""What a tool says when it cannot do what the model asked; the model reads it and tries again."""
+"""The error of a tool call; the model reads it and can try again."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from qwen_code.base.errors import QwenError
 
 
 class ToolFailed(QwenError):
-    """The call was understood, and could not be done. ``message`` is written for the model."""
+    """A call failed. ``message`` is written for the model."""

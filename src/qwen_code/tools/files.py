@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import FileChange, Image, OwnTool, Preview, Result
+from qwen_code.tools.base import BuiltInTool, FileChange, Image, Preview, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.edit import Edited, replace
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.seen import Seen
@@ -32,11 +33,11 @@ _IMAGES = {
 }
 
 Keep = Callable[[Place, bytes], None]
-"""Told of every change before it is made: a place, and what it is about to hold."""
+"""Called before each change with a place and its new content."""
 
 
 def _keep_nothing(place: Place, data: bytes) -> None:
-    """For those who have no use for checkpoints."""
+    """For callers without checkpoints."""
 
 
 class ReadArguments(msgspec.Struct):
@@ -45,8 +46,8 @@ class ReadArguments(msgspec.Struct):
     limit: Annotated[int, msgspec.Meta(ge=1)] = _MAX_LINES
 
 
-class ReadFile(OwnTool[ReadArguments]):
-    """A text file or a part of it, a notebook as text, a picture."""
+class ReadFile(BuiltInTool[ReadArguments]):
+    """Reads a text file or a part of it, a notebook as text, or an image."""
 
     definition = catalogue.READ_FILE
     arguments = ReadArguments
@@ -54,6 +55,10 @@ class ReadFile(OwnTool[ReadArguments]):
     def __init__(self, workspace: Workspace, seen: Seen) -> None:
         self._workspace = workspace
         self._seen = seen
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.seen)
 
     def title(self, arguments: ReadArguments) -> str:
         part = f" from line {arguments.offset}" if arguments.offset > 1 else ""
@@ -69,8 +74,8 @@ class ReadFile(OwnTool[ReadArguments]):
         suffix = place.path.suffix.lower()
         if kind := _IMAGES.get(suffix):
             size = f"{len(data):,} bytes"
-            text = f"{place.shown} is a picture ({size})."
-            return Result(text, f"picture, {size}", Image(kind, data))
+            text = f"{place.shown} is an image ({size})."
+            return Result(text, f"image, {size}", Image(kind, data))
         if is_binary(data):
             raise ToolFailed(f"{place.shown} is a binary file of {len(data):,} bytes")
         cells = _notebook(data) if suffix == ".ipynb" else None
@@ -83,13 +88,13 @@ def _part(text: str, arguments: ReadArguments) -> Result:
         return Result("(the file is empty)", "empty")
     first = arguments.offset - 1
     if first >= len(lines):
-        raise ToolFailed(f"it has {len(lines)} lines; there is no line {arguments.offset}")
+        raise ToolFailed(f"the file has {len(lines)} lines; there is no line {arguments.offset}")
     chosen = lines[first : first + min(arguments.limit, _MAX_LINES)]
     last = first + len(chosen)
     shown = "".join(_cut(line) for line in chosen)
     summary = f"{len(chosen)} line{'s' if len(chosen) > 1 else ''}"
     if first or last < len(lines):
-        rest = f"; go on with offset={last + 1}" if last < len(lines) else ""
+        rest = f"; continue with offset={last + 1}" if last < len(lines) else ""
         shown += f"\n[lines {first + 1}–{last} of {len(lines)}{rest}]"
         summary = f"lines {first + 1}–{last} of {len(lines)}"
     return Result(shown, summary)
@@ -98,11 +103,11 @@ def _part(text: str, arguments: ReadArguments) -> Result:
 def _cut(line: str) -> str:
     if len(line) <= _MAX_LINE_LENGTH:
         return line
-    return f"{line[:_MAX_LINE_LENGTH]}… [cut: {len(line):,} characters]\n"
+    return f"{line[:_MAX_LINE_LENGTH]}… [truncated: {len(line):,} characters]\n"
 
 
 def _notebook(data: bytes) -> str | None:
-    """A notebook's cells as text, with the beginning of what they printed."""
+    """The cells of a notebook as text, with the beginning of their output."""
     try:
         cells: Any = decode_json(data)["cells"]
         return "\n".join(_cell(number, cell) for number, cell in enumerate(cells, start=1))
@@ -128,8 +133,8 @@ class WriteArguments(msgspec.Struct):
     content: str
 
 
-class WriteFile(OwnTool[WriteArguments]):
-    """A whole new file, or a whole new content."""
+class WriteFile(BuiltInTool[WriteArguments]):
+    """Creates a file, or replaces its content."""
 
     definition = catalogue.WRITE_FILE
     arguments = WriteArguments
@@ -138,6 +143,10 @@ class WriteFile(OwnTool[WriteArguments]):
         self._workspace = workspace
         self._seen = seen
         self._keep = keep
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.seen, context.keep)
 
     def title(self, arguments: WriteArguments) -> str:
         return arguments.path
@@ -155,13 +164,13 @@ class WriteFile(OwnTool[WriteArguments]):
         self._workspace.write(place, data)
         self._seen.note(place, data)
         lines = arguments.content.count("\n") + (not arguments.content.endswith("\n"))
-        verb = "Made" if before is None else "Replaced"
+        verb = "Created" if before is None else "Replaced"
         size = counted(lines, "line")
         change = _change(place, before, data)
         return Result(f"{verb} {place.shown} ({size}).", size, change=change)
 
     def _understood(self, arguments: WriteArguments) -> tuple[Place, bytes | None, bytes]:
-        """Where it goes, what is there now, and what will be."""
+        """The place, its present content, and its new content."""
         place = self._workspace.locate(arguments.path)
         before = _content(self._workspace, place)
         encoding = Encoding("utf-8")
@@ -172,7 +181,7 @@ class WriteFile(OwnTool[WriteArguments]):
 
 
 def _change(place: Place, before: bytes | None, after: bytes) -> FileChange:
-    """The change as text; of a binary file there is none."""
+    """The change as text; a binary file has none."""
     texts = [
         None if data is None or is_binary(data) else sniff(data).decode(data)
         for data in (before, after)
@@ -191,7 +200,7 @@ def _encoded(content: str, encoding: Encoding) -> bytes:
         content = content.replace("\r\n", "\n").replace("\n", encoding.newline)
     try:
         return encoding.encode(content)
-    except UnicodeEncodeError:  # a file in an old encoding may become UTF-8, but never lose text
+    except UnicodeEncodeError:  # better UTF-8 than lost text
         return content.encode()
 
 
@@ -202,8 +211,8 @@ class EditArguments(msgspec.Struct):
     replace_all: bool = False
 
 
-class Edit(OwnTool[EditArguments]):
-    """One piece of a file replaced by another."""
+class Edit(BuiltInTool[EditArguments]):
+    """Replaces a string in a file."""
 
     definition = catalogue.EDIT
     arguments = EditArguments
@@ -212,6 +221,10 @@ class Edit(OwnTool[EditArguments]):
         self._workspace = workspace
         self._seen = seen
         self._keep = keep
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.seen, context.keep)
 
     def title(self, arguments: EditArguments) -> str:
         return arguments.path
@@ -234,7 +247,7 @@ class Edit(OwnTool[EditArguments]):
         return Result(f"Changed {places} in {place.shown}.", places, change=change)
 
     def _understood(self, arguments: EditArguments) -> tuple[Place, bytes, Edited]:
-        """The file, what is in it now, and what will be."""
+        """The place, its present content, and the edit."""
         place = self._workspace.locate(arguments.path)
         before = self._workspace.read(place, _MAX_BYTES)
         self._seen.check(place, before)
@@ -248,14 +261,18 @@ class ListArguments(msgspec.Struct):
     path: str = "."
 
 
-class ListDirectory(OwnTool[ListArguments]):
-    """The names in a directory."""
+class ListDirectory(BuiltInTool[ListArguments]):
+    """Lists the names in a directory."""
 
     definition = catalogue.LIST_DIRECTORY
     arguments = ListArguments
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace)
 
     def title(self, arguments: ListArguments) -> str:
         return arguments.path
@@ -271,7 +288,7 @@ class ListDirectory(OwnTool[ListArguments]):
         except OSError as error:
             raise ToolFailed(f"{place.shown}: {(error.strerror or '').lower()}") from error
         shown = names[:_MAX_ENTRIES]
-        text = "\n".join(shown) or "(it is empty)"
+        text = "\n".join(shown) or "(the directory is empty)"
         if len(names) > len(shown):
             text += f"\n[{len(names) - len(shown)} more; use glob]"
         return Result(text, counted(len(names), "entry", "entries"))

@@ -1,23 +1,25 @@
-"""``save_memory``: facts for all later sessions, kept in the user's own notes."""
+"""``save_memory``: facts for all later sessions, in the user's notes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 
 _HEADING = "## Qwen Added Memories"
-"""Where Node Qwen Code keeps them too."""
+"""The heading that Node Qwen Code uses, too."""
 
 _MAX_BYTES = 256 << 10
-_LONGEST_FACT = 1000
+_MAX_FACT_LENGTH = 1000
 _LOCK_TIMEOUT_S = 5.0
 
 
@@ -25,8 +27,8 @@ class MemoryArguments(msgspec.Struct):
     fact: str
 
 
-class SaveMemory(OwnTool[MemoryArguments]):
-    """One line under a heading of the user's ``QWEN.md``; everything else in it stays."""
+class SaveMemory(BuiltInTool[MemoryArguments]):
+    """Adds a line under a heading of the user's ``QWEN.md``; the rest of the file stays."""
 
     definition = catalogue.SAVE_MEMORY
     arguments = MemoryArguments
@@ -34,18 +36,22 @@ class SaveMemory(OwnTool[MemoryArguments]):
     def __init__(self, file: Path) -> None:
         self._file = file
 
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.notes_file)
+
     def title(self, arguments: MemoryArguments) -> str:
         return arguments.fact
 
     def run(self, arguments: MemoryArguments, show: Callable[[str], None], stop: Stop) -> Result:
         fact = " ".join(arguments.fact.split()).lstrip("-* ")
-        if not fact or len(fact) > _LONGEST_FACT:
-            raise ToolFailed(f"a fact has 1 to {_LONGEST_FACT} characters")
+        if not fact or len(fact) > _MAX_FACT_LENGTH:
+            raise ToolFailed(f"a fact must have 1 to {_MAX_FACT_LENGTH} characters")
         lock = self._file.with_name(f"{self._file.name}.lock")
         with process_lock(lock, timeout_s=_LOCK_TIMEOUT_S):
             before = self._read()
             if f"- {fact}" in before.splitlines():
-                return Result("That is remembered already.", "known already")
+                return Result("This is already remembered.", "already known")
             write_atomic(self._file, _with_fact(before, fact).encode())
         return Result(f"Remembered in {self._file}.", "remembered")
 
@@ -59,7 +65,7 @@ class SaveMemory(OwnTool[MemoryArguments]):
 
 
 def _with_fact(text: str, fact: str) -> str:
-    """``text`` with the fact as the last line of its section."""
+    """``text`` with the fact as the last line of the section."""
     lines = text.splitlines()
     if _HEADING not in lines:
         return "\n".join([*lines, *([""] if lines else []), _HEADING, f"- {fact}", ""])

@@ -1,7 +1,6 @@
-"""Commands in a sandbox: no network, and nothing written but in the workspace.
+"""Run commands in a sandbox: without network, and with write access to the workspace only.
 
-Linux: bubblewrap. macOS: Seatbelt (``sandbox-exec``). The place where credentials are kept is not
-even readable.
+Linux: bubblewrap. macOS: Seatbelt (``sandbox-exec``). The directory of credentials is not readable.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from qwen_code.base.errors import ConfigError
 
 Wrap = Callable[[Sequence[str], Path], list[str]]
-"""Given a command and where it runs: the command that runs it inside."""
+"""Maps a command and its directory to the command that runs it in the sandbox."""
 
 
 def find_sandbox(
@@ -23,14 +22,14 @@ def find_sandbox(
     """The sandbox of this system, for a workspace of ``roots``.
 
     Raises:
-        ConfigError: there is none, or it does not work here.
+        ConfigError: there is none, or it does not work on this system.
     """
     if platform == "linux":
         program = shutil.which("bwrap")
         if program is None:
             raise ConfigError(
                 "the sandbox needs bubblewrap (bwrap), which is not installed",
-                hint="Install the package bubblewrap, or leave --sandbox out.",
+                hint="Install the package bubblewrap, or run without --sandbox.",
             )
         _check_bubblewrap(program)
         return lambda command, cwd: bubblewrap_command(program, command, cwd, roots, private)
@@ -38,15 +37,15 @@ def find_sandbox(
         profile = seatbelt_profile(roots, private)
         return lambda command, _: ["/usr/bin/sandbox-exec", "-p", profile, *command]
     raise ConfigError(
-        f"there is no sandbox for {platform}", hint="Leave --sandbox out, and tools.sandbox."
+        f"there is no sandbox for {platform}", hint="Run without --sandbox and tools.sandbox."
     )
 
 
 def bubblewrap_command(
     program: str, command: Sequence[str], cwd: Path, roots: Sequence[Path], private: Sequence[Path]
 ) -> list[str]:
-    """Everything is readable, the roots and a temporary directory of its own are writable."""
-    options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # noqa: S108 one of its own
+    """Everything is readable; only the roots and a private /tmp are writable."""
+    options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # noqa: S108 a private one
     for root in roots:
         options += ["--bind", str(root), str(root)]
     for directory in private:
@@ -61,7 +60,7 @@ def bubblewrap_command(
 
 
 def seatbelt_profile(roots: Sequence[Path], private: Sequence[Path]) -> str:
-    """The same in the words of Seatbelt: the last rule that fits is the one that counts."""
+    """The same as a Seatbelt profile, in which the last matching rule wins."""
     writable = [*map(str, roots), "/private/tmp", "/private/var/folders", "/dev"]
     lines = ["(version 1)", "(allow default)", "(deny network*)", "(deny file-write*)"]
     lines += [f"(allow file-write* (subpath {_quoted(path)}))" for path in writable]
@@ -70,20 +69,20 @@ def seatbelt_profile(roots: Sequence[Path], private: Sequence[Path]) -> str:
 
 
 def _check_bubblewrap(program: str) -> None:
-    """Containers and some systems forbid the namespaces that it needs."""
+    """Containers and some systems forbid the namespaces that bubblewrap needs."""
     import subprocess
 
     command = bubblewrap_command(program, ["/bin/true"], Path("/"), [], [])
     try:
         done = subprocess.run(command, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"bubblewrap does not start: {error}", hint=_WITHOUT) from error
+        raise ConfigError(f"bubblewrap cannot be started: {error}", hint=_WITHOUT) from error
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()
-        raise ConfigError(f"bubblewrap does not work here: {said}", hint=_WITHOUT)
+        raise ConfigError(f"bubblewrap does not work on this system: {said}", hint=_WITHOUT)
 
 
-_WITHOUT = "The system may forbid user namespaces, as containers do. Leave --sandbox out there."
+_WITHOUT = "The system may forbid user namespaces, as containers do. Run without --sandbox there."
 
 
 def _quoted(text: str) -> str:

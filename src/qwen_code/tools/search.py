@@ -1,4 +1,4 @@
-"""``glob`` and ``grep``, by ripgrep: quick on big trees, and what git ignores is left out."""
+"""``glob`` and ``grep``, by ripgrep, which is fast and skips files that git ignores."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.text import counted
 from qwen_code.tools.workspace import Place, Workspace
@@ -26,10 +27,10 @@ _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
 
 def find_ripgrep() -> str:
-    """The program: beside this interpreter, where its package puts it, else on PATH.
+    """The path of ``rg``: beside this interpreter, where its package installs it, or on PATH.
 
     Raises:
-        ToolFailed: it is nowhere.
+        ToolFailed: it is not installed.
     """
     import shutil
     import sysconfig
@@ -40,7 +41,7 @@ def find_ripgrep() -> str:
             return str(candidate)
     if found := shutil.which("rg"):
         return found
-    raise ToolFailed("ripgrep (rg) is not installed; list_directory and the shell still work")
+    raise ToolFailed("ripgrep (rg) is not installed; use list_directory or the shell")
 
 
 class GlobArguments(msgspec.Struct):
@@ -48,8 +49,8 @@ class GlobArguments(msgspec.Struct):
     path: str = "."
 
 
-class Glob(OwnTool[GlobArguments]):
-    """Files by name."""
+class Glob(BuiltInTool[GlobArguments]):
+    """Finds files by name."""
 
     definition = catalogue.GLOB
     arguments = GlobArguments
@@ -57,6 +58,10 @@ class Glob(OwnTool[GlobArguments]):
     def __init__(self, workspace: Workspace, environ: Mapping[str, str]) -> None:
         self._workspace = workspace
         self._environ = environ
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.environ)
 
     def title(self, arguments: GlobArguments) -> str:
         return arguments.pattern
@@ -76,7 +81,7 @@ class Glob(OwnTool[GlobArguments]):
         shown = names[:_MAX_PATHS]
         text = "\n".join(shown) or "no file matches"
         if len(names) > len(shown):
-            text += f"\n[{len(names) - len(shown)} more: narrow it down]"
+            text += f"\n[{len(names) - len(shown)} more: narrow the search]"
         return Result(text, counted(len(names), "file"))
 
 
@@ -88,8 +93,8 @@ class GrepArguments(msgspec.Struct):
     context: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
 
 
-class Grep(OwnTool[GrepArguments]):
-    """Lines by content."""
+class Grep(BuiltInTool[GrepArguments]):
+    """Finds lines by content."""
 
     definition = catalogue.GREP
     arguments = GrepArguments
@@ -97,6 +102,10 @@ class Grep(OwnTool[GrepArguments]):
     def __init__(self, workspace: Workspace, environ: Mapping[str, str]) -> None:
         self._workspace = workspace
         self._environ = environ
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(context.workspace, context.environ)
 
     def title(self, arguments: GrepArguments) -> str:
         where = "" if arguments.path == "." else f" in {arguments.path}"
@@ -122,7 +131,7 @@ class Grep(OwnTool[GrepArguments]):
         shown = lines[:_MAX_MATCHES]
         text = "\n".join(shown) or "nothing matches"
         if len(lines) > len(shown):
-            text += f"\n[{len(lines) - len(shown)} more lines: narrow it down]"
+            text += f"\n[{len(lines) - len(shown)} more lines: narrow the search]"
         return Result(text, counted(len(lines), "line"))
 
 
@@ -133,11 +142,10 @@ def _ripgrep(
     environ: Mapping[str, str],
     stop: Stop,
 ) -> str:
-    """What ripgrep prints: run in the root, so that names and ignore files are relative to it.
-
-    It follows no links, so it stays where it was sent.
+    """The output of ripgrep. It runs in the root, so that names and ignore files are relative to
+    it, and follows no links, so that it stays below ``place``.
     """
-    from subprocess import TimeoutExpired  # costs a start that searches nothing too much
+    from subprocess import TimeoutExpired  # slow to import; needed only for a search
 
     from qwen_code.base import process
 
@@ -148,7 +156,7 @@ def _ripgrep(
     try:
         done = process.run(command, cwd=place.root, env=environ, timeout_s=_TIMEOUT_S, stop=stop)
     except TimeoutExpired as error:
-        raise ToolFailed(f"it took longer than {_TIMEOUT_S:.0f} s; narrow it down") from error
+        raise ToolFailed(f"the search took more than {_TIMEOUT_S:.0f} s; narrow it") from error
     except OSError as error:
         raise ToolFailed(f"{place.shown}: {(error.strerror or '').lower()}") from error
     if done.returncode == 2 and not done.stdout:
@@ -157,7 +165,7 @@ def _ripgrep(
 
 
 def _closed(workspace: Workspace, root: Path) -> Iterator[str]:
-    """Options that leave out what is not for the model."""
+    """Options that exclude files which are closed to the model."""
     if ignored := workspace.ignore_file(root):
         yield f"--ignore-file={ignored}"
     for private in workspace.private:
@@ -170,8 +178,8 @@ def _escaped(text: str) -> str:
 
 
 def _selection(pattern: str) -> list[str]:
-    """Options that leave most other files unread. ripgrep's own ``--glob`` will not do: it brings
-    back what the ignore files leave out. Its types do not, and know names without directories."""
+    """Options that skip most other files. A file type is used instead of ripgrep's ``--glob``,
+    which would include ignored files again; types match names without directories."""
     name = pattern.rpartition("/")[2]
     if "**" in name or not name or pattern.startswith("!") or "{" in pattern.rpartition("/")[0]:
         return []
@@ -179,25 +187,25 @@ def _selection(pattern: str) -> list[str]:
 
 
 def _is_about_names(pattern: str) -> bool:
-    """Whether ``pattern`` says nothing of directories: ripgrep has done all of it then."""
+    """Whether ``pattern`` has no directories, so that ripgrep alone has applied it."""
     return "/" not in pattern.removeprefix("**/") and bool(_selection(pattern))
 
 
 def _matching(pattern: str, names: Iterable[str], place: Place) -> list[str]:
-    """The names that ``pattern`` means, seen from ``place``."""
-    from pathspec import GitIgnoreSpec  # only searching needs it
+    """The names that match ``pattern``, relative to ``place``."""
+    from pathspec import GitIgnoreSpec  # slow to import; needed only for a search
 
     directory = place.names[:-1] if place.path.is_file() else place.names
     base = "".join(f"{name}/" for name in directory)
     try:
         spec = GitIgnoreSpec.from_lines(_without_braces(pattern.lstrip("!")))
     except ValueError as error:
-        raise ToolFailed(f"{pattern} is not a pattern of file names: {error}") from error
+        raise ToolFailed(f"{pattern} is not a valid pattern of file names: {error}") from error
     return [name for name in names if spec.match_file(name.removeprefix(base))]
 
 
 def _without_braces(pattern: str) -> list[str]:
-    """``*.{ts,tsx}`` as the patterns that it stands for."""
+    """The patterns that ``*.{ts,tsx}`` expands to."""
     found = _BRACES.search(pattern)
     if found is None:
         return [pattern]
@@ -207,7 +215,7 @@ def _without_braces(pattern: str) -> list[str]:
 
 
 def _lines(place: Place, output: str, pattern: str) -> list[str]:
-    """``path:number:text`` (``-`` for lines around a match), of the files that are wanted."""
+    """``path:number:text`` (``-`` for lines around a match), of files that match ``pattern``."""
     split = [line.removeprefix("./").partition("\0") for line in output.splitlines()]
     names = {name for name, separator, _ in split if separator}
     if pattern:
@@ -220,13 +228,14 @@ def _lines(place: Place, output: str, pattern: str) -> list[str]:
 
 
 def _marked(rest: str) -> str:
-    """ripgrep puts a NUL where the mark between path and number was; it stands after that too."""
+    """Restore the separator before the number: ripgrep replaced it with a NUL, but it also follows
+    the number."""
     digits = len(rest) - len(rest.lstrip("0123456789"))
     return f"{rest[digits : digits + 1]}{rest}"
 
 
 class _Changed:
-    """When files changed, by their names from ``root``; thousands are asked, so as text."""
+    """A sort key: when a file below ``root`` changed. Joins strings, as there may be thousands."""
 
     def __init__(self, root: Path) -> None:
         self._root = f"{root}{os.sep}"

@@ -1,4 +1,4 @@
-"""Which content of a file the model has seen, so that nobody else's work is overwritten."""
+"""Which content of a file the model has seen, so that it does not overwrite other changes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from qwen_code.tools.workspace import Place
 
 
 class Seen:
-    """The content of each file as the model last read or wrote it, as a digest."""
+    """The digest of each file as the model last read or wrote it."""
 
     def __init__(self) -> None:
         self._digests: dict[Place, bytes] = {}
 
     def note(self, place: Place, data: bytes) -> None:
-        """The model knows this content now."""
+        """Record that the model knows this content."""
         self._digests[place] = sha256(data).digest()
 
     def check(self, place: Place, data: bytes) -> None:
-        """That the model knows the content that it is about to replace.
+        """Check that the model knows the content that it is about to replace.
 
         Raises:
-            ToolFailed: it has never read the file, or somebody has changed it since.
+            ToolFailed: it has not read the file, or the file has changed since.
         """
         known = self._digests.get(place)
         if known is None:

@@ -1,4 +1,4 @@
-"""``run_shell_command``: a command in a process group of its own, that is always ended."""
+"""``run_shell_command``: runs a command in a new process group, and always ends the group."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
 from qwen_code.base.files import make_private_dir
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Workspace
 
 _TIMEOUT_S = 120
-_LONGEST_TIMEOUT_S = 3600
+_MAX_TIMEOUT_S = 3600
 _KEPT_BYTES = 8000
 _GRACE_S = 2.0
 _STOP_GRACE_S = 0.1
-"""What a command gets to end by itself when a person has stopped the turn."""
+"""How long a command may take to exit after the user has stopped the turn."""
 
-_STOPPED = "The user stopped it."
+_STOPPED = "The user stopped the command."
 _POLL_S = 0.05
 
 
 class ShellArguments(msgspec.Struct):
     command: str
     directory: str = "."
-    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_TIMEOUT_S)] = _TIMEOUT_S
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TIMEOUT_S)] = _TIMEOUT_S
     background: bool = False
 
 
-class RunShellCommand(OwnTool[ShellArguments]):
-    """A command and what it prints. Its environment has no credential of ours."""
+class RunShellCommand(BuiltInTool[ShellArguments]):
+    """Runs a command and captures its output. Its environment has none of our credentials."""
 
     definition = catalogue.RUN_SHELL_COMMAND
     arguments = ShellArguments
@@ -59,6 +60,13 @@ class RunShellCommand(OwnTool[ShellArguments]):
         self._waited_for: set[subprocess.Popen[bytes]] = set()
         self._is_closed = False
 
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        output_dir = context.project_dir / "output"
+        made = cls(context.workspace, context.environ, output_dir, context.sandbox)
+        context.on_close(made.close)
+        return made
+
     def directory(self, arguments: ShellArguments) -> str:
         return "" if arguments.directory in ("", ".") else arguments.directory
 
@@ -77,7 +85,7 @@ class RunShellCommand(OwnTool[ShellArguments]):
         self._waited_for.add(process)
         if self._is_closed:
             _signal(process, signal.SIGKILL)
-        output = _Output(self._output_dir, show)
+        output = _CapturedOutput(self._output_dir, show)
         started = time.monotonic()
         try:
             ended = _read(process, output, started + arguments.timeout_s, stop)
@@ -86,22 +94,22 @@ class RunShellCommand(OwnTool[ShellArguments]):
             self._waited_for.discard(process)
             output.close()
         if stop.is_set and not ended:
-            printed = f" Until then it printed:\n{output.text}" if output.text else ""
-            why = f"It was stopped: {stop.reason.message}." if stop.reason else _STOPPED
+            printed = f" Its output until then:\n{output.text}" if output.text else ""
+            why = f"The command was stopped: {stop.reason.message}." if stop.reason else _STOPPED
             raise ToolFailed(f"{why}{printed}")
         if not ended:
-            raise ToolFailed(f"it was ended after {arguments.timeout_s} s.\n{output.text}")
+            raise ToolFailed(f"the command timed out after {arguments.timeout_s} s.\n{output.text}")
         code = process.returncode
-        text = output.text or "(it printed nothing)"
+        text = output.text or "(no output)"
         if code:
             text += f"\n[exit code {code}]" if code > 0 else f"\n[ended by signal {-code}]"
         return Result(text, f"exit code {code}, {time.monotonic() - started:.1f} s")
 
     def close(self) -> None:
-        """End what was left running, and what a stopped turn did not wait for any longer."""
-        self._is_closed = True  # a call that is just beginning sees it
+        """End background commands, and commands that a stopped turn no longer waits for."""
+        self._is_closed = True  # seen by a call that is just starting
         for process in [*self._waited_for]:
-            _signal(process, signal.SIGKILL)  # it was asked to end already
+            _signal(process, signal.SIGKILL)  # SIGTERM was sent before
         _end(self._background, _GRACE_S)
         self._background.clear()
 
@@ -111,7 +119,7 @@ class RunShellCommand(OwnTool[ShellArguments]):
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:
             process = self._start(command, directory, log.fileno())
         self._background.append(process)
-        text = f"It runs as process {process.pid}; what it prints goes to {path}."
+        text = f"It runs as process {process.pid}; its output goes to {path}."
         return Result(text, f"process {process.pid}")
 
     def _start(self, command: str, directory: Path, output: int) -> subprocess.Popen[bytes]:
@@ -127,13 +135,15 @@ class RunShellCommand(OwnTool[ShellArguments]):
                 start_new_session=True,
             )
         except OSError as error:
-            raise ToolFailed(f"it could not be started: {error.strerror}") from error
+            raise ToolFailed(f"the command could not be started: {error.strerror}") from error
 
 
-def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float, stop: Stop) -> bool:
-    """Read until the command has ended; ``False`` if the deadline or the stop came first.
+def _read(
+    process: subprocess.Popen[bytes], output: _CapturedOutput, deadline: float, stop: Stop
+) -> bool:
+    """Read until the command exits; ``False`` if the deadline or the stop came first.
 
-    A child that it left behind may hold its output open for ever, so its own end counts.
+    The exit of the command counts, not the end of its output: a child process may keep that open.
     """
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
@@ -147,13 +157,13 @@ def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float, st
                 output.take(data)
             elif process.poll() is not None:
                 return True
-        if selector.select(0):  # what it has printed until now: a pipe holds no more than this
+        if selector.select(0):  # the rest of the output: a pipe holds no more than this
             output.take(os.read(descriptor, 65536))
     return False
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], grace_s: float) -> None:
-    """End the whole process group of each: asked first, and after ``grace_s`` not asked."""
+    """End the process group of each: SIGTERM first, and SIGKILL after ``grace_s``."""
     left = [process for process in processes if _signal(process, signal.SIGTERM)]
     deadline = time.monotonic() + grace_s
     while (left := [process for process in left if _is_there(process)]) and (
@@ -169,7 +179,7 @@ def _end(processes: Sequence[subprocess.Popen[bytes]], grace_s: float) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Whether there was still something in the process group to be told."""
+    """Signal the process group; whether it still had a process."""
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):
@@ -186,8 +196,8 @@ def _is_there(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-class _Output:
-    """The beginning and the end of what a command prints, and all of it in a file if it is long."""
+class _CapturedOutput:
+    """The beginning and the end of a command's output; long output is also written to a file."""
 
     def __init__(self, directory: Path, show: Callable[[str], None]) -> None:
         self._directory = directory
@@ -216,11 +226,13 @@ class _Output:
 
     @property
     def text(self) -> str:
-        """What the model is told of it."""
+        """The output as the model gets it."""
         left_out = self._count - len(self._head) - len(self._tail)
         middle = b""
         if left_out > 0:
-            middle = f"\n[{left_out:,} bytes left out; all of it is in {self._path}]\n".encode()
+            middle = (
+                f"\n[{left_out:,} bytes omitted; the full output is in {self._path}]\n".encode()
+            )
         return (self._head + middle + self._tail).decode("utf-8", "replace").rstrip("\n")
 
     def _open(self, before: bytes) -> None:

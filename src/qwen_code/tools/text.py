@@ -1,7 +1,6 @@
-"""Text files as bytes that stay as they are: their encoding, mark and line endings.
+"""Text files as bytes: their encoding, byte order mark and line endings.
 
-Nothing is decoded in order to be written back: a change is made on the bytes, so whatever it does
-not name is afterwards what it was before.
+Changes are made on the bytes and not on decoded text, so everything else in a file stays the same.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ _MARKS = (
 
 
 class Encoding(msgspec.Struct, frozen=True):
-    """How a file's text is written: ``mark`` is its byte order mark, ``newline`` its most usual."""
+    """How the text of a file is encoded. ``mark`` is the byte order mark, ``newline`` the most
+    common line ending."""
 
     name: str
     mark: bytes = b""
@@ -33,22 +33,22 @@ class Encoding(msgspec.Struct, frozen=True):
         return {"utf-16": 2, "utf-32": 4}.get(self.name[:6], 1)
 
     def encode(self, text: str) -> bytes:
-        """The bytes of ``text`` in such a file, without the mark.
+        """The bytes of ``text`` in this encoding, without the mark.
 
         Raises:
-            UnicodeEncodeError: the encoding has no such character.
+            UnicodeEncodeError: the encoding lacks a character.
         """
         return text.encode(self.name, "surrogateescape" if self.name == "utf-8" else "strict")
 
     def decode(self, data: bytes) -> str:
-        """The text of a file's bytes, for reading; what cannot be decoded is marked as such."""
+        """The text of a file, for reading; invalid bytes become U+FFFD."""
         return data.removeprefix(self.mark).decode(self.name, "replace")
 
 
 def sniff(data: bytes) -> Encoding:
-    """How ``data`` is written: its mark says, else UTF-8 where it is that, else Latin-1.
+    """The encoding of ``data``: by its mark, else UTF-8 if it is valid, else Latin-1.
 
-    The newline is the one that most of its lines end in.
+    The newline is the one that most lines end in.
     """
     name, mark = "utf-8", b""
     for known, of in _MARKS:
@@ -59,7 +59,7 @@ def sniff(data: bytes) -> Encoding:
         try:
             data.decode()
         except UnicodeDecodeError as error:
-            # A cut or a stray byte in what is UTF-8 otherwise does not make it another encoding.
+            # A few invalid bytes in UTF-8 do not make it another encoding.
             valid_bytes = data[: error.start].isascii()
             name = "latin-1" if valid_bytes and not _looks_like_utf8(data) else "utf-8"
     encoding = Encoding(name, mark)
@@ -72,14 +72,14 @@ def sniff(data: bytes) -> Encoding:
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether ``data`` is no text: it has a NUL near its start, and no mark that explains it."""
+    """Whether ``data`` is not text: it has a NUL near its start, and no byte order mark."""
     if any(data.startswith(mark) for mark, _ in _MARKS):
         return False
     return b"\0" in data[:_SNIFFED_BYTES]
 
 
 def _looks_like_utf8(data: bytes) -> bool:
-    """Whether most bytes beyond ASCII are parts of valid UTF-8."""
+    """Whether most non-ASCII bytes are part of valid UTF-8."""
     high = sum(byte >= 0x80 for byte in data)
     broken = data.decode("utf-8", "replace").count("\ufffd")
     return broken * 4 < high

@@ -1,14 +1,16 @@
-"""``todo_write``: the steps of a longer task, for the user to see and the model to keep to."""
+"""``todo_write``: the steps of a longer task, which the user sees and the model follows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 import msgspec
 
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result, Todo
+from qwen_code.tools.base import BuiltInTool, Result, Todo
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 
 _MARKS = {"completed": "[x]", "in_progress": "[>]", "pending": "[ ]"}
@@ -18,18 +20,22 @@ class TodoArguments(msgspec.Struct):
     todos: list[Todo]
 
 
-class TodoWrite(OwnTool[TodoArguments]):
-    """The list is in the conversation itself: whatever keeps that keeps the list."""
+class TodoWrite(BuiltInTool[TodoArguments]):
+    """The list is part of the conversation, so it is saved with it."""
 
     definition = catalogue.TODO_WRITE
     arguments = TodoArguments
+
+    @classmethod
+    def create(cls, _context: ToolContext) -> Self:
+        return cls()
 
     def title(self, arguments: TodoArguments) -> str:
         return _count(arguments)
 
     def run(self, arguments: TodoArguments, show: Callable[[str], None], stop: Stop) -> Result:
         if sum(todo.status == "in_progress" for todo in arguments.todos) > 1:
-            raise ToolFailed("more than one step is in_progress; finish one first")
+            raise ToolFailed("more than one step is in_progress; complete one first")
         lines = [f"{_MARKS[todo.status]} {todo.content}" for todo in arguments.todos]
         return Result(
             "\n".join(lines) or "(no steps)", _count(arguments), todos=tuple(arguments.todos)

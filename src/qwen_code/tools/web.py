@@ -1,11 +1,11 @@
-"""``web_fetch``: a page of the internet as text, by its address."""
+"""``web_fetch``: fetches a web page by its URL, as text."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -15,7 +15,8 @@ from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import OwnTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.web_address import addresses_of, look_up
 from qwen_code.tools.web_text import read_text, unpack
@@ -25,7 +26,7 @@ _MAX_S = 30.0
 _MAX_REDIRECTS = 5
 _MAX_ADDRESSES = 3
 _PART = 20_000
-"""Characters that one call answers: about 5,000 tokens."""
+"""Characters in the result of one call: about 5,000 tokens."""
 
 _HEADERS = {
     "accept": "text/markdown, text/html;q=0.9, text/plain;q=0.8, */*;q=0.5",
@@ -44,16 +45,16 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class _Elsewhere(msgspec.Struct, frozen=True):
-    """A redirect that is not followed by itself, because its host was not agreed to."""
+    """A redirect to a host that the user did not approve, so it is not followed."""
 
     url: str
 
 
-class WebFetch(OwnTool[WebArguments]):
-    """Asks as nobody: no cookie, no credential. ``find`` looks up the addresses of a host.
+class WebFetch(BuiltInTool[WebArguments]):
+    """Sends no cookies and no credentials. ``find`` looks up the addresses of a host.
 
-    What a user allowed is a host, so a redirect is followed only within it; one that leads to
-    another is told to the model, which may ask for it.
+    The user approves a host, so redirects are followed only within it. A redirect to another host
+    is reported to the model, which can request it.
     """
 
     definition = catalogue.WEB_FETCH
@@ -72,6 +73,14 @@ class WebFetch(OwnTool[WebArguments]):
         self._allow_private = allow_private
         self._find = find
         self._last: tuple[str, _Page] | None = None
+
+    @classmethod
+    def create(cls, context: ToolContext) -> Self:
+        return cls(
+            context.network,
+            user_agent=context.user_agent,
+            allow_private=context.allow_private_hosts,
+        )
 
     def parse(self, text: str) -> WebArguments:
         arguments = super().parse(text)
@@ -93,8 +102,8 @@ class WebFetch(OwnTool[WebArguments]):
             found = visit.fetch(url)
             if isinstance(found, _Elsewhere):
                 return Result(
-                    f"{url} leads to {found.url}, which is another host. Fetch that if it helps.",
-                    "leads elsewhere",
+                    f"{url} redirects to another host: {found.url}. Fetch that if it helps.",
+                    "redirects to another host",
                 )
             page = found
             self._last = (url, page)
@@ -105,7 +114,7 @@ class WebFetch(OwnTool[WebArguments]):
 
 
 class _Visit:
-    """One address and the redirects that it leads through."""
+    """One URL and its redirects."""
 
     def __init__(
         self,
@@ -127,7 +136,7 @@ class _Visit:
             raise
         except QwenError as error:
             if self._left_s() <= 0:
-                raise ToolFailed(f"{url} was not read within {_MAX_S:.0f} s") from error
+                raise ToolFailed(f"{url} took more than {_MAX_S:.0f} s") from error
             raise ToolFailed(error.message) from error
 
     def _left_s(self) -> float:
@@ -144,13 +153,13 @@ class _Visit:
             if not _is_same_host(url, target):
                 return _Elsewhere(target)
             url = target
-        raise ToolFailed(f"it is redirected more than {_MAX_REDIRECTS} times")
+        raise ToolFailed(f"too many redirects (more than {_MAX_REDIRECTS})")
 
     def _ask(self, url: str) -> Response:
         origin = _origin_of(url)
         addresses = self._addresses(origin)
         if not addresses and self._network.proxy_for(origin) is None:
-            raise ToolFailed(f"no address is known for {origin.host}: check the spelling")
+            raise ToolFailed(f"the host {origin.host} was not found; check the spelling")
         pins = [{origin.host: address} for address in addresses[:_MAX_ADDRESSES]] or [{}]
         for number, pin in enumerate(pins, 1):
             client = HttpClient(
@@ -174,7 +183,7 @@ class _Visit:
         body = unpack(packed, response.headers.get("content-encoding", "").lower(), _MAX_BYTES)
         text = read_text(body, response.headers.get("content-type", ""), url)
         if len(body) >= _MAX_BYTES or len(packed) >= _MAX_BYTES:
-            text += f"\n\n[The page is longer: this is the first {_MAX_BYTES >> 20} MiB of it.]"
+            text += f"\n\n[The page is longer: these are its first {_MAX_BYTES >> 20} MiB.]"
         return _Page(url, text)
 
 
@@ -189,11 +198,11 @@ def _origin_of(url: str) -> Origin:
     try:
         return Origin.of(url)
     except ConfigError as error:
-        raise ToolFailed(f"{error.message}; an address begins with https://") from error
+        raise ToolFailed(f"{error.message}; a URL must begin with https://") from error
 
 
 def _is_same_host(url: str, target: str) -> bool:
-    """Whether a redirect stays where the user agreed to go, and does not give up encryption."""
+    """Whether a redirect stays on the approved host and does not downgrade to http."""
     if urlsplit(url).scheme == "https" != urlsplit(target).scheme:
         return False
     host, other = (_origin_of(address).host.removeprefix("www.") for address in (url, target))
@@ -210,11 +219,11 @@ def _status(code: int) -> str:
 def _part(page: _Page, offset: int) -> Result:
     total = len(page.text)
     if not page.text.strip():
-        return Result(f"{page.url} has no text; it may be made by a script.", "no text")
+        return Result(f"{page.url} has no text; a script may generate it.", "no text")
     if offset >= total:
-        raise ToolFailed(f"the page has {total:,} characters; offset {offset:,} is behind its end")
+        raise ToolFailed(f"offset {offset:,} is past the end of the page ({total:,} characters)")
     end = min(total, offset + _PART)
     text = f"{page.url}\n\n{page.text[offset:end]}"
     if end < total:
-        text += f"\n\n[{total - end:,} characters more: go on with offset={end}]"
+        text += f"\n\n[{total - end:,} more characters: continue with offset={end}]"
     return Result(text, f"{end - offset:,} of {total:,} characters")

@@ -1,8 +1,8 @@
-"""Which hosts ``web_fetch`` may talk to: those of the internet, not those behind the firewall.
+"""Which hosts ``web_fetch`` may connect to: public ones, not those behind the firewall.
 
-A page must not be able to make this machine ask its own services, its neighbours or a cloud's
-metadata server. What a name means is therefore looked up here, once; the connection then goes to
-exactly the addresses that were looked at, whatever the name means a moment later.
+A page must not make this machine send requests to its own services, its network or a cloud's
+metadata server. A name is therefore resolved here, once, and the connection goes to exactly the
+addresses that were checked, even if the name resolves to others a moment later.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 """RFC 6052 §2.1 and RFC 8215: the last four bytes are an IPv4 address."""
 
-_WAY_OUT = "A user can allow it with tools.webFetch.allowPrivate in their settings."
+_WAY_OUT = "The user can allow it in their settings with tools.webFetch.allowPrivate."
 
 
 def addresses_of(
     origin: Origin, find: Callable[[str, int], Sequence[str]], *, allow_private: bool = False
 ) -> list[str]:
-    """The addresses to connect to, best first; empty if the name is not known here.
+    """The addresses to connect to, best first; empty if the name cannot be resolved.
 
-    ``find`` looks a name up. An address that is written as a number in any other way than the
-    usual is refused: what it means depends on who reads it (WHATWG URL §3.5).
+    ``find`` resolves a name. IP addresses in an unusual notation are rejected, because programs
+    read them differently (WHATWG URL §3.5).
 
     Raises:
-        ToolFailed: the host is no host, or one of its addresses is private.
+        ToolFailed: the host is not valid, or one of its addresses is private.
     """
     host = origin.host
     literal = _literal(host)
     if literal is None and (not _NAME.fullmatch(host) or _NUMBER.fullmatch(host.split(".")[-1])):
-        raise ToolFailed(f"{host} is not the name or address of a host")
+        raise ToolFailed(f"{host} is not a valid host name or IP address")
     if allow_private:
         return [host] if literal else list(find(host, origin.port))
     if is_loopback_host(host):
-        raise ToolFailed(f"{host} is this machine itself, which is not fetched. {_WAY_OUT}")
+        raise ToolFailed(f"{host} is this machine, which is not fetched. {_WAY_OUT}")
     found = [host] if literal else list(find(host, origin.port))
     for address in found:
         if not is_public(address):
-            raise ToolFailed(f"{host} is at {address}, a private address. {_WAY_OUT}")
+            raise ToolFailed(f"{host} has the private address {address}. {_WAY_OUT}")
     return found
 
 
 def is_public(text: str) -> bool:
-    """Whether an IP address belongs to the internet, also if it is wrapped in another."""
+    """Whether an IP address is public, also if it is embedded in an IPv6 address."""
     address: IPv4Address | IPv6Address | None = _literal(text)
     while isinstance(address, IPv6Address) and (inner := _wrapped(address)):
         address = inner
@@ -59,7 +59,7 @@ def is_public(text: str) -> bool:
 
 
 def look_up(host: str, port: int) -> list[str]:
-    """The addresses of a name as the system orders them (RFC 6724); none if it has none."""
+    """The addresses of a name in the order of the system (RFC 6724); empty if there are none."""
     import socket
 
     try:

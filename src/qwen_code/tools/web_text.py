@@ -1,4 +1,4 @@
-"""What came for an address, as text that a model can read."""
+"""The body of an HTTP response as text for a model."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _BOMS = (
 
 
 def unpack(body: bytes, encoding: str, limit_bytes: int) -> bytes:
-    """``body`` without its ``Content-Encoding``, and never more than ``limit_bytes`` of it.
+    """``body`` with its ``Content-Encoding`` decoded, at most ``limit_bytes`` of it.
 
     Raises:
-        ToolFailed: it is packed in a way that was not asked for, or broken.
+        ToolFailed: the encoding was not requested, or the body is damaged.
     """
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise ToolFailed(f"the server packed its answer as {encoding}, which was not asked for")
+        raise ToolFailed(f"the server used the encoding {encoding}, which was not requested")
     try:
         return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, limit_bytes)
     except zlib.error as error:
-        raise ToolFailed(f"the answer is no {encoding}: {error}") from error
+        raise ToolFailed(f"the body is not valid {encoding}: {error}") from error
 
 
 def read_text(body: bytes, content_type: str, url: str) -> str:
-    """HTML as Markdown with whole links and without what only decorates; other text as it is.
+    """HTML as Markdown with absolute links and without decoration; other text unchanged.
 
     Raises:
-        ToolFailed: it is no text; the message says what it is.
+        ToolFailed: it is not text; the message says what it is.
     """
     message = Message()
     message["content-type"] = content_type
@@ -47,15 +47,15 @@ def read_text(body: bytes, content_type: str, url: str) -> str:
     is_html = media_type in _HTML
     if not (is_html or _TEXT.fullmatch(media_type)) or _is_binary(body):
         raise ToolFailed(
-            f"{url} is {media_type}, {len(body):,} bytes, and no text. "
-            "A file can be downloaded with run_shell_command."
+            f"{url} is not text: {media_type}, {len(body):,} bytes. "
+            "Use run_shell_command to download a file."
         )
     text = _decode(body, message.get_content_charset() or "", is_html=is_html)
     return _as_markdown(text, url) if is_html else text
 
 
 def _guess(body: bytes) -> str:
-    """RFC 9110 §8.3 lets a receiver look where nothing is said."""
+    """The media type of a body without one: RFC 9110 §8.3 lets a receiver examine it."""
     if re.match(rb"\s*<(!doctype html|html)", body, re.IGNORECASE):
         return "text/html"
     return "application/octet-stream" if _is_binary(body) else "text/plain"
@@ -85,13 +85,13 @@ def _as_markdown(html: str, url: str) -> str:
         skip_images=True,
         extract_metadata=False,
         exclude_selectors=["nav", "svg", "iframe"],
-        # More than this drops headings in a <header>, and pages that are one <form>.
+        # Stronger presets drop headings in a <header>, and pages that are one <form>.
         preprocessing=PreprocessingOptions(preset="minimal", remove_forms=False),
     )
     try:
         text = convert(html, options).content or ""
     except ConversionError as error:
-        raise ToolFailed(f"{url} could not be made readable: {error}") from error
+        raise ToolFailed(f"{url} could not be converted to text: {error}") from error
     title = re.search(r"<title[^>]*>([^<]{1,300})", html, re.IGNORECASE)
     if title and not text.lstrip().startswith("# "):
         from html import unescape

@@ -1,8 +1,8 @@
-"""The folders that tools may touch, by real path, and files in them opened without a race.
+"""The directories that tools may access, by real path, and race-free access to files in them.
 
-A path is resolved first, links and all, and has to end inside one of the roots. Then it is opened
-from the root downward, one name after the other, following no link any more: if somebody puts one
-there between the check and the use, the opening fails.
+A path is resolved first, including links, and must end inside one of the roots. Then it is opened
+from the root downward, one name after the other, without following links: if a link is created
+between the check and the use, opening fails.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 _IGNORE_FILE = ".qwenignore"
 _CREDENTIALS = (".qwen", ".env")
-"""A project's own place for keys; a plain ``.env`` is the project's, and may be read."""
+"""The file for a project's keys. A plain ``.env`` belongs to the project and may be read."""
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A path inside the workspace: a root, and the names below it. It need not exist."""
+    """A path inside the workspace: a root and the names below it. It may not exist."""
 
     root: Path
     names: tuple[str, ...]
@@ -45,10 +45,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Workspace:
-    """The folder that was started in, and those that the user added to it.
+    """The directory that ``qwen`` was started in, and those that the user added.
 
-    ``private`` are directories that stay closed even inside of it: where credentials are kept, the
-    workspace may be the home directory. What a root's ``.qwenignore`` names is closed too.
+    ``private`` directories hold credentials and stay closed even inside the workspace, which may
+    be the home directory. Files that match a root's ``.qwenignore`` are closed, too.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Workspace:
         self.private = tuple(Path(os.path.realpath(directory)) for directory in private)
 
     def locate(self, text: str) -> Place:
-        """Where ``text`` leads: a path relative to the first root, or an absolute one.
+        """The place of a path, which is absolute or relative to the first root.
 
         Raises:
-            ToolFailed: outside of the workspace, or no path at all.
+            ToolFailed: it is outside of the workspace, closed, or not a valid path.
         """
         if not text or "\0" in text:
-            raise ToolFailed("that is not a path")
+            raise ToolFailed("the path is empty or has a NUL character")
         try:
             real = Path(os.path.realpath(self.roots[0] / text))
         except OSError as error:
@@ -80,14 +80,14 @@ class Workspace:
         )
 
     def name(self, text: str) -> str:
-        """What rules call the place where ``text`` leads; as it is where it leads nowhere."""
+        """The path as rules see it; ``text`` itself if it cannot be located."""
         try:
             return self.locate(text).shown
         except ToolFailed:
             return text
 
     def is_private(self, path: Path) -> bool:
-        """Whether ``path`` is one of the private directories or in one, under whatever name."""
+        """Whether ``path`` is a private directory or inside one, also through links."""
         try:
             return self._is_closed(Path(os.path.realpath(path)))
         except OSError:
@@ -101,35 +101,35 @@ class Workspace:
         )
 
     def ignore_file(self, root: Path) -> Path | None:
-        """The user's list of what is not for the model, where there is one."""
+        """The user's list of files that are closed to the model, if it exists."""
         path = root / _IGNORE_FILE
         return path if path.is_file() else None
 
     def _check_open(self, place: Place) -> None:
         if self._is_closed(place.path) or place.names[-2:] == _CREDENTIALS:
-            raise ToolFailed(f"{place.shown} is where qwen keeps credentials: it stays closed")
+            raise ToolFailed(f"access to {place.shown} is denied: it holds credentials")
         if place.names and (ignored := self.ignore_file(place.root)):
-            from pathspec import GitIgnoreSpec  # only projects with such a file need it
+            from pathspec import GitIgnoreSpec  # slow to import; needed only with such a file
 
             lines = ignored.read_text("utf-8", "replace").splitlines()
             shown = f"{place.shown}/" if place.path.is_dir() else place.shown
             if GitIgnoreSpec.from_lines(lines).match_file(shown):
-                raise ToolFailed(f"{place.shown} is closed by {_IGNORE_FILE}")
+                raise ToolFailed(f"access to {place.shown} is denied by {_IGNORE_FILE}")
 
     def read(self, place: Place, limit_bytes: int) -> bytes:
         """The content of a regular file.
 
         Raises:
-            ToolFailed: there is none, or it cannot be read, or it is larger than the limit.
+            ToolFailed: it does not exist, cannot be read, or is larger than the limit.
         """
         with _explained(place), _opened(place, os.O_RDONLY | _NONBLOCK) as descriptor:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise ToolFailed(f"{place.shown} is not a file")
+                raise ToolFailed(f"{place.shown} is not a regular file")
             if found.st_size > limit_bytes:
                 raise ToolFailed(
-                    f"{place.shown} has {found.st_size:,} bytes, which is more than "
-                    f"{limit_bytes:,}; read a part of it, or search it with grep"
+                    f"{place.shown} is too large: {found.st_size:,} bytes, the limit is "
+                    f"{limit_bytes:,}. Search it with grep instead."
                 )
             with os.fdopen(os.dup(descriptor), "rb") as file:
                 return file.read(limit_bytes + 1)[:limit_bytes]
@@ -141,20 +141,20 @@ class Workspace:
             ToolFailed: it cannot be removed.
         """
         if not place.names:
-            raise ToolFailed("that is a directory")
+            raise ToolFailed(f"{place.shown} is a directory")
         with _explained(place), _directory(place, make=False) as directory:
             os.unlink(place.names[-1], dir_fd=directory)
 
     def write(self, place: Place, data: bytes) -> None:
-        """Make ``data`` the content of a file, whole or not at all; its mode stays.
+        """Write a file atomically; its mode stays.
 
-        Missing directories are made. A new file gets the mode that the user's umask gives.
+        Missing directories are created. A new file gets its mode from the user's umask.
 
         Raises:
-            ToolFailed: it cannot be written; what was there is untouched.
+            ToolFailed: it cannot be written; the old content is untouched.
         """
         if not place.names:
-            raise ToolFailed("that is a directory")
+            raise ToolFailed(f"{place.shown} is a directory")
         name = place.names[-1]
         with _explained(place), _directory(place, make=True) as directory:
             mode = _mode_of(name, directory)
@@ -176,7 +176,7 @@ class Workspace:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What the file system knows a directory by, however its name is spelt."""
+    """Device and inode of a directory, which do not depend on the spelling of its name."""
     try:
         found = path.stat()
     except OSError:
@@ -190,7 +190,7 @@ def _mode_of(name: str, directory: int) -> int | None:
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EISDIR, "it is not a regular file")
+        raise OSError(errno.EISDIR, "not a regular file")
     return stat.S_IMODE(found.st_mode)
 
 
@@ -207,7 +207,7 @@ def _opened(place: Place, flags: int) -> Iterator[int]:
 
 @contextmanager
 def _directory(place: Place, *, make: bool) -> Iterator[int]:
-    """The directory that holds the last name, reached without following a link."""
+    """The directory of the last name, opened without following links."""
     current = os.open(place.root, os.O_RDONLY | _DIRECTORY)
     try:
         for name in place.names[:-1]:
@@ -228,7 +228,7 @@ def _explained(place: Place) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            reason = "a part of it is a link or no directory (it changed a moment ago?)"
+            reason = "part of the path is a link or not a directory"
         else:
             reason = (error.strerror or str(error)).lower()
         raise ToolFailed(f"{place.shown}: {reason}") from error

@@ -18,7 +18,7 @@ from qwen_code.agent.context import project_root
 from qwen_code.agent.permission import Answer, Permission, Question, Scope
 from qwen_code.agent.session import Session, SessionStore
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import Model
+from qwen_code.agent.turn import ChatModel
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, UsageError
@@ -29,8 +29,7 @@ from qwen_code.config.paths import CONFIG_DIR, Paths
 from qwen_code.config.settings import Settings
 from qwen_code.models.client import ModelClient
 from qwen_code.models.windows import sees_pictures, window_tokens
-from qwen_code.tools.base import Definition, Reach, Tool
-from qwen_code.tools.catalogue import EXIT_PLAN_MODE
+from qwen_code.tools.base import Audience, Definition, Tool
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
 from qwen_code.wiring.hooks import find_hooks, has_hooks
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
 _LOCAL_WINDOW_TOKENS = 8192
 _STOP_GRACE_S = 0.15
 """How long MCP servers may take to end when the agent could not be assembled."""
-_SMALL_TOOLS = ("read_file", "list_directory", "grep", "run_shell_command")
-_NOT_FOR_HELPERS = ("ask_user", "exit_plan_mode", "structured_output", "task", "todo_write")
 _PROJECT_RULES = ("qwen_code", "permissions", "projects")
 
 
@@ -121,7 +118,8 @@ class Assembled:
         """Make the agent right for the model that answers from now on."""
         agent = self.agent
         self._briefing.is_small = fit.is_small
-        agent.toolbox = self._tools.only(_fits_small) if fit.is_small else self._tools
+        small = self._tools.offered_to(Audience.SMALL_MODELS)
+        agent.toolbox = small if fit.is_small else self._tools
         agent.guide = self._guide if fit.is_small else None
         agent.compactor.window_tokens = fit.window_tokens
         agent.sees = fit.sees
@@ -132,11 +130,11 @@ class Assembled:
 
         return [name.removeprefix("/") for name in find_commands(self.command_dirs)]
 
-    def _guide(self, model: ModelClient) -> Model:
+    def _guide(self, model: ModelClient) -> ChatModel:
         from qwen_code.agent.small import GuidedModel  # only the embedded model needs it
 
-        workspace = self.workbench.workspace
-        return GuidedModel(model, lambda text: _kind_of(workspace(), text))
+        workbench = self.workbench
+        return GuidedModel(model, lambda text: _kind_of(workbench.workspace, text))
 
     def close(self) -> None:
         """End what was left running, and let go of the session."""
@@ -190,10 +188,11 @@ def assemble(
         project_dir=paths.project_dir(root),
         notes_file=paths.qwen_home / "QWEN.md",
         network=config.network,
-        may_fetch_private=settings.first("tools.webFetch.allowPrivate", bool) or False,
+        allow_private_hosts=settings.first("tools.webFetch.allowPrivate", bool) or False,
         ask_user=ask_user,
         sandbox=_sandbox(options, settings, find_workspace),
-        task=lambda: _task(agent, permission, briefing.place),
+        agent=lambda: agent,
+        place=briefing.place,
     )
     structured = _structured(options)
     sessions = session_store(paths, root)
@@ -241,28 +240,24 @@ def _toolbox(
     is_attended: Callable[[], bool],
     stop: Stop,
 ) -> Toolbox:
-    """The built-in tools, those of other programs, the one that ends plan mode, and the one that
-    takes the final answer."""
+    """The built-in tools, those of other programs, and the one that takes the final answer."""
     more: dict[str, Any] = {}
     if servers:
         more |= {tool.definition.name: tool for tool in servers.tools(stop)}
     if structured is not None:
         more[structured.definition.name] = structured
-    own = [*workbench.definitions, EXIT_PLAN_MODE]
-    definitions = [*own, *(tool.definition for tool in more.values())]
+    definitions = [*workbench.definitions, *(tool.definition for tool in more.values())]
 
     def make(definition: Definition) -> Tool:
-        if definition is EXIT_PLAN_MODE:
-            from qwen_code.agent.plan import ExitPlanMode  # only in plan mode
-
-            return ExitPlanMode(judge)
         found: Tool = more.get(definition.name) or workbench.make(definition)
         return found
 
-    def is_offered(definition: Definition) -> bool:
-        return definition is not EXIT_PLAN_MODE or (judge.mode is Mode.PLAN and is_attended())
+    def audience() -> Audience:
+        is_planning = judge.mode is Mode.PLAN and is_attended()
+        usual = Audience.AGENT | Audience.INTERACTIVE
+        return usual | Audience.PLANNING if is_planning else usual
 
-    return Toolbox(definitions, make, is_offered)
+    return Toolbox(definitions, make, audience)
 
 
 def _remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> None:
@@ -327,19 +322,6 @@ def _workspace_finder(config: Config, more: Sequence[Path]) -> Callable[[], Work
         return found[0]
 
     return find
-
-
-def _task(agent: Agent, permission: Permission, place: str) -> Tool:
-    from qwen_code.agent.task import Task
-
-    def only_reads(definition: Definition) -> bool:
-        return definition.reach is Reach.READ and definition.name not in _NOT_FOR_HELPERS
-
-    return Task(lambda: agent.model, agent.toolbox.only(only_reads), permission, place)
-
-
-def _fits_small(definition: Definition) -> bool:
-    return definition.name in _SMALL_TOOLS
 
 
 def _kind_of(workspace: Workspace, text: str) -> str:

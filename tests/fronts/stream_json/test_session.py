@@ -263,7 +263,7 @@ OTHER: dict[str, Any] = {"path": "other.txt", "content": "x"}
             None,
             "updatedInput must be an object",
         ),
-        ({"response": {"behavior": "allow", "updatedInput": {"path": 3}}}, None, "It takes: path"),
+        ({"response": {"behavior": "allow", "updatedInput": {"path": 3}}}, None, "Expected: path"),
         ({"response": {"behavior": "perhaps"}}, None, "said no"),
         ({"response": None}, None, "is malformed"),
         ({"response": "allow"}, None, "is malformed"),

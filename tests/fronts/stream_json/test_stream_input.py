@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from qwen_code.base.errors import InputError
 from qwen_code.fronts.stream_json.stream_input import (
     Control,
-    Prompt,
     QueuedPrompt,
     Reply,
     StreamInput,
+    UserMessage,
     parse_line,
 )
 
@@ -24,9 +24,11 @@ def line(**message: Any) -> bytes:
 
 
 def test_prompts() -> None:
-    assert parse_line(line(type="user", message={"role": "user", "content": "hi"})) == Prompt("hi")
+    assert parse_line(line(type="user", message={"role": "user", "content": "hi"})) == UserMessage(
+        "hi"
+    )
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    assert parse_line(line(type="user", message={"content": parts})) == Prompt("a\nb")
+    assert parse_line(line(type="user", message={"content": parts})) == UserMessage("a\nb")
 
 
 def test_requests_and_replies() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qwen_code.base.errors import QwenError, TransportError
-from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose, picked
+from qwen_code.fronts.text.loop import LineReader, PromptLoop, SlashCommand, choose, picked
 
 Typed = str | type[BaseException]
 
@@ -43,11 +43,11 @@ class FakeModel:
         if failure := next(self._failures, None):
             raise failure
 
-    def command(self, name: str) -> Command:
+    def command(self, name: str) -> SlashCommand:
         def note(argument: str) -> None:
             self.commands.append((name, argument))
 
-        return Command("what it does", note)
+        return SlashCommand("what it does", note)
 
 
 def talk(terminal: FakeTerminal, model: FakeModel) -> list[QwenError]:

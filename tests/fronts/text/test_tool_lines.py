@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinished, ToolOutput
 from qwen_code.fronts.text.tool_lines import ToolLines
-from qwen_code.tools.base import Reach
+from qwen_code.tools.base import Effect
 
 
 def lines(*events: AgentEvent, output: bool = True) -> list[str]:
@@ -12,13 +12,13 @@ def lines(*events: AgentEvent, output: bool = True) -> list[str]:
 
 def test_what_only_reads_is_one_line() -> None:
     assert lines(
-        ToolAsked("1", "read_file", "a.py", "{}", Reach.READ),
+        ToolAsked("1", "read_file", "a.py", "{}", "Read"),
         ToolFinished("1", "read_file", "…", "12 lines"),
     ) == ["• Read a.py · 12 lines"]
 
 
 def test_a_command_shows_what_it_prints() -> None:
-    asked = ToolAsked("1", "run_shell_command", "make", "{}", Reach.RUN)
+    asked = ToolAsked("1", "run_shell_command", "make", "{}", "$", Effect.ANYTHING)
     printed = [ToolOutput("1", "a\nb"), ToolOutput("1", "c\nrest")]
     ended = ToolFinished("1", "run_shell_command", "…", "exit code 0, 0.1 s")
     assert lines(asked, *printed, ended) == [
@@ -29,14 +29,16 @@ def test_a_command_shows_what_it_prints() -> None:
 
 def test_long_output_is_cut() -> None:
     many = ToolOutput("1", "x\n" * 50)
-    shown = lines(ToolAsked("1", "run_shell_command", "make", "{}"), many)
+    asked = ToolAsked("1", "run_shell_command", "make", "{}", "$", Effect.ANYTHING)
+    shown = lines(asked, many)
     assert len(shown) == 14 and shown[-1] == "  …"
-    assert len(lines(ToolAsked("1", "run_shell_command", "y" * 500, "{}"))[0]) == 200
+    long = ToolAsked("1", "run_shell_command", "y" * 500, "{}", "$", Effect.ANYTHING)
+    assert len(lines(long)[0]) == 200
 
 
 def test_errors_are_marked() -> None:
     assert lines(
-        ToolAsked("1", "edit", "a.py", "{}", Reach.EDIT),
+        ToolAsked("1", "edit", "a.py", "{}", "Edit", Effect.FILES),
         ToolFinished("1", "edit", "…", "not there", is_error=True),
         ToolFinished("2", "nothing", "…", "no such tool", is_error=True),
     ) == ["• Edit a.py", "  ✗ not there", "• nothing · ✗ no such tool"]
@@ -44,15 +46,15 @@ def test_errors_are_marked() -> None:
 
 def test_steps_are_a_list() -> None:
     assert lines(
-        ToolAsked("1", "todo_write", "1 of 2 done", "{}", Reach.READ),
-        ToolFinished("1", "todo_write", "[x] a\n[ ] b", "1 of 2 done"),
+        ToolAsked("1", "todo_write", "1 of 2 done", "{}", "Steps", Effect.STEPS),
+        ToolFinished("1", "todo_write", "[x] a\n[ ] b", "1 of 2 done", todos=()),
     ) == ["• Steps · 1 of 2 done", "  [x] a", "  [ ] b"]
 
 
 def test_a_helper_is_indented() -> None:
-    inner = ToolAsked("9", "grep", "x", "{}", Reach.READ)
+    inner = ToolAsked("9", "grep", "x", "{}", "Search")
     assert lines(
-        ToolAsked("1", "task", "find x", "{}", Reach.READ),
+        ToolAsked("1", "task", "find x", "{}", "Helper", takes_long=True),
         HelperEvent("h", inner),
         HelperEvent("h", ToolFinished("9", "grep", "…", "2 lines")),
         ToolFinished("1", "task", "…", "2 rounds"),

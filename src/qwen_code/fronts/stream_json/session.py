@@ -36,7 +36,7 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
     Every prompt gets a JSON result, and so do invalid lines and a conversation that cannot be
     opened.
     """
-    front = _Program()
+    front = _ProgramFront()
     stop, conversation = Stop(), None
     with leaving_by_signals() as leaving:
         try:
@@ -50,7 +50,7 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
                     received.is_finishing = True
                     code = _end_unopened(caught, stop)
                     return code if received.number is None else exit_code_of(received.number)
-            return _Session(conversation, front, partial=partial).run()
+            return _StreamSession(conversation, front, partial=partial).run()
         except KeyboardInterrupt:  # between prompts
             return ExitCode.INTERRUPTED
         except SystemExit as ended:
@@ -75,7 +75,7 @@ def _end_unopened(caught: BaseException, stop: Stop) -> int:
     return error.exit_code
 
 
-class _Program:
+class _ProgramFront:
     """The connected program as a front. It is asked for permissions once it has initialized."""
 
     def __init__(self) -> None:
@@ -125,10 +125,10 @@ class _Program:
             sys.stdout.buffer.flush()
 
 
-class _Session:
+class _StreamSession:
     """Reads messages and answers them."""
 
-    def __init__(self, conversation: Conversation, front: _Program, *, partial: bool) -> None:
+    def __init__(self, conversation: Conversation, front: _ProgramFront, *, partial: bool) -> None:
         self._conversation = conversation
         self._front = front
         self._partial = partial

@@ -20,13 +20,13 @@ import msgspec
 
 from qwen_code.base.errors import InputError
 from qwen_code.base.json_text import decode_json
-from qwen_code.base.stop import Stop
+from qwen_code.base.stop import Stop, take
 
 _MAX_LINE_BYTES = 8 << 20
 _UNCLEAR = {"behavior": "deny", "message": "the program's answer is malformed"}
 
 
-class Prompt(msgspec.Struct, frozen=True):
+class UserMessage(msgspec.Struct, frozen=True):
     """A prompt to answer."""
 
     text: str
@@ -54,7 +54,7 @@ class Reply(msgspec.Struct, frozen=True):
     response: dict[str, Any]
 
 
-def parse_line(line: bytes) -> Prompt | Control | Reply | None:
+def parse_line(line: bytes) -> UserMessage | Control | Reply | None:
     """The message in a line; ``None`` if it is empty or of an unknown type.
 
     Raises:
@@ -66,7 +66,7 @@ def parse_line(line: bytes) -> Prompt | Control | Reply | None:
         message = decode_json(line)
         kind = message["type"]
         if kind == "user":
-            return Prompt(_text(message["message"]["content"]))
+            return UserMessage(_text(message["message"]["content"]))
         if kind == "control_request":
             request = message.get("request")
             request = request if isinstance(request, dict) else {}
@@ -142,7 +142,7 @@ class StreamInput:
         """
         if self._is_answering:
             self._unfinished.popleft()
-        found = self._prompts.get()
+        found = take(self._prompts)
         self._is_answering = isinstance(found, QueuedPrompt)
         return found
 
@@ -164,7 +164,7 @@ class StreamInput:
             send()
             with stop.calling(lambda: self._replies.put(None)):
                 while not self.has_ended.is_set() or not self._replies.empty():
-                    reply = self._replies.get()
+                    reply = take(self._replies)
                     stop.check()
                     if reply is not None and reply.request_id == request_id:
                         return reply.response
@@ -201,7 +201,7 @@ class StreamInput:
         except InputError as error:
             self._prompts.put(error)
             message = Reply(None, _UNCLEAR)
-        if isinstance(message, Prompt):
+        if isinstance(message, UserMessage):
             queued = QueuedPrompt(message.text, Stop())
             self._unfinished.append(queued.stop)
             self._prompts.put(queued)

@@ -29,7 +29,7 @@ _TWICE_S = 3.0
 _POLL_S = 0.05
 
 
-class Command(msgspec.Struct, frozen=True):
+class SlashCommand(msgspec.Struct, frozen=True):
     """A slash command: a short summary, and the function that gets its argument."""
 
     summary: str
@@ -49,7 +49,7 @@ class PromptLoop:
         read_line: ReadLine,
         write: Write,
         answer: Callable[[str], None],
-        commands: Mapping[str, Command],
+        commands: Mapping[str, SlashCommand],
         report: Callable[[QwenError], None],
         sign: Callable[[], str] = lambda: "> ",
         now: Callable[[], float] = time.monotonic,

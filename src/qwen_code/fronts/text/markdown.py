@@ -34,13 +34,13 @@ _ESCAPABLE = "*_`[]#>+-~|"
 _BEFORE_UNDERSCORE = " \t([{\"'*"
 
 
-class _Wait(Enum):
+class _NeedData(Enum):
     """More text is needed to decide."""
 
-    WAIT = "wait"
+    NEED_DATA = "need data"
 
 
-WAIT = _Wait.WAIT
+NEED_DATA = _NeedData.NEED_DATA
 
 
 class _Fence(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ class MarkdownStyler:
         out: list[str] = []
         while self._at_start:
             step = self._block(text, whole=whole)
-            if step is WAIT:
+            if step is NEED_DATA:
                 return "".join(out), text
             styled, used = step
             out.append(styled)
@@ -107,13 +107,13 @@ class MarkdownStyler:
             self._before = text[used - 1]
         return "".join(out) + styled, text[used:]
 
-    def _block(self, text: str, *, whole: bool) -> tuple[str, int] | _Wait:
+    def _block(self, text: str, *, whole: bool) -> tuple[str, int] | _NeedData:
         """The next mark at the beginning of a line: the styled text, and how much was used."""
         if self._fence is not None:
             return self._in_fence(self._fence, text, whole=whole)
         is_short = len(text) < _MAX_OPENING_CHARS
         if not whole and is_short and _UNDECIDED.fullmatch(text):
-            return WAIT
+            return NEED_DATA
         fence = _FENCE.fullmatch(text) if is_short else None
         if fence and not (fence[2][0] == "`" and "`" in fence[3]):
             self._fence = _Fence(fence[2], len(fence[1]), self._quotes)
@@ -134,13 +134,13 @@ class MarkdownStyler:
             return _BOLD, 0
         return "", 0
 
-    def _in_fence(self, fence: _Fence, text: str, *, whole: bool) -> tuple[str, int] | _Wait:
+    def _in_fence(self, fence: _Fence, text: str, *, whole: bool) -> tuple[str, int] | _NeedData:
         """A line of a code block, in which only the closing marker has a meaning."""
         is_short = len(text) < _MAX_OPENING_CHARS
         bare = text.strip(" ")
         if self._quotes < fence.quotes:
             if not whole and is_short and bare in ("", ">"):
-                return WAIT
+                return NEED_DATA
             if quote := _QUOTE.match(text):
                 self._quotes += 1
                 return f"{_DIM}│{_NOT_DIM} ", quote.end()
@@ -148,7 +148,7 @@ class MarkdownStyler:
             return "", 0
         if is_short and set(bare) <= {fence.marker[0]}:
             if not whole:
-                return WAIT
+                return NEED_DATA
             indent = len(text) - len(text.lstrip(" "))
             if len(bare) >= len(fence.marker) and indent <= fence.indent + 3:
                 self._fence = None
@@ -178,7 +178,7 @@ def _inline(text: str, before: str, *, in_heading: bool, whole: bool) -> tuple[s
         closer = None
         if _opens(marker, text[start - 1] if start else before, text[end : end + 1]):
             closer = _closer(text, token, end + _MAX_SPAN_CHARS, whole=whole)
-        if closer is WAIT:
+        if closer is NEED_DATA:
             return "".join(out), start
         if closer is None:
             out.append(marker)
@@ -204,7 +204,7 @@ def _opens(marker: str, before: str, following: str) -> bool:
 
 def _closer(
     text: str, opener: re.Match[str], stop: int, *, whole: bool
-) -> tuple[int, int] | _Wait | None:
+) -> tuple[int, int] | _NeedData | None:
     """Start and end of the marker that closes ``opener``, if one ends before ``stop``."""
     marker = opener[0]
     is_code = marker[0] == "`"
@@ -214,7 +214,7 @@ def _closer(
         if end > stop:
             return None
         if end == len(text) and not whole:
-            return WAIT
+            return NEED_DATA
         if token[0] == marker and (
             is_code or _closes(marker, text[start - 1], text[end : end + 1])
         ):
@@ -224,10 +224,10 @@ def _closer(
             at = start + 1 if token[0][0] == "\\" else end  # in code, a backslash escapes nothing
         elif token[0][0] == "`":
             inner = _closer(text, token, stop, whole=whole)
-            if inner is WAIT:
-                return WAIT
+            if inner is NEED_DATA:
+                return NEED_DATA
             at = inner[1] if inner else end
-    return None if whole or len(text) >= stop else WAIT
+    return None if whole or len(text) >= stop else NEED_DATA
 
 
 def _closes(marker: str, before: str, following: str) -> bool:

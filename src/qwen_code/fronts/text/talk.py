@@ -27,7 +27,14 @@ from qwen_code.fronts.console import notice, paint, report
 from qwen_code.fronts.renderer import Outcome, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.text.login_dialog import LoginDialog
-from qwen_code.fronts.text.loop import Command, LineReader, PromptLoop, choose, picked, write_stdout
+from qwen_code.fronts.text.loop import (
+    LineReader,
+    PromptLoop,
+    SlashCommand,
+    choose,
+    picked,
+    write_stdout,
+)
 from qwen_code.fronts.text.project_trust import ask_for_trust
 from qwen_code.fronts.text.questions import Questions
 from qwen_code.fronts.text.renderer import text_renderer
@@ -149,31 +156,33 @@ class _Talk:
 
     def loop(self) -> PromptLoop:
         commands = {
-            "/auth": Command(
+            "/auth": SlashCommand(
                 "switch method, account or endpoint; the conversation is kept", self._auth
             ),
-            "/model": Command("list the models, or use another: /model NAME", self._model),
-            "/approvals": Command(
+            "/model": SlashCommand("list the models, or use another: /model NAME", self._model),
+            "/approvals": SlashCommand(
                 "what needs no approval: plan, default, auto-edit, yolo", self._mode
             ),
-            "/plan": Command("change nothing, and propose a plan: /plan [TASK]", self._plan),
-            "/undo": Command("restore the files as they were before the last turn", self._undo),
-            "/redo": Command("reverse the last undo", self._redo),
-            "/rewind": Command(
+            "/plan": SlashCommand("change nothing, and propose a plan: /plan [TASK]", self._plan),
+            "/undo": SlashCommand(
+                "restore the files as they were before the last turn", self._undo
+            ),
+            "/redo": SlashCommand("reverse the last undo", self._redo),
+            "/rewind": SlashCommand(
                 "go back to an earlier prompt, with the files: /rewind N", self._rewind
             ),
-            "/resume": Command("continue an earlier session: /resume [ID]", self._resume),
-            "/compress": Command("shorten the conversation", self._compress),
-            "/clear": Command("start a new conversation; the old one is saved", self._clear),
-            "/context": Command("what fills the model's context window", self._context),
-            "/quota": Command("how many requests are left", self._quota),
-            "/status": Command("method, endpoint, model and key in use", self._status),
-            "/explain": Command("which credential is used, and why", self._explain),
-            "/help": Command("this list", self._help),
-            "/quit": Command("quit (also Ctrl-D)", self._help),
+            "/resume": SlashCommand("continue an earlier session: /resume [ID]", self._resume),
+            "/compress": SlashCommand("shorten the conversation", self._compress),
+            "/clear": SlashCommand("start a new conversation; the old one is saved", self._clear),
+            "/context": SlashCommand("what fills the model's context window", self._context),
+            "/quota": SlashCommand("how many requests are left", self._quota),
+            "/status": SlashCommand("method, endpoint, model and key in use", self._status),
+            "/explain": SlashCommand("which credential is used, and why", self._explain),
+            "/help": SlashCommand("this list", self._help),
+            "/quit": SlashCommand("quit (also Ctrl-D)", self._help),
         }
         for name, description in self._talk.command_descriptions().items():
-            commands.setdefault(name, Command(description, self._own(name)))
+            commands.setdefault(name, SlashCommand(description, self._own(name)))
         self._commands = commands
         self._reader.words = tuple(commands)
         return PromptLoop(

@@ -13,23 +13,7 @@ from qwen_code.agent.events import (
     ToolFinished,
     ToolOutput,
 )
-from qwen_code.tools.base import Reach
 
-_NAMES = {
-    "read_file": "Read",
-    "write_file": "Write",
-    "edit": "Edit",
-    "list_directory": "List",
-    "glob": "Find",
-    "grep": "Search",
-    "run_shell_command": "$",
-    "web_fetch": "Fetch",
-    "todo_write": "Steps",
-    "save_memory": "Remember",
-    "ask_user": "Ask",
-    "task": "Helper",
-    "exit_plan_mode": "Plan",
-}
 _MAX_OUTPUT_LINES = 12
 _MAX_CHANGE_LINES = 20
 _MAX_LINE_LENGTH = 200
@@ -52,7 +36,7 @@ class ToolLines:
         """The lines for ``event``, without newlines."""
         if isinstance(event, ToolAsked):
             self._asked[event.call_id] = event
-            if event.reach is not Reach.READ or event.name == "task":
+            if _is_shown_at_once(event):
                 yield _cut(_header(event))
         elif isinstance(event, QuestionAsked):
             self._seen.add(event.call_id)
@@ -89,14 +73,14 @@ class ToolLines:
             yield _cut(f"  {rest.rstrip()}")
         self._printed.pop(event.call_id, None)
         mark = "✗ " if event.is_error else ""
-        if event.name == "todo_write" and not event.is_error:
-            yield f"• Steps · {event.summary}"
+        header = _header(asked) if asked else f"• {event.name}"
+        if asked and event.todos is not None:
+            yield f"• {asked.verb} · {event.summary}"
             yield from (f"  {line}" for line in event.text.split("\n"))
-        elif asked and (asked.reach is not Reach.READ or asked.name == "task"):
+        elif asked and _is_shown_at_once(asked):
             yield _cut(f"  {mark}{event.summary}")
             yield from self._change(event)
         else:
-            header = _header(asked) if asked else f"• {event.name}"
             yield _cut(f"{header} · {mark}{event.summary}")
 
     def _change(self, event: ToolFinished) -> Iterator[str]:
@@ -109,8 +93,12 @@ class ToolLines:
             yield f"  … {len(lines) - _MAX_CHANGE_LINES} more lines"
 
 
+def _is_shown_at_once(asked: ToolAsked) -> bool:
+    return asked.takes_long or not asked.effect.is_read_only
+
+
 def _header(asked: ToolAsked) -> str:
-    return f"• {_NAMES.get(asked.name, asked.name)} {asked.title}".rstrip()
+    return f"• {asked.verb or asked.name} {asked.title}".rstrip()
 
 
 def _cut(line: str) -> str:
