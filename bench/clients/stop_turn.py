@@ -24,7 +24,8 @@ from qwen_code.local import server as local_server
 from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import SMALL
 from qwen_code.wiring.agent import AgentOptions
-from qwen_code.wiring.conversation import Answers, Conversation, Form
+from qwen_code.wiring.conversation import Conversation
+from qwen_code.wiring.front import Answers, Form
 from qwen_code.wiring.launch import Launch
 
 _DONE = b"data: [DONE]\n\n"

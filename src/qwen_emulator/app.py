@@ -19,7 +19,7 @@ from qwen_emulator.answers import Reply, bearer_of
 from qwen_emulator.chat import ModelEndpoints
 from qwen_emulator.faults import Faults
 from qwen_emulator.guard import Guard, own_hosts
-from qwen_emulator.model import ChatModel
+from qwen_emulator.model import ModelBackend
 from qwen_emulator.oauth import SignInServer
 from qwen_emulator.page import ApprovalPage
 from qwen_emulator.sign_in import PREFIX, SignInEndpoints
@@ -35,7 +35,7 @@ class Emulator:
     def __init__(
         self,
         state: EmulatorState,
-        model: ChatModel,
+        model: ModelBackend,
         base_url: str,
         *,
         admin_key: str,

@@ -13,14 +13,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from qwen_emulator.answers import Reply, bearer_of, model_error, read_body
 from qwen_emulator.faults import CHAT, MODELS, Faults
-from qwen_emulator.model import ChatModel
+from qwen_emulator.model import ModelBackend
 from qwen_emulator.state import EmulatorState, IssuedToken
 
 
 class ModelEndpoints:
-    """Handlers around one `ChatModel`, with the faults that are set."""
+    """Handlers around one `ModelBackend`, with the faults that are set."""
 
-    def __init__(self, state: EmulatorState, model: ChatModel, faults: Faults) -> None:
+    def __init__(self, state: EmulatorState, model: ModelBackend, faults: Faults) -> None:
         self._state = state
         self._model = model
         self._faults = faults

@@ -15,7 +15,7 @@ _PIECE = 4
 _MAX_ECHOED = 200
 
 
-class ChatModel(Protocol):
+class ModelBackend(Protocol):
     """Answers chat requests, piece by piece."""
 
     def answer(self, request: dict[str, Any], name: str) -> tuple[int, str, Iterator[bytes]]:

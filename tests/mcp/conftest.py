@@ -34,7 +34,13 @@ class Session:
             },
             self.said.append,
             root,
-            **{"logs_dir": self.logs, "version": "0", "start_timeout_s": 30.0, **options},
+            **{
+                "variables": {},
+                "logs_dir": self.logs,
+                "version": "0",
+                "start_timeout_s": 30.0,
+                **options,
+            },
         )
 
     def call(self, name: str, arguments: str = "{}", show: Any = lambda _: None) -> Any:

@@ -53,10 +53,10 @@ def test_its_environment_is_what_was_given(
     open_servers: Any, stdio: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLAMA_API_KEY", "secret")
-    entry = stdio(env={"OURS": "at ${HOME} ${ELSE:-or not}"})
-    session = open_servers({"ours": entry})
-    home = session.call("mcp__ours__variable", '{"name": "HOME"}').text
-    assert session.call("mcp__ours__variable", '{"name": "OURS"}').text == f"at {home} or not"
+    entry = stdio(env={"OURS": "at ${FORGE} ${ELSE:-or not}"})
+    session = open_servers({"ours": entry}, variables={"FORGE": "home"})
+    assert session.call("mcp__ours__variable", '{"name": "OURS"}').text == "at home or not"
+    assert session.call("mcp__ours__variable", '{"name": "FORGE"}').text == "(not set)"
     key = session.call("mcp__ours__variable", '{"name": "LLAMA_API_KEY"}')
     assert key.text == "(not set)"
 
@@ -96,9 +96,17 @@ def test_without_the_package_the_way_to_it_is_named(
 ) -> None:
     monkeypatch.setattr("qwen_code.mcp.client.is_installed", lambda: False)
     with pytest.raises(ConfigError) as caught:
-        Servers([ServerSpec("a", "b")], {}, print, tmp_path, logs_dir=tmp_path, version="0")
+        Servers(
+            [ServerSpec("a", "b")],
+            {},
+            print,
+            tmp_path,
+            variables={},
+            logs_dir=tmp_path,
+            version="0",
+        )
     assert "pip install" in (caught.value.hint or "")
-    Servers([], {}, print, tmp_path, logs_dir=tmp_path, version="0").close()
+    Servers([], {}, print, tmp_path, variables={}, logs_dir=tmp_path, version="0").close()
 
 
 def test_a_silent_server_is_given_up_and_ended(open_servers: Any, stdio: Any) -> None:

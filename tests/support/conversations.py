@@ -14,7 +14,8 @@ from qwen_code.agent.events import AgentEvent
 from qwen_code.agent.permission import Answer, No, Question
 from qwen_code.base.stop import Stop
 from qwen_code.wiring.agent import AgentOptions
-from qwen_code.wiring.conversation import Answers, Conversation, Form
+from qwen_code.wiring.conversation import Conversation
+from qwen_code.wiring.front import Answers, Form
 from qwen_code.wiring.launch import Launch
 
 

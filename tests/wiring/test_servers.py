@@ -54,3 +54,27 @@ def test_a_projects_server_costs_a_notice_and_is_not_started(
         assert servers.tools() == []
     assert not touched.exists() and len(said) == 2
     assert "qwen mcp trust theirs" in said[0] and "no-such-command" in said[1]
+
+
+def test_a_server_gets_the_token_that_its_definition_names_and_no_other(
+    tmp_path: Path, require: Callable[[str, bool], None]
+) -> None:
+    require("mcp", find_spec("mcp") is not None)
+    seen = tmp_path / "seen"
+    settings = tmp_path / ".qwen" / "settings.json"
+    settings.parent.mkdir()
+    definition = {
+        "command": "sh",
+        "args": ["-c", f"env > {seen}"],
+        "env": {"FORGE": "$FORGE_TOKEN", "MODEL": "${OPENAI_API_KEY:-none}"},
+    }
+    settings.write_text(json.dumps({"mcpServers": {"forge": definition}}))
+    secrets = {"FORGE_TOKEN": "a", "OTHER_TOKEN": "b", "OPENAI_API_KEY": "sk-canary"}
+    environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], **secrets}
+    servers = open_servers(Config.load(environ, tmp_path), lambda _line: None)
+    assert servers is not None
+    with servers:
+        servers.tools()
+    lines = set(seen.read_text().splitlines())
+    assert {"FORGE=a", "MODEL=none"} <= lines
+    assert not [line for line in lines if line.startswith(tuple(secrets))]

@@ -13,6 +13,8 @@ from qwen_code.auth.keys import (
     HELPER,
     Credential,
     credential_for,
+    mixed_logins,
+    not_for_choice,
     withheld,
     within_project,
 )
@@ -154,7 +156,7 @@ class _Search:
         connection = self._connection(provider, base, base_url, key, model, credential, governed)
         connection = msgspec.structs.replace(connection, query=query, deployment_in_path=in_path)
         notices = [notice] if notice else []
-        if mixed := _mixed(base, key):
+        if mixed := mixed_logins(base, key):
             notices.append(mixed)
         return ApiResolution(
             connection,
@@ -162,7 +164,7 @@ class _Search:
             tuple(self.fields),
             tuple(notices),
             self._announcements(base, origin, key),
-            is_canonical=any(_is_canonical(offer) for offer in (base, key) if offer),
+            is_canonical=any(offer.is_canonical for offer in (base, key) if offer),
             is_chosen=self.has_choice,
         )
 
@@ -207,7 +209,7 @@ class _Search:
         found = environment_offers(self._in.environment, names)
         if not self._choice.is_users:
             return [*found, *of_choice]
-        first = [offer for offer in found if _is_canonical(offer)]
+        first = [offer for offer in found if offer.is_canonical]
         return [*first, *of_choice, *(offer for offer in found if offer not in first)]
 
     # -- base URL ---------------------------------------------------------------------------
@@ -298,7 +300,7 @@ class _Search:
         offers += self._in_order(list(dict.fromkeys([canonical, *others])), of_entry)
         offers = [within_project(o, governed) for o in offers]
         if self._choice.is_users and own:
-            offers = [_not_for_choice(o, governed, provider) for o in offers]
+            offers = [not_for_choice(o, governed, provider) for o in offers]
         offers += self._helper_offers()
         offers += settings_offers(settings, "security.auth.apiKey")
         offers += self._profile_key(self._saved, SourceKind.LOGIN)
@@ -384,34 +386,8 @@ class _Search:
         return tuple(lines)
 
 
-def _is_canonical(offer: Offer) -> bool:
-    """Whether this is a ``LLAMA_*`` variable of the shell or the ``.env`` file."""
-    names = (env_names.API_KEY[0], env_names.BASE_URL[0], env_names.MODEL[0])
-    kinds = (SourceKind.SHELL, SourceKind.DOTENV)
-    return offer.source.name in names and offer.source.kind in kinds
-
-
-def _not_for_choice(key: Offer, entry: ProviderEntry | None, provider: Provider) -> Offer:
-    """A chosen provider that names the variable of its key gets no key that is meant for others."""
-    assert entry is not None
-    name = key.source.name
-    is_alias = name in env_names.API_KEY[1:] and name not in provider.key_names
-    if not is_alias or name == entry.env_key or key.status is not None:
-        return key
-    return key.refused(Status.EXCLUDED, f"{entry.source} takes its key from {entry.env_key}")
-
-
 def _normalised(base: Offer) -> tuple[str, str | None]:
     try:
         return normalise_base_url(base.text)
     except ConfigError as error:
         raise ConfigError(f"{base.source}: {error.message}", hint=error.hint) from error
-
-
-def _mixed(base: Offer, key: Offer | None) -> str | None:
-    """Key and address from different logins are legal, and worth a line."""
-    if key is None or base.source.kind is not SourceKind.LOGIN:
-        return None
-    if key.source.kind in (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS):
-        return f"the key is {key.source}, the endpoint {base.source}"
-    return None

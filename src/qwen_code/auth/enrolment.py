@@ -10,16 +10,9 @@ import msgspec
 
 from qwen_code import __version__
 from qwen_code.auth.oauth.errors import SIGN_IN, EndpointUnknown, SignInFailed
-from qwen_code.auth.oauth.login import (
-    TIMEOUTS,
-    Display,
-    PollJob,
-    ProcessPoller,
-    begin,
-    finish,
-    stored_version,
-)
+from qwen_code.auth.oauth.login import Display, begin, finish, stored_version
 from qwen_code.auth.oauth.pending import PendingFlow, PendingStore
+from qwen_code.auth.oauth.poll import TIMEOUTS, PollJob, ProcessPoller
 from qwen_code.auth.oauth.resource import endpoint_of
 from qwen_code.auth.oauth.revocation import revoke
 from qwen_code.auth.oauth.server import ServerChoice, ServerFlags, choose_server, discover
@@ -242,7 +235,7 @@ class DeviceSignIn:
                 _AGENT,
             )
             homes = (str(paths.home), str(paths.qwen_home), str(paths.cwd))
-            return msgspec.json.encode(_Job(poll, homes))
+            return msgspec.json.encode(_SignInJob(poll, homes))
 
         environ = self._config.environment.child_environment()
         return ProcessPoller(__name__, job, _work, environ, paths.qwen_home)
@@ -278,7 +271,7 @@ def log_out(config: Config, name: str, profile: Profile) -> list[str]:
     return [f"Signed out{label}{who}: {said}.", *(f"Removed {place}." for place in removed)]
 
 
-class _Job(msgspec.Struct, frozen=True):
+class _SignInJob(msgspec.Struct, frozen=True):
     """A poll, and whose settings and profiles remember the sign-in: home, QWEN_HOME, directory."""
 
     poll: PollJob
@@ -286,7 +279,7 @@ class _Job(msgspec.Struct, frozen=True):
 
 
 def _work(data: bytes) -> bytes:
-    job = msgspec.json.decode(data, type=_Job)
+    job = msgspec.json.decode(data, type=_SignInJob)
     answer = job.poll.run()
     if answer.is_granted:
         # The process that waits does it again, and says why it failed.

@@ -14,8 +14,10 @@ from qwen_code.auth.types import CredentialSource, Status
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
+from qwen_code.config import env_names
 from qwen_code.config.providers import KEY_NAMES, HeaderStyle, Provider
 from qwen_code.config.settings import Settings
+from qwen_code.config.values import SourceKind
 
 if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
@@ -88,3 +90,22 @@ def withheld(base: Offer, origin: Origin, key: Offer) -> EndpointUntrusted:
         folder=base.source.project,
         origin=origin,
     )
+
+
+def not_for_choice(key: Offer, entry: ProviderEntry | None, provider: Provider) -> Offer:
+    """A chosen provider that names the variable of its key gets no key that is meant for others."""
+    assert entry is not None
+    name = key.source.name
+    is_alias = name in env_names.API_KEY[1:] and name not in provider.key_names
+    if not is_alias or name == entry.env_key or key.status is not None:
+        return key
+    return key.refused(Status.EXCLUDED, f"{entry.source} takes its key from {entry.env_key}")
+
+
+def mixed_logins(base: Offer, key: Offer | None) -> str | None:
+    """The notice where key and address come from different logins, which is allowed."""
+    if key is None or base.source.kind is not SourceKind.LOGIN:
+        return None
+    if key.source.kind in (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS):
+        return f"the key is {key.source}, the endpoint {base.source}"
+    return None

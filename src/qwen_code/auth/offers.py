@@ -16,6 +16,7 @@ from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 
 _ENVIRONMENT_TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
+_CANONICAL = (env_names.API_KEY[0], env_names.BASE_URL[0], env_names.MODEL[0])
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -25,6 +26,11 @@ class Offer(msgspec.Struct, frozen=True):
     source: Source
     status: Status | None = None
     reason: str = ""
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether this is a ``LLAMA_*`` variable of the shell or the ``.env`` file."""
+        return self.source.name in _CANONICAL and self.source.kind in _ENVIRONMENT_TIERS[:2]
 
     def refused(self, status: Status, reason: str) -> Offer:
         """This offer, set aside."""

@@ -45,11 +45,11 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     Raises:
         ConfigError: the disk is full, or the directory is not writable. The old file is unchanged.
     """
-    with Reservation(path, mode=mode, size_bytes=0) as reservation:
+    with SpaceReservation(path, mode=mode, size_bytes=0) as reservation:
         reservation.commit(data)
 
 
-class Reservation:
+class SpaceReservation:
     """Reserves disk space for an atomic write that must not fail later.
 
     Without a commit, nothing is left when the block ends. The new file's modification time is

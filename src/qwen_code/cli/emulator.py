@@ -28,7 +28,7 @@ from qwen_code.fronts.console import notice
 
 if TYPE_CHECKING:
     from qwen_emulator.app import Emulator
-    from qwen_emulator.model import ChatModel
+    from qwen_emulator.model import ModelBackend
 
 
 @click.command()
@@ -112,7 +112,7 @@ def _new_password() -> str:
     return "-".join(secrets.token_hex(2) for _ in range(3))
 
 
-def _model(options: dict[str, Any]) -> tuple[ChatModel, Callable[[], None]]:
+def _model(options: dict[str, Any]) -> tuple[ModelBackend, Callable[[], None]]:
     """The model that answers, and what stops it."""
     from qwen_emulator.model import ScriptedModel, UpstreamModel
 
@@ -137,7 +137,7 @@ def _model(options: dict[str, Any]) -> tuple[ChatModel, Callable[[], None]]:
     return ScriptedModel(_texts(options["script"])), _nothing
 
 
-def _local_model(name: str | None) -> tuple[ChatModel, Callable[[], None]]:
+def _local_model(name: str | None) -> tuple[ModelBackend, Callable[[], None]]:
     from qwen_code.agent.instructions import SMALL
     from qwen_code.local.server import REQUEST_DEFAULTS, start_or_share
     from qwen_emulator.model import UpstreamModel

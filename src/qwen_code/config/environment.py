@@ -23,7 +23,7 @@ _ALLOWED = "security.environmentVariableRedaction.allowed"
 _TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class VariableCandidate(msgspec.Struct, frozen=True):
     """What one place says for a variable, without surrounding blanks, and whether it counts."""
 
     value: Value
@@ -74,7 +74,7 @@ class Environment:
         excluded = frozenset((*env_names.EXCLUDED_FROM_PROJECT_DOTENV, *more))
         return cls(shell, env_file, settings, paths, excluded)
 
-    def candidates(self, name: str) -> list[Candidate]:
+    def candidates(self, name: str) -> list[VariableCandidate]:
         """Every place that sets ``name``, highest precedence first.
 
         Raises:
@@ -142,7 +142,7 @@ class Environment:
             if name.upper() not in secret and not holds_secret(text)
         }
 
-    def _candidates(self, name: str) -> Iterator[Candidate]:
+    def _candidates(self, name: str) -> Iterator[VariableCandidate]:
         if (text := self._shell.get(name)) is not None:
             yield _judged(text, Source(SourceKind.SHELL, name))
         if (pair := self._pairs.get(name)) and self.env_file:
@@ -153,7 +153,7 @@ class Environment:
                 raise ConfigError(f"{source} is not a text", hint='Write it in quotes: "…"')
             yield _judged(found.value, source)
 
-    def _from_file(self, pair: Pair, file: EnvFile) -> Candidate:
+    def _from_file(self, pair: Pair, file: EnvFile) -> VariableCandidate:
         source = Source(SourceKind.DOTENV, pair.name, file.path, pair.line, file.project)
         judged = _judged(pair.value, source)
         is_plain = file.project is not None and not file.is_qwen
@@ -163,13 +163,13 @@ class Environment:
         return judged
 
 
-def _judged(text: str, source: Source) -> Candidate:
+def _judged(text: str, source: Source) -> VariableCandidate:
     value = Value(text.strip(), source)
     if source.project is not None and source.name.upper() in env_names.USER_ONLY:
-        return Candidate(value, "untrusted", "a project's files may not set this")
+        return VariableCandidate(value, "untrusted", "a project's files may not set this")
     if not value.text:
-        return Candidate(value, "empty", "empty counts as absent")
-    return Candidate(value)
+        return VariableCandidate(value, "empty", "empty counts as absent")
+    return VariableCandidate(value)
 
 
 def _is_projects(candidate: SettingCandidate) -> bool:

@@ -17,7 +17,8 @@ from qwen_code.fronts.output import abandon_stdout
 from qwen_code.fronts.renderer import Outcome, Renderer, as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals
 from qwen_code.fronts.wall_clock import WallClock
-from qwen_code.wiring.conversation import Answers, Conversation, Form
+from qwen_code.wiring.conversation import Conversation
+from qwen_code.wiring.front import Answers, Form
 
 if TYPE_CHECKING:
     from qwen_code.agent.events import ToolAsked

@@ -57,9 +57,9 @@ def is_installed() -> bool:
 class Servers:
     """The servers of a session. Close it, or use it as a context manager.
 
-    ``environ`` is the environment of server processes and provides the values of ``$NAMES``; it
-    must not have our credentials. ``say`` is called with problems, in the thread that lists or
-    calls tools.
+    ``environ`` is the environment of server processes, and ``variables`` has the values of the
+    ``$NAMES`` in definitions, which may be tokens for the servers; neither may hold our own
+    credentials. ``say`` is called with problems, in the thread that lists or calls tools.
 
     Raises:
         ConfigError: the package ``mcp`` is not installed.
@@ -72,6 +72,7 @@ class Servers:
         say: Callable[[str], None],
         cwd: Path,
         *,
+        variables: Mapping[str, str],
         logs_dir: Path,
         version: str,
         network: Network | None = None,
@@ -86,7 +87,7 @@ class Servers:
         self._say = say
         self._start_timeout_s = start_timeout_s
         self._hosts = [_Host(spec, self) for spec in specs]
-        self._given = (environ, cwd, logs_dir, network or Network(), token_for, version)
+        self._given = (environ, variables, cwd, logs_dir, network or Network(), token_for, version)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = threading.Event()

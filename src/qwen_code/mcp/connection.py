@@ -36,6 +36,7 @@ class ServerContext(msgspec.Struct, frozen=True):
     """What all servers of a session share."""
 
     environ: Mapping[str, str]
+    variables: Mapping[str, str]
     cwd: Path
     logs_dir: Path
     network: Network
@@ -124,7 +125,7 @@ class ServerConnection:
         return self._context.logs_dir / f"mcp-{self.spec.name}.log"
 
     async def _transport(self, stack: AsyncExitStack) -> Any:
-        spec, context = expand(self.spec, self._context.environ), self._context
+        spec, context = expand(self.spec, self._context.variables), self._context
         if spec.url is None:
             log = stack.enter_context(open_log(self._log_file))
             self.process = Process(spec, context.environ, context.cwd, log)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -12,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from qwen_code.agent.agent import Agent
-from qwen_code.agent.approvals import Judge, Mode, Rule, Rules, parse_rule
+from qwen_code.agent.approvals import Judge, Mode
 from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.context import project_root
-from qwen_code.agent.permission import Answer, Permission, Question, Scope
+from qwen_code.agent.permission import Permission
 from qwen_code.agent.session import Session, SessionStore
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import ChatModel
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import ConfigError, UsageError
+from qwen_code.base.errors import UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.config.load import Config
@@ -32,7 +31,9 @@ from qwen_code.models.windows import sees_pictures, window_tokens
 from qwen_code.tools.base import Audience, Definition, Tool
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
+from qwen_code.wiring.front import Form, Front
 from qwen_code.wiring.hooks import find_hooks, has_hooks
+from qwen_code.wiring.permissions import judge_for, remember
 from qwen_code.wiring.servers import open_servers
 from qwen_code.wiring.workbench import Workbench
 
@@ -42,9 +43,10 @@ if TYPE_CHECKING:
     from qwen_code.tools.workspace import Workspace
 
 _LOCAL_WINDOW_TOKENS = 8192
+_ANSWER = "answer"
+"""The one field of a plain question."""
 _STOP_GRACE_S = 0.15
 """How long MCP servers may take to end when the agent could not be assembled."""
-_PROJECT_RULES = ("qwen_code", "permissions", "projects")
 
 
 class AgentOptions(msgspec.Struct, frozen=True):
@@ -93,24 +95,24 @@ class Assembled:
     def __init__(
         self,
         agent: Agent,
+        config: Config,
+        root: Path,
         *,
         judge: Judge,
         briefing: Briefing,
         workbench: Workbench,
         servers: Servers | None,
         structured: StructuredOutput | None,
-        command_dirs: Sequence[Path],
-        cwd: Path,
-        session_store: SessionStore,
     ) -> None:
+        paths = config.paths
         self.agent = agent
-        self.cwd = cwd
-        self.session_store = session_store
+        self.cwd = paths.cwd
+        self.session_store = session_store(paths, root)
         self.judge = judge
         self.workbench = workbench
         self.servers = servers
         self.structured = structured
-        self.command_dirs = command_dirs
+        self.command_dirs = [paths.qwen_home / "commands", root / CONFIG_DIR / "commands"]
         self._briefing = briefing
         self._tools = agent.toolbox
 
@@ -144,69 +146,45 @@ class Assembled:
         self.agent.session.close()
 
 
-def assemble(
-    config: Config,
-    options: AgentOptions,
-    *,
-    ask: Callable[[Question], Answer],
-    ask_user: Callable[[str, Sequence[str], Stop], str | None] | None = None,
-    is_attended: Callable[[], bool] = lambda: False,
-    notice: Callable[[str], None],
-    stop: Stop,
-) -> Assembled:
-    """An agent for the current directory.
-
-    ``ask`` is asked whether a call may be made, ``ask_user`` what only a person knows;
-    ``is_attended`` says whether anybody is there to ask now.
+def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) -> Assembled:
+    """An agent for the current directory, which asks the person at ``front``.
 
     Raises:
         ConfigError: a setting cannot be used.
         UsageError: a directory does not exist, or there is no such session.
         Stopped: ``stop`` was set while servers of tools were starting.
     """
-    paths, settings = config.paths, config.settings
+    paths, settings, notice = config.paths, config.settings, front.notice
     root = project_root(paths.cwd)
     more = _directories(options, settings, paths)
     find_workspace = _workspace_finder(config, more)
-    judge = Judge(
-        _mode(options, settings),
-        _rules(options, settings, root),
-        lambda word: find_workspace().is_private(paths.cwd / word),
+    judge = judge_for(
+        settings,
+        root,
+        mode=options.mode,
+        allowed=options.rules,
+        is_private=lambda word: find_workspace().is_private(paths.cwd / word),
     )
     briefing = Briefing(
-        config,
-        judge,
-        more,
-        instead=options.system_prompt,
-        append=options.append,
-        notice=notice,
+        config, judge, more, instead=options.system_prompt, append=options.append, notice=notice
     )
-    permission = Permission(judge, ask, is_attended, remember=partial(_remember, paths, root))
+    permission = Permission(
+        judge, front.permission, lambda: front.is_attended, remember=partial(remember, paths, root)
+    )
+    sandbox = _sandbox(options, settings, find_workspace)
     workbench = Workbench(
-        find_workspace,
-        config.environment.child_environment(),
-        project_dir=paths.project_dir(root),
-        notes_file=paths.qwen_home / "QWEN.md",
-        network=config.network,
-        allow_private_hosts=settings.first("tools.webFetch.allowPrivate", bool) or False,
-        ask_user=ask_user,
-        sandbox=_sandbox(options, settings, find_workspace),
-        agent=lambda: agent,
-        place=briefing.place,
+        config, root, find_workspace, lambda: agent, _ask_user(front), sandbox, briefing.place
     )
     structured = _structured(options)
-    sessions = session_store(paths, root)
-    with ExitStack() as opened:  # let go of, where what follows fails
-        session = (
-            sessions.begin() if options.resume is None else sessions.resume(options.resume or None)
-        )
+    with ExitStack() as opened:  # closed where what follows fails
+        session = _session(session_store(paths, root), options.resume)
         opened.callback(session.close)
         if has_hooks(config):
             _add_hooks(permission, config, session, notice)
         servers = open_servers(config, notice)
         if servers is not None:
             opened.callback(servers.close, within_s=_STOP_GRACE_S)
-        toolbox = _toolbox(workbench, servers, structured, judge, is_attended, stop)
+        toolbox = _toolbox(workbench, servers, structured, judge, front, stop)
         opened.pop_all()
     agent = Agent(
         session,
@@ -218,17 +196,15 @@ def assemble(
         max_rounds=options.max_rounds or settings.first("model.maxSessionTurns", int),
         aim=structured,
     )
-    command_dirs = [paths.qwen_home / "commands", root / CONFIG_DIR / "commands"]
     return Assembled(
         agent,
+        config,
+        root,
         judge=judge,
         briefing=briefing,
         workbench=workbench,
         servers=servers,
         structured=structured,
-        command_dirs=command_dirs,
-        cwd=paths.cwd,
-        session_store=sessions,
     )
 
 
@@ -237,7 +213,7 @@ def _toolbox(
     servers: Servers | None,
     structured: StructuredOutput | None,
     judge: Judge,
-    is_attended: Callable[[], bool],
+    front: Front,
     stop: Stop,
 ) -> Toolbox:
     """The built-in tools, those of other programs, and the one that takes the final answer."""
@@ -253,31 +229,23 @@ def _toolbox(
         return found
 
     def audience() -> Audience:
-        is_planning = judge.mode is Mode.PLAN and is_attended()
+        is_planning = judge.mode is Mode.PLAN and front.is_attended
         usual = Audience.AGENT | Audience.INTERACTIVE
         return usual | Audience.PLANNING if is_planning else usual
 
     return Toolbox(definitions, make, audience)
 
 
-def _remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> None:
-    """Write rules into the user's own settings, for this project or for all."""
-    from qwen_code.config.settings_edit import update_user_value  # only after "always"
+def _ask_user(front: Front) -> Callable[[str, Sequence[str], Stop], str | None] | None:
+    """The question of a tool, as a form with one field; ``None`` where it cannot be asked."""
+    if not front.is_attended:
+        return None
 
-    key = ["permissions", "allow"]
-    if scope is Scope.PROJECT:
-        key = [*_PROJECT_RULES, os.path.realpath(root)]
+    def ask(text: str, options: Sequence[str], stop: Stop) -> str | None:
+        answers = front.question(Form(text, stop, tuple(options)))
+        return None if answers is None else str(answers.get(_ANSWER) or "") or None
 
-    def with_rules(before: object) -> list[Any]:
-        if not isinstance(before, list | None):
-            raise ConfigError(
-                f"{paths.settings_file}: {'.'.join(key)} is not a list",
-                hint='Write a list: ["run_shell_command(git log)"]',
-            )
-        known = before or []
-        return [*known, *(rule for rule in rules if rule not in known)]
-
-    update_user_value(paths, key, with_rules)
+    return ask
 
 
 def _structured(options: AgentOptions) -> StructuredOutput | None:
@@ -332,6 +300,10 @@ def _kind_of(workspace: Workspace, text: str) -> str:
     return "file" if path.is_file() else "directory" if path.is_dir() else ""
 
 
+def _session(sessions: SessionStore, resume: str | None) -> Session:
+    return sessions.begin() if resume is None else sessions.resume(resume or None)
+
+
 def session_store(paths: Paths, root: Path) -> SessionStore:
     """The sessions of a project."""
     return SessionStore(paths.project_dir(root) / "sessions", paths.cwd, BlockingClock())
@@ -351,47 +323,6 @@ def _directories(options: AgentOptions, settings: Settings, paths: Paths) -> lis
                 hint="Correct --include-directories or the setting.",
             )
     return directories
-
-
-def _mode(options: AgentOptions, settings: Settings) -> Mode:
-    text = options.mode or settings.first("tools.approvalMode", str) or Mode.DEFAULT
-    try:
-        return Mode(text.replace("_", "-"))
-    except ValueError as error:
-        raise ConfigError(
-            f"tools.approvalMode: there is no mode {text!r}",
-            hint=f"There are: {', '.join(Mode)}.",
-        ) from error
-
-
-def _rules(options: AgentOptions, settings: Settings, root: Path) -> Rules:
-    """Rules that allow come from the user alone; those that ask or forbid, from the project too."""
-    lists: dict[str, list[Rule]] = {"allow": [], "ask": [], "deny": []}
-    for kind, rules in lists.items():
-        for found in settings.lookup(f"permissions.{kind}"):
-            if found.status != "usable":
-                continue
-            try:
-                texts = msgspec.convert(found.value, list[str])
-            except msgspec.ValidationError as error:
-                raise ConfigError(
-                    f"{found.source}: {error}", hint='Write a list: ["run_shell_command(git log)"]'
-                ) from error
-            rules += [parse_rule(text, str(found.source)) for text in texts]
-    lists["allow"] += _project_rules(settings, root)
-    lists["allow"] += [parse_rule(text, "--allowed-tools") for text in options.rules]
-    return Rules(tuple(lists["allow"]), tuple(lists["ask"]), tuple(lists["deny"]))
-
-
-def _project_rules(settings: Settings, root: Path) -> list[Rule]:
-    """What the user has allowed in this project for good."""
-    dotted = ".".join(_PROJECT_RULES)
-    found = settings.usable(dotted)
-    if found is None:
-        return []
-    by_folder = settings.first(dotted, dict[str, list[str]]) or {}
-    texts = by_folder.get(os.path.realpath(root), [])
-    return [parse_rule(text, str(found.source)) for text in texts]
 
 
 def _sandbox(

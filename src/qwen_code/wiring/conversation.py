@@ -1,27 +1,27 @@
 """One conversation with a model that can act, for any front. No terminal and no click in here.
 
 Everything that a front does goes through `Conversation`; everything that a conversation needs of a
-front is in `Front`. Calls block. Another thread may set the `Stop` of a call at any time.
+front is in `wiring.front`. Calls block. Another thread may set the `Stop` of a call at any time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from qwen_code.agent.approvals import Mode
 from qwen_code.agent.events import AgentEvent, AgentEventStream, StructuredAnswer, TurnEnded
-from qwen_code.agent.permission import Answer, Question
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.wiring.agent import AgentOptions, Assembled, Fit, assemble
+from qwen_code.wiring.front import Front
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.link import Link, announce, name_model, open_link
 from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
@@ -29,7 +29,6 @@ from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
     from qwen_code.agent.session import Summary
-    from qwen_code.auth.oauth.login import Display
     from qwen_code.auth.resolver import Inputs
     from qwen_code.auth.types import Resolution
     from qwen_code.config.load import Config
@@ -37,42 +36,6 @@ if TYPE_CHECKING:
     from qwen_code.models.quota import Snapshot
     from qwen_code.models.rate_limits import RateLimits
     from qwen_code.wiring.reports.context import ContextUse
-
-Answers = Mapping[str, Any]
-"""What a person filled in. A plain question has its one answer under ``answer``."""
-
-_ANSWER = "answer"
-
-
-class Form(msgspec.Struct, frozen=True):
-    """Something that only a person knows: a line, a choice of ``options``, or a ``schema`` (JSON
-    Schema of an object). A front that waits for the answer raises `Stopped` when ``stop`` is set.
-    """
-
-    text: str
-    stop: Stop
-    options: tuple[str, ...] = ()
-    schema: Mapping[str, Any] | None = None
-
-
-class Front(Protocol):
-    """All that a front must be able to do."""
-
-    @property
-    def is_attended(self) -> bool:
-        """Whether there is a person who can be asked."""
-
-    def permission(self, question: Question) -> Answer:
-        """May this call be made?"""
-
-    def question(self, form: Form) -> Answers | None:
-        """What a person answers; ``None`` where they do not want to."""
-
-    def notice(self, text: str) -> None:
-        """One line that the person should read."""
-
-    def sign_in(self) -> Display:
-        """Where a sign-in is shown."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -167,7 +130,7 @@ class Conversation:
         try:
             name_model(link, stop)
             fit = Fit.of(link.connection, config.settings)
-            assembled = self._assembled or self._assemble(config, self._options, stop)
+            assembled = self._assembled or assemble(config, self._options, self._front, stop)
         except BaseException:
             link.close()
             raise
@@ -481,22 +444,6 @@ class Conversation:
         if before is not None:
             before.close()
 
-    def _assemble(self, config: Config, options: AgentOptions, stop: Stop) -> Assembled:
-        front = self._front
-        return assemble(
-            config,
-            options,
-            ask=front.permission,
-            ask_user=self._ask_user if front.is_attended else None,
-            is_attended=lambda: front.is_attended,
-            notice=front.notice,
-            stop=stop,
-        )
-
-    def _ask_user(self, text: str, options: Sequence[str], stop: Stop) -> str | None:
-        answers = self._front.question(Form(text, stop, tuple(options)))
-        return None if answers is None else str(answers.get(_ANSWER) or "") or None
-
     def _change_session(self, session_id: str | None, stop: Stop) -> None:
         link, before = self._opened()
         config = self.config()
@@ -507,7 +454,7 @@ class Conversation:
         was_claimed = session.is_claimed
         session.close()
         try:
-            after = self._assemble(config, options, stop)
+            after = assemble(config, options, self._front, stop)
         except BaseException:
             if was_claimed:
                 session.claim()

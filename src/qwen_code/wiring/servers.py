@@ -55,14 +55,14 @@ def start_servers(
     from qwen_code.auth.oauth.resource_tokens import ResourceTokens
     from qwen_code.mcp.client import Servers
 
-    child = config.environment.child_environment()
     agent = f"qwen-code/{__version__}"
     tokens = ResourceTokens(config, agent)
     return Servers(
         specs,
-        child,
+        config.environment.child_environment(),
         say,
         config.paths.cwd,
+        variables=config.environment.without_provider_keys(),
         logs_dir=config.paths.logs_dir,
         version=__version__,
         network=config.network,

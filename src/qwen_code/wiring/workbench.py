@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from importlib import import_module
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qwen_code.agent.agent import Agent
     from qwen_code.agent.checkpoints import Checkpoints
     from qwen_code.agent.tool_context import AgentToolContext
-    from qwen_code.base.http import Network
+    from qwen_code.config.load import Config
     from qwen_code.tools.seen import Seen
     from qwen_code.tools.workspace import Place, Workspace
 
@@ -34,35 +34,34 @@ def checkpoints_in(project_dir: Path, workspace: Workspace) -> Checkpoints:
 class Workbench:
     """The `AgentToolContext` of a session: creates its tools, and ends what they started.
 
-    ``find_workspace`` and ``agent`` are called when a tool first needs them.
+    ``find_workspace`` and ``find_agent`` are called when a tool first needs them. ``root`` is the
+    root of the project, and ``place`` what a helper is told of where it works.
     """
 
     user_agent = f"qwen-code/{__version__}"
 
     def __init__(
         self,
+        config: Config,
+        root: Path,
         find_workspace: Callable[[], Workspace],
-        environ: Mapping[str, str],
-        *,
-        project_dir: Path,
-        notes_file: Path,
-        network: Network,
-        allow_private_hosts: bool,
+        find_agent: Callable[[], Agent],
         ask_user: Callable[[str, Sequence[str], Stop], str | None] | None,
         sandbox: Callable[[Sequence[str], Path], list[str]] | None,
-        agent: Callable[[], Agent],
         place: str,
     ) -> None:
-        self.environ = environ
-        self.project_dir = project_dir
-        self.notes_file = notes_file
-        self.network = network
-        self.allow_private_hosts = allow_private_hosts
+        self.environ = config.environment.child_environment()
+        self.project_dir = config.paths.project_dir(root)
+        self.notes_file = config.paths.qwen_home / "QWEN.md"
+        self.network = config.network
+        self.allow_private_hosts = (
+            config.settings.first("tools.webFetch.allowPrivate", bool) or False
+        )
         self.ask_user = ask_user
         self.sandbox = sandbox
         self.place = place
         self._find_workspace = find_workspace
-        self._find_agent = agent
+        self._find_agent = find_agent
         self._checkpoints: Checkpoints | None = None
         self._turn = ("", "", 0)
         self._closing = ExitStack()

@@ -11,8 +11,9 @@ import pytest
 from fake_clock import FakeClock
 
 from qwen_code.auth.oauth.errors import CodeExpired, SignInFailed
-from qwen_code.auth.oauth.login import Poll, PollAnswer, begin, finish, poll_once
+from qwen_code.auth.oauth.login import begin, finish
 from qwen_code.auth.oauth.pending import PendingFlow, PendingStore
+from qwen_code.auth.oauth.poll import Poll, PollAnswer, poll_once
 from qwen_code.auth.oauth.server import Server
 from qwen_code.auth.oauth.token import Issuer, Token, document_of, load_token
 from qwen_code.auth.stores.file import FileStore

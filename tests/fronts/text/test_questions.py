@@ -12,7 +12,7 @@ from qwen_code.fronts.text.questions import Questions
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import Definition, FileChange, Preview
 from qwen_code.tools.shell import ShellArguments
-from qwen_code.wiring.conversation import Form
+from qwen_code.wiring.front import Form
 
 
 class FakeTool:

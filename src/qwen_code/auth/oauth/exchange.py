@@ -82,14 +82,14 @@ def renew(
                 raise CredentialMissing("the sign-in has been removed", hint="Run: qwen auth login")
             if not needs_renewal(token, rejected, clock.now()):
                 return Renewed(token)
-            return _Renewal(store, http, clock, token, default_issuer, jitter).run()
+            return _LockedRenewal(store, http, clock, token, default_issuer, jitter).run()
     except ConfigError as error:  # a lock that is held, or a file that cannot be written
         raise RefreshFailed(
             f"the sign-in could not be renewed: {error.message}", hint=error.hint
         ) from error
 
 
-class _Renewal:
+class _LockedRenewal:
     """One renewal under all locks."""
 
     def __init__(

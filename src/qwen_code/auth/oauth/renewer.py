@@ -28,7 +28,7 @@ _TIMEOUTS = Timeouts(connect_s=10, first_byte_s=15, idle_s=15)
 _ANSWER_TIMEOUT_S = 100.0
 
 
-class Job(msgspec.Struct, frozen=True):
+class RenewalJob(msgspec.Struct, frozen=True):
     """All that the process needs. ``ref`` names the store."""
 
     ref: str
@@ -38,7 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     user_agent: str
 
     def __repr__(self) -> str:
-        return f"Job({self.ref})"
+        return f"RenewalJob({self.ref})"
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -110,7 +110,7 @@ class ProcessRenewer:
         self._home = home
 
     def start(self, store: CredentialStore, rejected: Secret | None) -> Renewal:
-        job = Job(
+        job = RenewalJob(
             store.ref,
             rejected.reveal() if rejected else None,
             self._default_issuer,
@@ -152,7 +152,7 @@ class _Running:
             )
 
 
-def work(job: Job) -> Report:
+def work(job: RenewalJob) -> Report:
     """Do the job in this process."""
     from qwen_code.auth.oauth.exchange import renew
     from qwen_code.auth.oauth.token import document_of
@@ -179,7 +179,7 @@ def _report_of(error: QwenError) -> Report:
 
 
 def _work(data: bytes) -> bytes:
-    return msgspec.json.encode(work(msgspec.json.decode(data, type=Job)))
+    return msgspec.json.encode(work(msgspec.json.decode(data, type=RenewalJob)))
 
 
 if __name__ == "__main__":

@@ -6,18 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from qwen_code.auth.oauth import login
+from qwen_code.auth.oauth import poll
 from qwen_code.auth.oauth.errors import SignInFailed
-from qwen_code.auth.oauth.login import (
-    TIMEOUTS,
-    Display,
-    PollJob,
-    ProcessPoller,
-    begin,
-    finish,
-    stored_version,
-)
+from qwen_code.auth.oauth.login import Display, begin, finish, stored_version
 from qwen_code.auth.oauth.pending import PendingFlow, PendingStore
+from qwen_code.auth.oauth.poll import TIMEOUTS, PollJob, ProcessPoller
 from qwen_code.auth.oauth.protected_resource import find_server
 from qwen_code.auth.oauth.renewer import ProcessRenewer
 from qwen_code.auth.oauth.resource import covers
@@ -67,7 +60,7 @@ def sign_in_for(
         return msgspec.json.encode(PollJob(ref, flow, str(pending_dir), None, network, user_agent))
 
     environ = config.environment.child_environment()
-    poller = ProcessPoller(login.__name__, job, login.work, environ, paths.qwen_home)
+    poller = ProcessPoller(poll.__name__, job, poll.work, environ, paths.qwen_home)
     store = open_store(ref)
     before = stored_version(store)
     with store.reserve():  # before a person is sent to a browser

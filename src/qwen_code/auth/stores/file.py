@@ -22,7 +22,7 @@ from qwen_code.auth.stores.node_lock import NodeLock
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.files import (
     LockHeld,
-    Reservation,
+    SpaceReservation,
     process_lock,
     read_bounded,
     require_regular,
@@ -46,7 +46,7 @@ class _Holder(msgspec.Struct, frozen=True):
     marker: str
 
 
-class _Note(msgspec.Struct, omit_defaults=True):
+class _State(msgspec.Struct, omit_defaults=True):
     refused: dict[str, str] = msgspec.field(default_factory=dict)
     holder: _Holder | None = None
 
@@ -202,14 +202,14 @@ class FileStore:
                     if is_old and not _is_in_use(litter, target.name):
                         litter.unlink()
 
-    def _note(self) -> _Note:
+    def _note(self) -> _State:
         """The note beside the file; one that is lost or damaged says nothing."""
         try:
-            return decode_json(read_bounded(self._beside("state.json"), _LIMIT_BYTES), _Note)
+            return decode_json(read_bounded(self._beside("state.json"), _LIMIT_BYTES), _State)
         except (OSError, ConfigError, msgspec.DecodeError):
-            return _Note()
+            return _State()
 
-    def _write_note(self, note: _Note) -> None:
+    def _write_note(self, note: _State) -> None:
         with suppress(QwenError):  # without it the server is asked once more, and no worse
             write_atomic(self._beside("state.json"), msgspec.json.encode(note))
 
@@ -219,7 +219,7 @@ class _Reserved:
 
     def __init__(self, store: FileStore) -> None:
         self._store = store
-        self._room = Reservation(store.path)
+        self._room = SpaceReservation(store.path)
 
     def __enter__(self) -> Self:
         return self

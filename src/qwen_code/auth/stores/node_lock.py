@@ -50,7 +50,7 @@ class NodeLock:
         if self._previous and self._content() == self._previous:
             self._take_away()
         deadline = time.monotonic() + self._timeout_s
-        patience = _Patience(self._path)
+        patience = _StaleMarker(self._path)
         while not self._create():
             if patience.is_over():
                 self._take_away()
@@ -110,7 +110,7 @@ class NodeLock:
                     os.utime(self._path)
 
 
-class _Patience:
+class _StaleMarker:
     """Whether a marker was left behind: older than 10 s, or unchanged while we watched it that
     long (its date may lie in the future after the clock was set back)."""
 

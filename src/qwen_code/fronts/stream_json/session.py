@@ -22,7 +22,8 @@ from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by
 from qwen_code.fronts.stream_json.renderer import JsonRenderer, write_end
 from qwen_code.fronts.stream_json.stream_input import Control, QueuedPrompt, StreamInput
 from qwen_code.fronts.wall_clock import WallClock
-from qwen_code.wiring.conversation import Answers, Conversation, Form
+from qwen_code.wiring.conversation import Conversation
+from qwen_code.wiring.front import Answers, Form
 
 if TYPE_CHECKING:
     from qwen_code.auth.oauth.login import Display

@@ -12,7 +12,7 @@ from qwen_code.base.stop import Stop
 from qwen_code.base.text import safe_text
 from qwen_code.fronts.text.loop import picked
 from qwen_code.tools.base import Subject
-from qwen_code.wiring.conversation import Answers, Form
+from qwen_code.wiring.front import Answers, Form
 
 _MAX_PREVIEW_LINES = 60
 _GONE = No("the user is gone", is_unanswered=True)
