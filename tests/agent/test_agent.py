@@ -22,7 +22,7 @@ from qwen_code.base.errors import TransportError
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import ContextLengthExceeded
 from qwen_code.models.events import Notice, Retrying, TextDelta, Usage
-from qwen_code.tools.base import Audience, Definition
+from qwen_code.tools.base import Definition
 from qwen_code.tools.files import ReadFile, WriteFile
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.workspace import Workspace
@@ -53,7 +53,7 @@ def make(tmp_path: Path, store: SessionStore) -> Iterator[Make]:
 
         def tool(definition: Definition) -> Any:
             if definition.name == "task":
-                reading = made.toolbox.offered_to(Audience.HELPERS)
+                reading = made.toolbox.offered_to("helpers")
                 return Task(lambda: made.model, reading, permission, "Directory: /x")
             return tools[definition.name]
 

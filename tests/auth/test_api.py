@@ -10,7 +10,6 @@ from qwen_code.base.errors import ConfigError, CredentialMissing, UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
-from qwen_code.config.providers import HeaderStyle
 
 KEY = "sk-test-0123456789abcdef"
 OTHER = "sk-other-9876543210fedcba"
@@ -196,7 +195,7 @@ def test_azure_has_two_surfaces(
     connection = world.resolve(env=env).require()
     assert (connection.base_url, connection.query) == (base_url, query)
     assert connection.deployment_in_path is in_path
-    assert (connection.header_style, connection.model) == (HeaderStyle.API_KEY, "mine")
+    assert (connection.header_style, connection.model) == ("api-key", "mine")
 
 
 def test_azure_without_an_endpoint_says_so(world: Any) -> None:

@@ -12,7 +12,6 @@ from qwen_code.base.http import Request, Response
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
-from qwen_code.config.providers import HeaderStyle
 
 HERE = Origin.of("https://api.example")
 REQUEST = Request("POST", "https://api.example/v1/chat/completions", {"x": "y"}, b"body")
@@ -54,33 +53,33 @@ def drive(bearer: Bearer, *statuses: int, request: Request = REQUEST) -> list[Re
 
 
 def test_a_request_is_signed_and_otherwise_as_it_was() -> None:
-    (sent,) = drive(Bearer(FakeSource("k"), HERE, HeaderStyle.BEARER), 200)
+    (sent,) = drive(Bearer(FakeSource("k"), HERE, "authorization"), 200)
     assert sent.headers == {"x": "y", "authorization": "Bearer k"}
     assert (sent.body, sent.url) == (REQUEST.body, REQUEST.url)
 
 
 def test_azure_wants_another_header() -> None:
-    (sent,) = drive(Bearer(FakeSource("k"), HERE, HeaderStyle.API_KEY), 200)
+    (sent,) = drive(Bearer(FakeSource("k"), HERE, "api-key"), 200)
     assert sent.headers == {"x": "y", "api-key": "k"}
 
 
 def test_a_refused_credential_is_replaced_exactly_once() -> None:
     source = FakeSource("one", "two", "three")
-    first, second = drive(Bearer(source, HERE, HeaderStyle.BEARER), 401, 401)
+    first, second = drive(Bearer(source, HERE, "authorization"), 401, 401)
     assert source.rejected == [Secret("one")]
     assert second.headers["authorization"] == "Bearer two"
     assert second.body == first.body
 
 
 def test_a_source_without_another_ends_it() -> None:
-    assert len(drive(Bearer(FakeSource("one"), HERE, HeaderStyle.BEARER), 401)) == 1
-    assert len(drive(Bearer(StaticKey(Secret("one")), HERE, HeaderStyle.BEARER), 401)) == 1
+    assert len(drive(Bearer(FakeSource("one"), HERE, "authorization"), 401)) == 1
+    assert len(drive(Bearer(StaticKey(Secret("one")), HERE, "authorization"), 401)) == 1
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 429, 500])
 def test_nothing_but_401_is_about_the_credential(status: int) -> None:
     source = FakeSource("one", "two")
-    drive(Bearer(source, HERE, HeaderStyle.BEARER), status)
+    drive(Bearer(source, HERE, "authorization"), status)
     assert source.rejected == []
 
 
@@ -89,6 +88,6 @@ def test_nothing_but_401_is_about_the_credential(status: int) -> None:
     ["https://other.example/v1", "http://api.example/v1", "https://api.example:8443/v1"],
 )
 def test_no_other_origin_is_signed_for(url: str) -> None:
-    bearer = Bearer(FakeSource("k"), HERE, HeaderStyle.BEARER)
+    bearer = Bearer(FakeSource("k"), HERE, "authorization")
     with pytest.raises(CredentialWithheld):
         drive(bearer, 200, request=Request("GET", url))

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from qwen_code.auth.profiles import Profile, Profiles, ProfileStore
-from qwen_code.auth.stores.refs import login_ref, open_store
+from qwen_code.auth.stores import login_ref, open_store
 from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.config.paths import Paths

@@ -10,7 +10,6 @@ from qwen_code.config.providers import (
     CUSTOM,
     KEY_NAMES,
     PROVIDERS,
-    HeaderStyle,
     Provider,
     looks_like_key,
     provider_at,
@@ -63,8 +62,8 @@ def test_names_are_unique() -> None:
 
 def test_only_azure_has_another_header_and_deployments() -> None:
     others = [row for row in PROVIDERS if row is not AZURE]
-    assert AZURE.header_style is HeaderStyle.API_KEY and not AZURE.lists_models
-    assert all(row.header_style is HeaderStyle.BEARER and row.lists_models for row in others)
+    assert AZURE.header_style == "api-key" and not AZURE.lists_models
+    assert all(row.header_style == "authorization" and row.lists_models for row in others)
 
 
 @pytest.mark.parametrize(

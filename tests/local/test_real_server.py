@@ -23,7 +23,6 @@ from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.config.paths import Paths
-from qwen_code.config.providers import HeaderStyle
 from qwen_code.local.server import (
     REQUEST_DEFAULTS,
     LocalServer,
@@ -60,7 +59,7 @@ def client(server: LocalServer, key: Secret | None = None, **body: Any) -> Model
     extra = {**REQUEST_DEFAULTS, "max_tokens": 24, **body}
     endpoint = Endpoint(server.base_url, server.model, extra_body=extra)
     source = StaticKey(key or server.key)
-    auth = Bearer(source, Origin.of(server.base_url), HeaderStyle.BEARER)
+    auth = Bearer(source, Origin.of(server.base_url), "authorization")
     http = HttpClient(Network(), user_agent="test")
     return ModelClient(http, endpoint, auth=auth, clock=BlockingClock())
 

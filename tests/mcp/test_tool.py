@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qwen_code.base.stop import Stop
 from qwen_code.mcp.tool import ListedTool, make_tools
-from qwen_code.tools.base import Audience, Effect, Result
+from qwen_code.tools.base import Effect, Result
 from qwen_code.tools.errors import ToolFailed
 
 
@@ -59,8 +59,8 @@ def test_only_a_trusted_server_is_believed() -> None:
     listed.append((FakeCaller("y"), ListedTool("write"), True))
     tools = [tool.definition for tool in make_tools(listed)]
     assert [each.effect for each in tools] == [Effect.NONE, Effect.ANYTHING, Effect.ANYTHING]
-    assert [Audience.HELPERS in each.audience for each in tools] == [True, False, False]
-    assert all(Audience.AGENT in each.audience and each.verb == "Call" for each in tools)
+    assert ["helpers" in each.audience for each in tools] == [True, False, False]
+    assert all("agent" in each.audience and each.verb == "Call" for each in tools)
 
 
 def test_arguments_are_an_object() -> None:

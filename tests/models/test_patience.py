@@ -34,7 +34,7 @@ class FakeChunks:
 
 def read_all(chunks: FakeChunks, clock: FakeClock, patience: Patience | None = None) -> int:
     """How many pieces there were, until the end or an error."""
-    reader, count = PatientReader(chunks, clock, patience or Patience()), 0
+    reader, count = PatientReader(chunks.read_chunk, clock, patience or Patience()), 0
     while (chunk := reader.read()) is not None:
         count += 1
         if chunk == ANSWER:
@@ -80,7 +80,7 @@ def test_bytes_without_the_end_of_a_line_are_no_sign_of_life(clock: FakeClock) -
 
 def test_a_flood_of_comments_ends_as_well(clock: FakeClock) -> None:
     """Reading them takes time too, without any wait."""
-    reader = PatientReader(FakeChunks(clock, *[(0, COMMENT)] * 1000), clock, Patience())
+    reader = PatientReader(FakeChunks(clock, *[(0, COMMENT)] * 1000).read_chunk, clock, Patience())
     with pytest.raises(TransportError, match="only signs of life"):
         while reader.read():
             clock.advance(1)
@@ -88,7 +88,7 @@ def test_a_flood_of_comments_ends_as_well(clock: FakeClock) -> None:
 
 def test_a_front_may_take_its_time_to_show_an_answer(clock: FakeClock) -> None:
     chunks = FakeChunks(clock, (1, ANSWER), (1, COMMENT), (1, ANSWER), (1, None))
-    reader = PatientReader(chunks, clock, Patience())
+    reader = PatientReader(chunks.read_chunk, clock, Patience())
     reader.read()
     reader.heard()
     clock.advance(3600)

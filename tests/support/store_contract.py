@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from qwen_code.auth.stores import open_store
 from qwen_code.auth.stores.base import CredentialCorrupt, CredentialStore, version_of
-from qwen_code.auth.stores.refs import open_store
 from qwen_code.base.files import LockHeld
 from qwen_code.base.stop import Stop, Stopped
 
@@ -21,7 +21,7 @@ KEY = {"api_key": "sk-contract-0123456789"}
 
 _IN_ANOTHER_PROCESS = """
 import json, sys
-from qwen_code.auth.stores.refs import open_store
+from qwen_code.auth.stores import open_store
 store = open_store(sys.argv[1])
 if sys.argv[2] == "load":
     print(json.dumps(store.load()))

@@ -216,7 +216,7 @@ def test_always_for_a_command_is_this_text_in_this_directory(
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("scope", [Scope.PROJECT, Scope.USER])
+@pytest.mark.parametrize("scope", ["project", "user"])
 def test_always_can_be_written_down(
     talks: Talks, model: FakeModelServer, tmp_path: Any, scope: Scope
 ) -> None:
@@ -244,7 +244,7 @@ def test_always_can_be_written_down(
     (other.home / ".qwen" / "settings.json").write_bytes(settings.read_bytes())
     model.script = [call("run_shell_command", command=command)]
     ask(other.open(), "elsewhere")
-    assert bool(other.front.asked) is (scope is Scope.PROJECT)
+    assert bool(other.front.asked) is (scope == "project")
 
 
 @pytest.mark.process
@@ -261,7 +261,7 @@ def test_where_always_cannot_be_saved_it_holds_for_the_session(
     file = talk.home / ".qwen" / "settings.json"
     file.write_text(settings)
     model.script = [call("run_shell_command", command="echo done") for _ in range(2)]
-    talk.front.permit = lambda _: Always(Scope.USER)
+    talk.front.permit = lambda _: Always("user")
     events = ask(conversation, "do it twice")
     assert [result.text for result in results(events)] == ["done", "done"]
     assert len(talk.front.asked) == 1

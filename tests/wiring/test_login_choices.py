@@ -13,7 +13,7 @@ from sign_ins import store_sign_in
 from sparse_weights import put_sparse
 
 from qwen_code.auth.oauth.token import Token, document_of
-from qwen_code.auth.stores.refs import login_ref, open_store
+from qwen_code.auth.stores import login_ref, open_store
 from qwen_code.base.errors import ConfigError, CredentialRejected, QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop, Stopped

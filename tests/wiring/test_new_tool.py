@@ -13,12 +13,11 @@ from conversations import Talk, ask
 from model_server import FakeModelServer, call
 
 from qwen_code.agent.events import AgentEvent, ToolFinished
-from qwen_code.agent.permission import Always, Question, Scope
+from qwen_code.agent.permission import Always, Question
 from qwen_code.base.stop import Stop
 from qwen_code.fronts.text.tool_lines import ToolLines
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import (
-    Audience,
     BuiltInTool,
     Definition,
     Effect,
@@ -77,7 +76,7 @@ COUNT = Definition(
     effect=Effect.NONE,
     verb="Count",
     subject=Subject.FILE,
-    audience=Audience.AGENT | Audience.HELPERS,
+    audience=frozenset({"agent", "helpers"}),
     implementation="new_tool:Count",
 )
 SHOUT = Definition(
@@ -142,7 +141,7 @@ def test_one_that_changes_files_is_asked_about_kept_and_undone(
     def always(question: Question) -> Always:
         assert question.always == "all edits in this session"
         assert question.rules == ("edit", "shout", "write_file")
-        return Always(Scope.SESSION)
+        return Always("session")
 
     talk.front.permit = always
     model.script = [call("shout", path="a.txt")]

@@ -12,7 +12,7 @@ from conversations import Talk, ask
 from model_server import FakeModelServer, call
 
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.tools.base import Audience, Definition
+from qwen_code.tools.base import Definition
 from qwen_code.tools.catalogue import BUILT_IN
 
 LOOKING = ["read_file", "list_directory", "glob", "grep"]
@@ -80,5 +80,5 @@ def test_the_tools_of_a_small_model() -> None:
     def make(definition: Definition) -> Any:
         raise AssertionError("none is called")
 
-    offered = Toolbox(BUILT_IN, make).offered_to(Audience.SMALL_MODELS).definitions
+    offered = Toolbox(BUILT_IN, make).offered_to("small models").definitions
     assert digest(offered) == "c7f2d0e3547286e4a38c78ce918260be5830708af0ff270c7dde56a8dbf837cc"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -33,20 +33,15 @@ from qwen_code.tools.base import Effect, Preview, Subject
 from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
 
-
-class Scope(StrEnum):
-    """How long "always" lasts: this session, this project (its real path), or everywhere."""
-
-    SESSION = "session"
-    PROJECT = "project"
-    USER = "user"
+Scope = Literal["session", "project", "user"]
+"""How long "always" lasts: this session, this project (its real path), or everywhere."""
 
 
 class Question(msgspec.Struct, frozen=True):
     """A request for approval, with everything that a front needs to show it.
 
     ``always`` describes what `Always` would allow. ``rules`` are what it would add to the user's
-    settings; if empty, `Scope.SESSION` is the only scope. A front that waits for the answer raises
+    settings; if empty, the session is the only scope. A front that waits for the answer raises
     `Stopped` as soon as ``stop`` is set.
     """
 
@@ -74,7 +69,7 @@ class Once(msgspec.Struct, frozen=True):
 class Always(msgspec.Struct, frozen=True):
     """Yes, and do not ask again about calls like this one."""
 
-    scope: Scope = Scope.SESSION
+    scope: Scope = "session"
 
 
 class No(msgspec.Struct, frozen=True):
@@ -206,7 +201,7 @@ class Permission:
     def _allow_from_now_on(self, question: Question, scope: Scope) -> AgentEventStream:
         """If the rules cannot be saved, they apply to this session, and the person is told."""
         self.judge.allow_from_now_on(question.prepared.call)
-        if scope is Scope.SESSION or not question.rules:
+        if scope == "session" or not question.rules:
             return
         try:
             self.remember(question.rules, scope)

@@ -17,7 +17,7 @@ from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import ChatModel, Turn
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import Audience, BuiltInTool, Result
+from qwen_code.tools.base import BuiltInTool, Result
 from qwen_code.tools.errors import ToolFailed
 
 _MAX_ROUNDS = 30
@@ -44,7 +44,7 @@ class Task(BuiltInTool[TaskArguments]):
     @classmethod
     def create(cls, context: AgentToolContext) -> Self:
         agent = context.agent
-        toolbox = agent.toolbox.offered_to(Audience.HELPERS)
+        toolbox = agent.toolbox.offered_to("helpers")
         return cls(lambda: agent.model, toolbox, agent.permission, context.place)
 
     def title(self, arguments: TaskArguments) -> str:

@@ -75,7 +75,7 @@ class Toolbox:
         self,
         definitions: Sequence[Definition],
         make: Callable[[Definition], Tool],
-        audience: Callable[[], Audience] = lambda: Audience.AGENT,
+        audience: Callable[[], frozenset[Audience]] = lambda: frozenset({"agent"}),
     ) -> None:
         self._definitions = {each.name: each for each in definitions}
         self._make = make
@@ -104,8 +104,8 @@ class Toolbox:
 
     def offered_to(self, audience: Audience) -> Toolbox:
         """A toolbox with the tools for another audience only; it shares the tool objects."""
-        fitting = [each for each in self._definitions.values() if each.audience & audience]
-        made = Toolbox(fitting, self._make, lambda: audience)
+        fitting = [each for each in self._definitions.values() if audience in each.audience]
+        made = Toolbox(fitting, self._make, lambda: frozenset({audience}))
         made._tools = self._tools
         return made
 

@@ -46,7 +46,7 @@ from qwen_code.models.events import (
     TextDelta,
     ToolCallDelta,
 )
-from qwen_code.tools.base import Audience, Result
+from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 
 _REPEATED = "You made exactly this call before, with the same result. Do something else."
@@ -317,7 +317,7 @@ def _delegated(ready: Ready, stop: Stop, after: After) -> AgentEventStream:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
     assert isinstance(prepared.tool, Delegate)
-    is_question = Audience.INTERACTIVE in prepared.definition.audience
+    is_question = "interactive" in prepared.definition.audience
     if is_question:
         yield [QuestionAsked(call.id, prepared.title, "the model asks")]
     began = time.monotonic()

@@ -28,7 +28,7 @@ from qwen_code.auth.offers import (
     trace,
 )
 from qwen_code.auth.profiles import Profile, Profiles
-from qwen_code.auth.stores.refs import login_ref, open_store
+from qwen_code.auth.stores import login_ref, open_store
 from qwen_code.auth.types import (
     Announcement,
     Connection,
@@ -46,7 +46,6 @@ from qwen_code.config.providers import (
     AZURE,
     OPENAI,
     PROVIDERS,
-    HeaderStyle,
     Provider,
     provider_at,
     provider_named,
@@ -142,7 +141,7 @@ class _Search:
         provider = AZURE if is_azure else provider_at(Origin.of(base_url))
         query: Mapping[str, str] = {}
         in_path = False
-        if provider.header_style is HeaderStyle.API_KEY:
+        if provider.header_style == "api-key":
             from qwen_code.auth.azure import surface_of  # few use Azure
 
             base_url, query, in_path = surface_of(base_url, self._in.environment)

@@ -70,7 +70,7 @@ class Bearer:
 
     def headers(self, credential: Secret) -> dict[str, str]:
         """The one header that carries ``credential``."""
-        if self._style is HeaderStyle.API_KEY:
+        if self._style == "api-key":
             return {"api-key": credential.reveal()}
         return {"authorization": f"Bearer {credential.reveal()}"}
 

@@ -18,7 +18,7 @@ from qwen_code.auth.oauth.revocation import revoke
 from qwen_code.auth.oauth.server import ServerChoice, ServerFlags, choose_server, discover
 from qwen_code.auth.oauth.token import Token, load_token
 from qwen_code.auth.profiles import Profile, ProfileStore
-from qwen_code.auth.stores.refs import DEFAULT_NAME, login_ref, open_store
+from qwen_code.auth.stores import DEFAULT_NAME, login_ref, open_store
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import Clock
 from qwen_code.base.detached import serve

@@ -52,19 +52,20 @@ def credential_for(
     if key.source.name == ENTRA:
         from qwen_code.auth.azure import EntraToken
 
-        return Credential(EntraToken(), "Microsoft Entra ID token", HeaderStyle.BEARER)
+        return Credential(EntraToken(), "Microsoft Entra ID token", "authorization")
     if key.source.name == HELPER:
         from qwen_code.auth.helper import parse_helper
 
         value = next(c.value for c in settings.lookup(HELPER) if c.source == key.source)
         spec = parse_helper(value, str(key.source))
         return Credential(make_helper(spec), f"printed by {spec.command[0]}", style)
-    if any(not 0x20 < ord(character) < 0x7F for character in key.text.strip()):
+    text = key.text.strip()
+    if not (text.isascii() and text.isprintable()) or " " in text:
         raise ConfigError(
             f"the key from {key.source} has a space or a character that cannot be in a key",
             hint="Copy it again; it is one word of plain ASCII.",
         )
-    secret = Secret(key.text.strip())
+    secret = Secret(text)
     return Credential(StaticKey(secret), secret.masked, style)
 
 

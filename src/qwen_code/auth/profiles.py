@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from qwen_code.auth.stores.refs import DEFAULT_NAME, is_stored, login_ref, open_store
+from qwen_code.auth.stores import DEFAULT_NAME, is_stored, login_ref, open_store
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import ConfigError, QwenError, UsageError
 from qwen_code.base.files import (

@@ -14,7 +14,7 @@ from qwen_code.auth.api import ApiInputs, Flags
 from qwen_code.auth.offers import Offer
 from qwen_code.auth.profiles import Profiles, ProfileStore
 from qwen_code.auth.resolver import Inputs
-from qwen_code.auth.stores.refs import DEFAULT_NAME, is_stored, login_ref
+from qwen_code.auth.stores import DEFAULT_NAME, is_stored, login_ref
 from qwen_code.auth.types import CredentialSource, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, QwenError

@@ -90,7 +90,7 @@ class Connection(msgspec.Struct, frozen=True):
     credential: CredentialSource | None = None
     credential_source: Source | None = None
     credential_shown: str = ""
-    header_style: HeaderStyle = HeaderStyle.BEARER
+    header_style: HeaderStyle = "authorization"
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     deployment_in_path: bool = False

@@ -18,10 +18,8 @@ An error that only one package raises is defined there (``models.errors``) and d
 
 from __future__ import annotations
 
-from enum import IntEnum
 
-
-class ExitCode(IntEnum):
+class ExitCode:
     """The exit codes of the process. Those that Node Qwen Code has too have its numbers."""
 
     OK = 0
@@ -43,7 +41,7 @@ class QwenError(Exception):
     ``retryable`` says whether the same request can succeed later.
     """
 
-    exit_code: ExitCode = ExitCode.FAILURE
+    exit_code: int = ExitCode.FAILURE
 
     def __init__(
         self,

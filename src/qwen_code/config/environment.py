@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import holds_secret
 from qwen_code.config import env_names
-from qwen_code.config.dotenv import Pair
 from qwen_code.config.paths import Paths
 from qwen_code.config.providers import KEY_NAMES, looks_like_key
 from qwen_code.config.search import EnvFile
 from qwen_code.config.settings import SettingCandidate, Settings
 from qwen_code.config.values import Source, SourceKind, Value
+
+if TYPE_CHECKING:
+    from qwen_code.config.dotenv import Pair
 
 Status = Literal["usable", "empty", "excluded", "untrusted"]
 
@@ -121,13 +123,21 @@ class Environment:
         Raises:
             ConfigError: that setting is not a list of names.
         """
-        allowed = self._settings.first(_ALLOWED, list[str]) or ()
-        kept = {name.upper() for name in allowed}
+        kept = self.names_for_children()
         return {
             name: text
             for name, text in self.without_provider_keys().items()
             if not looks_like_key(name) or name.upper() in kept
         }
+
+    def names_for_children(self) -> frozenset[str]:
+        """The names, in upper case, that the user lets child processes have although they look
+        like keys.
+
+        Raises:
+            ConfigError: the setting is not a list of names.
+        """
+        return frozenset(name.upper() for name in self._settings.first(_ALLOWED, list[str]) or ())
 
     def without_provider_keys(self) -> dict[str, str]:
         """The shell's variables without the credentials of this program alone.

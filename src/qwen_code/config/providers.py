@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
 
-
-class HeaderStyle(StrEnum):
-    """The header that carries a credential."""
-
-    BEARER = "authorization"
-    API_KEY = "api-key"
-
+HeaderStyle = Literal["authorization", "api-key"]
+"""The header that carries a credential: as a bearer token (RFC 6750), or Azure's."""
 
 _DASHSCOPE_HEADERS = {
     "x-dashscope-cachecontrol": "enable",
@@ -47,7 +42,7 @@ class Provider(msgspec.Struct, frozen=True):
     base_url: str | None = None
     default_model: str | None = None
     key_page: str | None = None
-    header_style: HeaderStyle = HeaderStyle.BEARER
+    header_style: HeaderStyle = "authorization"
     headers: Mapping[str, str] = {}
     is_offered: bool = True
     lists_models: bool = True
@@ -77,7 +72,7 @@ AZURE = Provider(
     hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
     key_names=("AZURE_OPENAI_API_KEY",),
     key_page="https://ai.azure.com",
-    header_style=HeaderStyle.API_KEY,
+    header_style="api-key",
     lists_models=False,  # it lists models, and deployments are what is asked for
 )
 
@@ -138,7 +133,10 @@ KEY_NAMES: frozenset[str] = frozenset(
 )
 """Every variable that is known to hold a key of this program's providers."""
 
-_KEY_ENDINGS = ("API_KEY", "APIKEY", "TOKEN", "SECRET", "SECRET_KEY", "ACCESS_KEY", "PRIVATE_KEY")
+_KEY_ENDINGS = tuple(
+    f"_{each}"
+    for each in ("API_KEY", "APIKEY", "TOKEN", "SECRET", "SECRET_KEY", "ACCESS_KEY", "PRIVATE_KEY")
+)
 
 
 def provider_at(origin: Origin) -> Provider:
@@ -153,5 +151,4 @@ def provider_named(name: str) -> Provider | None:
 
 def looks_like_key(variable: str) -> bool:
     """Whether a variable of this name usually holds a credential: ``*_API_KEY``, ``*_TOKEN``, …"""
-    name = f"_{variable.upper()}"
-    return any(name.endswith(f"_{ending}") for ending in _KEY_ENDINGS)
+    return f"_{variable.upper()}".endswith(_KEY_ENDINGS)

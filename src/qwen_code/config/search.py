@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from qwen_code.base.files import read_bounded
-from qwen_code.config.dotenv import Pair, Problem, parse
 from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
+
+if TYPE_CHECKING:
+    from qwen_code.config.dotenv import Pair, Problem
 
 _NAME = ".env"
 
@@ -76,6 +79,8 @@ def env_places(paths: Paths) -> Iterator[Path]:
 
 
 def _read(path: Path, paths: Paths) -> EnvFile:
+    from qwen_code.config.dotenv import Problem, parse  # many projects have no such file
+
     real = os.path.realpath(path)
     own = (paths.qwen_home / _NAME, paths.home / CONFIG_DIR / _NAME, paths.home / _NAME)
     found = EnvFile(

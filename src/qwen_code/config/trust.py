@@ -17,7 +17,6 @@ from typing import Any
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.base.url import Origin
-from qwen_code.config import jsonc
 from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES, Paths
 
 _LOCK_TIMEOUT_S = 5.0
@@ -90,6 +89,8 @@ class TrustStore:
         return any(e.get(mark) is True for e in entries if _is_about(e, about))
 
     def _mark(self, mark: str, table: str, about: dict[str, str]) -> None:
+        from qwen_code.config.jsonc import set_value  # most runs only ask
+
         lock = self._path.with_name(f"{self._path.name}.lock")
         with process_lock(lock, timeout_s=_LOCK_TIMEOUT_S):
             data = self._read()
@@ -99,7 +100,7 @@ class TrustStore:
                 entry = {**about}
                 entries.append(entry)
             entry[mark] = True
-            write_atomic(self._path, jsonc.set_value(data, [table], entries))
+            write_atomic(self._path, set_value(data, [table], entries))
 
     def _read(self) -> bytes:
         try:
@@ -110,9 +111,13 @@ class TrustStore:
             raise self._unusable(error.strerror or str(error)) from error
 
     def _entries(self, data: bytes, table: str) -> list[dict[str, Any]]:
+        if not data:
+            return []
+        from qwen_code.config.jsonc import JsoncError, loads
+
         try:
-            entries = jsonc.loads(data).get(table, [])
-        except jsonc.JsoncError as error:
+            entries = loads(data).get(table, [])
+        except JsoncError as error:
             raise self._unusable(f"{error.message} (line {error.line})") from error
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
             raise self._unusable(f'"{table}" is not a list of objects')

@@ -18,12 +18,12 @@ from qwen_code.fronts.renderer import Outcome, Renderer, as_error, conclude, sho
 from qwen_code.fronts.signals import ending_by_signals
 from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.wiring.conversation import Conversation
-from qwen_code.wiring.front import Answers, Form
 
 if TYPE_CHECKING:
     from qwen_code.agent.events import ToolAsked
     from qwen_code.auth.oauth.login import Display
     from qwen_code.wiring.agent import AgentOptions
+    from qwen_code.wiring.front import Answers, Form
     from qwen_code.wiring.launch import Launch
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
-from qwen_code.tools.base import Audience, Definition, Effect, Preview, Result
+from qwen_code.tools.base import Definition, Effect, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 
 _MAX_NAME_LENGTH = 64
@@ -57,7 +57,7 @@ class McpTool:
             _acceptable(listed.schema),
             effect=Effect.NONE if is_read_only else Effect.ANYTHING,
             verb="Call",
-            audience=Audience.AGENT | Audience.HELPERS if is_read_only else Audience.AGENT,
+            audience=frozenset({"agent", "helpers"} if is_read_only else {"agent"}),
         )
         self._tool = listed.name
         self._caller = caller

@@ -33,10 +33,10 @@ from qwen_code.models.openai_wire import (
 )
 from qwen_code.models.pacing import Attempt, Meter
 from qwen_code.models.patience import Patience, PatientReader
-from qwen_code.models.quota import Ledger, Snapshot
 from qwen_code.models.stream import ChatDecoder, StreamFailed, decode_completion
 
 if TYPE_CHECKING:
+    from qwen_code.models.quota import Ledger, Snapshot
     from qwen_code.models.rate_limits import RateLimits
 
 _MAX_LISTED_MODELS = 20
@@ -273,7 +273,7 @@ class ModelClient:
                 yield _decode_whole_stream(body, endpoint.model)
             return
         decoder = ChatDecoder(endpoint.model)
-        reader = PatientReader(response, self._clock, self._patience)
+        reader = PatientReader(response.read_chunk, self._clock, self._patience)
         given = False
         try:
             while (chunk := reader.read()) is not None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from qwen_code.base.clock import Clock
 from qwen_code.base.errors import AuthError, ConfigError, QwenError, TransportError
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import QuotaExhausted, RateLimited
 from qwen_code.models.events import Notice, Paced
-from qwen_code.models.quota import Go, Ledger, ServerWord, Snapshot, Wait
+
+if TYPE_CHECKING:  # most accounts have no quota that is counted here
+    from qwen_code.models.quota import Go, Ledger, Snapshot, Wait
 
 _MIN_TOLD_WAIT_S = 0.5
 """Shorter waits are not announced."""
@@ -58,6 +60,8 @@ class Attempt:
         self._ticket, self._was_answered = None, False
         if self._ledger is None:
             return
+        from qwen_code.models.quota import Wait
+
         try:
             while isinstance(verdict := self._reserve(), Wait):
                 self._ticket = verdict.ticket
@@ -92,6 +96,8 @@ class Attempt:
         """
         if self._ledger is None or not self._was_answered:
             return
+        from qwen_code.models.quota import ServerWord
+
         now = self._clock.now()
         if isinstance(error, QuotaExhausted):
             word = ServerWord(now, error.resets_at, error.message, is_exhausted=True)

@@ -7,7 +7,8 @@ not count, and comments alone count only for a limited time.
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from collections.abc import Callable
+from typing import Self
 
 import msgspec
 
@@ -18,6 +19,9 @@ from qwen_code.base.retry import RetryPolicy
 
 _SLACK_S = 5.0
 """How much longer an attempt may take on a busy machine and still be retried."""
+
+ReadChunk = Callable[[float | None], bytes | None]
+"""`Response.read_chunk`: the next bytes, within so many seconds or within the usual limit."""
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -42,12 +46,6 @@ class Patience(msgspec.Struct, frozen=True):
         return RetryPolicy(longest_spent_s=self.timeouts.first_byte_s + _SLACK_S)
 
 
-class Chunks(Protocol):
-    """The part of a response that is used here."""
-
-    def read_chunk(self, within_s: float | None = None) -> bytes | None: ...
-
-
 class PatientReader:
     """Reads the chunks of a stream within the limits of ``patience``.
 
@@ -55,8 +53,8 @@ class PatientReader:
     :meth:`heard` and the next :meth:`read` does not count, because a front may be slow.
     """
 
-    def __init__(self, response: Chunks, clock: Clock, patience: Patience) -> None:
-        self._response = response
+    def __init__(self, read_chunk: ReadChunk, clock: Clock, patience: Patience) -> None:
+        self._read_chunk = read_chunk
         self._clock = clock
         self._line_s = patience.timeouts.idle_s
         self._keep_alive_s = patience.keep_alive_s
@@ -81,7 +79,7 @@ class PatientReader:
             raise self._silence(is_alive=is_alive)
         if not self._has_begun:
             self._has_begun = True
-            chunk = self._response.read_chunk()
+            chunk = self._read_chunk(None)
             self._counted_to = self._clock.monotonic()
         else:
             chunk = self._next(min(line_left_s, answer_left_s), is_alive=is_alive)
@@ -100,7 +98,7 @@ class PatientReader:
         if self._counted_to is None:
             self._counted_to = self._clock.monotonic()
         try:
-            chunk = self._response.read_chunk(within_s)
+            chunk = self._read_chunk(within_s)
         except TransportError as error:
             if error.code == "timeout" and (is_alive or self._is_in_line):
                 raise self._silence(is_alive=is_alive) from None

@@ -9,7 +9,7 @@ import msgspec
 from qwen_code.models.errors import BadAnswer
 
 _MAX_EVENT_BYTES = 16 << 20
-_LINE_END = re.compile(rb"\r\n|\n|\r")
+_LINE_END = rb"\r\n|\n|\r"
 
 
 class ServerSentEvent(msgspec.Struct, frozen=True):
@@ -45,10 +45,10 @@ class SseDecoder:
             lines = buffer.split(b"\n")
         elif buffer.endswith(b"\r"):
             # A line feed that belongs to this line ending may be in the next chunk.
-            lines = _LINE_END.split(buffer[:-1])
+            lines = re.split(_LINE_END, buffer[:-1])
             lines[-1] += b"\r"
         else:
-            lines = _LINE_END.split(buffer)
+            lines = re.split(_LINE_END, buffer)
         self._rest = lines.pop()
         if len(self._rest) + sum(map(len, self._data)) > _MAX_EVENT_BYTES:
             raise BadAnswer("the server sent an event of more than 16 MiB")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Flag, StrEnum, auto
+from enum import StrEnum
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -53,19 +53,10 @@ class Subject(StrEnum):
         return self in (Subject.FILE, Subject.PATH)
 
 
-class Audience(Flag):
-    """Who may be offered a tool. An agent is offered the tools that share a flag with it."""
-
-    AGENT = auto()
-    """The agent of any session."""
-    INTERACTIVE = auto()
-    """The agent of a session in which a person answers the model's questions."""
-    PLANNING = auto()
-    """The agent in plan mode, where a person can accept the plan."""
-    HELPERS = auto()
-    """Helpers, which ``task`` starts: they only read, and have no one to ask."""
-    SMALL_MODELS = auto()
-    """Models that need help with calling tools; `agent.small` finds their calls."""
+Audience = Literal["agent", "interactive", "planning", "helpers", "small models"]
+"""Who may be offered a tool: the agent of any session; the agent where a person answers the model's
+questions; the agent in plan mode, where a person can accept the plan; helpers, which ``task``
+starts and which only read; models that need help with calling tools (`agent.small`)."""
 
 
 class Definition(msgspec.Struct, frozen=True):
@@ -83,7 +74,7 @@ class Definition(msgspec.Struct, frozen=True):
     effect: Effect
     verb: str
     subject: Subject = Subject.OTHER
-    audience: Audience = Audience.AGENT
+    audience: frozenset[Audience] = frozenset({"agent"})
     implementation: str = ""
     takes_long: bool = False
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from qwen_code.tools.base import Audience, Definition, Effect, Subject
 
-_WITH_HELPERS = Audience.AGENT | Audience.HELPERS
-_EVERYONE = _WITH_HELPERS | Audience.SMALL_MODELS
+_WITH_HELPERS: frozenset[Audience] = frozenset({"agent", "helpers"})
+_EVERYONE: frozenset[Audience] = frozenset({"agent", "helpers", "small models"})
 
 
 def _text(description: str = "") -> dict[str, Any]:
@@ -132,7 +132,7 @@ RUN_SHELL_COMMAND = Definition(
     effect=Effect.ANYTHING,
     verb="$",
     subject=Subject.COMMAND,
-    audience=Audience.AGENT | Audience.SMALL_MODELS,
+    audience=frozenset({"agent", "small models"}),
     implementation="qwen_code.tools.shell:RunShellCommand",
 )
 
@@ -192,7 +192,7 @@ ASK_USER = Definition(
     _object("question", question=_text(), options={"type": "array", "items": _text()}),
     effect=Effect.NONE,
     verb="Ask",
-    audience=Audience.INTERACTIVE,
+    audience=frozenset({"interactive"}),
     implementation="qwen_code.tools.ask:AskUser",
 )
 
@@ -202,7 +202,7 @@ EXIT_PLAN_MODE = Definition(
     _object("plan", plan=_text("All of it, as Markdown.")),
     effect=Effect.NONE,
     verb="Plan",
-    audience=Audience.PLANNING,
+    audience=frozenset({"planning"}),
     implementation="qwen_code.agent.plan:ExitPlanMode",
 )
 

@@ -31,7 +31,6 @@ from qwen_code.models.windows import sees_pictures, window_tokens
 from qwen_code.tools.base import Audience, Definition, Tool
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
-from qwen_code.wiring.front import Form, Front
 from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.permissions import judge_for, remember
 from qwen_code.wiring.servers import open_servers
@@ -41,10 +40,13 @@ if TYPE_CHECKING:
     from qwen_code.agent.structured import StructuredOutput
     from qwen_code.mcp.client import Servers
     from qwen_code.tools.workspace import Workspace
+    from qwen_code.wiring.front import Front
 
 _LOCAL_WINDOW_TOKENS = 8192
 _ANSWER = "answer"
 """The one field of a plain question."""
+_AGENTS: frozenset[Audience] = frozenset({"agent", "interactive"})
+_PLANNERS: frozenset[Audience] = _AGENTS | {"planning"}
 _STOP_GRACE_S = 0.15
 """How long MCP servers may take to end when the agent could not be assembled."""
 
@@ -120,7 +122,7 @@ class Assembled:
         """Make the agent right for the model that answers from now on."""
         agent = self.agent
         self._briefing.is_small = fit.is_small
-        small = self._tools.offered_to(Audience.SMALL_MODELS)
+        small = self._tools.offered_to("small models")
         agent.toolbox = small if fit.is_small else self._tools
         agent.guide = self._guide if fit.is_small else None
         agent.compactor.window_tokens = fit.window_tokens
@@ -228,10 +230,9 @@ def _toolbox(
         found: Tool = more.get(definition.name) or workbench.make(definition)
         return found
 
-    def audience() -> Audience:
+    def audience() -> frozenset[Audience]:
         is_planning = judge.mode is Mode.PLAN and front.is_attended
-        usual = Audience.AGENT | Audience.INTERACTIVE
-        return usual | Audience.PLANNING if is_planning else usual
+        return _PLANNERS if is_planning else _AGENTS
 
     return Toolbox(definitions, make, audience)
 
@@ -242,6 +243,8 @@ def _ask_user(front: Front) -> Callable[[str, Sequence[str], Stop], str | None] 
         return None
 
     def ask(text: str, options: Sequence[str], stop: Stop) -> str | None:
+        from qwen_code.wiring.front import Form  # with the first question
+
         answers = front.question(Form(text, stop, tuple(options)))
         return None if answers is None else str(answers.get(_ANSWER) or "") or None
 

@@ -21,7 +21,6 @@ from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.wiring.agent import AgentOptions, Assembled, Fit, assemble
-from qwen_code.wiring.front import Front
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.link import Link, announce, name_model, open_link
 from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from qwen_code.models.client import ModelClient
     from qwen_code.models.quota import Snapshot
     from qwen_code.models.rate_limits import RateLimits
+    from qwen_code.wiring.front import Front
     from qwen_code.wiring.reports.context import ContextUse
 
 

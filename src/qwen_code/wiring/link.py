@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -23,8 +23,10 @@ from qwen_code.config.trust import TrustStore
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.client import ModelClient
 from qwen_code.models.openai_wire import Endpoint
-from qwen_code.models.quota import Ledger, Limits, account_key
 from qwen_code.wiring.time_limits import patience_with
+
+if TYPE_CHECKING:
+    from qwen_code.models.quota import Ledger
 
 _MAX_LISTED_MODELS = 20
 
@@ -86,11 +88,12 @@ def open_ledger(config: Config, connection: Connection) -> Ledger | None:
     """Where the requests of ``connection`` are counted; ``None``: only the server counts them.
 
     Raises:
-        ConfigError: a limit in the settings is no positive number.
+        ConfigError: a limit in the settings is not a positive number.
     """
     if connection.method is not Method.QWEN_OAUTH:
         return None
     from qwen_code.models.ledger import SqliteLedger  # only where requests are counted
+    from qwen_code.models.quota import Limits, account_key
 
     usual = Limits()
     limits = Limits(

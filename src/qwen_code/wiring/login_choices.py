@@ -13,7 +13,7 @@ from qwen_code.auth.enrolment import DeviceSignIn, clean_key, save_login, save_m
 from qwen_code.auth.oauth.resource import is_qwen
 from qwen_code.auth.oauth.server import ServerFlags, choose_server
 from qwen_code.auth.profiles import Profile, Profiles, ProfileStore
-from qwen_code.auth.stores.refs import DEFAULT_NAME
+from qwen_code.auth.stores import DEFAULT_NAME
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, CredentialRejected, QwenError
@@ -24,7 +24,6 @@ from qwen_code.config.load import Config
 from qwen_code.config.providers import (
     CUSTOM,
     PROVIDERS,
-    HeaderStyle,
     Provider,
     provider_at,
     provider_named,
@@ -239,7 +238,7 @@ class LoginChoices:
         return offered[(yield Pick("Whose API?", tuple(options)))]
 
     def _address(self, provider: Provider) -> Generator[Step, str, str]:
-        is_azure = provider.header_style is HeaderStyle.API_KEY
+        is_azure = provider.header_style == "api-key"
         example = "https://YOUR-RESOURCE.openai.azure.com" if is_azure else "https://host/v1"
         problem: QwenError | None = None
         while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from qwen_code.auth.profiles import Profile, ProfileStore
-from qwen_code.auth.stores.refs import DEFAULT_NAME
+from qwen_code.auth.stores import DEFAULT_NAME
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.secret import Secret

@@ -41,7 +41,7 @@ def remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> No
     from qwen_code.config.settings_edit import update_user_value  # only after "always"
 
     key = ["permissions", "allow"]
-    if scope is Scope.PROJECT:
+    if scope == "project":
         key = [*_PROJECT_RULES, os.path.realpath(root)]
 
     def with_rules(before: object) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from importlib import import_module
@@ -50,7 +50,6 @@ class Workbench:
         sandbox: Callable[[Sequence[str], Path], list[str]] | None,
         place: str,
     ) -> None:
-        self.environ = config.environment.child_environment()
         self.project_dir = config.paths.project_dir(root)
         self.notes_file = config.paths.qwen_home / "QWEN.md"
         self.network = config.network
@@ -60,6 +59,8 @@ class Workbench:
         self.ask_user = ask_user
         self.sandbox = sandbox
         self.place = place
+        self._environment = config.environment
+        self._environment.names_for_children()  # a wrong setting is an error of the start
         self._find_workspace = find_workspace
         self._find_agent = find_agent
         self._checkpoints: Checkpoints | None = None
@@ -69,8 +70,8 @@ class Workbench:
     @property
     def definitions(self) -> list[Definition]:
         """The tools that may be offered at some time in this session."""
-        absent = Audience(0) if self.ask_user else Audience.INTERACTIVE
-        return [each for each in catalogue.BUILT_IN if each.audience & ~absent]
+        absent = set[Audience]() if self.ask_user else {"interactive"}
+        return [each for each in catalogue.BUILT_IN if each.audience - absent]
 
     def make(self, definition: Definition) -> Tool:
         """Create the tool that a definition of `definitions` stands for."""
@@ -90,6 +91,10 @@ class Workbench:
         self._closing.close()
 
     # -- what tools can take ----------------------------------------------------------------------
+
+    @cached_property
+    def environ(self) -> Mapping[str, str]:
+        return self._environment.child_environment()
 
     @property
     def agent(self) -> Agent:

@@ -13,8 +13,8 @@ from fake_exchange import FakeExchange
 from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded
 from qwen_code.auth.oauth.exchange import Renewed, renew
 from qwen_code.auth.oauth.token import Issuer, Token, document_of, load_token
+from qwen_code.auth.stores import open_store
 from qwen_code.auth.stores.file import FileStore
-from qwen_code.auth.stores.refs import open_store
 from qwen_code.base.errors import CredentialMissing, TransportError
 from qwen_code.base.secret import Secret
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from qwen_code.auth.stores import DEFAULT_NAME, is_stored, login_ref, open_store, resource_ref
 from qwen_code.auth.stores.file import FileStore
-from qwen_code.auth.stores.refs import DEFAULT_NAME, is_stored, login_ref, open_store, resource_ref
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.paths import Paths
 

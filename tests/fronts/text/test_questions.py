@@ -76,7 +76,7 @@ def test_answers(answers: list[Any], answer: Answer) -> None:
     assert Terminal(*answers).asked() == answer
 
 
-@pytest.mark.parametrize(("word", "scope"), [("ap", Scope.PROJECT), ("au", Scope.USER)])
+@pytest.mark.parametrize(("word", "scope"), [("ap", "project"), ("au", "user")])
 def test_always_for_longer_is_offered_where_a_rule_can_say_it(word: str, scope: Scope) -> None:
     terminal = Terminal(word)
     assert terminal.asked(rules=("Bash(make)",)) == Always(scope)

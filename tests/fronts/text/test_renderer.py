@@ -5,6 +5,7 @@ import io
 import pytest
 
 from qwen_code.agent.events import AgentEvent, HelperEvent
+from qwen_code.fronts.remarks import remark
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.fronts.text.renderer import TextRenderer
 from qwen_code.models.events import (
@@ -21,7 +22,6 @@ from qwen_code.models.events import (
     TextDelta,
     ToolCallDelta,
 )
-from qwen_code.wiring.reports.remarks import remark
 
 DONE = Outcome("", 1, 1)
 

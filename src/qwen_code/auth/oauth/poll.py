@@ -24,8 +24,8 @@ from qwen_code.auth.oauth.wire import (
     device_token_request,
     parse_grant,
 )
+from qwen_code.auth.stores import open_store
 from qwen_code.auth.stores.base import CredentialStore, Reservation
-from qwen_code.auth.stores.refs import open_store
 from qwen_code.base.clock import BlockingClock, Clock
 from qwen_code.base.detached import DetachedProcess, serve
 from qwen_code.base.errors import ConfigError, QwenError, TransportError

@@ -14,8 +14,8 @@ import msgspec
 
 from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded
 from qwen_code.auth.oauth.token import Issuer, Token, load_token, token_of
+from qwen_code.auth.stores import open_store
 from qwen_code.auth.stores.base import CredentialStore
-from qwen_code.auth.stores.refs import open_store
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.detached import DetachedProcess, serve
 from qwen_code.base.errors import AuthError, QwenError

@@ -17,7 +17,7 @@ from qwen_code.auth.oauth.resource import covers
 from qwen_code.auth.oauth.revocation import revoke
 from qwen_code.auth.oauth.sign_in import SignIn
 from qwen_code.auth.oauth.token import Token, load_token
-from qwen_code.auth.stores.refs import is_stored, open_store, resource_ref
+from qwen_code.auth.stores import is_stored, open_store, resource_ref
 from qwen_code.base.clock import BlockingClock, Clock
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.http import HttpClient, Timeouts

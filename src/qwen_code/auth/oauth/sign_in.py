@@ -15,8 +15,8 @@ from qwen_code.auth.oauth.renewer import ProcessRenewer, Renewer
 from qwen_code.auth.oauth.resource import endpoint_of
 from qwen_code.auth.oauth.server import ServerChoice, choose_server
 from qwen_code.auth.oauth.token import Freshness, Token, load_token
+from qwen_code.auth.stores import DEFAULT_NAME, login_ref, open_store
 from qwen_code.auth.stores.base import CredentialStore
-from qwen_code.auth.stores.refs import DEFAULT_NAME, login_ref, open_store
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock, Clock
 from qwen_code.base.errors import ConfigError, CredentialMissing, QwenError

@@ -1,1 +1,65 @@
-"""Where credentials are kept. A store knows nothing of what a credential means."""
+"""The places of credentials, and how the store of one is opened by its `ref`.
+
+A *ref* is a text that names one place (``file:/home/me/.qwen/oauth_creds.json``). It holds no
+secret, so it can be handed to another process, which opens the same place with `open_store`.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.config.paths import Paths
+
+if TYPE_CHECKING:
+    from qwen_code.auth.stores.base import CredentialStore
+
+DEFAULT_NAME = "qwen-oauth"
+"""The name of the sign-in that has no other: Node Qwen Code uses the same file for it."""
+
+_STORES = {"file": "qwen_code.auth.stores.file:FileStore"}
+"""By the scheme of a ref: the class that opens it."""
+
+
+def open_store(ref: str) -> CredentialStore:
+    """The store that ``ref`` names.
+
+    Raises:
+        ConfigError: there is no store of that kind.
+    """
+    scheme, _, place = ref.partition(":")
+    if scheme not in _STORES or not place:
+        raise ConfigError(
+            f"{ref!r} does not name a place for credentials",
+            hint=f"It must begin with one of: {', '.join(f'{each}:' for each in _STORES)}",
+        )
+    module, _, name = _STORES[scheme].partition(":")
+    store: CredentialStore = getattr(import_module(module), name)(place)
+    return store
+
+
+def is_stored(ref: str) -> bool:
+    """Whether something is stored at ``ref``, damaged or not. Cheap for files, which most runs
+    have to look for and few have."""
+    scheme, _, place = ref.partition(":")
+    return os.path.lexists(place) if scheme == "file" else open_store(ref).load() is not None
+
+
+def login_ref(paths: Paths, name: str) -> str:
+    """Where the credential of the saved login ``name`` is kept."""
+    if name == DEFAULT_NAME:
+        return f"file:{paths.oauth_creds_file}"
+    return f"file:{paths.accounts_dir / _file_name(name)}"
+
+
+def resource_ref(paths: Paths, name: str) -> str:
+    """Where the sign-in at the MCP server ``name`` is kept."""
+    return f"file:{paths.mcp_dir / f'{name}.json'}"
+
+
+def _file_name(name: str) -> Path:
+    return Path(f"{quote(name, safe=' ').replace('.', '%2E')}.json")

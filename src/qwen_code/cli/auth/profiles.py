@@ -7,7 +7,7 @@ import click
 from qwen_code.auth.enrolment import save_method
 from qwen_code.auth.profiles import Profile, ProfileStore
 from qwen_code.auth.resolver import resolve
-from qwen_code.auth.stores.refs import login_ref, open_store
+from qwen_code.auth.stores import login_ref, open_store
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import QwenError
 from qwen_code.cli.options import common_options

@@ -13,6 +13,7 @@ from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinis
 from qwen_code.base.errors import QwenError
 from qwen_code.base.ids import new_uuid
 from qwen_code.base.json_text import decode_json
+from qwen_code.fronts.remarks import remark
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.models.events import (
     Cut,
@@ -27,7 +28,6 @@ from qwen_code.models.events import (
     Usage,
 )
 from qwen_code.wiring.reports.quota import quota_data, rate_limits_data
-from qwen_code.wiring.reports.remarks import remark
 
 if TYPE_CHECKING:
     from qwen_code.wiring.conversation import State

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from qwen_code.auth.oauth.token import Token
-from qwen_code.auth.stores.refs import DEFAULT_NAME
+from qwen_code.auth.stores import DEFAULT_NAME
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.base.text import safe_text

@@ -17,11 +17,11 @@ from qwen_code.wiring.front import Answers, Form
 _MAX_PREVIEW_LINES = 60
 _GONE = No("the user is gone", is_unanswered=True)
 _YES = ("y", "yes", "ok", "okay", "yep", "yeah", "sure")
-_SCOPES = {
-    "a": Scope.SESSION,
-    "always": Scope.SESSION,
-    "ap": Scope.PROJECT,
-    "au": Scope.USER,
+_SCOPES: dict[str, Scope] = {
+    "a": "session",
+    "always": "session",
+    "ap": "project",
+    "au": "user",
 }
 
 
@@ -71,7 +71,7 @@ class Questions:
             word = answer.lower()
             if word in _YES:
                 return Once()
-            if word in _SCOPES and (question.rules or _SCOPES[word] is Scope.SESSION):
+            if word in _SCOPES and (question.rules or _SCOPES[word] == "session"):
                 return Always(_SCOPES[word])
             if word in ("n", "no"):
                 return No()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TextIO
 from qwen_code.agent.events import AgentEvent, QuestionAsked
 from qwen_code.base.text import safe_text
 from qwen_code.fronts.console import is_plain, paint
+from qwen_code.fronts.remarks import remark
 from qwen_code.models.events import RefusalDelta, TextDelta, ToolCallDelta
-from qwen_code.wiring.reports.remarks import remark
 
 if TYPE_CHECKING:
     from qwen_code.fronts.renderer import Outcome
