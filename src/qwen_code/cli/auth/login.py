@@ -229,7 +229,8 @@ def _ask(launch: Launch, config: Config, method: str | None) -> None:
         saved = dialog.run(method, provider=launch.flags.provider, base_url=launch.flags.base_url)
     except EOFError:
         raise KeyboardInterrupt from None
-    click.echo(f"Done: {saved.method}. See qwen auth status.")
+    if saved.text:
+        click.echo("See qwen auth status.")
 
 
 def _read_key() -> str:
