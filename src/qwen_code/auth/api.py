@@ -318,7 +318,7 @@ class _Search:
         for candidate in self._in.settings.lookup(HELPER):
             offer = Offer("", candidate.source)
             if candidate.status == "untrusted":
-                offer = offer.refused(Status.UNTRUSTED, "a project's files may not name a command")
+                offer = offer.refused(Status.UNTRUSTED, "a project's files must not name a command")
             offers.append(offer)
         return offers
 

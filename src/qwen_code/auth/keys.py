@@ -1,4 +1,4 @@
-"""What an API key may be used for, and the credential source that it becomes."""
+"""Where an API key may be sent, and the credential source for it."""
 
 from __future__ import annotations
 
@@ -70,18 +70,18 @@ def credential_for(
 
 
 def within_project(key: Offer, entry: ProviderEntry | None) -> Offer:
-    """A project may name the variable of its key, but only one that it sets itself."""
+    """A project may name the variable of its key only if it sets the variable itself."""
     if entry is None or entry.source.project is None:
         return key
     if key.source.name != entry.env_key or key.source.name in KEY_NAMES:
         return key
     if key.status is not None or key.source.project == entry.source.project:
         return key
-    return key.refused(Status.UNTRUSTED, f"{entry.source} may not name a variable of yours")
+    return key.refused(Status.UNTRUSTED, f"{entry.source} must not name one of your variables")
 
 
 def withheld(base: Offer, origin: Origin, key: Offer) -> EndpointUntrusted:
-    """The error of a key that an untrusted endpoint may not have."""
+    """The error of a key that must not be sent to an untrusted endpoint."""
     assert base.source.project is not None
     return EndpointUntrusted(
         f"{base.source} sends requests to {origin}, but your key ({key.source}) comes from outside "

@@ -70,7 +70,7 @@ def settings_offers(settings: Settings, key: str) -> list[Offer]:
         is_text = isinstance(candidate.value, str)
         offer = Offer(candidate.value.strip() if is_text else "", candidate.source)
         if candidate.status == "untrusted":
-            offer = offer.refused(Status.UNTRUSTED, "a project's files may not set this")
+            offer = offer.refused(Status.UNTRUSTED, "a project's files must not set this")
         elif not is_text and key.startswith("security."):
             raise ConfigError(f"{candidate.source} is not a text", hint='Write it in quotes: "…"')
         elif not is_text:

@@ -2,10 +2,11 @@
 
 The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement: ``engine`` builds one,
 ``http_errors`` says what its errors mean, and nothing else knows it.
-Its calls cannot be interrupted from Python, so each request runs on a thread of its own that
-hands over what arrives, and whoever waits can be interrupted, time out, and give up.
+Its calls cannot be interrupted from Python, so each request runs in its own thread, which
+hands over what arrives; the waiting thread can be interrupted, time out, and give up.
 
-Redirects are never followed: a credential must not travel to an address that nobody chose.
+Redirects are never followed: a credential is not sent to an address that the
+user did not choose.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
 _SENSITIVE = ("authorization", "api-key")
 
 _MAX_WAITING_CHUNKS = 4096
-"""How far the network may run ahead of whoever reads, before it is held back."""
+"""How much may be received before the reader takes it; then the network is held back."""
 
 _STALE_WITHIN_S = 2.0
-"""How soon a server that has let go of an idle connection says so."""
+"""How soon a server that has closed an idle connection resets it."""
 
 _MAX_UNANNOUNCED_S = 60.0
-"""A request that took longer may have cost something: it is not repeated without a word."""
+"""A request that took longer may have cost something: it is not repeated without a notice."""
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -117,7 +118,7 @@ class Sender(Protocol):
 
 
 class AuthFlow(Protocol):
-    """Whatever signs a request: yields it signed, is sent the answer, may yield it once more."""
+    """Signs a request: yields it signed, is sent the answer, may yield it once more."""
 
     def auth_flow(self, request: Request, stop: Stop) -> Generator[Request, Response, None]: ...
 
@@ -168,14 +169,14 @@ class Response:
         return bytes(body[:limit_bytes])
 
     def close(self) -> None:
-        """Let go of the connection; what was not read is dropped. May be called again."""
+        """Release the connection; unread data is dropped. May be called again."""
         self._exchange.close()
 
 
 class HttpClient:
     """Sends requests. One lives as long as the session; connections are kept alive in it.
 
-    A kept connection that the server has let go of costs one silent repeat of the request. Where
+    A kept connection that the server has closed costs one silent repeat of the request. Where
     a request must never go out twice by itself, ``keep_alive=False`` opens a new one for each.
     """
 
@@ -258,7 +259,7 @@ class HttpClient:
             except TransportError as error:
                 if error.code != "cut" or time.monotonic() - began > _STALE_WITHIN_S:
                     raise
-                debug("stale", url=request.url)  # the server had let go of the idle connection
+                debug("stale", url=request.url)  # the server had closed the idle connection
         if response is None:
             address = self._addresses.get(origin.host)
             agent, connect_s = self._user_agent, timeouts.connect_s

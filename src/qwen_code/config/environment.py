@@ -176,7 +176,7 @@ class Environment:
 def _judged(text: str, source: Source) -> VariableCandidate:
     value = Value(text.strip(), source)
     if source.project is not None and source.name.upper() in env_names.USER_ONLY:
-        return VariableCandidate(value, "untrusted", "a project's files may not set this")
+        return VariableCandidate(value, "untrusted", "a project's files must not set this")
     if not value.text:
         return VariableCandidate(value, "empty", "empty counts as absent")
     return VariableCandidate(value)

@@ -1,4 +1,4 @@
-"""The most time that a prompt may take: when it is over, its `Stop` is set."""
+"""The time limit of a prompt: when it is over, its `Stop` is set."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MAX_S = 30 * 86_400.0
 class WallClock:
     """Begins to count when it is made. Use it as a context manager, or the timer stays.
 
-    ``received`` are the signals of a run whose output may not be read by anyone: that is not waited
-    for either once the time is over.
+    ``received`` are the signals of a run whose output may not be read: once the time is over,
+    that is not waited for either.
     """
 
     def __init__(self, stop: Stop, received: Received | None = None) -> None:

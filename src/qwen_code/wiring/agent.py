@@ -1,4 +1,4 @@
-"""From settings and options to an agent: what it can do, may do, knows and keeps."""
+"""Assembles an agent from settings and options."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _STOP_GRACE_S = 0.15
 
 
 class AgentOptions(msgspec.Struct, frozen=True):
-    """What a command line says of the agent. ``resume``: the beginning of a session's id, an
+    """The command line's options for the agent. ``resume``: the beginning of a session's id, an
     empty text for the latest, ``None`` for a new one."""
 
     mode: str | None = None
@@ -68,7 +68,7 @@ class AgentOptions(msgspec.Struct, frozen=True):
 
 
 class Fit(msgspec.Struct, frozen=True):
-    """What an agent has to know of the model that answers."""
+    """Facts about the model that an agent depends on."""
 
     is_small: bool
     """The embedded one: fewer tools, and help with calling them."""
@@ -92,7 +92,7 @@ class Fit(msgspec.Struct, frozen=True):
 
 
 class Assembled:
-    """An agent with what belongs to it. Close it, or background commands live on."""
+    """An agent with its parts. Close it, or background commands keep running."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Assembled:
         self._tools = agent.toolbox
 
     def fit(self, fit: Fit) -> None:
-        """Make the agent right for the model that answers from now on."""
+        """Adapt the agent to the model that answers from now on."""
         agent = self.agent
         self._briefing.is_small = fit.is_small
         small = self._tools.offered_to("small models")
@@ -141,7 +141,7 @@ class Assembled:
         return GuidedModel(model, lambda text: _kind_of(workbench.workspace, text))
 
     def close(self) -> None:
-        """End what was left running, and let go of the session."""
+        """End background processes, and close the session."""
         if self.servers is not None:
             self.servers.close()
         self.workbench.close()
@@ -262,7 +262,7 @@ def _structured(options: AgentOptions) -> StructuredOutput | None:
 def _add_hooks(
     permission: Permission, config: Config, session: Session, notice: Callable[[str], None]
 ) -> None:
-    """Let the user's hooks have their say, and a project's that were agreed to."""
+    """Call the user's hooks, and those of a project that the user trusts."""
     from qwen_code.agent.hooks import Hooks
 
     found = find_hooks(config, notice)
@@ -340,7 +340,7 @@ def _sandbox(
 
 
 def _remember_secrets(config: Config) -> None:
-    """Let keys that are set but not in use be redacted, too, wherever a tool comes across them."""
+    """Redact keys that are set but not used, too, in what tools return."""
     for name in config.environment.key_names:
         for candidate in config.environment.candidates(name):
             Secret(candidate.value.text)

@@ -97,7 +97,7 @@ class Conversation:
         """The connection that will be used. Nothing is sent or started.
 
         Raises:
-            AuthError: there is no usable credential, or it may not go to that endpoint.
+            AuthError: there is no usable credential, or it must not be sent to that endpoint.
             ConfigError: a file or value cannot be used.
         """
         config = self.config()
@@ -111,9 +111,9 @@ class Conversation:
         return resolution.require()
 
     def open(self, stop: Stop) -> None:
-        """Connect, and put the agent together where there is none yet.
+        """Connect, and assemble the agent unless there is one.
 
-        What was open stays as it is where this fails.
+        If this fails, nothing that was open changes.
 
         Raises:
             QwenError: as :meth:`find`; or the model's name is not known, or a setting of the
@@ -139,16 +139,16 @@ class Conversation:
         assembled.fit(fit)
 
     def use_login(self, method: str, profile: str | None, stop: Stop) -> None:
-        """Go on by another method or saved login; the conversation stays.
+        """Switch to another method or saved login; the conversation stays.
 
         Raises:
-            QwenError: it cannot be used; then the one before stays in use.
+            QwenError: it cannot be used; the previous one stays in use.
             Stopped: ``stop`` was set meanwhile.
         """
         self._relaunch(self._launch.by(method, profile), stop)
 
     def use_model(self, name: str, stop: Stop) -> None:
-        """Ask this model from now on. The one place that refits window, vision and tools.
+        """Use this model from now on. Only this method adapts window, vision and tools to it.
 
         Raises:
             QwenError: the embedded model is not there under that name or is answering, or a setting
@@ -175,7 +175,7 @@ class Conversation:
         """The models that the endpoint offers.
 
         Raises:
-            QwenError: it does not say.
+            QwenError: it does not list them.
             Stopped: ``stop`` was set.
         """
         return self.client.models(stop)
@@ -191,11 +191,11 @@ class Conversation:
         return self._opened()[0].connection
 
     def quota(self) -> Snapshot | None:
-        """What is used of the account's allowance; ``None`` where it is not counted."""
+        """What is used of the account's quota; ``None`` if it is not counted."""
         return self._link.client.quota() if self._link else None
 
     def rate_limits(self) -> RateLimits | None:
-        """What the server last said of its limits; ``None`` where it said nothing."""
+        """The limits that the server last sent; ``None`` if it sent none."""
         return self._link.client.rate_limits if self._link else None
 
     # -- turns ------------------------------------------------------------------------------------
@@ -203,11 +203,11 @@ class Conversation:
     def ask(self, prompt: str, stop: Stop) -> AgentEventStream:
         """Answer ``prompt``: a slash command of the user's is expanded first.
 
-        The last event is `TurnEnded`, also after a stop. Whatever happens, the conversation stays
-        one that the API accepts.
+        The last event is `TurnEnded`, also after a stop. The API accepts the conversation in every
+        case.
 
         Raises:
-            QwenError: the model cannot be asked, or gave no answer of the shape that was wanted.
+            QwenError: the model cannot be asked, or its answer does not fit the schema.
         """
         link, assembled = self._opened()
         self._is_answering = True
@@ -223,11 +223,11 @@ class Conversation:
             self._is_answering = False
 
     def compress(self, stop: Stop) -> AgentEventStream:
-        """Make the conversation shorter now; no event where it is as short as can be.
+        """Shorten the conversation now; no event if it cannot be shorter.
 
         Raises:
             QwenError: it cannot be saved, or the model did not answer in time.
-            Stopped: ``stop`` was set; it is as it was.
+            Stopped: ``stop`` was set; the conversation is unchanged.
         """
         link, assembled = self._opened()
         yield from assembled.agent.compress(link.client, stop)
@@ -271,16 +271,16 @@ class Conversation:
     # -- what it is -------------------------------------------------------------------------------
 
     def set_mode(self, name: str) -> Mode:
-        """What may be done unasked from now on: plan, default, auto-edit or yolo.
+        """Set what is done without asking: plan, default, auto-edit or yolo.
 
         Raises:
-            UsageError: there is no such mode.
+            UsageError: it is not a mode.
         """
         try:
             mode = Mode(name.replace("_", "-"))
         except ValueError as error:
             raise UsageError(
-                f"there is no mode {name!r}", hint=f"There are: {', '.join(Mode)}."
+                f"{name!r} is not a mode", hint=f"Use one of: {', '.join(Mode)}."
             ) from error
         self._opened()[1].judge.mode = mode
         return mode
@@ -336,7 +336,7 @@ class Conversation:
 
     @property
     def history(self) -> Iterator[list[AgentEvent]]:
-        """All that was said so far, as events to show, also what the model is no longer sent."""
+        """The whole conversation as events to show, also what the model no longer gets."""
         from qwen_code.agent.replay import replay
 
         agent = self._opened()[1].agent
@@ -354,7 +354,7 @@ class Conversation:
         self._change_session(None, stop)
 
     def resume(self, session_id: str, stop: Stop) -> None:
-        """Go on with an earlier session of this project.
+        """Continue an earlier session of this project.
 
         Raises:
             UsageError: there is none, or another process has it.
@@ -367,8 +367,8 @@ class Conversation:
         return self._opened()[1].session_store.summaries()
 
     def undo(self, checkpoint_id: str | None = None) -> Undone:
-        """Put the files back as they were before the last turn of this session that is not undone
-        yet, or before the one of that id.
+        """Restore the files as they were before the last turn of this session that is not undone,
+        or before the turn with that id.
 
         Raises:
             UsageError: there is nothing to undo.
@@ -378,7 +378,7 @@ class Conversation:
         return assembled.workbench.checkpoints.undo(checkpoint_id, session_id=session_id)
 
     def redo(self, checkpoint_id: str | None = None) -> Undone:
-        """Take the last undo of this session back, or that of the turn of that id.
+        """Revert the last undo of this session, or that of the turn with that id.
 
         Raises:
             UsageError: there is nothing to redo.
@@ -414,7 +414,7 @@ class Conversation:
             ) from error
 
     def close(self) -> None:
-        """End what is running, and let go of the session. May be called again."""
+        """End what is running, and close the session. May be called again."""
         if self._assembled is not None:
             self._assembled.close()
             self._assembled = None
@@ -430,7 +430,7 @@ class Conversation:
         return self._link, self._assembled
 
     def _relaunch(self, launch: Launch, stop: Stop) -> None:
-        """Connect anew by ``launch``; where that fails, the one before stays in force."""
+        """Connect again by ``launch``; if that fails, the previous connection stays in use."""
         before, self._launch = self._launch, launch
         try:
             self.find()
@@ -449,7 +449,7 @@ class Conversation:
         config = self.config()
         fit = Fit.of(link.connection, config.settings)
         options = msgspec.structs.replace(self._options, resume=session_id, mode=before.judge.mode)
-        # The session of before is let go of first: it may be the one that is wanted.
+        # The previous session is closed first: it may be the one to resume.
         session = before.agent.session
         was_claimed = session.is_claimed
         session.close()

@@ -34,7 +34,7 @@ def has_hooks(config: Config) -> bool:
 
 
 def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource]:
-    """The hooks by file; ``notice`` is told of a project's that cannot be used.
+    """The hooks by file; ``notice`` gets a line for each file of a project that cannot be used.
 
     Raises:
         ConfigError: the user's own cannot be used.

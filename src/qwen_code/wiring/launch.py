@@ -48,7 +48,7 @@ class Launch(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, flags=flags, auth_type=None)
 
     def config(self, notice: Callable[[str], None]) -> Config:
-        """The configuration that counts here; ``notice`` is told its warnings. No login is read.
+        """The configuration for this directory; ``notice`` gets its warnings. No login is read.
 
         Raises:
             ConfigError: the current directory is gone, or a settings file is broken.

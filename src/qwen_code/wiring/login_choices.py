@@ -53,7 +53,7 @@ _NO_KEY = "none-needed"
 
 
 class LoginChoices:
-    """What can be chosen here and now. ``notice`` is told what a person should know meanwhile."""
+    """The logins that can be chosen. ``notice`` gets lines that the person should read."""
 
     def __init__(
         self,

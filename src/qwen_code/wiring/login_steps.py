@@ -94,7 +94,7 @@ class Journal:
         return cast("T", result)
 
     def forget_after(self, position: int) -> None:
-        """Begin anew, and ask again from ``position`` on."""
+        """Start over, and ask again from ``position``."""
         del self._outcomes[position:]
         self.position = 0
 
@@ -127,7 +127,7 @@ class Login:
         return self.step
 
     def back(self) -> bool:
-        """Return to the step before; ``False`` if there is none, or none that can be taken back."""
+        """Return to the previous step; ``False`` if there is none that can be answered again."""
         if not self._past or isinstance(self._past[-1][0], Approve | Download):
             return False
         position = self._past.pop()[2]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def open_servers(config: Config, say: Callable[[str], None]) -> Servers | None:
     """Start the MCP servers that the user defined or agreed to; ``None`` where there are none.
 
-    ``say`` is told of every server that is not used, and why. Nothing of it ends the session.
+    ``say`` gets a line for each server that is not used, with the reason. The session continues.
 
     Raises:
         ConfigError: one of the user's own definitions cannot be used.

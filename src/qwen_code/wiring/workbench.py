@@ -35,7 +35,7 @@ class Workbench:
     """The `AgentToolContext` of a session: creates its tools, and ends what they started.
 
     ``find_workspace`` and ``find_agent`` are called when a tool first needs them. ``root`` is the
-    root of the project, and ``place`` what a helper is told of where it works.
+    root of the project, and ``place`` describes it to helpers.
     """
 
     user_agent = f"qwen-code/{__version__}"

@@ -42,7 +42,7 @@ _POLICY = RetryPolicy(attempts=3, first_wait_s=0.5, longest_backoff_s=2.0, longe
 
 
 class Renewed(msgspec.Struct, frozen=True):
-    """The token in force now. ``notices`` are for the user; ``is_saved`` is nearly always true."""
+    """The current token. ``notices`` are for the user; ``is_saved`` is nearly always true."""
 
     token: Token
     notices: tuple[str, ...] = ()
@@ -173,7 +173,7 @@ class _LockedRenewal:
         stored = load_token(self._store)
         if stored is None:  # signed out while the server was asked
             debug("refresh", signed_out=revoke(token, issuer, self._http))
-            raise SignInEnded("you signed out meanwhile")
+            raise SignInEnded("you signed out at the same time")
         return Renewed(stored)
 
     def _next(self, grant: Grant, issuer: Issuer) -> tuple[Token, list[str]]:

@@ -39,7 +39,7 @@ _MOMENT_S = 1.0
 
 
 class Display(Protocol):
-    """Shows a sign-in to a person, and lets time pass meanwhile."""
+    """Shows a sign-in to a person while it is waited for."""
 
     def show(self, flow: PendingFlow) -> None:
         """The address and the code, once."""

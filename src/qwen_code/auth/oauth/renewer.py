@@ -56,7 +56,7 @@ class Report(msgspec.Struct, frozen=True):
         return f"Report({self.kind or 'renewed'})"
 
     def result(self, store: CredentialStore) -> Token:
-        """The token in force now.
+        """The current token.
 
         Raises:
             AuthError: the error that the process met.
@@ -71,7 +71,7 @@ class Report(msgspec.Struct, frozen=True):
             raise AuthError(self.message, hint=self.hint, code=self.code)
         token = token_of(decode_json(self.unsaved)) if self.unsaved else load_token(store)
         if token is None:
-            raise SignInEnded("the sign-in was removed meanwhile")
+            raise SignInEnded("the sign-in was removed at the same time")
         return token
 
 
@@ -79,7 +79,7 @@ class Renewal(Protocol):
     """A renewal under way."""
 
     def wait(self, stop: Stop) -> Report:
-        """Its outcome, once it has ended; it goes on when the waiting is stopped.
+        """Its outcome, once it has ended; stopping the wait does not stop the renewal.
 
         Raises:
             Stopped: the turn was stopped.

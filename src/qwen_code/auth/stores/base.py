@@ -83,7 +83,7 @@ class CredentialStore(Protocol):
         """
 
     def repair_mode(self) -> str | None:
-        """Make a document private that other users could read; says so if it was one."""
+        """Make a document private that other users could read; returns a notice if it was."""
 
     def refusal_of(self, version: str) -> str | None:
         """What the server said when it refused this version for good; ``None`` if it did not."""

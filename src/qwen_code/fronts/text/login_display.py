@@ -50,7 +50,7 @@ class LineDisplay:
             self._write("Your browser was asked to open it.\n")
 
     def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
-        """Let time pass; trouble is told when it begins and when it ends."""
+        """Wait; trouble is shown when it begins and when it ends."""
         if trouble and trouble != self._trouble:
             self._write(f"Network trouble, still waiting: {safe_text(trouble)}\n")
         elif self._trouble and not trouble:
@@ -84,7 +84,7 @@ class TerminalDisplay(LineDisplay):
         return _single_keys()
 
     def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
-        """Count down, and listen to the keys meanwhile.
+        """Count down, and handle keys.
 
         Raises:
             SignInFailed: Esc was pressed.

@@ -248,7 +248,7 @@ class _Talk:
         """Take a login up.
 
         Raises:
-            QwenError: it cannot be used; the one before stays in use.
+            QwenError: it cannot be used; the previous one stays in use.
         """
         while True:
             try:
