@@ -109,17 +109,15 @@ def problem(step: Step) -> QwenError:
 
 def test_the_three_methods_come_first_in_honest_words(world: World) -> None:
     menu = world.choices().menu()
-    assert titles(menu) == [
-        "Qwen OAuth (recommended)",
-        "OpenAI-compatible API",
-        "Local model, no account",
-    ]
+    assert titles(menu) == ["Qwen OAuth", "OpenAI-compatible API", "Local model, no account"]
+    assert menu.usual == 1
     assert "ended its free tier" in menu.options[0].detail
     assert "491 MB to download" in menu.options[2].detail
 
 
 def test_an_organisations_own_server_is_named_instead(world: World) -> None:
     menu = world.choices(QWEN_OAUTH_ISSUER="https://id.example").menu()
+    assert menu.options[0].title == "Qwen OAuth (recommended)" and menu.usual == 0
     assert menu.options[0].detail == "in the browser, at https://id.example"
 
 
@@ -252,7 +250,7 @@ def test_an_unreachable_endpoint_leaves_the_choice(
     assert titles(step) == [
         "Try again",
         "Change the address",
-        "Save it anyway, without proof",
+        "Save it anyway, unchecked",
     ]
     assert world.everything() == {}
     again = answer(login, "again")

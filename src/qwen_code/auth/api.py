@@ -44,6 +44,7 @@ from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
 from qwen_code.config.providers import (
     AZURE,
+    CUSTOM,
     OPENAI,
     PROVIDERS,
     Provider,
@@ -138,7 +139,7 @@ class _Search:
         assert base is not None
         base_url, notice = _normalised(base)
         is_azure = base.source.name == env_names.AZURE_OPENAI_ENDPOINT
-        provider = AZURE if is_azure else provider_at(Origin.of(base_url))
+        provider = AZURE if is_azure else self._provider_of(base, base_url)
         query: Mapping[str, str] = {}
         in_path = False
         if provider.header_style == "api-key":
@@ -166,6 +167,15 @@ class _Search:
             is_canonical=any(offer.is_canonical for offer in (base, key) if offer),
             is_chosen=self.has_choice,
         )
+
+    def _provider_of(self, base: Offer, base_url: str) -> Provider:
+        """The provider of the host. For an unknown host, the one that the command line or the saved
+        login names: some gateways have their owner's host name."""
+        known, name = provider_at(Origin.of(base_url)), self._in.flags.provider or ""
+        saved = self._named or self._saved
+        if saved and base in self._profile_base_url(saved, base.source.kind):
+            name = saved[1].provider or ""
+        return (known is CUSTOM and provider_named(name)) or known
 
     @property
     def has_choice(self) -> bool:
@@ -336,10 +346,8 @@ class _Search:
     # -- model ------------------------------------------------------------------------------
 
     def _model_flags(self) -> list[Offer]:
-        flags = self._in.flags
-        offers = []
-        if flags.model:
-            offers.append(Offer(flags.model, Source(SourceKind.FLAG, "--model")))
+        model = self._in.flags.model
+        offers = [Offer(model, Source(SourceKind.FLAG, "--model"))] if model else []
         return offers + self._profile_model(self._named, SourceKind.FLAG)
 
     def _profile_model(self, saved: tuple[str, Profile] | None, kind: SourceKind) -> list[Offer]:

@@ -149,6 +149,18 @@ class DeviceSignIn:
         self._pending.save(flow)
         return flow
 
+    @property
+    def stored_account(self) -> str | None:
+        """Whose sign-in is stored under this name now: the account, or the server if that does not
+        name one."""
+        try:
+            token = load_token(open_store(login_ref(self._paths, self.profile)))
+        except QwenError:
+            return None
+        if token is None:
+            return None
+        return token.account or (token.issuer.name if token.issuer else "qwen.ai")
+
     def resume(self) -> PendingFlow:
         """The pending sign-in of the profile; without a profile's name, the only one there is.
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
 
 HELPER = "security.auth.apiKeyHelper"
+NO_KEY = "none-needed"
+"""Saved as the key of a server that needs none, so that no key meant for another one is sent there;
+other programs insist on a key."""
+
 ENTRA = "Microsoft Entra ID (azure-identity)"
 
 
@@ -65,6 +69,8 @@ def credential_for(
             f"the key from {key.source} has a space or a character that cannot be in a key",
             hint="Copy it again; it is one word of plain ASCII.",
         )
+    if text == NO_KEY:
+        return Credential(StaticKey(Secret(text)), "none needed", style)
     secret = Secret(text)
     return Credential(StaticKey(secret), secret.masked, style)
 

@@ -233,6 +233,11 @@ def load_config() -> Config:
 
 def take_launch(values: dict[str, Any]) -> Launch:
     """Remove the connection options from ``values``, and return them as one object."""
+    for name in ("api_key", "base_url", "model", "profile"):
+        if values[name] is not None and not values[name].strip():
+            raise UsageError(
+                f"--{name.replace('_', '-')} is empty", hint="Give it a value, or leave it out."
+            )
     api_key = values.pop("api_key")
     flags = Flags(
         api_key=Secret(api_key) if api_key else None,

@@ -17,7 +17,9 @@ from qwen_code.base.errors import CredentialRejected, QwenError, TransportError
 from qwen_code.base.http import HttpClient, Response, Timeouts
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
+from qwen_code.base.url import Origin
 from qwen_code.config.load import Config
+from qwen_code.config.providers import Provider
 from qwen_code.models.error_wire import error_from
 from qwen_code.models.errors import (
     AccessDenied,
@@ -35,7 +37,8 @@ from qwen_code.models.openai_wire import (
 )
 from qwen_code.wiring.launch import Launch
 
-_TIMEOUTS = Timeouts(connect_s=10, first_byte_s=30, idle_s=30)
+_TIMEOUTS = Timeouts(connect_s=10, first_byte_s=60, idle_s=30)
+"""A local server may first have to load the model."""
 _MAX_LIST_BYTES = 8 << 20
 _NO_LIST = (403, 404, 405, 410, 501)
 """No list of models, or none for this key: a key may be allowed to chat and nothing else."""
@@ -48,28 +51,44 @@ class Unreachable(QwenError):
 class Probe:
     """Asks the endpoint of a login. Every method raises `Stopped` when ``stop`` is set."""
 
-    def __init__(self, launch: Launch, config: Config) -> None:
-        """
-        Raises:
-            QwenError: the options of ``launch`` do not lead to a connection.
-        """
-        resolution = resolve(launch.inputs(config, lambda _: None))
-        self._connection: Connection = resolution.require()
+    def __init__(self, connection: Connection, config: Config) -> None:
+        self._connection = connection
         self._http = HttpClient(
             config.network, user_agent=f"qwen-code/{__version__}", timeouts=_TIMEOUTS
         )
-        self._auth = Bearer.of(self._connection)
+        self._auth = Bearer.of(connection)
 
     @classmethod
-    def of_key(cls, launch: Launch, config: Config, base_url: str, key: Secret | None) -> Self:
-        """One for a key that is not saved yet."""
-        flags = Flags(api_key=key, base_url=base_url, trusted=launch.flags.trusted)
-        return cls(msgspec.structs.replace(launch, flags=flags, auth_type=None), config)
+    def of_key(
+        cls,
+        launch: Launch,
+        config: Config,
+        provider: Provider,
+        base_url: str,
+        key: Secret | None,
+    ) -> Self:
+        """One for a key that is not saved yet.
+
+        Raises:
+            QwenError: the address or the key cannot be used.
+        """
+        flags = Flags(
+            api_key=key, base_url=base_url, provider=provider.name, trusted=launch.flags.trusted
+        )
+        return cls._of(msgspec.structs.replace(launch, flags=flags, auth_type=None), config)
 
     @classmethod
     def of_login(cls, launch: Launch, config: Config, method: str, name: str | None) -> Self:
-        """One for a saved login."""
-        return cls(launch.by(method, name), config)
+        """One for a saved login.
+
+        Raises:
+            QwenError: it does not lead to a connection.
+        """
+        return cls._of(launch.by(method, name), config)
+
+    @classmethod
+    def _of(cls, launch: Launch, config: Config) -> Self:
+        return cls(resolve(launch.inputs(config, lambda _: None)).require(), config)
 
     @property
     def model(self) -> str | None:
@@ -101,7 +120,7 @@ class Probe:
     def proves_key(self, stop: Stop) -> bool:
         """Whether the list of models proves the key: some endpoints show it to anyone."""
         if self._auth is None:
-            return True
+            return False
         try:
             response = self._http.send(models_request(self._endpoint("")), None, stop=stop)
             response.close()
@@ -165,3 +184,11 @@ def near_first(models: Sequence[str], text: str) -> list[str]:
     words = text.lower().split()
     found = [name for name in models if all(word in name.lower() for word in words)]
     return sorted(found, key=lambda name: (len(name), name.lower()))
+
+
+def unencrypted(base_url: str) -> str | None:
+    """The warning that a key is readable on its way to ``base_url``."""
+    origin = Origin.of(base_url)
+    if origin.scheme == "https" or origin.is_loopback:
+        return None
+    return f"the key will be sent unencrypted to {origin}: plain http"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
 from qwen_code.auth.enrolment import DeviceSignIn, clean_key, save_login, save_method
+from qwen_code.auth.keys import NO_KEY
 from qwen_code.auth.oauth.resource import is_qwen
 from qwen_code.auth.oauth.server import ServerFlags, choose_server
 from qwen_code.auth.profiles import Profile, Profiles, ProfileStore
@@ -33,7 +34,7 @@ from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import LARGE, SMALL, Weights
 from qwen_code.models.errors import AccessDenied, UnknownModel
 from qwen_code.wiring.launch import Launch
-from qwen_code.wiring.login_check import Probe, Unreachable
+from qwen_code.wiring.login_check import Probe, Unreachable, unencrypted
 from qwen_code.wiring.login_names import name_of_login, new_name, summary
 from qwen_code.wiring.login_steps import (
     Approve,
@@ -47,9 +48,6 @@ from qwen_code.wiring.login_steps import (
     Step,
     Steps,
 )
-
-_NO_KEY = "none-needed"
-"""Saved as the key of a server that wants none: other programs insist on one."""
 
 
 class LoginChoices:
@@ -75,7 +73,7 @@ class LoginChoices:
     def menu(self) -> Pick:
         """The ways to reach a model: the three methods first, then what is here already."""
         options = [
-            Option(Method.QWEN_OAUTH, "Qwen OAuth (recommended)", self._of_oauth()),
+            self._oauth_option(),
             Option(
                 Method.OPENAI,
                 "OpenAI-compatible API",
@@ -89,7 +87,9 @@ class LoginChoices:
             options.append(Option(f"server:{server.base_url}", server.title, detail))
         for name, profile in sorted(self._profiles().profiles.items()):
             options.append(Option(f"saved:{name}", f"Saved login {name}", summary(profile)))
-        return Pick("How do you want to reach a model?", tuple(options))
+        # At qwen.ai most people cannot sign in any more, so Enter does not choose that.
+        usual = 0 if "recommended" in options[0].title else 1
+        return Pick("How do you want to reach a model?", tuple(options), usual=usual)
 
     def begin(self, key: str, *, provider: str | None = None, base_url: str | None = None) -> Login:
         """Begin with the option of that key; ``provider`` and ``base_url`` answer their steps."""
@@ -116,15 +116,17 @@ class LoginChoices:
 
     # -- what is there ----------------------------------------------------------------------------
 
-    def _of_oauth(self) -> str:
+    def _oauth_option(self) -> Option:
         choice = choose_server(self._config.environment, self._config.settings)
         server = (choice.issuer or choice.base_url).text
         if not is_qwen(server):
-            return f"in the browser, at {server}"
-        return (
-            "in the browser; qwen.ai ended its free tier on 15 April 2026, your organisation's "
-            "OAuth server can take its place (--issuer)"
+            detail = f"in the browser, at {server}"
+            return Option(Method.QWEN_OAUTH, "Qwen OAuth (recommended)", detail)
+        detail = (
+            "in the browser; qwen.ai ended its free tier on 15 April 2026, so you need your "
+            "organisation's OAuth server: qwen auth login --issuer URL"
         )
+        return Option(Method.QWEN_OAUTH, "Qwen OAuth", detail)
 
     def _of_local(self) -> str:
         found = WeightStore(self._paths.models_dir).first_present()
@@ -154,7 +156,7 @@ class LoginChoices:
         if len(server.models) != 1:
             model = yield from self._model(CUSTOM, server.models)
         name = yield from self._name(server.title.lower().replace(" ", "-"), base_url, None)
-        return self._save_key(name, CUSTOM, base_url, model, Secret(_NO_KEY))
+        return self._save_key(name, CUSTOM, base_url, model, Secret(NO_KEY))
 
     def _local(self) -> Steps:
         if WeightStore(self._paths.models_dir).first_present() is None:
@@ -213,7 +215,7 @@ class LoginChoices:
         while True:
             if base_url is None:
                 base_url = yield from self._address(provider or CUSTOM)
-            provider = provider_at(Origin.of(base_url))
+            provider = _served_by(base_url, provider)
             if not is_asked:
                 key = yield from self._key(provider, base_url, problem)
             problem, is_asked = None, False
@@ -221,7 +223,7 @@ class LoginChoices:
                 model: str | None = yield from self._proven_model(provider, base_url, key)
                 break
             except (CredentialRejected, AccessDenied) as error:
-                problem = CredentialRejected(error.message, hint="Paste it again, or another one.")
+                problem = _refused(error, key)
             except Unreachable as error:
                 way = yield _unproven(error)
                 if way == "save":
@@ -248,18 +250,16 @@ class LoginChoices:
             except ConfigError as error:
                 problem = error
                 continue
-            if notice:
-                self._notice(notice)
-            origin = Origin.of(base_url)
-            if origin.scheme == "http" and not origin.is_loopback:
-                self._notice(f"the key will travel unencrypted to {origin}: plain http")
+            for line in (notice, unencrypted(base_url)):
+                if line:
+                    self._journal.run(partial(self._notice, line))
             return base_url
 
     def _key(
         self, provider: Provider, base_url: str, problem: QwenError | None
     ) -> Generator[Step, str, Secret | None]:
         is_here = Origin.of(base_url).is_loopback
-        hint = f"made at {provider.key_page}" if provider.key_page else ""
+        hint = f"create one at {provider.key_page}" if provider.key_page else ""
         if is_here:
             hint = "Enter if the server needs none"
         while True:
@@ -280,13 +280,13 @@ class LoginChoices:
             CredentialRejected, AccessDenied: the key is refused.
             Unreachable: nothing can be shown.
         """
-        listed, is_proof = self._journal.run(lambda: self._models(base_url, key))
+        listed, is_proof = self._journal.run(lambda: self._models(provider, base_url, key))
         problem: QwenError | None = None
         while True:
             model = yield from self._model(provider, listed, problem)
             if is_proof:
                 return model
-            ask = partial(self._probe(base_url, key).answer, model)
+            ask = partial(self._probe(provider, base_url, key).answer, model)
             try:
                 self._journal.run(lambda: ask(self._stop))  # noqa: B023 it is run at once
             except UnknownModel as error:
@@ -294,11 +294,14 @@ class LoginChoices:
             else:
                 return model
 
-    def _models(self, base_url: str, key: Secret | None) -> tuple[tuple[str, ...], bool]:
+    def _models(
+        self, provider: Provider, base_url: str, key: Secret | None
+    ) -> tuple[tuple[str, ...], bool]:
         """The models, and whether their list proves the key."""
-        probe = self._probe(base_url, key)
+        self._notice(f"checking {base_url} …")
+        probe = self._probe(provider, base_url, key)
         listed = probe.models(self._stop)
-        if not provider_at(Origin.of(base_url)).lists_models or not listed:
+        if not provider.lists_models or not listed:
             return (), False
         return listed, probe.proves_key(self._stop)
 
@@ -329,22 +332,35 @@ class LoginChoices:
     def _save_key(
         self, name: str, provider: Provider, base_url: str, model: str | None, key: Secret | None
     ) -> Saved:
-        secret = (key or Secret(_NO_KEY)).reveal()
+        secret = (key or Secret(NO_KEY)).reveal()
         profile = Profile(Method.OPENAI, provider.name, base_url, model, secret)
         save_login(self._paths, name, profile)
         where = self._paths.qwen_home
-        text = f"Saved as {name} in {where} (only you can read it), and used from now on."
+        text = f"Saved as {name} in {where} (only you can read it). It is used from now on."
         return Saved(Method.OPENAI, name, text)
 
     # -- the network ------------------------------------------------------------------------------
 
-    def _probe(self, base_url: str, key: Secret | None) -> Probe:
-        return Probe.of_key(self._launch, self._config, base_url, key)
+    def _probe(self, provider: Provider, base_url: str, key: Secret | None) -> Probe:
+        return Probe.of_key(self._launch, self._config, provider, base_url, key)
 
 
 def _chosen(saved: Saved) -> Steps:
     return saved
     yield  # a generator without a step
+
+
+def _served_by(base_url: str, chosen: Provider | None) -> Provider:
+    """The provider of an address; the one that was chosen, if the address is not known: Azure has
+    gateways with names of their owners."""
+    known = provider_at(Origin.of(base_url))
+    return chosen if known is CUSTOM and chosen is not None else known
+
+
+def _refused(error: QwenError, key: Secret | None) -> CredentialRejected:
+    if key is None:
+        return CredentialRejected(f"the server needs a key: {error.message}", hint="Paste the key.")
+    return CredentialRejected(error.message, hint="Paste it again, or another one.")
 
 
 def _usual_name(provider: Provider, base_url: str) -> str:
@@ -364,6 +380,6 @@ def _unproven(error: QwenError) -> Pick:
     options = (
         Option("again", "Try again"),
         Option("address", "Change the address"),
-        Option("save", "Save it anyway, without proof"),
+        Option("save", "Save it anyway, unchecked"),
     )
-    return Pick("The endpoint could not be asked.", options, error)
+    return Pick("The endpoint could not be checked.", options, error)

@@ -36,6 +36,8 @@ class Pick(msgspec.Struct, frozen=True):
     options: tuple[Option, ...]
     problem: QwenError | None = None
     takes_other: bool = False
+    usual: int = 0
+    """The index of the option that Enter chooses."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -107,10 +109,11 @@ class Login:
         self._journal = journal
         self._past: list[tuple[Step, str, int]] = []
         self.stop = Stop()
+        self.step: Step
         self._start()
 
     def answer(self, text: str, stop: Stop) -> Step:
-        """The next step. The network may be asked first.
+        """The next step, or the same one with its ``problem``. The network may be asked first.
 
         Raises:
             QwenError: something cannot be saved; the step is the same.
@@ -123,7 +126,12 @@ class Login:
         except BaseException:
             self._replay(position)
             raise
-        self._past.append((before, text, position))
+        if _is_repeated(before, self.step):
+            rejected = self.step
+            self._replay(position)  # as if it had not been answered
+            self.step = rejected
+        else:
+            self._past.append((before, text, position))
         return self.step
 
     def back(self) -> bool:
@@ -140,7 +148,7 @@ class Login:
 
     def _advance(self, text: str | None) -> None:
         try:
-            self.step: Step = next(self._steps) if text is None else self._steps.send(text)
+            self.step = next(self._steps) if text is None else self._steps.send(text)
         except StopIteration as end:
             self.step = end.value
 
@@ -149,3 +157,13 @@ class Login:
         self._start()
         for _, text, _ in self._past:
             self._advance(text)
+
+
+def _is_repeated(before: Step, after: Step) -> bool:
+    """Whether ``after`` asks the same question again because the answer was not accepted."""
+    return (
+        isinstance(after, Ask | Pick)
+        and after.problem is not None
+        and isinstance(before, type(after))
+        and before.title == after.title
+    )

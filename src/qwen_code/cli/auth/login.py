@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -15,13 +16,14 @@ from qwen_code.auth.oauth.server import ServerFlags
 from qwen_code.auth.profiles import Profile, ProfileStore
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import ConfigError, InputError, UsageError
+from qwen_code.base.errors import ConfigError, CredentialRejected, InputError, QwenError, UsageError
+from qwen_code.base.moment import duration_in_words
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.cli.options import common_options
 from qwen_code.config.load import Config
-from qwen_code.config.providers import CUSTOM, OPENAI, provider_at, provider_named
+from qwen_code.config.providers import CUSTOM, OPENAI, Provider, provider_at, provider_named
 from qwen_code.fronts.console import is_interactive, notice
 from qwen_code.wiring.launch import Launch
 
@@ -40,8 +42,8 @@ _MAX_LISTED_MODELS = 20
 @click.option("--resume", is_flag=True, help="Finish the sign-in that was begun before.")
 @click.option("--json", "as_json", is_flag=True, help="With a sign-in: the outcome as data.")
 @click.option("--issuer", metavar="URL", help="Sign in at this OAuth server (RFC 8414, OpenID).")
-@click.option("--client-id", metavar="ID", help="This program's name at that server.")
-@click.option("--scope", metavar="SCOPES", help="What to ask for, separated by blanks.")
+@click.option("--client-id", metavar="ID", help="The client ID of this program there.")
+@click.option("--scope", metavar="SCOPES", help="Scopes to request, separated by spaces.")
 @click.option(
     "--resource-url", metavar="URL", help="The model endpoint that the sign-in's tokens are for."
 )
@@ -63,18 +65,40 @@ def login(
     printf %s "$KEY" | qwen auth login --with-api-key --provider openrouter
     printf %s "$KEY" | qwen auth login --with-api-key --base-url https://host/v1 -m my-model
     """
+    _require_one_way(launch, method, by_browser, with_api_key=with_api_key)
     config = launch.config(notice)
     if with_api_key:
         _save_key(launch, config, clean_key(_read_key()), check=not no_check)
         return
-    if method == Method.LOCAL:
+    if method == Method.LOCAL and not is_interactive():
         save_method(config.paths, Method.LOCAL)
-        click.echo("The embedded model is the method from now on. See qwen local status.")
+        click.echo("The embedded model is used from now on. See qwen local status.")
         return
     if method == Method.QWEN_OAUTH or (method is None and any(by_browser.values())):
         _sign_in(launch, config, by_browser)
         return
     _ask(launch, config, method)
+
+
+def _require_one_way(
+    launch: Launch, method: str | None, by_browser: dict[str, Any], *, with_api_key: bool
+) -> None:
+    """
+    Raises:
+        UsageError: options contradict each other, or one has no effect here.
+    """
+    if launch.flags.api_key:
+        raise UsageError(
+            "--api-key is for one run; a key to be saved is read from standard input",
+            hint='printf %s "$KEY" | qwen auth login --with-api-key',
+        )
+    names = [name.removeprefix("as_").replace("_", "-") for name in by_browser if by_browser[name]]
+    is_oauth = method in (None, Method.QWEN_OAUTH)
+    if with_api_key and (method not in (None, Method.OPENAI) or names):
+        other = f"--{names[0]}" if names else f"--method {method}"
+        raise UsageError(f"--with-api-key and {other} contradict each other", hint="Use one.")
+    if names and not is_oauth:
+        raise UsageError(f"--{names[0]} is for --method {Method.QWEN_OAUTH}", hint="Leave it out.")
 
 
 # -- in the browser -------------------------------------------------------------------------------
@@ -102,16 +126,30 @@ def _sign_in(launch: Launch, config: Config, options: dict[str, Any]) -> None:
         model=launch.flags.model,
         notice=notice,
     )
-    flow = sign_in.resume() if options["resume"] else sign_in.begin()
-    if options["no_wait"]:
-        _print_code(flow, sign_in.profile, as_json=as_json)
-        return
+    before = None
     # With --json, standard output is for the data alone.
     write = _to_stderr if as_json else _to_stdout
     display = display_for(os.environ, browser=not options["no_browser"], write=write)
-    token = sign_in.finish(flow, display)
+    try:
+        flow = sign_in.resume() if options["resume"] else sign_in.begin()
+        before = sign_in.stored_account
+        if before is not None and not options["resume"]:
+            notice(
+                f"this will replace the sign-in of {before}; to keep both: "
+                "qwen auth login --method qwen-oauth --profile NAME"
+            )
+        if options["no_wait"]:
+            _print_code(flow, sign_in.profile, as_json=as_json)
+            return
+        token = sign_in.finish(flow, display)
+    except QwenError as error:
+        if as_json:
+            why = {"message": error.message, "hint": error.hint, "code": error.code}
+            _print_json({"signed_in": False, "profile": sign_in.profile, "error": why})
+        raise
     if as_json:
-        _print_json({"signed_in": True, "profile": sign_in.profile, "account": token.account})
+        data = {"signed_in": True, "profile": sign_in.profile, "account": token.account}
+        _print_json(data | {"replaced": before})
     else:
         write(welcome(token, sign_in.profile))
     if problem := sign_in.endpoint_problem(token):
@@ -136,7 +174,7 @@ def _print_code(flow: PendingFlow, profile: str, *, as_json: bool) -> None:
         )
         return
     display_for({**os.environ, "TERM": "dumb"}, browser=False, write=_to_stdout).show(flow)
-    _to_stdout(f"It is valid for {left_s // 60} minutes. To finish: {finish}\n")
+    _to_stdout(f"It is valid for {duration_in_words(left_s)}. To finish: {finish}\n")
 
 
 # -- with a key -----------------------------------------------------------------------------------
@@ -150,6 +188,7 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
         Unreachable: it cannot be asked.
         UsageError: it offers several models, and none is named.
     """
+    from qwen_code.wiring.login_check import unencrypted
     from qwen_code.wiring.login_names import free_name, is_same_endpoint
 
     flags = launch.flags
@@ -161,8 +200,10 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
         if base_url is None:
             raise ConfigError(f"{provider.title} needs an address", hint="Add --base-url URL.")
     provider = provider_at(Origin.of(base_url)) if provider is None else provider
+    if warning := unencrypted(base_url):
+        notice(warning)
     if check:
-        _check_key(launch, config, base_url, key)
+        _check_key(launch, config, provider, base_url, key)
     store = ProfileStore(config.paths)
     profiles = store.load().profiles
     usual = provider.name if provider is not CUSTOM else Origin.of(base_url).host
@@ -181,28 +222,39 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
     )
 
 
-def _check_key(launch: Launch, config: Config, base_url: str, key: Secret) -> None:
-    """Ask the endpoint once whether it accepts the key, and for a model that can be asked."""
+def _check_key(
+    launch: Launch, config: Config, provider: Provider, base_url: str, key: Secret
+) -> None:
+    """Ask the endpoint once whether it accepts the key, and for a model that can be used."""
     from qwen_code.wiring.login_check import Probe, Unreachable
 
-    probe = Probe.of_key(launch, config, base_url, key)
-    provider, stop = provider_at(Origin.of(base_url)), Stop()
+    probe, stop = Probe.of_key(launch, config, provider, base_url, key), Stop()
     try:
         models = probe.models(stop) or ()
         model = launch.flags.model or provider.default_model
         if model is None and len(models) == 1:
             model = models[0]
         if model is None:
-            listed = ", ".join(models[:_MAX_LISTED_MODELS]) or "it does not say"
-            raise UsageError(
-                f"no model is named, and {base_url} offers {len(models) or 'several'}",
-                hint=f"Name one with -m. There are: {listed}",
-            )
+            raise _no_model(base_url, models)
         if not models or not probe.proves_key(stop):
             probe.answer(model, stop)
+    except CredentialRejected as error:
+        error.hint = "The key from standard input was not saved. Check it, and pipe it again."
+        raise
     except Unreachable as error:
         error.hint = f"{error.hint or ''}\nTo save it without asking: --no-check".strip()
         raise
+
+
+def _no_model(base_url: str, models: Sequence[str]) -> UsageError:
+    if not models:
+        return UsageError(f"{base_url} does not list its models", hint="Name one with -m.")
+    more = len(models) - _MAX_LISTED_MODELS
+    listed = ", ".join(models[:_MAX_LISTED_MODELS]) + (f" and {more} more" if more > 0 else "")
+    return UsageError(
+        f"{base_url} offers {len(models)} models, and none is named",
+        hint=f"Name one with -m. It offers: {listed}",
+    )
 
 
 def _ask(launch: Launch, config: Config, method: str | None) -> None:

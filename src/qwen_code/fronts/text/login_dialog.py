@@ -82,7 +82,13 @@ class LoginDialog:
     def _menu(self) -> str:
         menu = self._choices.menu()
         titles = [_title(option) for option in menu.options]
-        index = choose(menu.title, titles, read_line=self._read_line, write=self._write)
+        index = choose(
+            menu.title,
+            titles,
+            read_line=self._read_line,
+            write=self._write,
+            usual=menu.usual,
+        )
         return menu.options[index].key
 
     def _finish(self, login: Login) -> Saved | None:

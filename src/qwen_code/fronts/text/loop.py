@@ -135,8 +135,10 @@ class PromptLoop:
         self._write(f"Unknown command: {name}.{meant} For a list: /help\n")
 
 
-def choose(title: str, options: Sequence[str], *, read_line: ReadLine, write: Write) -> int:
-    """The index of the option that the user chooses; Enter chooses the first.
+def choose(
+    title: str, options: Sequence[str], *, read_line: ReadLine, write: Write, usual: int = 0
+) -> int:
+    """The index of the option that the user chooses; Enter chooses ``usual``.
 
     Raises:
         EOFError, KeyboardInterrupt: the user gave up.
@@ -145,10 +147,10 @@ def choose(title: str, options: Sequence[str], *, read_line: ReadLine, write: Wr
     for number, option in enumerate(options, 1):
         write(f"  {number}. {option}\n")
     while True:
-        text = read_line(f"Choose 1–{len(options)} [1]: ").strip() or "1"
+        text = read_line(f"Choose 1–{len(options)} [{usual + 1}]: ").strip() or str(usual + 1)
         if (index := picked(text, len(options))) is not None:
             return index
-        write(f"Type a number from 1 to {len(options)}, or press Ctrl-D to cancel.\n")
+        write(f"Type a number from 1 to {len(options)}, or press Ctrl-D to go back.\n")
 
 
 def picked(text: str, count: int) -> int | None:
