@@ -36,7 +36,7 @@ _MAX_WAITING_CHUNKS = 4096
 _STALE_WITHIN_S = 2.0
 """How soon a server that has let go of an idle connection says so."""
 
-_LONGEST_UNSAID_S = 60.0
+_MAX_SILENT_REPEAT_S = 60.0
 """A request that took longer may have cost something: it is not repeated without a word."""
 
 
@@ -233,7 +233,7 @@ class HttpClient:
                     response.close()
                     raise
                 response.close()
-                if took_s > _LONGEST_UNSAID_S:
+                if took_s > _MAX_SILENT_REPEAT_S:
                     raise TransportError(
                         f"{Origin.of(request.url)} refused the credential after {took_s:.0f} s;"
                         " there is another one now",
