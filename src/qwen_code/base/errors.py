@@ -22,7 +22,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of the process. Those that Node Qwen Code has too have its numbers."""
+    """The exit codes of the process. Codes that Node Qwen Code has too have the same numbers."""
 
     OK = 0
     FAILURE = 1

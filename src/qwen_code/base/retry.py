@@ -1,4 +1,4 @@
-"""Decides whether to try again, and when. Nothing in here waits."""
+"""Decides whether to try again, and when. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 class RetryPolicy(msgspec.Struct, frozen=True):
     """Exponential backoff with jitter and a maximum; a server's ``Retry-After`` replaces it.
 
-    ``attempts`` includes the first one; ``attempts_in_silence`` counts those that ran into a time
-    limit. No attempt begins once those before it took more than ``max_spent_s``, without the
-    waits between them. A ``Retry-After`` above ``max_wait_s`` means giving up: a terminal must
-    not be silent for minutes.
+    ``attempts`` includes the first one; ``attempts_in_silence`` is the limit for attempts that time
+    out. No attempt begins after the previous ones took more than ``max_spent_s`` in total, not
+    counting the waits between them. If ``Retry-After`` is more than ``max_wait_s``, the request is
+    not repeated: a terminal must not be silent for minutes.
     """
 
     attempts: int = 4
@@ -43,8 +43,8 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         return backoff * (0.5 + (jitter or _random)() / 2)
 
     def is_used_up(self, silences: int, spent_s: float) -> bool:
-        """Whether there is no other attempt after ``silences`` of them ran into a time limit, and
-        all together took ``spent_s`` seconds."""
+        """Whether to give up after ``silences`` attempts timed out, and all attempts took
+        ``spent_s`` seconds in total."""
         return silences >= self.attempts_in_silence or spent_s > self.max_spent_s
 
 
