@@ -25,8 +25,7 @@ ENTRA = "Microsoft Entra ID (azure-identity)"
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """A source to sign with, if one is needed, how it may be shown, and the header that carries
-    it."""
+    """A source to sign with, if one is needed; how it is shown; and the header that carries it."""
 
     source: CredentialSource | None
     shown: str
@@ -42,7 +41,7 @@ def credential_for(
     """The credential that ``key`` means.
 
     Raises:
-        ConfigError: it cannot be a key, or the helper's setting cannot be used.
+        ConfigError: it is not a valid key, or the helper's setting cannot be used.
     """
     style = provider.header_style
     if key is None:
@@ -59,26 +58,26 @@ def credential_for(
         return Credential(make_helper(spec), f"printed by {spec.command[0]}", style)
     if any(not 0x20 < ord(character) < 0x7F for character in key.text.strip()):
         raise ConfigError(
-            f"the key from {key.source} has a space or a character that cannot be in a key",
-            hint="Copy it again; it is one word of plain ASCII.",
+            f"the key from {key.source} contains a space, or a character that keys do not have",
+            hint="Copy it again: a key is one word of printable ASCII.",
         )
     secret = Secret(key.text.strip())
     return Credential(StaticKey(secret), secret.masked, style)
 
 
 def within_project(key: Offer, entry: ProviderEntry | None) -> Offer:
-    """A project may name the variable of its key, but only one that it sets itself."""
+    """``key``, rejected if a project's entry names a variable that the project does not set."""
     if entry is None or entry.source.project is None:
         return key
     if key.source.name != entry.env_key or key.source.name in KEY_NAMES:
         return key
     if key.status is not None or key.source.project == entry.source.project:
         return key
-    return key.refused(Status.UNTRUSTED, f"{entry.source} may not name a variable of yours")
+    return key.refused(Status.UNTRUSTED, f"{entry.source} is not allowed to name your variables")
 
 
 def withheld(base: Offer, origin: Origin, key: Offer) -> EndpointUntrusted:
-    """The error of a key that an untrusted endpoint may not have."""
+    """The error of a key that must not be sent to an untrusted endpoint."""
     assert base.source.project is not None
     return EndpointUntrusted(
         f"{base.source} sends requests to {origin}, but your key ({key.source}) comes from outside "

@@ -1,1 +1,1 @@
-"""Where credentials are kept. A store knows nothing of what a credential means."""
+"""Where credentials are kept. A store does not interpret them."""
