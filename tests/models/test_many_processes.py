@@ -152,7 +152,7 @@ def test_eight_processes_together_never_pass_the_limit(
     assert "paced" in "".join(outputs)
     aside = list(tmp_path.glob("quota.sqlite.corrupt-*"))
     assert len(aside) == int(is_damaged)
-    assert "".join(outputs).count("starts afresh") == int(is_damaged)
+    assert "".join(outputs).count("was damaged and is reset") == int(is_damaged)
 
 
 def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_queue(
