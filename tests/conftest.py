@@ -99,7 +99,7 @@ class _Form(HTMLParser):
 
 
 class OidcProvider:
-    """``oidc-provider`` in a process of its own, and the user who signs in at its pages.
+    """``oidc-provider`` in a separate process, and the user who signs in at its pages.
 
     ``issuer`` and ``client_id`` are what a client needs; the client is public and may use the
     device grant and refresh tokens, which rotate: using one twice ends the whole family.

@@ -40,7 +40,7 @@ def refusal(method: str, headers: Headers, hosts: frozenset[str]) -> tuple[int, 
         is_foreign_origin = name == "origin" and value.lower() != f"http://{named[0]}"
         is_foreign_site = name == "sec-fetch-site" and value.lower() not in _OWN_SITES
         if is_foreign_origin or is_foreign_site:
-            return 403, "This request comes from another web page, which may not send it."
+            return 403, "This request comes from another web page, which is not allowed to send it."
     return None
 
 

@@ -17,7 +17,7 @@ from qwen_code.config.load import Config
 
 
 class World:
-    """A home and a project directory; values that nobody set are absent."""
+    """A home and a project directory; values that were not set are absent."""
 
     def __init__(self, root: Path) -> None:
         self.home = root / "home"

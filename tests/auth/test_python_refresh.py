@@ -22,7 +22,7 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "h\u00e4 \u2713"}
 
 
 class SignedIn:
-    """A sign-in in a home of its own; ``access`` is what a program gets."""
+    """A sign-in in a separate home directory; ``access`` is what a program gets."""
 
     def __init__(self, home: Path, server: Any) -> None:
         self.server = server

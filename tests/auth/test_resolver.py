@@ -86,7 +86,7 @@ def test_a_saved_choice_of_another_protocol_is_never_another_companys_endpoint(
     resolution = world.resolve(interactive=interactive, env=env)
     assert resolution.connection is None
     assert isinstance(resolution.error, AuthError)
-    assert method in resolution.error.message and "does not speak" in resolution.error.message
+    assert method in resolution.error.message and "does not support" in resolution.error.message
     assert "qwen auth login" in (resolution.error.hint or "")
 
 
@@ -118,7 +118,7 @@ def test_a_method_that_nobody_knows_costs_itself_with_a_notice(
 
 def test_a_method_of_the_wrong_type_is_an_error(world: Any) -> None:
     world.write("~/.qwen/settings.json", {"security": {"auth": {"selectedType": 5}}})
-    with pytest.raises(ConfigError, match="is not a text"):
+    with pytest.raises(ConfigError, match="is not a string"):
         world.resolve()
 
 

@@ -284,7 +284,7 @@ class FakeFlow:
 def test_a_request_that_took_long_is_not_signed_and_sent_again_without_a_word(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qwen_code.base.http._MAX_UNANNOUNCED_S", -1.0)
+    monkeypatch.setattr("qwen_code.base.http._MAX_SILENT_REPEAT_S", -1.0)
     heads: list[bytes] = []
 
     def handle(connection: socket.socket, head: bytes) -> None:

@@ -8,7 +8,7 @@ from qwen_code.base.retry import RetryPolicy, parse_retry_after
 
 
 def test_waits_grow_up_to_a_ceiling_and_end() -> None:
-    policy = RetryPolicy(attempts=7, first_wait_s=1, longest_backoff_s=8)
+    policy = RetryPolicy(attempts=7, first_wait_s=1, max_backoff_s=8)
     waits = [policy.wait_before(n, jitter=lambda: 1.0) for n in range(2, 9)]
     assert waits == [1, 2, 4, 8, 8, 8, None]
 

@@ -126,7 +126,7 @@ def test_nothing_is_left_of_waits() -> None:
 
 
 def test_listeners_may_come_and_go_while_it_is_set() -> None:
-    """No listener is missed: whoever registers is told, before or after."""
+    """No listener is missed, whether it registers before the stop is set or after."""
     for _ in range(50):
         stop, told = Stop(), list[int]()
 

@@ -1,4 +1,4 @@
-"""A machine of its own for every test: a home directory, a project, and nothing else."""
+"""A separate machine for every test: a home directory, a project, and nothing else."""
 
 from __future__ import annotations
 

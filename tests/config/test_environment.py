@@ -184,7 +184,7 @@ def test_children_get_the_users_variables_without_any_credential(machine: Any) -
 def test_the_variable_of_any_configured_provider_stays_out_of_children(
     machine: Any, place: str, protocol: str
 ) -> None:
-    """Whoever starts a child cannot forget it: it is not an argument."""
+    """No caller can forget it when it starts a child: it is not an argument."""
     entry = {"id": "m", "envKey": "CORP_CREDENTIAL"}
     machine.write(place, json.dumps({"modelProviders": {protocol: [entry]}}))
     environment = machine.environment({"CORP_CREDENTIAL": "x", "corp_credential": "y", "A": "1"})

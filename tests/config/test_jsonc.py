@@ -203,7 +203,7 @@ _PATHS = st.lists(_KEYS, min_size=1, max_size=3)
 
 
 def expected_after(tree: dict[str, Any], path: list[str], value: object) -> dict[str, Any] | None:
-    """``tree`` with ``value`` at ``path``, or ``None`` where something stands in the way."""
+    """``tree`` with ``value`` at ``path``, or ``None`` if a parent is not an object."""
     copy: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(tree))
     inner: Any = copy
     for name in path[:-1]:

@@ -1,4 +1,4 @@
-"""The real ``qwen`` in a process of its own, and a model server that says what it was sent."""
+"""The real ``qwen`` in a separate process, and a model server that reports what it was sent."""
 
 from __future__ import annotations
 

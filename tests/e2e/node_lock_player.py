@@ -38,7 +38,7 @@ class Player:
         self._credentials: dict[str, Any] | None = None
         self._refresh_token = ""
         self._read_mtime_ms = 0.0
-        # Whoever owns the lock at that moment: this is what Node does at every kind of exit.
+        # Even if another process owns the lock: this is what Node does at every kind of exit.
         atexit.register(self._lock.unlink, missing_ok=True)
 
     def play(self, *, rejected: bool) -> dict[str, Any]:

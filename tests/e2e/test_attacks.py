@@ -207,7 +207,7 @@ def test_what_is_denied_is_denied_in_yolo_too(qwen: Any, server: Any, calls: Cal
 def test_no_tool_reaches_beyond_the_boundary(
     qwen: Any, server: Any, calls: Calls, places: list[str]
 ) -> None:
-    """In yolo, where nobody is asked: the boundary alone has to hold."""
+    """In yolo, which never asks: only the boundary protects."""
     outside = qwen.project.parent
     written = [p.format(outside=outside, home=qwen.home) for p in places]
     before = {p: p.read_bytes() for p in outside.parent.rglob("*") if p.is_file()}

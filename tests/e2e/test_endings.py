@@ -258,7 +258,7 @@ class Run:
 
 
 def test_a_run_that_waits_for_standard_input_can_be_ended(qwen: Any, env: Any) -> None:
-    """The pipe stays open: a read goes on after a signal unless somebody looks at the stop."""
+    """The pipe stays open: a read continues after a signal unless the stop is checked."""
     run = Run(qwen, env, "-o", "json", stdin=subprocess.PIPE)
     until(run.catches_signals)
     time.sleep(0.3)

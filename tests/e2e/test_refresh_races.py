@@ -1,4 +1,4 @@
-"""One sign-in, many processes, a server that rotates and detects reuse: nobody is signed out."""
+"""One sign-in, many processes, a server that rotates and detects reuse: no process is signed out."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_lost_answer_is_one_clear_message_and_asked_about_once(signed_in: Sign
     assert all("your sign-in has ended" in err for _, _, err in ends)
     asked = len(signed_in.server.entries("refresh"))
     assert ended(signed_in.start())[0] == 41
-    assert len(signed_in.server.entries("refresh")) == asked  # nobody asks again in vain
+    assert len(signed_in.server.entries("refresh")) == asked  # no process asks again in vain
     assert signed_in.path.exists()
 
 
@@ -309,7 +309,7 @@ def test_a_full_disk_is_found_out_before_the_server_is_asked(signed_in: SignedIn
 def test_a_read_only_home_keeps_the_sign_in(
     signed_in: SignedIn, require: Callable[[str, bool], None]
 ) -> None:
-    """Nothing that root may write is read-only to it, so root runs this as somebody else."""
+    """Nothing that root may write is read-only to it, so root runs this as another user."""
     as_other: list[str] = []
     home = Path(tempfile.mkdtemp())
     shutil.copy(signed_in.path, home)

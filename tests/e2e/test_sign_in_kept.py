@@ -334,7 +334,7 @@ def test_what_is_no_file_is_named_and_left_alone(
     assert done.returncode in (1, 41, 52), done.stdout
     assert str(link) in done.stderr and "is not a regular file" in done.stderr.lower()
     assert "Traceback" not in done.stderr
-    assert logins.server.log == []  # nobody is sent to a browser for nothing
+    assert logins.server.log == []  # the browser is not opened in vain
     after = target.lstat()
     assert (after.st_mode, after.st_ino, after.st_uid) == (
         before.st_mode,

@@ -282,7 +282,7 @@ def test_a_long_task_is_made_shorter_and_goes_on(qwen: Any, server: Any, calls: 
 
 
 def test_lookups_go_side_by_side(qwen: Any, server: Any, calls: Calls) -> None:
-    """Two reads of pipes can only end together: each waits until somebody writes."""
+    """Two reads of pipes can only end together: each waits for a writer."""
     (qwen.project / "a.txt").write_text("a")
     server.script = [
         [c for n in range(8) for c in calls("glob", n, pattern=f"*.{n}")],
@@ -360,7 +360,7 @@ def test_credentials_do_not_reach_the_model(qwen: Any, server: Any, calls: Calls
 def test_a_page_is_fetched_from_a_host_that_rules_allow(
     qwen: Any, server: Any, calls: Calls
 ) -> None:
-    """The model's own server stands in for a host of the user's: a private one, so it needs both."""
+    """The model server is used as a host of the user. It is private, so it needs both."""
     page = f"{server.base_url}/models"
     server.script = [
         [*calls("web_fetch", 0, url=page), *calls("web_fetch", 1, url="http://10.0.0.1/")]

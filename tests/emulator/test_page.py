@@ -14,7 +14,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 class Page:
-    """The page as somebody sees it who posts forms by hand."""
+    """The page, for a client that posts forms without a browser."""
 
     def __init__(self, emulator: Any) -> None:
         self.emulator = emulator

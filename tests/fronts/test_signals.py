@@ -74,6 +74,6 @@ def test_last_words_are_written_whatever_comes() -> None:
         signal.raise_signal(signal.SIGTERM)
         assert not is_given_up()
         signal.raise_signal(signal.SIGINT)
-        assert is_given_up(), "and whoever waits for a reader may leave"
+        assert is_given_up(), "a wait for a reader can end"
     assert (received.number, signal.getsignal(signal.SIGTERM)) == (signal.SIGTERM, before)
     assert not is_given_up()

@@ -1,4 +1,4 @@
-"""Tiny weights with a pin of their own, and the real ones where this machine has them."""
+"""Tiny weights with their own pin, and the real ones where this machine has them."""
 
 from __future__ import annotations
 

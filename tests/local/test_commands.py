@@ -25,7 +25,7 @@ from qwen_code.local.weights import SMALL
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, and no other model server on this machine."""
+    """A separate home directory, and no other model server on this machine."""
     monkeypatch.setenv("QWEN_HOME", str(tmp_path / "qwen"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(detect, "find_servers", list)

@@ -219,7 +219,7 @@ class FakeWorld:
         return self.true_time
 
     def sleep(self, seconds: float) -> None:
-        raise AssertionError("nobody sleeps here")
+        raise AssertionError("nothing sleeps here")
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         heapq.heappush(self.events, (when, next(self.numbers), action))
@@ -230,7 +230,7 @@ class FakeWorld:
                 return
             self.true_time, _, action = heapq.heappop(self.events)
             action()
-        raise AssertionError("somebody waits for ever")
+        raise AssertionError("a process waits forever")
 
     def ask(self, travel_s: float, ticket: int | None = None) -> None:
         verdict = self.book.reserve("m", ticket)

@@ -136,9 +136,9 @@ def test_a_key_tells_nobody_who_it_is() -> None:
 def test_no_window_ever_holds_more_than_it_may(
     steps: list[tuple[float, float]], per_minute: int, per_day: int
 ) -> None:
-    """Whoever obeys each verdict never passes either limit, wherever a window begins.
+    """A process that obeys each verdict never exceeds either limit, wherever a window begins.
 
-    A request reaches the server some time after it was let go; it counts until its answer.
+    A request reaches the server some time after it was admitted; it counts until its answer.
     """
     limits = Limits(per_minute, per_day, minute_s=10, day_s=100)
     now = 0.0

@@ -1,4 +1,4 @@
-"""``qwen emulator`` in a process of its own, and its administration."""
+"""``qwen emulator`` in a separate process, and its administration."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A server of tools for the tests: ``python mcp_server.py [--http | FAULT]``.
 
-FAULT: ``silent`` reads and says nothing, ``rubbish`` prints what is no protocol, ``greeting``
+FAULT: ``silent`` reads and says nothing, ``rubbish`` prints lines that are not the protocol, ``greeting``
 prints a line before it is one, ``stubborn`` ignores every request to end.
 """
 

@@ -152,7 +152,7 @@ class FakeModelServer:
 
 
 def _alternate(messages: list[dict[str, Any]]) -> bool:
-    """Whether even a strict server takes them: nobody speaks twice in a row but tools."""
+    """Whether even a strict server accepts them: only tools have two messages in a row."""
     roles = [message["role"] for message in messages]
     return all(a != b or a == "tool" for a, b in pairwise(roles))
 

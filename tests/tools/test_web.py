@@ -147,7 +147,7 @@ def test_a_name_for_this_machine_is_refused_before_anything_is_sent(site: Site, 
 
 
 def test_a_name_is_looked_up_once_for_each_request(site: Site, call: Call) -> None:
-    """What it means afterwards is the attack: nobody but ``find`` could know this name at all."""
+    """What it means afterwards is the attack: only ``find`` can know this name."""
     answers = iter([["127.0.0.1"], ["127.0.0.1"], ["10.0.0.1"]])
     site.redirect("/one", "/two")
     site.text("/two", "there")

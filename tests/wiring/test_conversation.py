@@ -556,7 +556,7 @@ def test_what_fills_the_window(talk: Talk) -> None:
 
 
 def test_two_side_by_side(talks: Talks, model: FakeModelServer) -> None:
-    """Two directories, two sessions, one process; each on a thread of its own."""
+    """Two directories, two sessions, one process; each on a separate thread."""
     both = [talks("a"), talks("b")]
     conversations = [each.open(mode="yolo") for each in both]
     model.script = [write("x") for _ in range(10)]

@@ -516,7 +516,7 @@ def test_opening_can_be_stopped(
 
 
 def test_a_session_whose_resumption_was_stopped_can_be_resumed(scene: Scene) -> None:
-    """What was taken up has been let go of, and the conversation before it goes on."""
+    """The session that was taken up is closed again, and the previous conversation continues."""
     conversation = scene.talk.open(mode="yolo")
     ask(conversation, "first")
     first = conversation.state.session_id

@@ -1,6 +1,6 @@
 """The same connection for Python programs: ``connect()``, and from it ready clients.
 
-The HTTP and API packages of the ecosystem are imported when they are asked for, not before.
+The HTTP and API packages of the ecosystem are imported only when they are used.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Access:
 
     @property
     def model(self) -> str | None:
-        """The model to ask for; ``None`` where nothing names one."""
+        """The model to ask for; ``None`` if none is configured."""
         return self.connection.model
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers that the provider wants beside the credential."""
+        """Headers that the provider needs in addition to the credential."""
         return self.connection.headers
 
     @property
@@ -52,7 +52,7 @@ class Access:
         """An ``Auth`` for clients of ``httpx2`` and ``httpx``, sync and async.
 
         It signs requests to this connection's origin only, and replaces a refused credential
-        once where its source has another. ``None`` where the endpoint needs no credential.
+        once if its source has another. ``None`` if the endpoint needs no credential.
 
         Raises:
             ConfigError: neither package is installed.
@@ -72,7 +72,7 @@ class Access:
         """
         package, http = _import_openai()
         client: OpenAI = package.OpenAI(
-            http_client=http.Client(auth=self.auth, trust_env=self._beyond_here),
+            http_client=http.Client(auth=self.auth, trust_env=self._uses_proxies),
             **self._options(options),
         )
         return client
@@ -81,14 +81,14 @@ class Access:
         """The asynchronous client of the ``openai`` package."""
         package, http = _import_openai()
         client: AsyncOpenAI = package.AsyncOpenAI(
-            http_client=http.AsyncClient(auth=self.auth, trust_env=self._beyond_here),
+            http_client=http.AsyncClient(auth=self.auth, trust_env=self._uses_proxies),
             **self._options(options),
         )
         return client
 
     @property
-    def _beyond_here(self) -> bool:
-        """Proxies of the environment are for other machines; none can reach this one's loopback."""
+    def _uses_proxies(self) -> bool:
+        """Whether proxies in the environment apply: they cannot reach this machine's loopback."""
         return not self.connection.origin.is_loopback
 
     def _options(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,11 +118,11 @@ def connect(
 ) -> Access:
     """The connection that ``qwen -p`` would use here, by the same rules and from the same files.
 
-    Arguments have the meaning of the flags of the same names. ``environ`` and ``cwd`` default to
-    the process's. Nothing is asked, and nothing is written.
+    Arguments mean the same as the flags with these names. ``environ`` and ``cwd`` default to
+    those of the process. It asks no questions, and writes no files.
 
     Raises:
-        AuthError: there is no usable credential, or it may not go to that endpoint.
+        AuthError: there is no usable credential, or it must not be sent to that endpoint.
         ConfigError: a file or value cannot be used.
     """
     flags = Flags(

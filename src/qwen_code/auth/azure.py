@@ -47,14 +47,14 @@ class EntraToken:
     def current(self, stop: Stop) -> Secret:
         try:
             return Secret(stop.run_beside(self._token))
-        except Exception as error:  # its classes have no common base
+        except Exception as error:  # its exceptions have no common base class
             raise AuthError(
                 f"Azure did not give a token: {type(error).__name__}",
                 hint="Run az login, or set AZURE_OPENAI_API_KEY.",
             ) from error
 
     def _token(self) -> str:
-        """It asks other programs and servers, and cannot be stopped."""
+        """Ask other programs and servers for a token. This cannot be stopped."""
         from azure.identity import DefaultAzureCredential
 
         self._identity = self._identity or DefaultAzureCredential()

@@ -1,4 +1,4 @@
-"""The one place that knows 401: sign a request, and replace its credential once if refused."""
+"""The one place that handles 401: sign a request, and replace its credential once if refused."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class StaticKey:
 class Bearer:
     """Signs requests to one origin, and to no other, with the credential of a source.
 
-    A 401 means that exactly the credential that was sent is refused: the source is told, and if it
-    has another one the same bytes are sent once more. 403 does not mean that, and passes through.
+    A 401 means that the server refused exactly the credential that was sent. The source is told,
+    and if it has another one, the same request is sent once more. A 403 does not mean that, so it
+    is returned as it is.
     """
 
     def __init__(self, source: CredentialSource, origin: Origin, style: HeaderStyle) -> None:
@@ -60,11 +61,15 @@ class Bearer:
             yield request.with_headers(self.headers(again))
 
     def credential_for(self, url: str, stop: Stop) -> Secret:
-        """The credential, if it may be sent to ``url``."""
+        """The credential to send to ``url``.
+
+        Raises:
+            CredentialWithheld: ``url`` has another origin than the credential.
+        """
         if Origin.of(url) != self._origin:
             raise CredentialWithheld(
                 f"a request to {Origin.of(url)} asked for the credential of {self._origin}",
-                hint="A credential goes only to the endpoint it belongs to.",
+                hint="A credential is sent only to the endpoint that it belongs to.",
             )
         return self._source.current(stop)
 

@@ -1,7 +1,7 @@
-"""Examine everything that a credential's way depends on, and say how to fix what is wrong.
+"""Check everything that the use of a credential depends on, and say how to fix what is wrong.
 
-Each examination gives findings and never fails itself. What needs the network is given the HTTP
-client; nothing is sent but a request without any credential.
+Each check returns findings and never fails itself. Checks of the network get the HTTP client as an
+argument; they send only requests without a credential.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAMES = (*env_names.API_KEY, *env_names.BASE_URL, *env_names.MODEL)
 
 
 class Verdict(StrEnum):
-    """GOOD: as it should be. WARNING: works, and may surprise. BAD: does not work."""
+    """GOOD: correct. WARNING: works, but perhaps not as expected. BAD: does not work."""
 
     GOOD = "good"
     WARNING = "warning"
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at; ``fix`` is what to do where it is not good."""
+    """The result of one check; ``fix`` is what to do if it is not good."""
 
     verdict: Verdict
     about: str
@@ -52,16 +52,16 @@ def _good(about: str, said: str) -> Finding:
 
 
 def examine_files(config: Config, inputs: Inputs) -> Iterator[Finding]:
-    """The home directory and the files with secrets in it: there, writable, private, whole."""
+    """Whether the home directory and its files with secrets are writable, private and intact."""
     paths, home = config.paths, config.paths.qwen_home
     if not home.exists():
-        yield _good("home", f"{home} does not exist yet; it is made when something is saved")
+        yield _good("home", f"{home} does not exist yet; it is created when something is saved")
         return
     if os.access(home, os.W_OK | os.X_OK):
-        yield _good("home", f"{home} can be written")
+        yield _good("home", f"{home} is writable")
     else:
         fix = f"sudo chown -R $(id -un) '{home}', or set QWEN_HOME to a directory of yours"
-        yield Finding(Verdict.BAD, "home", f"{home} cannot be written", fix)
+        yield Finding(Verdict.BAD, "home", f"{home} is not writable", fix)
     secret = [paths.profiles_file, paths.oauth_creds_file]
     secret += sorted(paths.accounts_dir.glob("*.json"))
     for path in (home, *secret):
@@ -98,7 +98,7 @@ def _sign_in_file(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(Verdict.BAD, "sign-in", sign_in.problem.message, sign_in.problem.hint)
     elif sign_in.token is not None:
         if refusal := sign_in.store.refusal_of(sign_in.token.version):
-            said = f"the server does not renew it any more ({refusal})"
+            said = f"the server refuses to renew it ({refusal})"
             yield Finding(Verdict.BAD, "sign-in", said, "qwen auth login")
         elif sign_in.token.refresh_token is None:
             said = "it has no refresh token, so it ends with its access token"
@@ -116,7 +116,7 @@ def examine_sources(config: Config, resolution: Resolution) -> Iterator[Finding]
     """The one ``.env`` file, the variables that do not count, and what was chosen."""
     env_file = config.environment.env_file
     if env_file is None:
-        yield _good(".env", "there is none, here or above or at home")
+        yield _good(".env", "none was found in this directory, its parents or the home directory")
     else:
         yield _good(".env", f"{env_file.path} is the one that is read")
         for problem in env_file.warnings():
@@ -125,9 +125,7 @@ def examine_sources(config: Config, resolution: Resolution) -> Iterator[Finding]
         for candidate in config.environment.candidates(name):
             if candidate.status != "usable":
                 said = f"{candidate.value.source} does not count: {candidate.reason}"
-                yield Finding(
-                    Verdict.WARNING, "variables", said, "Set it elsewhere, or take it out."
-                )
+                yield Finding(Verdict.WARNING, "variables", said, "Set it elsewhere, or remove it.")
     if resolution.connection is None:
         assert resolution.error is not None
         yield Finding(Verdict.BAD, "method", resolution.error.message, resolution.error.hint)
@@ -135,7 +133,7 @@ def examine_sources(config: Config, resolution: Resolution) -> Iterator[Finding]
     connection, chosen = resolution.connection, resolution.fields[0].chosen
     yield _good("method", f"{connection.method}, by {chosen.source if chosen else 'default'}")
     for notice in resolution.notices:
-        yield Finding(Verdict.WARNING, "method", notice, "qwen auth explain shows all of it")
+        yield Finding(Verdict.WARNING, "method", notice, "To see all candidates: qwen auth explain")
 
 
 # -- the network ----------------------------------------------------------------------------------
@@ -178,7 +176,7 @@ def _reach(about: str, url: str, http: Sender, clock: Clock) -> list[Finding]:
     except (TransportError, ConfigError) as error:
         fix = error.hint
         if error.code == "connect" and not _resolves(origin):
-            fix = f"The name {origin.host} is not known here: check it, the DNS and the VPN."
+            fix = f"The name {origin.host} cannot be resolved: check the name, the DNS and the VPN."
         return [Finding(Verdict.BAD, about, error.message, fix)]
     response.close()
     findings = [_good(about, f"{origin} answers ({response.status})")]
@@ -187,10 +185,10 @@ def _reach(about: str, url: str, http: Sender, clock: Clock) -> list[Finding]:
         said = (
             f"this clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} {origin}"
         )
-        fix = "Set it: timedatectl set-ntp true. Sign-ins work all the same; certificates may not."
+        fix = "Set the clock: timedatectl set-ntp true. Until then, certificates can be rejected."
         findings.append(Finding(Verdict.WARNING, "clock", said, fix))
     elif skew_s is not None:
-        findings.append(_good("clock", f"it agrees with {origin}"))
+        findings.append(_good("clock", f"this clock agrees with {origin}"))
     return findings
 
 

@@ -11,7 +11,7 @@ from qwen_code.base.url import Origin
 class EndpointUntrusted(CredentialWithheld):
     """A project's files chose an endpoint, and the key found is not that project's.
 
-    ``folder`` and ``origin`` are the pairing that the user may trust.
+    ``folder`` and ``origin`` are the pair that the user can trust.
     """
 
     def __init__(self, message: str, *, hint: str, folder: Path, origin: Origin) -> None:

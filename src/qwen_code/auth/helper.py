@@ -1,4 +1,4 @@
-"""A key from a command of the user's own (``security.auth.apiKeyHelper``)."""
+"""A key that a command of the user prints (``security.auth.apiKeyHelper``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qwen_code.base.stop import Stop
 
 
 class HelperSpec(msgspec.Struct, frozen=True):
-    """An argument list that prints a key on stdout; no shell reads it. Both times in seconds."""
+    """A command that prints a key on stdout, run without a shell. Times are in seconds."""
 
     command: tuple[str, ...]
     timeout_s: float = 30.0
@@ -43,7 +43,7 @@ def parse_helper(value: object, where: str) -> HelperSpec:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {error}", hint=_EXAMPLE) from error
     if not spec.command or not spec.command[0] or spec.timeout_s <= 0:
-        raise ConfigError(f"{where} names no command that could run", hint=_EXAMPLE)
+        raise ConfigError(f"{where} does not name a command with a timeout above 0", hint=_EXAMPLE)
     return spec
 
 
@@ -60,7 +60,7 @@ def run_helper(
     Raises:
         AuthError: it cannot start, takes longer than ``timeout_s``, or fails.
     """
-    from subprocess import TimeoutExpired  # only those who use a helper pay for it
+    from subprocess import TimeoutExpired  # few runs use a helper
 
     from qwen_code.base import process
 
@@ -85,7 +85,7 @@ def run_helper(
 
 
 class HelperKey:
-    """The helper's key, kept for its time to live, fetched again when a server refused it."""
+    """The helper's key. It is kept for its time to live, or until a server refuses it."""
 
     def __init__(self, spec: HelperSpec, *, run_command: RunCommand, clock: Clock) -> None:
         self._spec = spec

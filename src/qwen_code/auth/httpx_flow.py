@@ -1,4 +1,4 @@
-"""The ``Auth`` classes of ``httpx2`` and ``httpx``, from one body of code."""
+"""The ``Auth`` classes of ``httpx2`` and ``httpx``, from one implementation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Flow:
             yield self._signed(request, again)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        """As above, beside the caller's event loop: a source may block (a helper, a lock)."""
+        """The same, in threads: a source can block the event loop (a helper, a lock)."""
         from asyncio import to_thread
 
         url, stop = str(request.url), Stop()

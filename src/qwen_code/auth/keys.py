@@ -31,8 +31,7 @@ ENTRA = "Microsoft Entra ID (azure-identity)"
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """A source to sign with, if one is needed, how it may be shown, and the header that carries
-    it."""
+    """A source to sign with, if one is needed; how it is shown; and the header that carries it."""
 
     source: CredentialSource | None
     shown: str
@@ -48,7 +47,7 @@ def credential_for(
     """The credential that ``key`` means.
 
     Raises:
-        ConfigError: it cannot be a key, or the helper's setting cannot be used.
+        ConfigError: it is not a valid key, or the helper's setting cannot be used.
     """
     style = provider.header_style
     if key is None:
@@ -66,8 +65,8 @@ def credential_for(
     text = key.text.strip()
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise ConfigError(
-            f"the key from {key.source} has a space or a character that cannot be in a key",
-            hint="Copy it again; it is one word of plain ASCII.",
+            f"the key from {key.source} contains a space, or a character that keys do not have",
+            hint="Copy it again: a key is one word of printable ASCII.",
         )
     if text == NO_KEY:
         return Credential(StaticKey(Secret(text)), "none needed", style)
@@ -76,14 +75,14 @@ def credential_for(
 
 
 def within_project(key: Offer, entry: ProviderEntry | None) -> Offer:
-    """A project may name the variable of its key only if it sets the variable itself."""
+    """``key``, rejected if a project's entry names a variable that the project does not set."""
     if entry is None or entry.source.project is None:
         return key
     if key.source.name != entry.env_key or key.source.name in KEY_NAMES:
         return key
     if key.status is not None or key.source.project == entry.source.project:
         return key
-    return key.refused(Status.UNTRUSTED, f"{entry.source} must not name one of your variables")
+    return key.refused(Status.UNTRUSTED, f"{entry.source} is not allowed to name your variables")
 
 
 def withheld(base: Offer, origin: Origin, key: Offer) -> EndpointUntrusted:

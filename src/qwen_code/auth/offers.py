@@ -20,7 +20,7 @@ _CANONICAL = (env_names.API_KEY[0], env_names.BASE_URL[0], env_names.MODEL[0])
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A value that is set somewhere. ``status`` is ``None`` while nothing rules it out."""
+    """A value that is set somewhere. ``status`` is ``None`` unless it was rejected."""
 
     text: str
     source: Source
@@ -33,7 +33,7 @@ class Offer(msgspec.Struct, frozen=True):
         return self.source.name in _CANONICAL and self.source.kind in _ENVIRONMENT_TIERS[:2]
 
     def refused(self, status: Status, reason: str) -> Offer:
-        """This offer, set aside."""
+        """This offer, marked as rejected."""
         return msgspec.structs.replace(self, status=status, reason=reason)
 
 
@@ -49,7 +49,7 @@ class ProviderEntry(msgspec.Struct, frozen=True):
 
 
 def environment_offers(environment: Environment, names: Sequence[str]) -> list[Offer]:
-    """Every candidate of ``names``: by place first, and inside one place in the order of names."""
+    """Every candidate of ``names``: by place, and within a place in the order of ``names``."""
     found = [_from_environment(c) for name in names for c in environment.candidates(name)]
     return [offer for tier in _ENVIRONMENT_TIERS for offer in found if offer.source.kind is tier]
 
@@ -60,21 +60,21 @@ def _from_environment(candidate: Any) -> Offer:
 
 
 def settings_offers(settings: Settings, key: str) -> list[Offer]:
-    """Every layer's text for one dotted settings key, highest first.
+    """The string in each layer for one dotted settings key, highest precedence first.
 
     Raises:
-        ConfigError: a key below ``security`` has a value that is not a text.
+        ConfigError: a key below ``security`` has a value that is not a string.
     """
     offers = []
     for candidate in settings.lookup(key):
         is_text = isinstance(candidate.value, str)
         offer = Offer(candidate.value.strip() if is_text else "", candidate.source)
         if candidate.status == "untrusted":
-            offer = offer.refused(Status.UNTRUSTED, "a project's files must not set this")
+            offer = offer.refused(Status.UNTRUSTED, "a project's files cannot set this")
         elif not is_text and key.startswith("security."):
-            raise ConfigError(f"{candidate.source} is not a text", hint='Write it in quotes: "…"')
+            raise ConfigError(f"{candidate.source} is not a string", hint='Write it in quotes: "…"')
         elif not is_text:
-            offer = offer.refused(Status.EXCLUDED, "it is not a text")
+            offer = offer.refused(Status.EXCLUDED, "it is not a string")
         elif not offer.text:
             offer = offer.refused(Status.EMPTY, "empty counts as absent")
         offers.append(offer)
@@ -97,8 +97,8 @@ def provider_entries(settings: Settings) -> list[ProviderEntry]:
 
 
 class ProviderChoice(msgspec.Struct, frozen=True):
-    """The entry of ``modelProviders`` that applies, if one does. ``is_users``: the user has chosen
-    it, and not a project's file or a variable that is set for other programs."""
+    """The entry of ``modelProviders`` that applies, if one does. ``is_users``: it was chosen by
+    the user, not by a project's file or a variable that is set for other programs."""
 
     entry: ProviderEntry | None = None
     is_users: bool = False
@@ -163,7 +163,7 @@ def _text(value: object) -> str | None:
 def trace(
     field: str, offers: Iterable[Offer], rule: str, *, secret: bool = False
 ) -> tuple[Offer | None, FieldTrace]:
-    """Take the first offer that is not ruled out, and record what happened to each."""
+    """Choose the first offer that is not rejected, and record the decision about each."""
     chosen: Offer | None = None
     candidates = []
     for offer in offers:

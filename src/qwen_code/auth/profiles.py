@@ -1,6 +1,6 @@
 """Saved logins: named accounts and endpoints in ``QWEN_HOME/profiles.json``.
 
-The file says what each login is; its key or token is in a store of credentials.
+The file describes each login; its key or token is in a credential store.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _LOCK_TIMEOUT_S = 10.0
 _MAX_NAME_LENGTH = 64
 _KEY = "api_key"
 _FORMER_KEY = "apiKey"
-"""Where the version before this one kept a key: in the entry itself."""
+"""Where the previous version kept a key: in the entry itself."""
 
 
 class Profile(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One saved login. ``provider`` is a provider's name; ``api_key`` is known of the login in use
-    alone, and is not in the file."""
+    """One saved login. ``provider`` is a provider's name; ``api_key`` is set only for the
+    login in use, and is not written to the file."""
 
     method: str
     provider: str | None = None
@@ -50,7 +50,7 @@ class Profile(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Profiles(msgspec.Struct, frozen=True):
-    """The profiles by name, and the one that is used unless another is named."""
+    """The profiles by name, and the one that is used by default."""
 
     current: str | None = None
     profiles: dict[str, Profile] = msgspec.field(default_factory=dict)
@@ -61,7 +61,7 @@ class Profiles(msgspec.Struct, frozen=True):
         """The profile of that name.
 
         Raises:
-            UsageError: there is none; the hint lists those there are.
+            UsageError: it does not exist; the hint lists the existing ones.
         """
         try:
             return self.profiles[name]
@@ -69,21 +69,21 @@ class Profiles(msgspec.Struct, frozen=True):
             known = ", ".join(sorted(self.profiles)) or "none yet"
             raise UsageError(
                 f"there is no profile {name!r}",
-                hint=f"There are: {known}. Make one: qwen auth login --profile {name}",
+                hint=f"Existing profiles: {known}. To create it: qwen auth login --profile {name}",
             ) from None
 
 
 class ProfileStore:
-    """Reads and writes the file, and the keys of its logins; what it does not know in the file
-    stays there."""
+    """Reads and writes the file, and the keys of its logins. Unknown entries in the file are
+    kept."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._path = paths.profiles_file
 
     def load(self) -> Profiles:
-        """What is saved, with the sign-ins that only their tokens tell of. An absent file is no
-        profiles.
+        """The saved logins, and sign-ins that are stored but not listed in the file. If there is no
+        file, only the latter.
 
         Raises:
             ConfigError: the file cannot be read or is damaged; it is left as it is.
@@ -113,11 +113,11 @@ class ProfileStore:
         return Secret(key) if isinstance(key, str) and key else None
 
     def check(self, name: str, method: str) -> None:
-        """Whether a login by ``method`` may be saved under ``name``.
+        """Check that a login by ``method`` can be saved as ``name``.
 
         Raises:
-            UsageError: the name cannot be typed on a command line, or a login of another kind
-                has it, which would be lost.
+            UsageError: the name cannot be typed on a command line, or a login by another method has
+                that name and would be lost.
         """
         if (
             not name.isprintable()
@@ -126,22 +126,22 @@ class ProfileStore:
             or name[0] == "-"
         ):
             raise UsageError(
-                f"{name!r} cannot be a profile's name", hint="Use letters, digits, - and _."
+                f"{name!r} is not a valid profile name", hint="Use letters, digits, - and _."
             )
         other = self.load().profiles.get(name)
         taken = other.method if other else Method.QWEN_OAUTH if name == DEFAULT_NAME else method
         if taken != method:
             raise UsageError(
-                f"the saved login {name!r} is one by {taken}",
+                f"the saved login {name!r} uses another method, {taken}",
                 hint=f"Choose another name: --profile NAME. Or: qwen auth logout --profile {name}",
             )
 
     def save(self, name: str, profile: Profile, *, make_current: bool = True) -> None:
-        """Add or replace one profile, its key in the store of credentials.
+        """Add or replace one profile, and its key in the credential store.
 
         Raises:
             UsageError: see :meth:`check`.
-            ConfigError: it cannot be written; what was there before still is.
+            ConfigError: it cannot be written; the old state is kept.
         """
         self.check(name, profile.method)
         with self._changing() as raw:
@@ -170,7 +170,7 @@ class ProfileStore:
                 raw["current"] = None
 
     def switch(self, name: str) -> None:
-        """Make ``name`` the one that is used.
+        """Make ``name`` the login in use.
 
         Raises:
             UsageError: there is no such profile.
@@ -182,8 +182,8 @@ class ProfileStore:
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Any]]:
-        """Read, change, write back, with no other process in between. Keys that the version before
-        this one left in the file go where they belong."""
+        """Read, change and write the file, while other processes wait. Keys that the previous
+        version left in the file are moved to the credential store."""
         with process_lock(lock_file(self._path), timeout_s=_LOCK_TIMEOUT_S):
             raw = self._read()
             entries = raw.get("profiles")

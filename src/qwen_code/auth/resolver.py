@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from qwen_code.auth.oauth.sign_in import StoredSignIn
 
 _METHODS = tuple(method.value for method in Method)
-_NOT_SPOKEN = (
+_UNSUPPORTED = (
     *("anthropic", "gemini", "vertex-ai", "openai-responses"),
     *("oauth-personal", "gemini-api-key", "cloud-shell", "compute-default-credentials"),
 )
-"""Methods of Node Qwen Code, and of the program that it comes from, for other protocols."""
+"""Methods of Node Qwen Code, and of the program it is derived from, for other protocols."""
 
 OWN_CHOICE = "qwen_code.auth.selectedType"
-"""Where a method is saved that Node Qwen Code does not know."""
+"""The key for a method that Node Qwen Code does not have."""
 
 _CHOICE = "security.auth.selectedType"
 _ENFORCED = "security.auth.enforcedType"
 _LOCAL_BASE_URL = "http://127.0.0.1"
-"""Stands for the embedded model until it runs and has a port."""
+"""The address of the embedded model until it runs and has a port."""
 
 
 class Inputs(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ class Inputs(msgspec.Struct, frozen=True):
     pinned: Offer | None = None
     """The method of the saved login that the user's settings pin to this project."""
     problem: QwenError | None = None
-    """An error that was found while gathering, and that makes any choice wrong."""
+    """An error that was found while gathering, which is reported instead of a choice."""
 
 
 def resolve(inputs: Inputs) -> Resolution:
@@ -149,17 +149,17 @@ def _choose_method(
 ) -> tuple[Method, FieldTrace, tuple[str, ...]]:
     if inputs.auth_type and inputs.auth_type not in _METHODS:
         raise UsageError(
-            f"there is no method {inputs.auth_type!r}", hint=f"There are: {', '.join(_METHODS)}."
+            f"there is no method {inputs.auth_type!r}", hint=f"Use one of: {', '.join(_METHODS)}."
         )
     chosen, field = _method_trace(inputs, api)
     _check_enforced(inputs)
-    _check_spoken(inputs, api)
+    _check_supported(inputs, api)
     if chosen is None:
         raise missing(api, interactive=inputs.interactive)
     notices = [
-        f"{c.source}: there is no method {c.shown!r}, so it is ignored"
+        f"{c.source} is ignored: there is no method {c.shown!r}"
         for c in field.candidates
-        if c.status is Status.EXCLUDED and c.shown not in _NOT_SPOKEN
+        if c.status is Status.EXCLUDED and c.shown not in _UNSUPPORTED
     ]
     if (
         chosen.source.name in (_API_CONFIGURED, _STORED_SIGN_IN)
@@ -204,11 +204,11 @@ def _saved_choice(inputs: Inputs) -> list[Offer]:
     return [_known(offer) for offer in offers]
 
 
-def _check_spoken(inputs: Inputs, api: ApiResolution) -> None:
-    """Prompts do not go to another company than the one that was chosen.
+def _check_supported(inputs: Inputs, api: ApiResolution) -> None:
+    """Refuse to send prompts to a company other than the one that was chosen.
 
-    Only a decision for this program alone goes before a saved choice of another protocol: a flag,
-    the system's rule, a pin, or in a headless run a ``LLAMA_*`` variable.
+    A saved choice of another protocol is overridden only by a decision for this program: a flag, an
+    enforced type, a pin, or in a headless run a ``LLAMA_*`` variable.
     """
     settings = inputs.api.settings
     enforced = any(offer.status is None for offer in settings_offers(settings, _ENFORCED))
@@ -218,9 +218,9 @@ def _check_spoken(inputs: Inputs, api: ApiResolution) -> None:
     for offer in _saved_choice(inputs):
         if offer.status is None:
             return
-        if offer.text in _NOT_SPOKEN:
+        if offer.text in _UNSUPPORTED:
             raise AuthError(
-                f"{offer.source} chooses {offer.text}, a protocol that qwen does not speak",
+                f"{offer.source} chooses {offer.text}, a protocol that qwen does not support",
                 hint="Choose another method: qwen auth login, or --auth-type "
                 f"{'|'.join(_METHODS)} for this run.",
             )
@@ -260,19 +260,19 @@ def _check_enforced(inputs: Inputs) -> None:
     if wanted.text not in _METHODS:
         raise ConfigError(
             f"{wanted.source} enforces the method {wanted.text!r}, which does not exist",
-            hint=f"There are: {', '.join(_METHODS)}.",
+            hint=f"Use one of: {', '.join(_METHODS)}.",
         )
     for flag in _flag_offers(inputs):
         if flag.text != wanted.text:
             raise ConfigError(
                 f"{flag.source.name} asks for {flag.text}, "
                 f"but {wanted.source} allows only {wanted.text}",
-                hint="Leave the flag out, or ask who maintains that settings file.",
+                hint="Omit the flag, or ask the maintainer of that settings file.",
             )
 
 
 def missing(api: ApiResolution, *, interactive: bool) -> AuthError:
-    """The error of a run without any way to reach a model, as one screen of text."""
+    """The error of a run that has no way to reach a model, as one screen of text."""
     base = next((field.chosen for field in api.fields if field.field == "base_url"), None)
     if api.error is not None and base is not None and base.source.kind is not SourceKind.DEFAULT:
         return CredentialMissing(api.error.message, hint=api.error.hint)
@@ -289,7 +289,7 @@ def missing(api: ApiResolution, *, interactive: bool) -> AuthError:
 
 
 _SET_UP = """\
-Set an API key of any OpenAI-compatible provider, in the environment or a file:
+Set the API key of an OpenAI-compatible provider, in the environment or a file:
 
   export LLAMA_API_KEY="your key"
   export LLAMA_API_BASE_URL="https://…/v1"   (optional; default https://api.openai.com/v1)
@@ -301,4 +301,4 @@ or in ~/.qwen/.env for every project. Or, once, in a terminal:
   qwen auth login
 
 Without any account: qwen local pull, then qwen --auth-type local.
-Every place that was looked at: qwen auth explain"""
+To see every place that was checked: qwen auth explain"""

@@ -1,5 +1,5 @@
-"""Gather what a resolution depends on: configuration, flags, saved logins. The IO before the
-decision."""
+"""Gathers what a resolution depends on: configuration, flags, saved logins. All IO is done here,
+before the decision."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def gather(
 ) -> Inputs:
     """Read the saved logins and the trusted folders.
 
-    ``notice`` is told what the user should know: of the saved logins now, and of a renewal later.
+    ``notice`` gets messages for the user: about saved logins now, and about a renewal later.
 
     Raises:
-        ConfigError: a file of the user's own is damaged.
+        ConfigError: one of the user's files is damaged.
     """
     flags = flags or Flags()
     profiles = ProfileStore(config.paths).load()
@@ -71,7 +71,7 @@ def gather(
 
 
 def _make_helper(spec: HelperSpec, config: Config) -> CredentialSource:
-    from qwen_code.auth.helper import HelperKey, run_helper  # few keys come from a program
+    from qwen_code.auth.helper import HelperKey, run_helper  # few runs use a helper
 
     # It fetches a key, so it may need the tokens of a password manager.
     environ = config.environment.without_provider_keys()
@@ -83,7 +83,7 @@ def _make_helper(spec: HelperSpec, config: Config) -> CredentialSource:
 
 
 def _may_be_azure(flags: Flags, config: Config) -> bool:
-    """Looking for Azure's package costs time, so only those who may use Azure pay for it."""
+    """Whether to look for Azure's package, which takes time."""
     names = (env_names.AZURE_OPENAI_ENDPOINT, *env_names.BASE_URL)
     endpoints = [found.text for name in names if (found := config.environment.first(name))]
     texts = (flags.base_url or "", *endpoints)
@@ -99,8 +99,8 @@ def _has_entra() -> bool:
 def _with_pin(
     profiles: Profiles, config: Config
 ) -> tuple[Profiles, Offer | None, ConfigError | None]:
-    """The profiles with the one that the user's settings pin to this project as the current one,
-    the method that follows from it, and the problem if it does not exist."""
+    """The profiles, with the one as current that the user's settings pin to this project; the
+    method of that one; and the error if it does not exist."""
     pin = _pinned(config)
     if pin is None:
         return profiles, None, None
@@ -108,8 +108,9 @@ def _with_pin(
     if pinned is None:
         known = ", ".join(sorted(profiles.profiles)) or "none"
         problem = ConfigError(
-            f"{pin.source} pins the saved login {pin.text!r} to this project, which does not exist",
-            hint=f"There are: {known}. Or use another with --profile NAME.",
+            f"{pin.source} pins the saved login {pin.text!r} to this project, "
+            "but there is no such login",
+            hint=f"Existing logins: {known}. Fix that line, or use --profile NAME.",
         )
         return profiles, None, problem
     profiles = msgspec.structs.replace(profiles, current=pin.text)
@@ -117,7 +118,7 @@ def _with_pin(
 
 
 def _pinned(config: Config) -> Value | None:
-    """The saved login that the user's own settings name for this folder or the nearest above."""
+    """The saved login that the user's settings name for this folder or its nearest parent."""
     paths, found = config.paths, config.settings.usable(_PINS)
     if found is None:
         return None
@@ -125,7 +126,7 @@ def _pinned(config: Config) -> Value | None:
         isinstance(name, str) for name in found.value.values()
     ):
         raise ConfigError(
-            f"{found.source} is not a table of folders and names",
+            f"{found.source} is not an object with folders and names",
             hint=f'Write it as "{_PINS.rpartition(".")[2]}": {{"/path/to/project": "work"}}.',
         )
     here = Path(os.path.realpath(paths.cwd))
@@ -139,7 +140,7 @@ def _pinned(config: Config) -> Value | None:
 def _with_keys(
     profiles: Profiles, flags: Flags, config: Config, notice: Callable[[str], None]
 ) -> Profiles:
-    """The profiles with the keys of those that may be used; the others stay in their stores."""
+    """The profiles, with the keys of those that this run can use. Other keys are not read."""
     known = dict(profiles.profiles)
     for name in {flags.profile, profiles.current} & known.keys():
         assert name is not None
@@ -164,6 +165,6 @@ def _sign_in(
     name = wanted if profile and profile.method == Method.QWEN_OAUTH else DEFAULT_NAME
     if not is_stored(login_ref(config.paths, name)):
         return None
-    from qwen_code.auth.oauth.sign_in import find_sign_in  # only those who are signed in pay for it
+    from qwen_code.auth.oauth.sign_in import find_sign_in  # only needed if signed in
 
     return find_sign_in(name, config, version=version, notice=notice)

@@ -1,4 +1,4 @@
 """What every other package uses: errors, secrets, time, files, retries and the HTTP layer.
 
-Nothing in here knows about models, methods or commands, or imports another package of qwen.
+Nothing here knows about models, methods or commands, or imports another package of qwen.
 """

@@ -1,8 +1,8 @@
 """Work in a process that outlives the one that asks for it.
 
-A request whose answer must not be lost (a refresh token is good once) is made by a small process in
-a session of its own: Ctrl-C, a closed terminal or the end of its parent do not reach it, and it
-stores what it is given. The job travels by its standard input, so no other user sees it.
+A request whose answer must not be lost (a refresh token can be used only once) is made by a small
+process in a separate session. Ctrl-C, a closed terminal or the end of its parent do not reach it,
+and it stores the answer. The job is passed on standard input, so that other users cannot see it.
 """
 
 from __future__ import annotations
@@ -49,16 +49,15 @@ class DetachedProcess:
         self._answer = b""
         self._ended: SimpleQueue[None] = SimpleQueue()
         assert self._process.stdin is not None
-        with suppress(OSError):  # it died at once: then it gives no answer
-            self._process.stdin.write(job)  # now, for we may be gone in a moment
+        with suppress(OSError):  # it has died already, so there will be no answer
+            self._process.stdin.write(job)  # now, because this process can end at any moment
             self._process.stdin.close()
         self._process.stdin = None
-        # A thread attends to it, so that no zombie is left when it ends and is not waited for.
-        threading.Thread(target=self._attend, daemon=True).start()
+        # A thread reads the answer, so that the process does not stay a zombie if nothing waits.
+        threading.Thread(target=self._read_answer, daemon=True).start()
 
     def wait(self, stop: Stop, *, timeout_s: float) -> bytes | None:
-        """Its answer; ``None`` if it did not come in time. The process goes on when the waiting is
-        stopped.
+        """Its answer; ``None`` if it did not arrive in time. A stop ends the wait, not the process.
 
         Raises:
             Stopped: the turn was stopped.
@@ -71,7 +70,7 @@ class DetachedProcess:
         stop.check()
         return self._answer
 
-    def _attend(self) -> None:
+    def _read_answer(self) -> None:
         self._answer = self._process.communicate()[0]
         self._ended.put(None)
 

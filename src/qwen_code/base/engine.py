@@ -1,4 +1,4 @@
-"""An HTTP engine for one origin: its proxy, its certificates, and where its name leads."""
+"""An HTTP engine for one origin: its proxy, its certificates, and its address."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def build_engine(
     origin: Origin, network: Network, user_agent: str, connect_s: float, address: str | None
 ) -> SyncClient:
-    """What talks to ``origin``, at ``address`` where one is given; ``connect_s`` is how many
-    seconds a connection may take.
+    """A client for ``origin``.
+
+    ``address`` is used instead of resolving the host name, if it is given. ``connect_s`` is the
+    timeout of a connection, in seconds.
 
     Raises:
         ConfigError: a proxy address or certificate file cannot be used.
@@ -49,7 +51,7 @@ def build_engine(
     if address:
         builder = builder.resolve(origin.host, address, origin.port)
     if origin.scheme == "https":
-        from qwen_code.base.certificates import with_certificates  # only https has some
+        from qwen_code.base.certificates import with_certificates  # only https needs them
 
         builder = with_certificates(builder, network)
     return builder.build()

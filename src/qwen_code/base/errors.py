@@ -20,7 +20,7 @@ from __future__ import annotations
 
 
 class ExitCode:
-    """The exit codes of the process. Those that Node Qwen Code has too have its numbers."""
+    """The exit codes of the process. Codes that Node Qwen Code has too have the same numbers."""
 
     OK = 0
     FAILURE = 1

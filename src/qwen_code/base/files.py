@@ -25,7 +25,7 @@ def make_private_dir(path: Path) -> None:
     """Create ``path`` and its parents, with mode 0700, unless they exist.
 
     Raises:
-        ConfigError: it cannot be created, or a file has its name.
+        ConfigError: it cannot be created, or a file with that name exists.
     """
     try:
         # mkdir(parents=True) would create the parents with the default mode.
@@ -91,7 +91,7 @@ class SpaceReservation:
         Raises:
             ConfigError: it failed in spite of the reservation; the old file is unchanged.
         """
-        if not self._temporary.exists():  # somebody tidied up
+        if not self._temporary.exists():  # another program has deleted it
             write_atomic(self._path, data, mode=self._mode)
             return
         try:
@@ -107,7 +107,7 @@ class SpaceReservation:
             raise _unwritable(self._path, error) from error
 
     def discard(self) -> None:
-        """Give the room back. May be called again, also after :meth:`commit`."""
+        """Release the reserved space. Can be called again, also after :meth:`commit`."""
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):
@@ -125,11 +125,11 @@ class SpaceReservation:
 
 
 def require_regular(path: Path) -> Path:
-    """The file that ``path`` means, links followed; it may be absent.
+    """The file at ``path`` with all links resolved; it does not have to exist.
 
     Raises:
-        ConfigError: something else than a regular file has that name: replacing, changing or
-            removing a device, a pipe or a directory would harm more than a file of ours.
+        ConfigError: it is a directory, a pipe or a device, which must not be replaced, changed or
+            removed.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -146,7 +146,7 @@ def require_regular(path: Path) -> Path:
 
 
 def lock_file(path: Path) -> Path:
-    """The lock file of the file at ``path``: beside the file itself, where that is a link."""
+    """The lock file for ``path``: next to the file itself, even if ``path`` is a link."""
     return Path(f"{os.path.realpath(path)}.lock")
 
 
@@ -169,7 +169,9 @@ def read_bounded(path: Path, limit_bytes: int) -> bytes:
 
 @contextmanager
 def process_lock(path: Path, *, timeout_s: float, stop: Stop | None = None) -> Iterator[None]:
-    """Hold ``path`` as a lock against all other processes. If this one dies, the system frees it.
+    """Hold ``path`` as a lock against all other processes.
+
+    If this process dies, the system releases the lock.
 
     Raises:
         LockHeld: another process held it for the whole of ``timeout_s``.

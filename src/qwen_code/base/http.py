@@ -1,12 +1,12 @@
-"""The one HTTP layer: proxy, certificates, time limits, streaming, cancel, readable errors.
+"""The one HTTP layer: proxy, certificates, time limits, streaming, cancellation, readable errors.
 
 The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement: ``engine`` builds one,
-``http_errors`` says what its errors mean, and nothing else knows it.
-Its calls cannot be interrupted from Python, so each request runs in its own thread, which
-hands over what arrives; the waiting thread can be interrupted, time out, and give up.
+``http_errors`` explains its errors, and nothing else depends on it.
+Its calls cannot be interrupted from Python. So each request runs on a separate thread, which puts
+what arrives into a queue; a wait on that queue can be interrupted and can time out.
 
-Redirects are never followed: a credential is not sent to an address that the
-user did not choose.
+Redirects are never followed: a credential must not be sent to an address that the user did not
+choose.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 _SENSITIVE = ("authorization", "api-key")
 
 _MAX_WAITING_CHUNKS = 4096
-"""How much may be received before the reader takes it; then the network is held back."""
+"""With this many unread chunks, the network thread pauses until some are read."""
 
 _STALE_WITHIN_S = 2.0
-"""How soon a server that has closed an idle connection resets it."""
+"""A request on an idle connection that the server has closed fails within this time."""
 
-_MAX_UNANNOUNCED_S = 60.0
-"""A request that took longer may have cost something: it is not repeated without a notice."""
+_MAX_SILENT_REPEAT_S = 60.0
+"""A request that took longer may have cost something, so it is not repeated silently."""
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A value and what to blame for it: a variable or a settings key, with its place."""
+    """A value and what set it: a variable or a settings key, with its file and line."""
 
     value: str
     blame: str
@@ -71,23 +71,23 @@ class Network(msgspec.Struct, frozen=True):
     https_proxy: ProxySetting | None = None
     no_proxy: str = ""
     ca_file: Setting | None = None
-    """Replaces the system's certificates (``SSL_CERT_FILE``); the engine reads it by itself."""
+    """Replaces the system's certificates (``SSL_CERT_FILE``); the engine reads it itself."""
     extra_ca_file: Setting | None = None
-    """PEM certificates trusted beside the others."""
+    """PEM certificates that are trusted in addition to the others."""
     client_cert: Setting | None = None
     """PEM with the client's certificate chain; its key may be in the same file."""
     client_key: Setting | None = None
 
     def proxy_for(self, origin: Origin) -> ProxySetting | None:
-        """The proxy towards ``origin``; never one for this machine itself."""
+        """The proxy for ``origin``; always ``None`` for this machine."""
         if origin.is_loopback:
             return None
         return self.https_proxy if origin.scheme == "https" else self.http_proxy
 
 
 class Timeouts(msgspec.Struct, frozen=True):
-    """Three limits, in seconds: to connect, to the first byte of the answer's body (connecting and
-    the head included), and between two pieces of it."""
+    """Three limits, in seconds: for connecting; until the first byte of the answer's body, which
+    includes connecting and the head; and between two chunks of the body."""
 
     connect_s: float = 10.0
     first_byte_s: float = 90.0
@@ -103,7 +103,7 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes = b""
 
     def with_headers(self, more: Mapping[str, str]) -> Request:
-        """This request with ``more`` headers, which win over its own."""
+        """This request with ``more`` headers, which replace headers of the same name."""
         return msgspec.structs.replace(self, headers={**self.headers, **more})
 
     def __repr__(self) -> str:
@@ -111,14 +111,15 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Sender(Protocol):
-    """As much of an :class:`HttpClient` as an exchange without a credential needs."""
+    """The part of :class:`HttpClient` that is needed for requests without a credential."""
 
     def send(self, request: Request) -> Response:
         """The head of the answer."""
 
 
 class AuthFlow(Protocol):
-    """Signs a request: yields it signed, is sent the answer, may yield it once more."""
+    """Signs requests. The generator yields the signed request, receives the answer, and can yield
+    the request once more."""
 
     def auth_flow(self, request: Request, stop: Stop) -> Generator[Request, Response, None]: ...
 
@@ -132,11 +133,11 @@ class Response:
         self._exchange = exchange
 
     def read_chunk(self, within_s: float | None = None) -> bytes | None:
-        """The next piece of the body as it came, or ``None`` at its end.
+        """The next chunk of the body, or ``None`` at its end.
 
         Raises:
-            TransportError: nothing came within ``Timeouts``, nor within ``within_s`` where that is
-                less; or the connection broke.
+            TransportError: the connection broke, or nothing arrived within the limit: that of
+                ``Timeouts``, or ``within_s`` if that is shorter.
             Stopped: the turn was stopped.
         """
         return self._exchange.next_chunk(within_s)
@@ -145,7 +146,7 @@ class Response:
         """The rest of the body, cut at ``limit_bytes``.
 
         Raises:
-            TransportError: as for :meth:`read_chunk`, or it took longer than ``within_s`` in all.
+            TransportError: as for :meth:`read_chunk`, or it took longer than ``within_s`` in total.
         """
         body = bytearray()
         deadline = None if within_s is None else time.monotonic() + within_s
@@ -169,15 +170,15 @@ class Response:
         return bytes(body[:limit_bytes])
 
     def close(self) -> None:
-        """Release the connection; unread data is dropped. May be called again."""
+        """Close the connection; unread data is discarded. Can be called again."""
         self._exchange.close()
 
 
 class HttpClient:
-    """Sends requests. One lives as long as the session; connections are kept alive in it.
+    """Sends requests. There is one for the whole session, and it keeps connections alive.
 
-    A kept connection that the server has closed costs one silent repeat of the request. Where
-    a request must never go out twice by itself, ``keep_alive=False`` opens a new one for each.
+    If the server has closed a kept connection, the request is silently repeated once. For requests
+    that must never be repeated, ``keep_alive=False`` opens a new connection each time.
     """
 
     def __init__(
@@ -204,13 +205,13 @@ class HttpClient:
         stop: Stop | None = None,
         first_byte_s: float | None = None,
     ) -> Response:
-        """The head of the answer, once it is there; its body follows through the `Response`.
+        """Send the request, and return when the head of the answer has arrived.
 
-        ``stop`` ends every wait for this answer, those for its body included. ``first_byte_s`` is
-        this request's own limit.
+        The body is read from the `Response`. ``stop`` ends every wait for this answer, also for its
+        body. ``first_byte_s`` replaces the limit in ``Timeouts`` for this request.
 
         Raises:
-            TransportError: no connection or no answer in time; ``hint`` names what to look at.
+            TransportError: no connection or no answer in time; ``hint`` names what to check.
             ConfigError: a certificate file or proxy address cannot be used.
             Stopped: the turn was stopped.
         """
@@ -234,10 +235,10 @@ class HttpClient:
                     response.close()
                     raise
                 response.close()
-                if took_s > _MAX_UNANNOUNCED_S:
+                if took_s > _MAX_SILENT_REPEAT_S:
                     raise TransportError(
                         f"{Origin.of(request.url)} refused the credential after {took_s:.0f} s;"
-                        " there is another one now",
+                        " another one is available now",
                         hint="Try again.",
                         code="slow",
                         retryable=True,
@@ -269,7 +270,7 @@ class HttpClient:
 
 
 class _Exchange:
-    """One request and its answer: the thread that talks, and the inbox that waits."""
+    """One request and its answer: a thread does the IO, and puts the results into an inbox."""
 
     def __init__(
         self,
@@ -291,7 +292,7 @@ class _Exchange:
         self._closed = threading.Event()
         self._ended = False
         self._first_byte_due: float | None = None
-        """When the first piece of the body has to be there; ``None`` once it is."""
+        """The deadline of the first chunk of the body; ``None`` once it has arrived."""
 
     def start(self, request: Request) -> Response:
         thread = threading.Thread(target=self._talk, args=(request,), daemon=True)
@@ -331,7 +332,7 @@ class _Exchange:
 
     def _take(self, limit_s: float) -> Response | bytes | None:
         try:
-            self._stop.check()  # what arrived before it is of no use any more
+            self._stop.check()  # what arrived before the stop is discarded
             item = take(self._inbox, limit_s)
         except Empty:
             self.close()
@@ -355,7 +356,7 @@ class _Exchange:
         return item
 
     def _talk(self, request: Request) -> None:
-        """Runs on the thread; everything it learns goes into the inbox."""
+        """Run the exchange. Runs on the thread; all results and errors go into the inbox."""
         put = self._inbox.put
         try:
             builder = self._engine.request(request.method, request.url).body_bytes(request.body)

@@ -1,4 +1,4 @@
-"""What the HTTP engine's errors mean: which part of the way failed, and what to look at."""
+"""Explains the HTTP engine's errors: which step failed, and what to check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def explained(error: BaseException, origin: Origin, network: Network) -> BaseException:
-    """What a person is told of ``error``, which ended a request to ``origin``."""
+    """The error to report for ``error``, which ended a request to ``origin``."""
     from pyreqwest.exceptions import (
         ConnectError,
         ConnectTimeoutError,
@@ -28,7 +28,7 @@ def explained(error: BaseException, origin: Origin, network: Network) -> BaseExc
     proxy = network.proxy_for(origin)
     connecting = isinstance(error, ConnectError | ConnectTimeoutError)
     if any("(SendRequest)" in cause for cause in causes):
-        connecting = False  # the engine files a connection that breaks before the head there too
+        connecting = False  # the engine uses the same class if it breaks before the head
     if any("certificate" in cause.lower() for cause in causes):
         ca = network.ca_file or network.extra_ca_file
         where = f" {ca.blame} is {ca.value}." if ca else ""

@@ -25,7 +25,7 @@ def decode_json(data: bytes | str, shape: Any = Any) -> Any:
 
     Raises:
         msgspec.DecodeError: it is not JSON or not UTF-8, has another type, or is nested deeper than
-            `MAX_DEPTH`. No other exception is raised, also if the interpreter's limits are hit.
+            `MAX_DEPTH`. No other exception is raised, even if the interpreter's limits are hit.
     """
     if isinstance(data, bytes):
         data = data.removeprefix(_BOM)

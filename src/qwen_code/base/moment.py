@@ -48,7 +48,7 @@ def moment_in_utc(at: float) -> str | None:
 
 
 def duration_in_words(seconds: float) -> str:
-    """``12 s``, ``3 min``, ``13 h 5 min`` or ``9 days``, rounded up: then the time has come."""
+    """``12 s``, ``3 min``, ``13 h 5 min`` or ``9 days``. It is rounded up."""
     if seconds > _MAX_SHOWN_S:
         return "more than ten years"
     whole = max(1, -int(-seconds // 1))

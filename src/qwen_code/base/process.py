@@ -54,7 +54,7 @@ def run(
                     out, err = process.communicate(stdin, timeout=_POLL_S)
                     break
                 except subprocess.TimeoutExpired:
-                    stdin = None  # ``communicate`` goes on with the rest of it
+                    stdin = None  # ``communicate`` has kept what is not written yet
                     stop.check()
                     if time.monotonic() >= deadline:
                         raise

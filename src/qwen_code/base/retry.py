@@ -1,4 +1,4 @@
-"""Decides whether to try again, and when. Nothing in here waits."""
+"""Decides whether to try again, and when. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import msgspec
 class RetryPolicy(msgspec.Struct, frozen=True):
     """Exponential backoff with jitter and a maximum; a server's ``Retry-After`` replaces it.
 
-    ``attempts`` includes the first one; ``attempts_in_silence`` counts those that ran into a time
-    limit. No attempt begins once those before it took more than ``longest_spent_s``, without the
-    waits between them. A ``Retry-After`` above ``longest_wait_s`` means giving up: a terminal must
-    not be silent for minutes.
+    ``attempts`` includes the first one; ``attempts_in_silence`` is the limit for attempts that time
+    out. No attempt begins after the previous ones took more than ``max_spent_s`` in total, not
+    counting the waits between them. If ``Retry-After`` is more than ``max_wait_s``, the request is
+    not repeated: a terminal must not be silent for minutes.
     """
 
     attempts: int = 4
     attempts_in_silence: int = 2
-    longest_spent_s: float = 95.0
+    max_spent_s: float = 95.0
     first_wait_s: float = 0.5
-    longest_backoff_s: float = 8.0
-    longest_wait_s: float = 60.0
+    max_backoff_s: float = 8.0
+    max_wait_s: float = 60.0
 
     def wait_before(
         self,
@@ -38,14 +38,14 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         if next_attempt > self.attempts:
             return None
         if retry_after_s is not None:
-            return retry_after_s if retry_after_s <= self.longest_wait_s else None
-        backoff = min(self.longest_backoff_s, self.first_wait_s * 2.0 ** (next_attempt - 2))
+            return retry_after_s if retry_after_s <= self.max_wait_s else None
+        backoff = min(self.max_backoff_s, self.first_wait_s * 2.0 ** (next_attempt - 2))
         return backoff * (0.5 + (jitter or _random)() / 2)
 
     def is_used_up(self, silences: int, spent_s: float) -> bool:
-        """Whether there is no other attempt after ``silences`` of them ran into a time limit, and
-        all together took ``spent_s`` seconds."""
-        return silences >= self.attempts_in_silence or spent_s > self.longest_spent_s
+        """Whether to give up after ``silences`` attempts timed out, and all attempts took
+        ``spent_s`` seconds in total."""
+        return silences >= self.attempts_in_silence or spent_s > self.max_spent_s
 
 
 def _random() -> float:

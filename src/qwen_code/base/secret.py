@@ -51,11 +51,11 @@ class Secret:
         return self.masked
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
-        raise TypeError("a Secret is not pickled")
+        raise TypeError("a Secret must not be pickled")
 
 
 def holds_secret(text: str) -> bool:
-    """Whether ``text`` contains a secret that this process has met."""
+    """Whether ``text`` contains a secret that this process has seen."""
     return any(value in text for value in _known)
 
 

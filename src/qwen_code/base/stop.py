@@ -57,7 +57,7 @@ class Stop:
     def __init__(self) -> None:
         self.is_set = False
         self.reason: QwenError | None = None
-        """What is reported as the error of the turn; ``None`` where a person ended it."""
+        """The error that is reported for the turn; ``None`` if a person ended it."""
         self._listeners: dict[object, Callable[[], object]] = {}
 
     def set(self, reason: QwenError | None = None) -> None:
@@ -70,7 +70,7 @@ class Stop:
             listener()
 
     def check(self) -> None:
-        """Return, unless the turn should end.
+        """Do nothing, unless the turn should end.
 
         Raises:
             Stopped: the turn should end.
@@ -90,7 +90,9 @@ class Stop:
         self.check()
 
     def run_beside(self, work: Callable[[], T]) -> T:
-        """The result of ``work``. It cannot be stopped: when the turn ends, it goes on unobserved.
+        """Run ``work`` on another thread, and return its result.
+
+        ``work`` cannot be stopped: if the turn ends, it continues, and its result is discarded.
 
         Raises:
             Stopped: the turn should end. It is raised at once.

@@ -17,7 +17,7 @@ def safe_text(text: str) -> str:
     """``text`` without escape sequences, control characters and direction overrides.
 
     A model or server could otherwise move the cursor, write to the clipboard (OSC 52), or make one
-    thing look like another. Newlines and tabs are kept. Of a sequence without an end only the first
-    characters are removed: the rest is harmless without them, and may be part of the answer.
+    thing look like another. Newlines and tabs are kept. If a sequence has no end, only its first
+    characters are removed: the rest is harmless without them, and can be part of the answer.
     """
     return re.sub(_UNSAFE, "", text)

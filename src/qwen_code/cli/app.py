@@ -1,4 +1,4 @@
-"""The command tree, and what becomes of every error."""
+"""The command tree, and how every error is reported."""
 
 from __future__ import annotations
 
@@ -84,12 +84,14 @@ class _Root(LazyGroup):
         while index < len(args) and args[index].startswith("-") and args[index] not in ("-", "--"):
             option = with_value.get(args[index])
             index += 1
-            if option is not None and not (_may_stand_alone(option) and _is_option(args[index:])):
+            if option is not None and not (
+                _has_optional_value(option) and _is_option(args[index:])
+            ):
                 index += 1
         return args[:index], args[index:]
 
 
-def _may_stand_alone(option: click.Option) -> bool:
+def _has_optional_value(option: click.Option) -> bool:
     """Whether the option's value is optional, as that of ``--resume``."""
     return isinstance(option.flag_value, str)
 
@@ -232,13 +234,13 @@ def _output_format(argv: Sequence[str]) -> str | None:
             found = following
         elif argument.startswith("--output-format="):
             found = argument.partition("=")[2]
-        elif is_short := short.match(argument):  # flags may stand before it: -yo json
+        elif is_short := short.match(argument):  # flags can precede it: -yo json
             found = argument[is_short.end() :].removeprefix("=") or following
     return found
 
 
 def _prepare_streams() -> None:
-    """Make output never fail because of its encoding, or because it is closed (``>&-``)."""
+    """Prevent errors because of the output's encoding, or because it is closed (``>&-``)."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -154,7 +154,7 @@ def _upstream_url(text: str) -> str:
         raise UsageError(
             "the --upstream address has a user name or password, and other users can read it in "
             "the process list",
-            hint="Take it out of the address, and give the key with --upstream-key-file.",
+            hint="Remove it from the address, and set the key with --upstream-key-file.",
         )
     return normalise_base_url(text)[0]
 

@@ -16,9 +16,9 @@ _NEWLINE = r"\r\n|\n|\r"
 _UNUSABLE = "[\x00\udc80-\udcff]"
 """NUL, and what ``surrogateescape`` makes of bytes that are not UTF-8."""
 _MAX_BLANK_LENGTH = 256
-"""The parser's time grows with the square of a run of blanks, and no real file has one as long."""
+"""The parser's time grows with the square of the number of blanks in a row; real files have few."""
 _MAX_PROBLEMS = 20
-"""More than this says nothing new: it is some other kind of file."""
+"""With more problems than this, it is probably another kind of file."""
 _BLANK = r"[^\S\r\n]{2,}+"
 
 
@@ -34,9 +34,9 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What is wrong with a file; ``line`` is ``None`` where it is the file as a whole.
+    """What is wrong with a file; ``line`` is ``None`` if the problem is the file as a whole.
 
-    ``message`` never quotes the file: the broken line may well be the secret.
+    ``message`` never quotes the file, because the broken line can be the secret.
     """
 
     line: int | None
@@ -44,7 +44,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ParsedDotenv(msgspec.Struct, frozen=True):
-    """What a file sets, each name once (the last one wins), and what could not be understood."""
+    """What a file sets, each name once (the last one wins), and the problems that were found."""
 
     pairs: tuple[Pair, ...]
     problems: tuple[Problem, ...]

@@ -44,7 +44,7 @@ QWEN_CLIENT_CERT = "QWEN_CLIENT_CERT"
 QWEN_CLIENT_KEY = "QWEN_CLIENT_KEY"
 """The path of the private key, not the key."""
 
-# The terminal, and who sits at it.
+# The terminal, and what its user prefers.
 NO_COLOR = "NO_COLOR"
 FORCE_COLOR = "FORCE_COLOR"
 CLICOLOR_FORCE = "CLICOLOR_FORCE"
@@ -71,7 +71,7 @@ USER_ONLY: frozenset[str] = frozenset(
         *(BROWSER, EDITOR, VISUAL),  # commands that would be run
     )
 )
-"""Variables that a project's files may never set: they decide where secrets go or what runs."""
+"""Variables that a project's files can never set: they decide where secrets go or what runs."""
 
 EXCLUDED_FROM_PROJECT_DOTENV = (DEBUG, DEBUG_MODE)
 """Names that a project's plain ``.env`` sets for the project's own program, not for this one."""

@@ -142,7 +142,7 @@ class Environment:
     def without_provider_keys(self) -> dict[str, str]:
         """The shell's variables without the credentials of this program alone.
 
-        For programs of the user's own choice that may need others': the key helper, and the
+        For programs that the user chose and that may need other keys: the key helper, and the
         references (``$NAME``) in the definition of a server of tools.
         """
         secret = self.key_names

@@ -20,16 +20,16 @@ from qwen_code.base.errors import ConfigError
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _COMMENT = b"(?s)" + _STRING + rb"|//[^\r\n]*|/\*.*?(?:\*/|\Z)"
 _COMMA = b"(?s)" + _STRING + rb"|[\[{,]\s*,|,(?=\s*[\]}])"
-"""The second branch matches commas that stand for nothing, so that they stay and are an error."""
+"""The second branch matches commas without a value before them. They are kept, and so reported."""
 _TOKEN = b"(?s)" + _STRING + rb'|[{}\[\]:,]|[^\s{}\[\]:,"]+'
 _NEXT_COMMA = rb"\s*,"
 _BYTE = r" \(byte (\d+)\)$"
 _ONE_PAST = "trailing characters|escape|surrogate"
-"""Complaints for which the parser counts the byte after the one that it means."""
+"""Errors for which the parser gives the position after the wrong byte."""
 
 
 class JsoncError(ConfigError):
-    """The text is not what it should be; ``line`` and ``column`` count from 1."""
+    """The text is malformed or is not an object; ``line`` and ``column`` count from 1."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class _Member(msgspec.Struct, frozen=True):
 
 
 def loads(data: bytes) -> dict[str, Any]:
-    """The object that ``data`` holds; nothing but blanks and comments is an empty one.
+    """The object in ``data``; an empty one if there are only blanks and comments.
 
     Raises:
         JsoncError: it is not JSON with comments, or not an object.
@@ -70,7 +70,7 @@ def loads(data: bytes) -> dict[str, Any]:
 
 
 def _plain(data: bytes) -> dict[str, Any] | None:
-    """The object where ``data`` is plain JSON, as most files are: that needs no pattern."""
+    """The object if ``data`` is plain JSON, as in most files: no pattern is needed then."""
     try:
         tree = msgspec.json.decode(data)
     except (RecursionError, UnicodeDecodeError, msgspec.DecodeError):
@@ -87,7 +87,7 @@ def locate(data: bytes, path: Sequence[str]) -> int | None:
 def set_value(data: bytes, path: Sequence[str], value: object) -> bytes:
     """``data`` with the value at ``path`` changed or inserted, and every other byte kept.
 
-    Parents that are missing are made.
+    Missing parents are created.
 
     Raises:
         JsoncError: ``data`` is broken, or a value on the path is not an object.
@@ -140,7 +140,7 @@ def _without_comments(data: bytes) -> bytes:
 def _blank_comment(match: re.Match[bytes]) -> bytes:
     token = match[0]
     if token.startswith(b'"') or (token.startswith(b"/*") and not token[2:].endswith(b"*/")):
-        return token  # an open comment stays for the parser to stumble over
+        return token  # an unterminated comment is kept, so that the parser reports it
     return re.sub(rb"[^\r\n]", b" ", token)
 
 
@@ -200,7 +200,7 @@ def _nest(path: Sequence[str], value: object) -> object:
 
 
 def _insert(data: bytes, text: bytes, start: int, name: str, value: object) -> bytes:
-    """Add a member at the end of the object at ``start``, in the style of the ones it has."""
+    """Add a member at the end of the object at ``start``, in the style of the existing ones."""
     members = list(_members(text, start))
     last = members[-1] if members else None
     after = last.end if last else start + 1
@@ -224,7 +224,7 @@ def _insert(data: bytes, text: bytes, start: int, name: str, value: object) -> b
 
 
 def _cut(data: bytes, start: int, member: _Member) -> bytes:
-    """Take out one member and the comma that goes with it, and its line if that is left blank."""
+    """Remove one member with its comma, and its line if that is blank then."""
     text = _without_comments(data)
     previous = [m for m in _members(text, start) if m.end <= member.key]
     comma = _comma_after(text, member)

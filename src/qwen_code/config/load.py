@@ -1,4 +1,4 @@
-"""The configuration of a run, read once: files, variables, network. No login is touched."""
+"""The configuration of a run, read once: files, variables, network. No login is read."""
 
 from __future__ import annotations
 

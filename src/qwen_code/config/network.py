@@ -1,4 +1,4 @@
-"""Proxies and certificates, from the user's own places only; a project's files have no say."""
+"""Proxies and certificates, from the user's own settings only: a project's files are ignored."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from qwen_code.config.values import SourceKind, Value
 
 
 def network_from(environment: Environment, settings: Settings) -> Network:
-    """How this machine reaches others; every part names what to blame.
+    """How this machine reaches others; every part names what set it.
 
     Raises:
-        ConfigError: a settings key for it is not a text.
+        ConfigError: a settings key for it is not a string.
     """
     ca, extra = _certificates(environment, settings)
     no_proxy = environment.first_of(env_names.NO_PROXY)
@@ -36,7 +36,7 @@ def network_from(environment: Environment, settings: Settings) -> Network:
 
 
 def _http_names(environment: Environment) -> tuple[str, ...]:
-    """In a CGI program the client sets ``HTTP_PROXY``, by a ``Proxy:`` header (CVE-2016-5385)."""
+    """In a CGI program, clients can set ``HTTP_PROXY`` by a ``Proxy:`` header (CVE-2016-5385)."""
     if environment.first(env_names.REQUEST_METHOD):
         return tuple(name for name in env_names.HTTP_PROXY if name.islower())
     return env_names.HTTP_PROXY
@@ -55,10 +55,10 @@ def _proxy(
 def _certificates(
     environment: Environment, settings: Settings
 ) -> tuple[Value | None, Value | None]:
-    """The certificates that replace the system's, and those that are trusted beside them.
+    """The certificates that replace the system's, and those that are trusted in addition to them.
 
-    The engine reads ``SSL_CERT_FILE`` from the real environment. Where a file sets it, the
-    engine cannot know, and its certificates are trusted beside the system's instead.
+    The engine reads ``SSL_CERT_FILE`` from the real environment. If a file sets it, the engine does
+    not see it, so its certificates are trusted in addition to the system's instead.
     """
     names = (env_names.NODE_EXTRA_CA_CERTS, env_names.SSL_CERT_FILE)
     ca = environment.first(env_names.SSL_CERT_FILE)

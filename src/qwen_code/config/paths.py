@@ -1,4 +1,4 @@
-"""Where this program keeps its files, and whose folder a file belongs to."""
+"""Where this program keeps its files, and which folder a file belongs to."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Paths(msgspec.Struct, frozen=True):
 
     @property
     def former_oauth_pending_file(self) -> Path:
-        """Where the version before this one kept the one device flow that it knew."""
+        """Where the previous version kept its only device flow."""
         return self.qwen_home / "oauth_pending.json"
 
     @property
@@ -106,14 +106,14 @@ class Paths(msgspec.Struct, frozen=True):
 
     def beside(self, text: str, file: Path | None) -> Path:
         """The path that a setting names: ``~`` is home, and a relative one is relative to the
-        ``file`` that holds the setting, or to the current directory where none does."""
+        ``file`` that holds the setting, or to the current directory if ``file`` is ``None``."""
         return (file.parent if file else self.cwd) / _expanded(text, self.home)
 
 
 def owner_of(file: Path) -> Path:
-    """The folder whose file this is, by real path; a ``.qwen`` directory speaks for its parent.
+    """The folder that the file belongs to, by real path: for files in ``.qwen``, the parent of it.
 
-    Symlinks are followed first, so no folder can pass off another's file as its own.
+    Symlinks are resolved first, so that a folder cannot pass off the file of another as its own.
     """
     parent = Path(os.path.realpath(file)).parent
     return parent.parent if parent.name == CONFIG_DIR else parent
@@ -128,7 +128,7 @@ def _home(environ: Mapping[str, str], cwd: Path) -> Path:
         import pwd  # absent on Windows
 
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except (ImportError, KeyError):  # a container may run as a user that no file knows
+    except (ImportError, KeyError):  # a container can run as a user without an entry
         return Path(cwd.anchor)
 
 

@@ -1,4 +1,4 @@
-"""The provider table: one row for each service, and nothing but data in it.
+"""The provider table: one row for each service, and only data.
 
 ``auth`` reads where a key may go and how it is sent, ``config`` which variables hold keys and so
 stay out of child processes, the sign-in dialog what to offer. A new provider is a row here.
@@ -29,10 +29,10 @@ class Provider(msgspec.Struct, frozen=True):
     """One service.
 
     ``hosts`` match exactly or as a parent domain, never as a substring. ``key_names`` are the
-    provider's own variables, most specific first. ``base_url`` is ``None`` where every customer has
-    another one. ``headers`` go with every request; ``{version}``, ``{platform}`` and ``{method}``
-    in them are filled in. ``is_offered``: whether it can be chosen for an API key.
-    ``lists_models``: whether ``GET /models`` names what can be asked for.
+    provider's own variables, most specific first. ``base_url`` is ``None`` if every customer has
+    a different one. ``headers`` are sent with every request; ``{version}``, ``{platform}`` and
+    ``{method}`` in them are filled in. ``is_offered``: whether it can be chosen for an API key.
+    ``lists_models``: whether ``GET /models`` lists the names that requests use.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Provider(msgspec.Struct, frozen=True):
         return any(origin.host == host or origin.host.endswith(f".{host}") for host in self.hosts)
 
     def headers_for(self, version: str, method: str) -> dict[str, str]:
-        """The headers of a request, beside the credential's."""
+        """The headers of a request, without the credential's."""
         facts = {"version": version, "platform": sys.platform, "method": method}
         return {name: text.format(**facts) for name, text in self.headers.items()}
 
@@ -73,7 +73,7 @@ AZURE = Provider(
     key_names=("AZURE_OPENAI_API_KEY",),
     key_page="https://ai.azure.com",
     header_style="api-key",
-    lists_models=False,  # it lists models, and deployments are what is asked for
+    lists_models=False,  # it lists models, but requests name deployments
 )
 
 CUSTOM = Provider("custom", "Any OpenAI-compatible API")
@@ -140,7 +140,7 @@ _KEY_ENDINGS = tuple(
 
 
 def provider_at(origin: Origin) -> Provider:
-    """The provider whose host this is, else `CUSTOM`."""
+    """The provider that this host belongs to, or `CUSTOM`."""
     return next((each for each in PROVIDERS if each.serves(origin)), CUSTOM)
 
 

@@ -1,8 +1,8 @@
 """Which ``.env`` file counts: the first one that exists, and no other.
 
 From the current directory upward to ``/``, in each directory ``.qwen/.env`` and then ``.env``;
-after that the same two in the home directory. Where ``QWEN_HOME`` is somewhere else, its ``.env``
-goes before those of the home directory, whether home is reached on the way up or at the end.
+after that the same two in the home directory. If ``QWEN_HOME`` is another directory, its ``.env``
+comes before those of the home directory, whether home is reached on the way up or at the end.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _NAME = ".env"
 class EnvFile(msgspec.Struct, frozen=True):
     """The one ``.env`` file of this run.
 
-    ``path`` is where it was found, ``folder`` the real path of the folder it belongs to (a
-    symlink belongs to its target's). ``is_home`` says that it is the user's own, ``is_qwen``
-    that it stands in a ``.qwen`` directory.
+    ``path`` is where it was found, ``folder`` the real path of the folder it belongs to (for a
+    symlink, that of its target). ``is_home``: it is the user's own. ``is_qwen``: it is in a
+    ``.qwen`` directory.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class EnvFile(msgspec.Struct, frozen=True):
 
     @property
     def project(self) -> Path | None:
-        """The folder that answers for the values, or ``None`` where the user does."""
+        """The folder that the values belong to, or ``None`` if they are the user's own."""
         return None if self.is_home else self.folder
 
     def warnings(self) -> list[str]:
@@ -52,7 +52,7 @@ class EnvFile(msgspec.Struct, frozen=True):
 
 
 def find_env_file(paths: Paths) -> EnvFile | None:
-    """The first ``.env`` file that exists, read; also when it cannot be read or understood."""
+    """The first ``.env`` file that exists, with its content or the problems found in it."""
     for path in env_places(paths):
         if is_env_file(path):
             return _read(path, paths)

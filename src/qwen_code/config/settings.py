@@ -1,7 +1,7 @@
 """``settings.json``: the user's and a project's, read as layers, every value with its place.
 
-The keys are Node Qwen Code's where both have the thing; unknown ones are kept. A project's layer
-wins over the user's, except for keys that decide where secrets go or what runs: a project cannot
+Settings that Node Qwen Code has too have the same keys; unknown keys are kept. A project's layer
+overrides the user's, except for keys that decide where secrets go or what runs: a project cannot
 set those.
 """
 
@@ -62,7 +62,7 @@ FLAT_NAMES = {
     "advanced.excludedEnvVars": "excludedProjectEnvVars",
     "model.name": "model",
 }
-"""Where the first version of Node Qwen Code's settings kept the same things."""
+"""The names of these keys in the first version of Node Qwen Code's settings."""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class SettingCandidate(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The layers, highest first."""
+    """The layers, highest precedence first."""
 
     layers: tuple[Layer, ...] = ()
 
@@ -106,13 +106,13 @@ class Settings(msgspec.Struct, frozen=True):
     def lookup(self, dotted: str) -> list[SettingCandidate]:
         """What every layer says for a key such as ``security.auth.baseUrl``, highest first.
 
-        ``null`` counts as absent. A table that a project sets comes without the keys in it that
-        are the user's alone.
+        ``null`` counts as absent. An object from a project's file is returned without the keys that
+        only the user can set.
         """
         return [found for layer in self.layers if (found := _lookup(layer, dotted)) is not None]
 
     def usable(self, dotted: str) -> SettingCandidate | None:
-        """The candidate that holds for a key."""
+        """The effective candidate of a key; ``None`` if there is none."""
         return next((c for c in self.lookup(dotted) if c.status == "usable"), None)
 
     def env_keys(self) -> list[str]:
@@ -120,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True):
         return [name for layer in self.layers for name in _env_keys(layer.tree.get(_PROVIDERS))]
 
     def first(self, dotted: str, type_: type[T]) -> T | None:
-        """The value that holds for a key, as ``type_`` (``str``, ``bool``, ``list[str]``, …).
+        """The effective value of a key, as ``type_`` (``str``, ``bool``, ``list[str]``, …).
 
         Raises:
             ConfigError: it has another type; ``message`` names key, file and line.
@@ -132,7 +132,7 @@ class Settings(msgspec.Struct, frozen=True):
             return msgspec.convert(candidate.value, type_)
         except msgspec.ValidationError as error:
             raise ConfigError(
-                f"{candidate.source}: {error}", hint="Fix that line, or take it out."
+                f"{candidate.source}: {error}", hint="Fix that line, or remove it."
             ) from error
 
 
@@ -155,7 +155,7 @@ def is_user_only(dotted: str) -> bool:
 
 
 def folders_of_project(cwd: Path) -> list[Path]:
-    """``cwd`` and its parents up to the one that holds ``.git``; ``cwd`` alone without one."""
+    """``cwd`` and its parents up to the one with ``.git``; only ``cwd`` if there is no ``.git``."""
     folders = [cwd, *cwd.parents]
     for index, folder in enumerate(folders):
         if os.path.lexists(folder / ".git"):
@@ -184,7 +184,7 @@ def _lookup(layer: Layer, dotted: str) -> SettingCandidate | None:
 
 
 def value_at(tree: Any, path: Sequence[str]) -> Any:
-    """What is at ``path`` in nested objects; ``None`` where there is nothing."""
+    """The value at ``path`` in nested objects; ``None`` if there is none."""
     for name in path:
         if not isinstance(tree, dict):
             return None
@@ -210,7 +210,7 @@ def _project_layer(paths: Paths) -> Layer | None:
 
 
 def read_layer(path: Path) -> Layer | None:
-    """What the file at ``path`` says; ``None`` where there is none.
+    """The content of the file at ``path``; ``None`` if it does not exist.
 
     Raises:
         ConfigError: it is broken or unreadable.
@@ -233,7 +233,7 @@ def read_layer(path: Path) -> Layer | None:
 
 
 def broken(path: Path, error: JsoncError) -> ConfigError:
-    """The error of a settings file that cannot be read as one."""
+    """The error of a malformed settings file."""
     return ConfigError(
         f"{path}:{error.line}:{error.column}: {error.message}",
         hint="Fix that place, or move the file away.",

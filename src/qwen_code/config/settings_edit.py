@@ -1,4 +1,4 @@
-"""Changes to the user's ``settings.json``: one value, and every other byte as it was."""
+"""Changes one value in the user's ``settings.json``, and keeps every other byte."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOCK_TIMEOUT_S = 10.0
 
 
 def save_user_value(paths: Paths, dotted: str, value: object) -> None:
-    """Set one key in the user's file, and keep everything else in it; ``None`` takes it out.
+    """Set one key in the user's file, and keep everything else in it; ``None`` removes the key.
 
     Raises:
         ConfigError: the file is broken (it is left as it is) or cannot be written.
@@ -38,9 +38,9 @@ def save_user_value(paths: Paths, dotted: str, value: object) -> None:
 
 
 def update_user_value(paths: Paths, path: Sequence[str], change: Callable[[Any], object]) -> None:
-    """Set the key at ``path`` in the user's file to what ``change`` makes of its value now.
+    """Set the key at ``path`` in the user's file to what ``change`` returns for its current value.
 
-    Everything else in the file is kept, and no other process writes it meanwhile.
+    Everything else in the file is kept. Other processes cannot write the file meanwhile.
 
     Raises:
         ConfigError: the file is broken (it is left as it is) or cannot be written.

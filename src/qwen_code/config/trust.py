@@ -1,7 +1,7 @@
-"""What the user trusts a folder with, stored across runs: endpoints, and what it may start.
+"""What the user trusts each folder with, stored across runs: endpoints, and what it can start.
 
-``QWEN_HOME/trusted_folders.json`` holds one entry for each folder and origin that met, and one
-for each definition of a tool server or of hooks that the user agreed to::
+``QWEN_HOME/trusted_folders.json`` holds one entry for each pair of folder and origin, and one for
+each definition of a tool server or of hooks that the user agreed to::
 
     {"endpoints": [{"folder": "/home/me/app", "origin": "https://host", "announced": true}],
      "definitions": [{"folder": "/home/me/app", "digest": "9f86…", "trusted": true}]}
@@ -25,7 +25,7 @@ _DEFINITIONS = "definitions"
 
 
 class TrustStore:
-    """Pairs of a folder and what it may use. A folder is meant by its real path.
+    """Pairs of a folder, by its real path, and what it is trusted with.
 
     The file is read on demand, since most runs do not need it, and again each time, since another
     process may have written it.
@@ -40,15 +40,15 @@ class TrustStore:
         return cls(paths.trusted_folders_file)
 
     def is_trusted(self, folder: Path, origin: Origin) -> bool:
-        """Whether the user has said that ``origin`` may have keys from outside ``folder``.
+        """Whether the user allowed sending keys from outside ``folder`` to ``origin``.
 
         Raises:
-            ConfigError: the file is broken: what it said is unknown, so nothing is trusted.
+            ConfigError: the file is broken. Its content is unknown, so nothing is trusted.
         """
         return self._has("trusted", _ENDPOINTS, _endpoint(folder, origin))
 
     def trust(self, folder: Path, origin: Origin) -> None:
-        """Remember that the user trusts this pairing.
+        """Remember that the user trusts this pair.
 
         Raises:
             ConfigError: the file is broken or cannot be written.
@@ -63,16 +63,16 @@ class TrustStore:
             return False
 
     def announce(self, folder: Path, origin: Origin) -> None:
-        """Remember that the user was told; where that fails, they are told once more next time."""
+        """Remember that the user was told. If that fails, they are told again next time."""
         with suppress(ConfigError, OSError):
             self._mark("announced", _ENDPOINTS, _endpoint(folder, origin))
 
     def is_definition_trusted(self, folder: Path, digest: str) -> bool:
-        """Whether the user agreed that ``folder`` starts what this definition says: a server of
-        tools, or hooks.
+        """Whether the user agreed that ``folder`` starts what this definition names: a tool server
+        or hooks.
 
         Raises:
-            ConfigError: the file is broken: what it said is unknown, so nothing is trusted.
+            ConfigError: the file is broken. Its content is unknown, so nothing is trusted.
         """
         return self._has("trusted", _DEFINITIONS, _definition(folder, digest))
 
@@ -126,7 +126,7 @@ class TrustStore:
     def _unusable(self, reason: str) -> ConfigError:
         return ConfigError(
             f"{self._path} cannot be used: {reason}. Until it is fixed, nothing is trusted.",
-            hint="Fix it, or move it away and answer again what you trust.",
+            hint=f"Fix it, or: mv '{self._path}' '{self._path}.old', and answer again.",
         )
 
 

@@ -1,4 +1,4 @@
-"""A value and where it came from: the pair that travels from the files to the decision."""
+"""A value and its source, which stay together from the files to the decision."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class SourceKind(StrEnum):
 class Source(msgspec.Struct, frozen=True):
     """Where a value was set.
 
-    ``name`` is the flag, variable or settings key, or for what is implied: by what. ``path`` and
-    ``line`` (from 1) point into a file. ``project`` is the folder whose files set it, by real
-    path, or ``None`` where it is the user's own: shell, flag, home files.
+    ``name`` is the flag, variable or settings key, or what implies the value. ``path`` and ``line``
+    (from 1) point into a file. ``project`` is the folder whose files set it, by real path, or
+    ``None`` if the user set it: in the shell, by a flag, or in a file of the home directory.
     """
 
     kind: SourceKind
@@ -35,7 +35,7 @@ class Source(msgspec.Struct, frozen=True):
     project: Path | None = None
 
     def __str__(self) -> str:
-        """As a person would point at it: ``LLAMA_API_KEY in /home/me/app/.env:2``."""
+        """As it is shown to the user: ``LLAMA_API_KEY in /home/me/app/.env:2``."""
         if self.path is not None:
             line = f":{self.line}" if self.line is not None else ""
             return f"{self.name} in {self.path}{line}"

@@ -43,7 +43,7 @@ class Patience(msgspec.Struct, frozen=True):
     @property
     def retry(self) -> RetryPolicy:
         """A timeout of the first byte leaves time for one more attempt."""
-        return RetryPolicy(longest_spent_s=self.timeouts.first_byte_s + _SLACK_S)
+        return RetryPolicy(max_spent_s=self.timeouts.first_byte_s + _SLACK_S)
 
 
 class PatientReader:

@@ -81,7 +81,7 @@ class Conversation:
         """The configuration, read again: as it is on disk now.
 
         Raises:
-            ConfigError: a file of the user's own cannot be used.
+            ConfigError: a file of the user cannot be used.
         """
         return self._launch.config(self._front.notice)
 
@@ -89,7 +89,7 @@ class Conversation:
         """What the choice of a login depends on, as it is on disk now.
 
         Raises:
-            ConfigError: a file of the user's own cannot be used.
+            ConfigError: a file of the user cannot be used.
         """
         return self._launch.inputs(config, self._front.notice, interactive=self._interactive)
 

@@ -70,7 +70,7 @@ class Launch(msgspec.Struct, frozen=True):
         """The saved logins and what else the choice of a login depends on.
 
         Raises:
-            ConfigError: a file of the user's own is damaged.
+            ConfigError: a file of the user is damaged.
         """
         return gather(
             config,

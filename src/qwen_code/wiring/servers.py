@@ -20,7 +20,7 @@ def open_servers(config: Config, say: Callable[[str], None]) -> Servers | None:
     ``say`` gets a line for each server that is not used, with the reason. The session continues.
 
     Raises:
-        ConfigError: one of the user's own definitions cannot be used.
+        ConfigError: a definition of the user cannot be used.
     """
     from qwen_code.mcp import any_defined  # most runs have none, and need nothing of it
 

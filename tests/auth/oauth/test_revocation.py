@@ -54,7 +54,7 @@ def test_any_success_is_one(status: int) -> None:
 def test_a_server_that_is_down_was_not_told(answers: list[Any]) -> None:
     text, _ = said(ISSUER, *answers)
     assert text.startswith("the server was not told: ")
-    assert "end by themselves" in text and "offers no" not in text
+    assert "will expire" in text and "offers no" not in text
 
 
 @pytest.mark.parametrize(

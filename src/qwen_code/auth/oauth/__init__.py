@@ -1,1 +1,1 @@
-"""The OAuth sign-in: device flow, the stored tokens, and keeping them alive."""
+"""The OAuth sign-in: device flow, the stored tokens, and their renewal."""

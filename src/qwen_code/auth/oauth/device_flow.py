@@ -1,4 +1,4 @@
-"""The polling of the device flow as a pure machine (RFC 8628 §3.5): answers in, decisions out."""
+"""The polling of the device flow as a pure state machine (RFC 8628 §3.5)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Waiting(msgspec.Struct, frozen=True):
 class DeviceFlow:
     """When to poll next, and what each answer means. All times are of one monotonic clock.
 
-    ``ends_with_401``: the server answers 401 once a code is over, as qwen.ai does. From any other
-    server it is trouble: proxies and restarting servers answer 401, too.
+    ``ends_with_401``: the server answers 401 once a code has expired, as qwen.ai does. From any
+    other server, a 401 is trouble: proxies and restarting servers send it, too.
     """
 
     def __init__(
@@ -44,17 +44,17 @@ class DeviceFlow:
         """The earliest time of the next poll.
 
         Raises:
-            CodeExpired: it would be after the code's end.
+            CodeExpired: the code expires before it.
         """
         if self._next >= self._deadline:
             raise CodeExpired(self._trouble)
         return self._next
 
     def answered(self, answer: Grant | ErrorAnswer | Trouble, now: float) -> Grant | Waiting:
-        """What to do after ``answer``, which came at ``now``.
+        """What to do after ``answer``, which arrived at ``now``.
 
         Raises:
-            SignInFailed: it is over, without tokens.
+            SignInFailed: the flow has ended without tokens.
         """
         if isinstance(answer, Grant):
             return answer

@@ -1,4 +1,4 @@
-"""What can end a sign-in, or keep it from being used.
+"""The errors of a sign-in, and of the use of one.
 
 ::
 
@@ -6,9 +6,9 @@
     ├── SignInFailed         the device flow ended without tokens
     │   ├── SignInDenied     a person refused it
     │   └── CodeExpired      it was not approved in time
-    ├── SignInEnded          the server does not accept the refresh token any more
-    ├── RefreshFailed        it could not be renewed just now; nothing is lost
-    └── EndpointUnknown      neither the server nor the user says where its tokens may go
+    ├── SignInEnded          the server no longer accepts the refresh token
+    ├── RefreshFailed        it could not be renewed now; nothing is lost
+    └── EndpointUnknown      neither the server nor the user says where to send its tokens
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ class SignInDenied(SignInFailed):
 class CodeExpired(SignInFailed):
     """The code was not approved in time (``expired_token``, RFC 8628 §3.5).
 
-    ``trouble`` is what went wrong with the last polls: the code may have been approved, and the
-    answer not have arrived.
+    ``trouble`` is what went wrong with the last polls. The code may have been approved, but the
+    answer did not arrive.
     """
 
     def __init__(self, trouble: str | None = None) -> None:
         message = "the code expired before the sign-in was approved"
         if trouble:
-            message = f"the code expired, and the server could not be asked in the end: {trouble}"
+            message = f"the code expired, and the last requests to the server failed: {trouble}"
         super().__init__(message, hint="For a new code, run: qwen auth login")
         self.code = "expired_token"
 
 
 class SignInEnded(AuthError):
-    """The server refused the refresh token for good. The stored credential is left as it is."""
+    """The server permanently refused the refresh token. The stored credential is left as it is."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(
@@ -58,12 +58,12 @@ class SignInEnded(AuthError):
 class RefreshFailed(AuthError):
     """The token could not be renewed now: network, server, disk, or a lock held elsewhere.
 
-    The request for it is not repeated: the renewal has had its own retries.
+    It is not repeated, because the renewal has its own retries.
     """
 
 
 class EndpointUnknown(AuthError):
-    """It is not known, or cannot be used, where this sign-in's tokens are for."""
+    """The endpoint that this sign-in's tokens are for is unknown, or cannot be used."""
 
     def __init__(self, issuer: str, reason: str) -> None:
         super().__init__(

@@ -38,7 +38,7 @@ LOCK_TIMEOUT_S = 40.0
 _BUDGET_S = 20.0
 """No attempt begins later than this after the first."""
 
-_POLICY = RetryPolicy(attempts=3, first_wait_s=0.5, longest_backoff_s=2.0, longest_wait_s=5.0)
+_POLICY = RetryPolicy(attempts=3, first_wait_s=0.5, max_backoff_s=2.0, max_wait_s=5.0)
 
 
 class Renewed(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
-"""Device flows that have begun and not ended, kept so that they survive the process that began
-them.
+"""Device flows that have begun and not ended, stored so that they survive the process.
 
-A person may have the code on their phone already: a crash here must not make them start again.
-There is one flow for each profile and server, so that two sign-ins at once do not see each other.
+The user may have entered the code on a phone already, and must not have to start again after a
+crash here. There is one flow for each profile and server, so that two simultaneous sign-ins do not
+affect each other.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class PendingFlow(msgspec.Struct, frozen=True):
 
 
 class PendingStore:
-    """The pending flows of this user, a private file each.
+    """The pending flows of this user, each in a private file.
 
-    ``former_file`` is where the version before this one kept its only flow.
+    ``former_file`` is where the previous version kept its only flow.
     """
 
     def __init__(self, directory: Path, former_file: Path | None = None) -> None:
@@ -65,8 +65,8 @@ class PendingStore:
         self._former_file = former_file
 
     def all(self, now: float) -> list[PendingFlow]:
-        """The flows that can still be finished, the one that expires last first. A damaged file
-        counts as none."""
+        """The flows that can still be finished, the latest expiry first. Damaged files are
+        ignored."""
         found = [flow for path in self._files() if (flow := _read(path))]
         alive = [flow for flow in found if now < flow.expires_at]
         return sorted(alive, key=lambda flow: flow.expires_at, reverse=True)
@@ -77,7 +77,7 @@ class PendingStore:
         return next((flow for flow in of_profile if flow.server.issuer == server.issuer), None)
 
     def current(self, flow: PendingFlow) -> PendingFlow | None:
-        """``flow`` as it is stored now; ``None`` if it has ended or given way to another."""
+        """``flow`` as it is stored now; ``None`` if it has ended or was replaced."""
         found = _read(self._file(flow)) or self._former(flow)
         return found if found and found.device_code == flow.device_code else None
 
@@ -90,7 +90,7 @@ class PendingStore:
         write_atomic(self._file(flow), msgspec.json.encode(flow))
 
     def clear(self, flow: PendingFlow) -> None:
-        """Forget ``flow``: it has ended, in whichever way."""
+        """Delete ``flow``, which has ended."""
         if self._former_file and self._former(flow):
             with suppress(OSError):
                 self._former_file.unlink()
@@ -100,7 +100,7 @@ class PendingStore:
                 self._file(flow).unlink()
 
     def clear_profile(self, profile: str) -> None:
-        """Forget every flow of ``profile``."""
+        """Delete every flow of ``profile``."""
         for path in self._files():
             flow = _read(path)
             if flow is not None and flow.profile == profile:
@@ -108,10 +108,10 @@ class PendingStore:
                     path.unlink()
 
     def polling(self, flow: PendingFlow, timeout_s: float) -> AbstractContextManager[None]:
-        """The right to poll: two processes at once would poll faster than the server allows.
+        """The right to poll. Two processes together would poll faster than the server allows.
 
         Raises:
-            LockHeld: another process had it for all of ``timeout_s``.
+            LockHeld: another process had it for the whole of ``timeout_s``.
         """
         return process_lock(self._file(flow).with_suffix(".lock"), timeout_s=timeout_s)
 

@@ -1,8 +1,8 @@
-"""Find the authorization server of a resource that names it itself (RFC 9728), as MCP servers do.
+"""Finds the authorization server of a resource that names it itself (RFC 9728), as MCP servers do.
 
-A request without a token is answered 401, and names a metadata document. The document names the
-authorization server, which registers this program (RFC 7591). From there on it is a device flow
-like any other, with tokens that are valid for that resource alone (RFC 8707).
+The answer to a request without a token is 401, and names a metadata document. That document names
+the authorization server, which registers this program (RFC 7591). The rest is a normal device flow,
+with tokens that are valid only for that resource (RFC 8707).
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ def find_server(
 ) -> Server:
     """The authorization server of the resource at ``url``, ready for a device flow.
 
-    ``headers`` go with the request to the resource. Without a ``client_id`` one is registered.
+    ``headers`` are sent with the request to the resource. Without a ``client_id``, one is
+    registered.
     The server's ``issuer.resource`` is what the tokens will be valid for.
 
     Raises:
-        ConfigError: it needs no sign-in, or one that cannot be done from here.
+        ConfigError: it needs no sign-in, or one that this program does not support.
         TransportError: one of them cannot be reached.
     """
     require_https(url)
@@ -119,7 +120,7 @@ def _metadata(url: str, challenge: Mapping[str, str], http: Sender) -> dict[str,
 
 
 def _places(url: str, challenge: Mapping[str, str]) -> Iterator[str]:
-    """Where the document is: as the resource says, or at its well-known places (§3.1)."""
+    """Where the document is: as the resource says, or at the well-known addresses (§3.1)."""
     if named := challenge.get("resource_metadata"):
         yield named
         return
@@ -130,7 +131,7 @@ def _places(url: str, challenge: Mapping[str, str]) -> Iterator[str]:
 
 
 def _discover(issuer: str, scope: str, http: Sender) -> Server:
-    """The server's endpoints. Some write their name with a final slash in one place only."""
+    """The server's endpoints. Some write the final slash of their name in one place only."""
     require_https(issuer)
     source = Source(SourceKind.IMPLIED, "as the resource says")
     other = issuer.rstrip("/") if issuer.endswith("/") else f"{issuer}/"
@@ -151,8 +152,8 @@ def _register(server: Server, http: Sender) -> str:
     if server.registration_endpoint is None:
         raise ConfigError(
             f"{server.issuer.name} does not let programs register themselves",
-            hint='Give the id that its operator gave you as "oauth": {"clientId": "…"} of the '
-            "server's entry.",
+            hint="Ask its operator for a client id, and add it to the server's entry: "
+            '"oauth": {"clientId": "…"}',
         )
     wish = {
         "client_name": "qwen",
@@ -173,7 +174,7 @@ def _register(server: Server, http: Sender) -> str:
         raise ConfigError(
             f"{server.issuer.name} did not register this program: it answered {response.status}"
             + (f" ({str(reason)[:200]})" if reason else ""),
-            hint='Give a client id as "oauth": {"clientId": "…"} of the server\'s entry.',
+            hint='Add a client id to the server\'s entry: "oauth": {"clientId": "…"}',
         )
     return name
 

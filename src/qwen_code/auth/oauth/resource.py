@@ -1,4 +1,4 @@
-"""Where a sign-in's tokens may go: the ``resource_url`` of its tokens, pinned against hijacking."""
+"""Where a sign-in's tokens can be sent: their ``resource_url``, protected against hijacking."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _VERSION = "/v1"
 
 
 def endpoint_of(token: Token, issuer: Issuer | None) -> str:
-    """The base URL that the token says it is for, or qwen.ai's own if it is qwen.ai's.
+    """The base URL that the token names, or the default one for tokens of qwen.ai.
 
-    ``issuer`` is assumed where the token, being Node Qwen Code's, does not say who issued it.
+    ``issuer`` is assumed if the token does not name its issuer, as those of Node Qwen Code.
 
     Raises:
-        EndpointUnknown: it does not say, or names one that must not have a token. A token goes to
-            no host that neither its issuer nor its user has named.
+        EndpointUnknown: it names none, or one that must not get a token. A token is sent only to a
+            host that its issuer or the user has named.
     """
     issuer = token.issuer or issuer
     name = issuer.name if issuer else "the sign-in server"
@@ -50,7 +50,7 @@ def is_qwen(issuer: str) -> bool:
 
 
 def base_url_of(resource_url: str) -> str:
-    """The base URL that a ``resource_url`` means: it may lack scheme and version, as Node's does.
+    """The base URL that a ``resource_url`` means: scheme and version can be missing, as in Node's.
 
     Raises:
         ConfigError: it is not an address, has user info, or is plain http beyond this machine.
@@ -78,10 +78,10 @@ def require_https(url: str) -> None:
 
 
 def may_move(old: str | None, new: str, issuer: str) -> bool:
-    """Whether a refresh may move the endpoint from ``old`` to ``new``.
+    """Whether a refresh can change the endpoint from ``old`` to ``new``.
 
-    Only within the same registrable domain, or to the issuer's: otherwise one bad answer would
-    send every later request, with its token, to a stranger.
+    Only within the same registrable domain, or to the issuer's: otherwise one wrong answer
+    would send every later request, with its token, to another party.
     """
     try:
         wanted = Origin.of(base_url_of(new))
@@ -99,8 +99,8 @@ def may_move(old: str | None, new: str, issuer: str) -> bool:
 
 
 def covers(resource: str | None, url: str) -> bool:
-    """Whether a token for ``resource`` (RFC 8707) may be sent to ``url``: the same origin, and at
-    or below its path."""
+    """Whether a token for ``resource`` (RFC 8707) can be sent to ``url``: the origin is the same,
+    and the path is that of ``resource`` or below it."""
     if resource is None:
         return False
     try:
@@ -116,6 +116,6 @@ def _registrable(host: str) -> str | None:
     """The part of a host name that is registered; ``None`` for addresses and public suffixes."""
     if ":" in host or host.rpartition(".")[2].isdigit():
         return None
-    from publicsuffixlist import PublicSuffixList  # only an endpoint that moves needs the list
+    from publicsuffixlist import PublicSuffixList  # only needed if the endpoint changes
 
     return PublicSuffixList(accept_unknown=False).privatesuffix(host)

@@ -43,7 +43,7 @@ def sign_in_for(
 
     Raises:
         SignInFailed: denied, expired, cancelled, or refused by the server.
-        ConfigError, TransportError: a sign-in cannot be done from here.
+        ConfigError, TransportError: this program cannot sign in there.
     """
     import uuid
 
@@ -76,7 +76,7 @@ def sign_in_for(
 
 
 def sign_out_of(name: str, config: Config, *, user_agent: str) -> str | None:
-    """Revoke and forget the sign-in called ``name``; returns the outcome, ``None``: there is none.
+    """Revoke and delete the sign-in called ``name``; returns the outcome, or ``None`` without one.
 
     Raises:
         ConfigError: it cannot be removed.
@@ -99,11 +99,11 @@ def sign_out_of(name: str, config: Config, *, user_agent: str) -> str | None:
 
 def _way_out(name: str, url: str, hint: str | None) -> str:
     header = f"qwen mcp add {name} -H 'Authorization: Bearer $TOKEN' {url}"
-    return f"{hint}\n" * bool(hint) + f"Or give it a token that you have: {header}"
+    return f"{hint}\n" * bool(hint) + f"If you have a token: {header}"
 
 
 class ResourceTokens:
-    """Access tokens for resources, renewed as the sign-in's own are."""
+    """Access tokens for resources, renewed like those of the sign-in for the model."""
 
     def __init__(self, config: Config, user_agent: str) -> None:
         environ = config.environment.child_environment()
@@ -117,8 +117,8 @@ class ResourceTokens:
         """A valid token for ``url`` of the sign-in called ``name``, if there is one.
 
         ``refused`` is a token that the resource has just answered 401 to. It blocks while the
-        token is renewed. A sign-in for another address does not count: a project may have taken
-        the name.
+        token is renewed. A sign-in for another address is ignored: a project can define a
+        server with the same name.
         """
         ref = resource_ref(self._paths, name)
         if not is_stored(ref):

@@ -10,18 +10,18 @@ from qwen_code.base.http import Request, Sender
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.url import Origin
 
-_END = "its tokens end by themselves"
+_END = "its tokens will expire"
 
 
 class _NotTold(Exception):
-    """The server was not reached, or did not answer as it should."""
+    """The server was not reached, or its answer cannot be used."""
 
 
 def revoke(token: Token, issuer: Issuer | None, http: Sender) -> str:
     """Revoke the refresh token, or the access token if there is none; returns the outcome as text.
 
     A server that revokes a refresh token also ends its access tokens (RFC 7009 §2.1). It never
-    fails: signing out always works here.
+    fails, so that signing out always works on this machine.
     """
     if issuer is None:
         return f"the server is not known, so it was not told; {_END}"
@@ -47,8 +47,8 @@ def _send(endpoint: str, issuer: Issuer, token: Token, http: Sender) -> None:
 def _endpoint(issuer: Issuer, http: Sender) -> str | None:
     """Where to revoke; ``None``: the server does not offer it.
 
-    What was not learned at the sign-in, the server's metadata may say. An address on another origin
-    than the token endpoint's is not believed here.
+    If it was not stored at the sign-in, it is read from the server's metadata. Then an address is
+    ignored if its origin is not that of the token endpoint.
     """
     if issuer.revocation_endpoint:
         return issuer.revocation_endpoint

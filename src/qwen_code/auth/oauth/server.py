@@ -70,7 +70,7 @@ class Server(msgspec.Struct, frozen=True):
 
     @property
     def other_origins(self) -> list[Origin]:
-        """Where the sign-in's secrets go beside the issuer itself, which people should see."""
+        """Other origins that get secrets of the sign-in; they are shown to the user."""
         urls = (self.device_authorization_endpoint, self.issuer.token_endpoint)
         found = dict.fromkeys(Origin.of(url) for url in urls)
         return [origin for origin in found if origin != Origin.of(self.issuer.name)]
@@ -79,10 +79,10 @@ class Server(msgspec.Struct, frozen=True):
 def choose_server(
     environment: Environment, settings: Settings, flags: ServerFlags | None = None
 ) -> ServerChoice:
-    """Flags, then the environment, then settings, then qwen.ai.
+    """The server from flags, the environment, settings, or the default (qwen.ai), in that order.
 
     Raises:
-        ConfigError: a setting is not a text, or an address is not valid or is plain http beyond
+        ConfigError: a setting is not a string, or an address is not valid or is plain http beyond
             this machine.
     """
     flags = flags or ServerFlags()
@@ -146,7 +146,7 @@ def discover(choice: ServerChoice, http: Sender) -> Server:
     raise problem or ConfigError(
         f"{issuer} ({choice.issuer.source}) has no OAuth metadata: it answered "
         f"{response.status} at /.well-known/{METADATA_KINDS[0]} and /{METADATA_KINDS[1]}",
-        hint="Check the issuer's address; it is the one that its own metadata names.",
+        hint="Check the issuer's address. It must be the one that its metadata names.",
     )
 
 
@@ -166,9 +166,8 @@ def parse_metadata(body: bytes, choice: ServerChoice) -> Server:
         raise ConfigError(f"the metadata of {wanted} is not JSON", hint="Check the address.")
     if raw.get("issuer") != wanted:
         raise ConfigError(
-            f"the metadata at {wanted} is of another issuer: {str(raw.get('issuer'))[:200]!r}",
-            hint=f"Set {env_names.QWEN_OAUTH_ISSUER} to exactly what the server calls itself, "
-            "if you trust it.",
+            f"the metadata at {wanted} names another issuer: {str(raw.get('issuer'))[:200]!r}",
+            hint=f"If you trust it, set {env_names.QWEN_OAUTH_ISSUER} to exactly that name.",
         )
     device = _endpoint(raw, "device_authorization_endpoint", wanted)
     token = _endpoint(raw, "token_endpoint", wanted)
@@ -192,7 +191,7 @@ def _endpoint(raw: Mapping[str, Any], name: str, issuer: str) -> str | None:
     if origin.scheme != "https" and not (origin.is_loopback and Origin.of(issuer).is_loopback):
         raise ConfigError(
             f"the {name} of {issuer} is plain http: {url}",
-            hint="Tokens go over https only, except to this machine.",
+            hint="Tokens are sent over https only, except to this machine.",
         )
     return url
 

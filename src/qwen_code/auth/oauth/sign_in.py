@@ -1,4 +1,4 @@
-"""A stored sign-in as a source of credentials: fresh when asked, replaced when refused."""
+"""A stored sign-in as a source of credentials. They are renewed if they expire or are refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _POLL_S = 0.05
 
 
 class SignIn:
-    """The access token in force, whichever process renewed it last."""
+    """The current access token, even if another process has renewed it."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class SignIn:
         if freshness is Freshness.FRESH or token.refresh_token is None:
             return token.access_token
         if freshness is Freshness.STALE:
-            # Good for this request. It is renewed meanwhile, and nothing waits for that.
+            # It is valid for this request. It is renewed in the background.
             if self._renewing != token.access_token and not self._refusal_of(token):
                 self._renewing = token.access_token
                 self._renewer.start(self._store, None)
@@ -72,7 +72,7 @@ class SignIn:
         return self._renewed(None, stop).access_token
 
     def fresh(self, stop: Stop) -> Secret:
-        """An access token that lasts: one that is about to expire is renewed first, if possible.
+        """An access token that is valid for a while: if it is about to expire, it is renewed first.
 
         Raises:
             AuthError: not signed in, or it has expired and could not be renewed.
@@ -87,23 +87,23 @@ class SignIn:
         return self.current(stop)
 
     def replace(self, rejected: Secret, stop: Stop) -> bool:
-        """Told of a 401 for ``rejected``: whether there is another token now.
+        """React to a 401 for ``rejected``; returns whether there is another token now.
 
         Raises:
-            AuthError: there will be none; the sign-in has ended, or cannot be renewed now.
+            AuthError: there is none: the sign-in has ended, or cannot be renewed now.
         """
         token = self.token()
         if token.access_token != rejected:
             return True
         if token.refresh_token is None:
-            raise SignInEnded("its token was refused, and it came without one to renew it")
+            raise SignInEnded("the access token was refused, and there is no refresh token")
         return self._renewed(rejected, stop).access_token != rejected
 
     def token(self) -> Token:
-        """What is stored now.
+        """The stored token.
 
         Raises:
-            CredentialMissing: nothing is.
+            CredentialMissing: there is none.
             CredentialCorrupt: it cannot be understood.
         """
         token = self._unsaved or load_token(self._store)
@@ -129,7 +129,7 @@ class SignIn:
 
     @contextmanager
     def _alone(self, stop: Stop) -> Iterator[None]:
-        """One thread of this process at a time."""
+        """Only one thread of this process at a time."""
         while not self._lock.acquire(timeout=_POLL_S):
             stop.check()
         try:
@@ -154,8 +154,8 @@ class SignIn:
         holder = self._store.holder()
         by = f"; process {holder} was the last to begin" if holder else ""
         return RefreshFailed(
-            f"the sign-in is being renewed by another process that does not finish{by}",
-            hint=f"{error.message}. If that process is stopped, continue or end it; try again.",
+            f"the sign-in is being renewed by another process, which does not finish{by}",
+            hint=f"{error.message}. If it is suspended, resume or end it. Then try again.",
         )
 
 
@@ -171,10 +171,10 @@ class StoredSignIn(msgspec.Struct, frozen=True):
     notice: str | None = None
 
     def connection(self, model: str | None, model_source: Source, version: str) -> Connection:
-        """The connection that it gives.
+        """The connection that uses it.
 
         Raises:
-            AuthError: the credential is damaged, or it is not known where its tokens may go.
+            AuthError: the credential is damaged, or the endpoint for its tokens is unknown.
         """
         if self.token is None:
             assert self.problem is not None

@@ -2,7 +2,7 @@
 
 Node Qwen Code reads and writes the same ``oauth_creds.json``: ``access_token``, ``token_type``,
 ``refresh_token``, ``resource_url`` and ``expiry_date`` (epoch milliseconds). What only this program
-needs is under ``qwen_code``; unknown keys survive a rewrite.
+needs is under ``qwen_code``; unknown keys are kept.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Issuer(msgspec.Struct, frozen=True):
     """The authorization server that a token belongs to; endpoints are absolute URLs.
 
     ``name`` is its issuer identifier (RFC 8414 §2), or the base address where it has none.
-    ``resource`` is what the tokens are requested for, if that is said (RFC 8707 §2).
+    ``resource`` is what the tokens are requested for, if it is known (RFC 8707 §2).
     """
 
     name: str
@@ -59,7 +59,7 @@ class Token(msgspec.Struct, frozen=True):
 
     ``expires_at_ms`` is milliseconds since the epoch; ``None`` means unknown: the token is used
     until a server rejects it. ``lifetime_s`` is the lifetime that it was issued with.
-    ``is_pinned``: the user chose ``resource_url``, so that no answer of the server changes it.
+    ``is_pinned``: the user chose ``resource_url``, so answers of the server do not change it.
     """
 
     access_token: Secret
@@ -89,7 +89,7 @@ class Token(msgspec.Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        """Names this generation without revealing anything of it."""
+        """An identifier of this generation, which reveals nothing of the tokens."""
         return version_of(document_of(self))
 
     def __repr__(self) -> str:
@@ -156,7 +156,7 @@ def document_of(token: Token) -> Document:
 
 
 def load_token(store: CredentialStore) -> Token | None:
-    """The token that is stored; ``None`` if there is none.
+    """The stored token; ``None`` if there is none.
 
     Raises:
         CredentialCorrupt: it cannot be read or understood.

@@ -1,4 +1,4 @@
-"""The sign-in's requests, built, and its answers, parsed. No IO.
+"""Builds the sign-in's requests, and parses its answers. No IO.
 
 RFC 8628 (device authorization grant), RFC 6749 (tokens, errors, refresh), RFC 7009 (revocation).
 Errors are read from the JSON ``error`` field and the status, never by searching text.
@@ -21,10 +21,10 @@ from qwen_code.base.retry import parse_retry_after
 from qwen_code.base.secret import Secret, redact
 
 MAX_ANSWER_BYTES = 1 << 20
-"""An answer of these endpoints is not read beyond this size, ..."""
+"""The maximum size of an answer from these endpoints; the rest is not read."""
 
 MAX_ANSWER_S = 15.0
-"""... nor for longer than this."""
+"""The maximum time to read one."""
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_INTERVAL_S = 5.0
@@ -49,7 +49,7 @@ class DeviceAuthorization(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """RFC 6749 §5.1. ``expires_in_s`` is ``None`` if it is absent or makes no sense."""
+    """RFC 6749 §5.1. ``expires_in_s`` is ``None`` if it is absent or not plausible."""
 
     access_token: Secret
     refresh_token: Secret | None = None
@@ -132,7 +132,7 @@ def parse_device_authorization(
         return _unsuccessful(status, headers, raw, now)
     assert raw is not None
     texts = {key: raw.get(key) for key in ("device_code", "user_code", "verification_uri")}
-    # The name that drafts of the RFC had, and that Google's server still uses.
+    # The name in drafts of the RFC, which Google's server still uses.
     texts["verification_uri"] = texts["verification_uri"] or raw.get("verification_url")
     missing = [key for key, text in texts.items() if not (isinstance(text, str) and text)]
     if missing:
@@ -177,7 +177,7 @@ def parse_grant(
         _secret(raw.get("id_token")),
     )
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        said = f"it gave a token of type {_clean(str(kind))}"
+        said = f"it issued a token of type {_clean(str(kind))}"
         return ErrorAnswer("unsupported_token_type", said, status, unusable=grant)
     return grant
 
@@ -213,8 +213,8 @@ def _unsuccessful(
 def _is_decision(status: int, error: str) -> bool:
     """Whether an OAuth error under this status is the server's decision about the grant.
 
-    ``invalid_grant`` is, under any status. qwen.ai sends ``slow_down`` as 429; any other 429 is a
-    rate limit like everyone's, and 5xx is trouble.
+    ``invalid_grant`` is one under any status. qwen.ai sends ``slow_down`` as 429; other errors with
+    429 are rate limits. Errors with 5xx are trouble.
     """
     if error == "invalid_grant":
         return True
@@ -240,15 +240,15 @@ def _object(body: bytes) -> dict[str, Any] | None:
     return raw if isinstance(raw, dict) else None
 
 
-def _seconds(value: Any, longest: float) -> float | None:
-    """A duration that makes sense: a number (or a number as text) in ``(0, longest]``."""
+def _seconds(value: Any, maximum: float) -> float | None:
+    """A plausible duration: a number, or a number as text, in ``(0, maximum]``."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         seconds = float(value)
     except (ValueError, OverflowError):
         return None
-    return seconds if math.isfinite(seconds) and 0 < seconds <= longest else None
+    return seconds if math.isfinite(seconds) and 0 < seconds <= maximum else None
 
 
 def _is_web_address(text: str) -> bool:
@@ -274,7 +274,7 @@ def _text(value: Any) -> str | None:
 
 
 def _clean(text: Any) -> str:
-    """A server's words, safe to display: one line, no control characters, no secret, not long."""
+    """Text from a server, safe to display: one short line, no control characters, no secrets."""
     if not isinstance(text, str):
         return ""
     text = redact(_CONTROL.sub(" ", text)).strip()

@@ -1,6 +1,6 @@
 """The places of credentials, and how the store of one is opened by its `ref`.
 
-A *ref* is a text that names one place (``file:/home/me/.qwen/oauth_creds.json``). It holds no
+A *ref* is a string that names one place (``file:/home/me/.qwen/oauth_creds.json``). It holds no
 secret, so it can be handed to another process, which opens the same place with `open_store`.
 """
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from qwen_code.auth.stores.base import CredentialStore
 
 DEFAULT_NAME = "qwen-oauth"
-"""The name of the sign-in that has no other: Node Qwen Code uses the same file for it."""
+"""The name of the default sign-in, which is in the file that Node Qwen Code uses too."""
 
 _STORES = {"file": "qwen_code.auth.stores.file:FileStore"}
-"""By the scheme of a ref: the class that opens it."""
+"""The class that opens a ref, by the scheme of the ref."""
 
 
 def open_store(ref: str) -> CredentialStore:
@@ -43,8 +43,8 @@ def open_store(ref: str) -> CredentialStore:
 
 
 def is_stored(ref: str) -> bool:
-    """Whether something is stored at ``ref``, damaged or not. Cheap for files, which most runs
-    have to look for and few have."""
+    """Whether something is stored at ``ref``, damaged or not. It is cheap for files: most
+    runs have to check, and few find one."""
     scheme, _, place = ref.partition(":")
     return os.path.lexists(place) if scheme == "file" else open_store(ref).load() is not None
 

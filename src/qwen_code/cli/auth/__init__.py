@@ -1,1 +1,1 @@
-"""``qwen auth …``: one module a command."""
+"""``qwen auth …``: one module for each command."""

@@ -1,4 +1,4 @@
-"""``qwen auth doctor``: what keeps a credential from working, and how to fix it."""
+"""``qwen auth doctor``: checks what can keep a credential from working."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _MARKS = {Verdict.GOOD: ("✓", "32"), Verdict.WARNING: ("!", "33"), Verdict.BAD
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="The same as data.")
-@click.option("--offline", is_flag=True, help="Leave the network out.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--offline", is_flag=True, help="Do not use the network.")
 @common_options
 def doctor(launch: Launch, as_json: bool, offline: bool) -> int:
-    """Look at files, variables, proxy, certificates, clock and network; say what to fix.
+    """Check files, variables, proxy, certificates, clock and network, and say what to fix.
 
-    Only requests without a credential are sent. Exits 0 where all is well, 1 where not.
+    Only requests without a credential are sent. Exits with 0 if all is well, else with 1.
     """
     findings = _examine(launch, offline=offline)
     if as_json:
@@ -56,7 +56,7 @@ def _examine(launch: Launch, *, offline: bool) -> list[Finding]:
         config = launch.config(notice)
         inputs = launch.inputs(config, notice, interactive=is_interactive())
     except ConfigError as error:
-        # Nothing else can be known before that is fixed.
+        # Nothing else can be checked until that is fixed.
         return [Finding(Verdict.BAD, "settings", error.message, error.hint)]
     resolution = resolve(inputs)
     findings = [*examine_files(config, inputs), *examine_sources(config, resolution)]

@@ -20,18 +20,18 @@ from qwen_code.wiring.launch import Launch
     "format_name",
     type=click.Choice(["shell", "fish", "powershell", "dotenv", "json"]),
     default="shell",
-    help="Whose syntax.",
+    help="The syntax of the output.",
 )
 @common_options
 def env(launch: Launch, format_name: str) -> None:
-    """Print LLAMA_* and OPENAI_* lines with the key in clear: eval "$(qwen auth env)"."""
+    """Print LLAMA_* and OPENAI_* lines with the unmasked key: eval "$(qwen auth env)"."""
     inputs = launch.inputs(launch.config(notice), notice)
     connection = resolve(inputs).require()
     click.echo(FORMATS[format_name](variables(inputs, connection)))
 
 
 def variables(inputs: Inputs, connection: Connection) -> dict[str, str]:
-    """The variables that other programs know, the canonical names first."""
+    """The variables that other programs read, the canonical names first."""
     key = reveal(inputs, connection).reveal()
     pairs = {
         "LLAMA_API_KEY": key,
@@ -69,7 +69,7 @@ def _json(pairs: Mapping[str, str]) -> str:
 
 
 def _backslashed(value: str) -> str:
-    """In single quotes, with the two characters escaped that fish and dotenv files know there."""
+    """In single quotes, with backslashes and quotes escaped, for fish and dotenv files."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 

@@ -16,13 +16,13 @@ from qwen_code.wiring.reports.explain import explain_data, explain_in_words
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="The same as data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @common_options
 def explain(launch: Launch, as_json: bool) -> int:
-    """Every candidate for every field: where it was set, what happened to it, and the rule; and
-    every place of the .env file, with what was dropped of it.
+    """Show every candidate for every field: where it was set, whether it was chosen, and the rule;
+    and every place of the .env file, with the lines that were ignored.
 
-    Nothing is sent anywhere. Exits 0 if a connection was found, 41 if not.
+    Nothing is sent anywhere. Exits with 0 if a connection was found, else with 41.
     """
     config = launch.config(notice)
     resolution = resolve(launch.inputs(config, notice, interactive=is_interactive()))

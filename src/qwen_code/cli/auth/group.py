@@ -16,7 +16,7 @@ _AT = "qwen_code.cli.auth"
         "status": (f"{_AT}.status:status", "Who is signed in, how, and where requests go."),
         "explain": (
             f"{_AT}.explain:explain",
-            "Every place that was looked at, and what became of it.",
+            "Every place that was checked, and the result.",
         ),
         "token": (f"{_AT}.token:token", "Print the key or token, for other tools."),
         "env": (f"{_AT}.env:env", "Print export lines for a shell."),

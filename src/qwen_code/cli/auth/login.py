@@ -38,9 +38,9 @@ _MAX_LISTED_MODELS = 20
 @click.option("--with-api-key", is_flag=True, help="Read an API key from standard input.")
 @click.option("--no-check", is_flag=True, help="With a key: save it without asking the endpoint.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-@click.option("--no-wait", is_flag=True, help="Print address and code, and end at once.")
-@click.option("--resume", is_flag=True, help="Finish the sign-in that was begun before.")
-@click.option("--json", "as_json", is_flag=True, help="With a sign-in: the outcome as data.")
+@click.option("--no-wait", is_flag=True, help="Print address and code, and exit at once.")
+@click.option("--resume", is_flag=True, help="Finish a sign-in that was begun before.")
+@click.option("--json", "as_json", is_flag=True, help="With a sign-in: print the result as JSON.")
 @click.option("--issuer", metavar="URL", help="Sign in at this OAuth server (RFC 8414, OpenID).")
 @click.option("--client-id", metavar="ID", help="The client ID of this program there.")
 @click.option("--scope", metavar="SCOPES", help="Scopes to request, separated by spaces.")
@@ -105,7 +105,7 @@ def _require_one_way(
 
 
 def _sign_in(launch: Launch, config: Config, options: dict[str, Any]) -> None:
-    """Sign in, or only begin to.
+    """Sign in, or with --no-wait only begin to.
 
     Raises:
         SignInFailed: denied, expired, cancelled, or refused by the server.
@@ -184,9 +184,9 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
     """Save the key with the flags' provider, address and model, once the endpoint accepts it.
 
     Raises:
-        CredentialRejected, AccessDenied: it refuses the key.
-        Unreachable: it cannot be asked.
-        UsageError: it offers several models, and none is named.
+        CredentialRejected, AccessDenied: the endpoint refuses the key.
+        Unreachable: the endpoint cannot be reached.
+        UsageError: the endpoint offers several models, and none was chosen.
     """
     from qwen_code.wiring.login_check import unencrypted
     from qwen_code.wiring.login_names import free_name, is_same_endpoint
@@ -211,10 +211,10 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
     known = profiles.get(name)
     replaced = ""
     if known is not None and flags.profile is None and not is_same_endpoint(known, base_url):
-        name = free_name(name, profiles)  # it is another login: both stay
+        name = free_name(name, profiles)  # another endpoint: both logins are kept
     elif known is not None and known.method == Method.OPENAI:
         before = store.key_of(name, known)
-        replaced = f" It replaces the former one ({before.masked})." if before else ""
+        replaced = f" It replaces the previous one ({before.masked})." if before else ""
     profile = Profile(Method.OPENAI, provider.name, base_url, flags.model, key.reveal())
     save_login(config.paths, name, profile)
     click.echo(
@@ -289,11 +289,11 @@ def _read_key() -> str:
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError(
             "--with-api-key reads the key from standard input, which is a terminal",
-            hint="Leave the option out to be asked for the key without echo.",
+            hint="Omit the option to enter the key without echo.",
         )
     data = sys.stdin.buffer.read(_MAX_KEY_BYTES + 1)
     if len(data) > _MAX_KEY_BYTES:
-        raise InputError("standard input is too long to be a key", hint="Pipe the key alone.")
+        raise InputError("standard input is too long to be a key", hint="Pipe only the key.")
     return data.decode("utf-8", "replace")
 
 

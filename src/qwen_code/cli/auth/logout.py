@@ -1,4 +1,4 @@
-"""``qwen auth logout``: revoke and forget a saved login, and say what was done."""
+"""``qwen auth logout``: revokes and removes a saved login, and says what was done."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from qwen_code.wiring.launch import Launch
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Forget every saved login.")
+@click.option("--all", "everything", is_flag=True, help="Remove every saved login.")
 @common_options
 def logout(launch: Launch, everything: bool) -> None:
-    """Forget the saved login in use, or the one that --profile names.
+    """Remove the saved login in use, or the one that --profile names.
 
-    A sign-in is revoked at its server first, if the server offers that. If it fails there, the
-    login is forgotten here all the same.
+    A sign-in is first revoked at its server, if the server supports that. If that fails, the login
+    is removed here anyway.
     """
     config = launch.config(notice)
     inputs = launch.inputs(config, notice)
@@ -31,7 +31,7 @@ def logout(launch: Launch, everything: bool) -> None:
     if not names:
         click.echo("There was no saved login.")
     forget_method(config)
-    _say_what_is_left()
+    _report_remaining()
 
 
 def _in_use(launch: Launch, inputs: Inputs) -> list[str]:
@@ -46,8 +46,8 @@ def _in_use(launch: Launch, inputs: Inputs) -> list[str]:
     return [sign_in.name] if sign_in else []
 
 
-def _say_what_is_left() -> None:
-    """Keys that are kept elsewhere are the user's: logging out leaves them, and says so."""
+def _report_remaining() -> None:
+    """Report a credential that is still in use, because logging out removes only saved logins."""
     left = Launch()
     inputs = left.inputs(left.config(lambda _: None), lambda _: None)
     connection = resolve(inputs).connection

@@ -19,7 +19,7 @@ from qwen_code.wiring.launch import Launch
 
 
 @click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="The same as data, keys masked.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with masked keys.")
 @common_options
 def list_profiles(launch: Launch, as_json: bool) -> None:
     """List the saved logins; the one in use is marked."""
@@ -34,7 +34,7 @@ def list_profiles(launch: Launch, as_json: bool) -> None:
 
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
     elif not rows:
-        click.echo("No saved logins. Make one: qwen auth login")
+        click.echo("No saved logins. Add one: qwen auth login")
     else:
         width = max(len(str(row["name"])) for row in rows)
         for row in rows:

@@ -23,11 +23,11 @@ from qwen_code.wiring.reports.status import (
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="The same as data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--check", is_flag=True, help="Ask the server whether it accepts the credential.")
 @common_options
 def status(launch: Launch, as_json: bool, check: bool) -> int:
-    """Method, endpoint, model and key in use. Exits 0 if signed in, 1 if not."""
+    """Show the method, endpoint, model and key in use. Exits with 0 if signed in, else with 1."""
     config = launch.config(notice)
     inputs = launch.inputs(config, notice, interactive=is_interactive())
     resolution = resolve(inputs)
@@ -67,8 +67,8 @@ def _print_json(
 
 
 def _elsewhere(inputs: Inputs, resolution: Resolution) -> str | None:
-    """What is used in the other kind of run, if that is something else: with a terminal a saved
-    choice comes first, without one a configured API."""
+    """A notice if runs of the other kind use another connection: with a terminal, a saved choice
+    comes first; without one, a configured API."""
     other = resolve(msgspec.structs.replace(inputs, interactive=not inputs.interactive)).connection
     here = resolution.connection
     if other is None or here is None:

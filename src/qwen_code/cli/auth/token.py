@@ -40,10 +40,10 @@ def token(launch: Launch, as_json: bool) -> None:
 
 
 def reveal(inputs: Inputs, connection: Connection) -> Secret:
-    """The credential of ``connection``; a token that is about to end is renewed first.
+    """The credential of ``connection``; a token that is about to expire is renewed first.
 
     Raises:
-        CredentialMissing: it needs none.
+        CredentialMissing: the connection needs no credential.
     """
     if connection.credential is None:
         raise CredentialMissing(
