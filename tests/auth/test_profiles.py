@@ -52,7 +52,7 @@ def test_what_is_saved_is_loaded_and_private(store: ProfileStore, path: Path) ->
 def test_the_key_is_a_private_file_of_its_own(store: ProfileStore, paths: Paths) -> None:
     store.save("work", WORK)
     file = paths.accounts_dir / "work.json"
-    assert json.loads(file.read_text()) == {"api_key": KEY}
+    assert json.loads(file.read_text()) == {"api_key": KEY, "origin": str(WORK.origin)}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     store.remove("work")
     assert not file.exists()
@@ -184,10 +184,44 @@ def test_the_first_change_moves_them_to_their_store(store: ProfileStore, path: P
     assert loaded.profiles["me"].model == "m"
 
 
-def test_a_former_key_does_not_replace_a_newer_one(store: ProfileStore, path: Path) -> None:
-    store.save("work", msgspec.structs.replace(WORK, api_key="sk-new-0123456789"))
+def test_an_older_version_beside_this_one_keeps_its_word(store: ProfileStore, path: Path) -> None:
+    store.save("work", WORK)
     raw = json.loads(path.read_text())
-    raw["profiles"]["work"]["apiKey"] = KEY  # a home that was copied back, say
+    raw["profiles"]["work"] |= {"apiKey": "sk-later-0123456", "baseUrl": "https://later.example/v1"}
     path.write_text(json.dumps(raw))
+    later = Secret("sk-later-0123456")
+    assert store.key_of("work", store.load().profiles["work"]) == later
     store.switch("work")
-    assert store.key_of("work", store.load().profiles["work"]) == Secret("sk-new-0123456789")
+    assert "apiKey" not in path.read_text()
+    assert store.key_of("work", store.load().profiles["work"]) == later
+
+
+def test_a_key_is_for_the_endpoint_that_it_was_saved_for(store: ProfileStore, path: Path) -> None:
+    """The key and the address are in two files; a kill can come between them."""
+    store.save("work", WORK)
+    raw = json.loads(path.read_text())
+    raw["profiles"]["work"]["baseUrl"] = "https://other.example/v1"
+    path.write_text(json.dumps(raw))
+    with pytest.raises(ConfigError, match=r"was saved for .*, and the login is for https://other"):
+        store.key_of("work", store.load().profiles["work"])
+
+
+def test_a_key_that_cannot_be_moved_stays(store: ProfileStore, path: Path, paths: Paths) -> None:
+    entry = {"method": "openai", "baseUrl": "https://a.example/v1", "apiKey": KEY}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"profiles": {"stuck": entry, "free": entry}}))
+    (paths.accounts_dir / "stuck.json").mkdir(parents=True)
+    store.switch("free")
+    raw = json.loads(path.read_text())["profiles"]
+    assert raw["stuck"]["apiKey"] == KEY and "apiKey" not in raw["free"]
+
+
+def test_a_key_never_moves_to_the_file_of_node_qwen_code(
+    store: ProfileStore, path: Path, paths: Paths
+) -> None:
+    entry = {"method": "openai", "baseUrl": "https://a.example/v1", "apiKey": KEY}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"profiles": {"qwen-oauth": entry, "free": entry}}))
+    store.switch("free")
+    assert not paths.oauth_creds_file.exists()
+    assert store.key_of("qwen-oauth", store.load().profiles["qwen-oauth"]) == Secret(KEY)

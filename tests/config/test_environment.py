@@ -192,6 +192,23 @@ def test_the_variable_of_any_configured_provider_stays_out_of_children(
     assert "CORP_CREDENTIAL" in environment.key_names
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("PATH", "/bin"), ("Home", "x"), ("USER", "me"), ("GIT_CONFIG_GLOBAL", "/etc/gitconfig")),
+        *(("HTTPS_PROXY", "http://proxy:80"), ("LANG", "C.UTF-8"), ("DOCKER_HOST", "tcp://h:1")),
+    ],
+)
+def test_a_project_takes_no_variable_from_children_that_is_not_a_key(
+    machine: Any, name: str, value: str
+) -> None:
+    entry = {"id": "m", "envKey": name}
+    machine.write("work/app/.qwen/settings.json", json.dumps({"modelProviders": {"x": [entry]}}))
+    environment = machine.environment({name: value})
+    assert environment.child_environment()[name] == value
+    assert name.upper() not in environment.key_names
+
+
 def test_a_variable_of_any_name_with_a_key_in_use_stays_out_of_children(machine: Any) -> None:
     secret = Secret("sk-in-use-0123456789")
     shell = {"COPY": secret.reveal(), "HEADER": f"Bearer {secret.reveal()}", "A": "1"}

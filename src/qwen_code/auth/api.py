@@ -13,6 +13,7 @@ from qwen_code.auth.keys import (
     HELPER,
     Credential,
     credential_for,
+    for_its_login,
     mixed_logins,
     not_for_choice,
     withheld,
@@ -28,7 +29,7 @@ from qwen_code.auth.offers import (
     trace,
 )
 from qwen_code.auth.profiles import Profile, Profiles
-from qwen_code.auth.stores import login_ref, open_store
+from qwen_code.auth.stores import is_stored, login_ref, open_store
 from qwen_code.auth.types import (
     Announcement,
     Connection,
@@ -244,8 +245,7 @@ class _Search:
         if saved is None or saved[1].method != Method.OPENAI:
             return []
         name, profile = saved
-        provider = provider_named(profile.provider or "")
-        text = profile.base_url or (provider.base_url if provider else None)
+        text = profile.address
         return [Offer(text, self._login(name, kind, "base URL"))] if text else []
 
     def _login(self, name: str, kind: SourceKind, what: str, path: Path | None = None) -> Source:
@@ -280,6 +280,7 @@ class _Search:
         self, base: Offer, origin: Origin, provider: Provider, governed: ProviderEntry | None
     ) -> Offer | None:
         offers = [self._bound(o, base, origin) for o in self._key_offers(provider, governed)]
+        offers = [for_its_login(o, base, origin, self._named or self._saved) for o in offers]
         key, field = trace("api_key", offers, _RULE, secret=True)
         self.fields.append(field)
         self.empty += [o for o in offers if o.status is Status.EMPTY]
@@ -320,8 +321,9 @@ class _Search:
     def _profile_key(self, saved: tuple[str, Profile] | None, kind: SourceKind) -> list[Offer]:
         if saved is None or not saved[1].api_key:
             return []
-        store = open_store(login_ref(self._in.environment.paths, saved[0]))
-        return [Offer(saved[1].api_key, self._login(saved[0], kind, "key", Path(store.place)))]
+        ref = login_ref(self._in.environment.paths, saved[0])
+        place = Path(open_store(ref).place) if is_stored(ref) else None
+        return [Offer(saved[1].api_key, self._login(saved[0], kind, "key", place))]
 
     def _helper_offers(self) -> list[Offer]:
         offers = []

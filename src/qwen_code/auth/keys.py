@@ -21,6 +21,7 @@ from qwen_code.config.values import SourceKind
 
 if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
+    from qwen_code.auth.profiles import Profile
 
 HELPER = "security.auth.apiKeyHelper"
 NO_KEY = "none-needed"
@@ -108,10 +109,26 @@ def not_for_choice(key: Offer, entry: ProviderEntry | None, provider: Provider) 
     return key.refused(Status.EXCLUDED, f"{entry.source} takes its key from {entry.env_key}")
 
 
+def for_its_login(
+    key: Offer, base: Offer, origin: Origin, login: tuple[str, Profile] | None
+) -> Offer:
+    """``key``, set aside if it is a saved login's and a variable that is meant for other programs
+    (``OPENAI_BASE_URL``) leads to another endpoint."""
+    is_of_login = key.source.kind is SourceKind.LOGIN or key.source.name.startswith("--profile ")
+    is_of_others = base.source.name in env_names.BASE_URL[1:]
+    if key.status is not None or login is None or not (is_of_login and is_of_others):
+        return key
+    if login[1].origin == origin:
+        return key
+    return key.refused(Status.EXCLUDED, f"it is for {login[1].origin}, not for {origin}")
+
+
 def mixed_logins(base: Offer, key: Offer | None) -> str | None:
     """The notice where key and address come from different logins, which is allowed."""
-    if key is None or base.source.kind is not SourceKind.LOGIN:
+    if key is None:
         return None
-    if key.source.kind in (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS):
+    kinds = {key.source.kind, base.source.kind}
+    elsewhere = {SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS}
+    if SourceKind.LOGIN in kinds and kinds & elsewhere:
         return f"the key is {key.source}, the endpoint {base.source}"
     return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,18 @@ from qwen_code.base.files import (
 )
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
+from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.config.paths import Paths
+from qwen_code.config.providers import provider_named
 
 _LIMIT_BYTES = 1 << 20
 _LOCK_TIMEOUT_S = 10.0
 _MAX_NAME_LENGTH = 64
 _KEY = "api_key"
+_ORIGIN = "origin"
+"""The origin that the key is for, beside the key: two files cannot be changed at once."""
 _FORMER_KEY = "apiKey"
-"""Where the previous version kept a key: in the entry itself."""
+"""Where older versions keep a key: in the entry itself. If there is one, it is the newest."""
 
 
 class Profile(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -44,6 +48,20 @@ class Profile(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     base_url: str | None = None
     model: str | None = None
     api_key: str | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The base URL: its own, or its provider's."""
+        provider = provider_named(self.provider or "")
+        return self.base_url or (provider.base_url if provider else None)
+
+    @property
+    def origin(self) -> Origin | None:
+        """The origin of the address; ``None`` if it has none that can be used."""
+        try:
+            return Origin.of(normalise_base_url(self.address)[0]) if self.address else None
+        except ConfigError:
+            return None
 
     def __repr__(self) -> str:
         return f"Profile({self.method}, {self.provider}, {self.base_url}, {self.model})"
@@ -105,12 +123,21 @@ class ProfileStore:
 
         Raises:
             CredentialCorrupt: it cannot be read.
+            ConfigError: it was saved for another endpoint than the login's.
         """
         ref = login_ref(self._paths, name)
-        if profile.method != Method.OPENAI or not is_stored(ref):
+        if profile.api_key or profile.method != Method.OPENAI or not is_stored(ref):
             return Secret(profile.api_key) if profile.api_key else None
-        key = (open_store(ref).load() or {}).get(_KEY)
-        return Secret(key) if isinstance(key, str) and key else None
+        document = open_store(ref).load() or {}
+        key, origin = document.get(_KEY), document.get(_ORIGIN)
+        if not isinstance(key, str) or not key:
+            return None
+        if isinstance(origin, str) and origin != str(profile.origin):
+            raise ConfigError(
+                f"it was saved for {origin}, and the login is for {profile.origin}",
+                hint=f"Save it again: qwen auth login --profile {name}",
+            )
+        return Secret(key)
 
     def check(self, name: str, method: str) -> None:
         """Check that a login by ``method`` can be saved as ``name``.
@@ -146,7 +173,7 @@ class ProfileStore:
         self.check(name, profile.method)
         with self._changing() as raw:
             if profile.api_key:
-                self._keep_key(name, profile.api_key)
+                self._keep_key(name, profile.api_key, profile)
             entry = msgspec.to_builtins(profile)
             entry.pop(_FORMER_KEY, None)
             known = raw.setdefault("profiles", {}).get(name)
@@ -188,17 +215,25 @@ class ProfileStore:
             raw = self._read()
             entries = raw.get("profiles")
             for name, entry in entries.items() if isinstance(entries, dict) else ():
-                if isinstance(entry, dict) and isinstance(key := entry.get(_FORMER_KEY), str):
-                    if not is_stored(login_ref(self._paths, name)):
-                        self._keep_key(name, key)
-                    del entry[_FORMER_KEY]
+                if isinstance(entry, dict) and name != DEFAULT_NAME:
+                    self._move_key(name, entry)
             yield raw
             write_atomic(
                 self._path, msgspec.json.format(msgspec.json.encode(raw), indent=2) + b"\n"
             )
 
-    def _keep_key(self, name: str, key: str) -> None:
-        open_store(login_ref(self._paths, name)).save({_KEY: key})
+    def _move_key(self, name: str, entry: dict[str, Any]) -> None:
+        """Move the key of an older version's entry to the store. If that fails, it stays."""
+        key = entry.get(_FORMER_KEY)
+        if not isinstance(key, str) or not key:
+            return
+        with suppress(QwenError, msgspec.ValidationError):
+            self._keep_key(name, key, msgspec.convert(entry, Profile))
+            del entry[_FORMER_KEY]
+
+    def _keep_key(self, name: str, key: str, profile: Profile) -> None:
+        document = {_KEY: key, _ORIGIN: str(profile.origin)}
+        open_store(login_ref(self._paths, name)).save(document)
 
     def _unlisted(self, known: dict[str, Profile]) -> Iterator[str]:
         """Sign-ins that are stored and not in the file: the one that Node Qwen Code shares, and

@@ -27,6 +27,7 @@ from qwen_code.base.errors import (
     QwenError,
     UsageError,
 )
+from qwen_code.config.search import unread_env_files
 from qwen_code.config.values import Source, SourceKind
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def resolve(inputs: Inputs) -> Resolution:
         if method is Method.OPENAI:
             if api.connection is None:
                 assert api.error is not None
-                raise api.error
+                raise _of_api(api, inputs)
             fields = (method_trace, *api.fields)
             notices = (*notices, *api.notices)
             return Resolution(api.connection, None, fields, notices, api.announcements)
@@ -155,7 +156,7 @@ def _choose_method(
     _check_enforced(inputs)
     _check_supported(inputs, api)
     if chosen is None:
-        raise missing(api, interactive=inputs.interactive)
+        raise missing(api, inputs)
     notices = [
         f"{c.source} is ignored: there is no method {c.shown!r}"
         for c in field.candidates
@@ -195,6 +196,8 @@ def _method_trace(inputs: Inputs, api: ApiResolution) -> tuple[Offer | None, Fie
     else:
         rule = "flag, enforced type, configured API, saved choice, stored sign-in, else exit 41"
         order = [*flag, *enforced, *by_api, *saved, *stored]
+        if inputs.pinned and api.connection and api.connection.profile:
+            order = [*flag, *enforced, inputs.pinned, *by_api, *saved[1:], *stored]
     return trace("method", order, rule)
 
 
@@ -271,21 +274,40 @@ def _check_enforced(inputs: Inputs) -> None:
             )
 
 
-def missing(api: ApiResolution, *, interactive: bool) -> AuthError:
+def _of_api(api: ApiResolution, inputs: Inputs) -> QwenError:
+    """The error of the API; if nothing at all is configured, that is said instead."""
+    base = next((field.chosen for field in api.fields if field.field == "base_url"), None)
+    is_unset = base is not None and base.source.kind is SourceKind.DEFAULT
+    assert api.error is not None
+    if is_unset and isinstance(api.error, CredentialMissing) and not api.empty:
+        return missing(api, inputs)
+    return api.error
+
+
+def missing(api: ApiResolution, inputs: Inputs) -> AuthError:
     """The error of a run that has no way to reach a model, as one screen of text."""
     base = next((field.chosen for field in api.fields if field.field == "base_url"), None)
     if api.error is not None and base is not None and base.source.kind is not SourceKind.DEFAULT:
         return CredentialMissing(api.error.message, hint=api.error.hint)
-    if api.error is not None and api.empty:
-        empty = "".join(
-            f"\n  note: {offer.source} is empty, which counts as not set" for offer in api.empty
-        )
-    else:
-        empty = ""
+    notes = _notes_on_missing(api, inputs)
     return CredentialMissing(
-        "no way to reach a model is configured." + empty,
-        hint=_SET_UP if not interactive else "Run: qwen auth login",
+        "no way to reach a model is configured." + "".join(f"\n  note: {note}" for note in notes),
+        hint=_SET_UP if not inputs.interactive else "Run: qwen auth login",
     )
+
+
+def _notes_on_missing(api: ApiResolution, inputs: Inputs) -> list[str]:
+    """What nearly was a way to reach a model."""
+    empty = api.empty if api.error is not None else ()
+    notes = [f"{offer.source} is empty, which counts as not set" for offer in empty]
+    chosen = (offer for offer in _saved_choice(inputs) if offer.status is Status.EXCLUDED)
+    notes += [f"{offer.source} is {offer.text!r}: {offer.reason}" for offer in chosen]
+    if names := sorted(inputs.api.profiles.profiles):
+        notes.append(f"saved logins: {', '.join(names)}; to use one: qwen auth switch NAME")
+    read = inputs.api.environment.env_file
+    unread = unread_env_files(inputs.api.environment.paths) if read else []
+    notes += [f"{path} is not read, because {read.path} comes first" for path in unread if read]
+    return notes
 
 
 _SET_UP = """\

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 Status = Literal["usable", "empty", "excluded", "untrusted"]
 
+_STANDARD = frozenset(
+    (
+        *("COLUMNS", "EDITOR", "HOME", "HOSTNAME", "LANG", "LANGUAGE", "LINES", "LOGNAME", "MAIL"),
+        *("NO_PROXY", "OLDPWD", "PAGER", "PATH", "PS1", "PWD", "SHELL", "SHLVL", "TEMP", "TERM"),
+        *("TMP", "TMPDIR", "TZ", "USER", "USERNAME", "VISUAL"),
+    )
+)
+"""Variables with a meaning of the system (POSIX.1-2017 §8.3, and common ones)."""
+
 _ALLOWED = "security.environmentVariableRedaction.allowed"
 _TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
 
@@ -98,9 +107,17 @@ class Environment:
 
     def variables_of_file(self) -> list[Variable]:
         """What happened to each line of the ``.env`` file, in its order."""
-        return [self._fate(pair, self.env_file) for pair in self._pairs.values() if self.env_file]
+        return (
+            [self._fate(pair, self.env_file) for pair in self.env_file.pairs]
+            if self.env_file
+            else []
+        )
 
     def _fate(self, pair: Pair, file: EnvFile) -> Variable:
+        last = self._pairs[pair.name]
+        if last is not pair:
+            reason = f"line {last.line} sets it again"
+            return Variable(pair.name, pair.line, "overridden", reason)
         judged = self._from_file(pair, file)
         if judged.status == "usable" and self._shell.get(pair.name, "").strip():
             reason = "the environment of this shell has another value"
@@ -111,7 +128,16 @@ class Environment:
     def key_names(self) -> frozenset[str]:
         """Every variable that holds a provider's key, in upper case: those of the provider table,
         and each ``envKey`` that settings name, whichever file and protocol it belongs to."""
-        return KEY_NAMES | {name.upper() for name in self._settings.env_keys()}
+        own = {name.upper() for name in self._settings.env_keys()}
+        return KEY_NAMES | own | {name.upper() for name in self._keys_of_project()}
+
+    def _keys_of_project(self) -> Iterator[str]:
+        """A project cannot take a variable from child processes that is not a key: a standard
+        one, a path or an address."""
+        for name in self._settings.env_keys_of_project():
+            values = [text for each, text in self._shell.items() if each.upper() == name.upper()]
+            if name.upper() not in _STANDARD and not any("/" in text[:8] for text in values):
+                yield name
 
     def child_environment(self) -> dict[str, str]:
         """The shell's variables for child processes of the agent, without any credential.

@@ -59,6 +59,11 @@ def find_env_file(paths: Paths) -> EnvFile | None:
     return None
 
 
+def unread_env_files(paths: Paths) -> list[Path]:
+    """The files after the first one, which are not read."""
+    return [path for path in dict.fromkeys(env_places(paths)) if is_env_file(path)][1:]
+
+
 def is_env_file(path: Path) -> bool:
     """Whether there is something to read. A directory does not count: virtual environments are
     often called ``.env``."""

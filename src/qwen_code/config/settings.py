@@ -116,8 +116,14 @@ class Settings(msgspec.Struct, frozen=True):
         return next((c for c in self.lookup(dotted) if c.status == "usable"), None)
 
     def env_keys(self) -> list[str]:
-        """The variables that ``modelProviders`` of any layer name as holding a key."""
-        return [name for layer in self.layers for name in _env_keys(layer.tree.get(_PROVIDERS))]
+        """The variables that ``modelProviders`` of the user's layers name as holding a key."""
+        layers = [layer for layer in self.layers if layer.project is None]
+        return [name for layer in layers for name in _env_keys(layer.tree.get(_PROVIDERS))]
+
+    def env_keys_of_project(self) -> list[str]:
+        """The variables that ``modelProviders`` of a project's layers name as holding a key."""
+        layers = [layer for layer in self.layers if layer.project is not None]
+        return [name for layer in layers for name in _env_keys(layer.tree.get(_PROVIDERS))]
 
     def first(self, dotted: str, type_: type[T]) -> T | None:
         """The effective value of a key, as ``type_`` (``str``, ``bool``, ``list[str]``, …).

@@ -10,7 +10,6 @@ from qwen_code.auth.types import Method
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.config.paths import Paths
-from qwen_code.config.providers import provider_named
 from qwen_code.wiring.login_steps import Ask, Option, Pick, Step
 
 
@@ -66,8 +65,7 @@ def new_name(paths: Paths, usual: str) -> Generator[Step, str, str]:
 
 def is_same_endpoint(profile: Profile, base_url: str) -> bool:
     """Whether a saved login is one for this address."""
-    provider = provider_named(profile.provider or "")
-    known = profile.base_url or (provider.base_url if provider else None)
+    known = profile.address
     return known is not None and known.rstrip("/") == base_url.rstrip("/")
 
 
@@ -79,6 +77,5 @@ def free_name(wanted: str, taken: dict[str, Profile]) -> str:
 
 def summary(profile: Profile) -> str:
     """A saved login in a few words: method, address and model."""
-    provider = provider_named(profile.provider or "")
-    where = profile.base_url or (provider.base_url if provider else None)
-    return " · ".join(fact for fact in (profile.method, where, profile.model) if fact)
+    facts = (profile.method, profile.address, profile.model)
+    return " · ".join(fact for fact in facts if fact)

@@ -198,12 +198,22 @@ class StoredSignIn(msgspec.Struct, frozen=True):
 
     def _endpoint(self, token: Token) -> tuple[str, Source]:
         override = self.choice.resource_url
-        if override is not None:
+        if override is not None and not self._is_for_another_issuer(token):
             return normalise_base_url(override.text)[0], override.source
         base_url = endpoint_of(token, self.choice.known())
         if token.resource_url is None:
             return base_url, Source(SourceKind.DEFAULT, "qwen.ai")
         return base_url, Source(SourceKind.LOGIN, "resource_url", Path(self.store.place))
+
+    def _is_for_another_issuer(self, token: Token) -> bool:
+        """Whether the configured resource URL belongs to the issuer that is configured beside it,
+        and the token is from another one."""
+        issuer = self.choice.issuer
+        return (
+            issuer is not None
+            and token.issuer is not None
+            and token.issuer.name.rstrip("/") != issuer.text.rstrip("/")
+        )
 
 
 def find_sign_in(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+import msgspec
 
 from qwen_code.auth.resolver import resolve
 from qwen_code.base.errors import ExitCode
@@ -13,6 +14,7 @@ from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import is_interactive, notice, paint
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.explain import explain_data, explain_in_words
+from qwen_code.wiring.reports.status import elsewhere
 
 
 @click.command()
@@ -25,10 +27,11 @@ def explain(launch: Launch, as_json: bool) -> int:
     Nothing is sent anywhere. Exits with 0 if a connection was found, else with 41.
     """
     config = launch.config(notice)
-    resolution = resolve(launch.inputs(config, notice, interactive=is_interactive()))
+    inputs = launch.inputs(config, notice, interactive=is_interactive())
+    resolution = resolve(inputs)
+    if other := elsewhere(inputs, resolution):
+        resolution = msgspec.structs.replace(resolution, notices=(*resolution.notices, other))
     if as_json:
-        import msgspec
-
         data = msgspec.json.format(msgspec.json.encode(explain_data(config, resolution)), indent=2)
         click.echo(redact(data.decode()))
     else:

@@ -12,7 +12,6 @@ from qwen_code.auth.types import Method
 from qwen_code.base.errors import QwenError
 from qwen_code.cli.options import common_options
 from qwen_code.config.paths import Paths
-from qwen_code.config.providers import provider_named
 from qwen_code.config.values import SourceKind
 from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import Launch
@@ -45,13 +44,12 @@ def list_profiles(launch: Launch, as_json: bool) -> None:
 
 
 def _row(paths: Paths, name: str, profile: Profile, current: bool) -> dict[str, str | bool | None]:
-    provider = provider_named(profile.provider or "")
     return {
         "name": name,
         "current": current,
         "method": profile.method,
         "account": _account(paths, name) if profile.method == Method.QWEN_OAUTH else None,
-        "base_url": profile.base_url or (provider.base_url if provider else None),
+        "base_url": profile.address,
         "model": profile.model,
         "key": _key(paths, name, profile),
     }

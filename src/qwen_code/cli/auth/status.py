@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 import msgspec
 
 from qwen_code.auth.resolver import Inputs, resolve
-from qwen_code.auth.types import Method, Resolution
+from qwen_code.auth.types import Connection, Method, Resolution
 from qwen_code.base.errors import ExitCode, QwenError
 from qwen_code.base.stop import Stop
 from qwen_code.cli.options import common_options
@@ -14,6 +16,7 @@ from qwen_code.config.load import Config
 from qwen_code.fronts.console import is_interactive, notice, report
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.status import (
+    elsewhere,
     ended,
     quota_of,
     status_data,
@@ -42,7 +45,9 @@ def status(launch: Launch, as_json: bool, check: bool) -> int:
             click.echo(f"{'Server:':<12}{answer}")
     else:
         click.echo(unusable_sign_in(inputs, resolution) or "Not signed in.")
-    if other := _elsewhere(inputs, resolution):
+        if names := sorted(inputs.api.profiles.profiles):
+            notice(f"saved logins: {', '.join(names)}; to use one: qwen auth switch NAME")
+    if other := elsewhere(inputs, resolution):
         notice(other)
     if problem:
         report(problem)
@@ -66,32 +71,33 @@ def _print_json(
     click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
 
 
-def _elsewhere(inputs: Inputs, resolution: Resolution) -> str | None:
-    """A notice if runs of the other kind use another connection: with a terminal, a saved choice
-    comes first; without one, a configured API."""
-    other = resolve(msgspec.structs.replace(inputs, interactive=not inputs.interactive)).connection
-    here = resolution.connection
-    if other is None or here is None:
-        return None
-    if (other.method, other.base_url, other.credential_source) == (
-        here.method,
-        here.base_url,
-        here.credential_source,
-    ):
-        return None
-    run = "qwen -p, and a run without a terminal, use" if inputs.interactive else "a terminal uses"
-    where = "" if other.method is Method.LOCAL else f" at {other.base_url}"
-    return f"{run} {other.method}{where} instead: {other.credential_source or 'the saved choice'}"
-
-
 def _ask(config: Config, resolution: Resolution) -> tuple[str | None, QwenError | None]:
-    from qwen_code.wiring.link import open_link
-
     if resolution.connection is None:
         return None, None
     try:
-        with open_link(config, resolution.connection) as link:
-            models = link.client.models(Stop())
+        return _accepted(config, resolution.connection), None
     except QwenError as error:
         return None, error
-    return f"accepts it, and offers {len(models)} model{'' if len(models) == 1 else 's'}", None
+
+
+def _accepted(config: Config, connection: Connection) -> str:
+    """That the endpoint accepts the credential: shown by its list of models, or by an answer of one
+    token where anyone gets the list."""
+    from qwen_code.wiring.link import open_link
+    from qwen_code.wiring.login_check import Probe
+
+    stop = Stop()
+    if connection.method is Method.LOCAL:
+        with open_link(config, connection) as link:
+            models: Sequence[str] = link.client.models(stop)
+    else:
+        probe = Probe(connection, config)
+        models = probe.models(stop) or ()
+        model = connection.model or (models[0] if models else None)
+        if model is None:
+            return "does not list its models, and none is named: name one to check the key"
+        if not models or not probe.proves_key(stop):
+            probe.answer(model, stop)
+    if not models:
+        return "accepts it"
+    return f"accepts it, and offers {len(models)} model{'' if len(models) == 1 else 's'}"

@@ -71,17 +71,18 @@ def _env_files(config: Config, paint: Paint) -> str:
         mark, colour, reason = _PLACES[place["status"]]
         more = f" ({reason})" if reason else ""
         lines.append(paint(f"  {mark} {place['status']:<9} {place['path']}{more}", colour))
-    for each in data["variables"]:
-        is_good = each["status"] == _COUNTS
-        status = (
-            "read" if is_good else "dropped" if each["status"] == "excluded" else each["status"]
-        )
-        more = f" ({each['reason']})" if each["reason"] else ""
-        where = f"line {each['line']}"
-        line = f"      {status:<10} {each['name']}, {where}{more}"
-        lines.append(paint(line, "2" if is_good else "33"))
-    lines += [paint(f"      ✗ {text}", "31") for text in data["problems"]]
+        if place["status"] == "taken":
+            lines += [_env_line(each, paint) for each in data["variables"]]
+            lines += [paint(f"      ✗ {text}", "31") for text in data["problems"]]
     return "\n".join(lines)
+
+
+def _env_line(each: dict[str, Any], paint: Paint) -> str:
+    is_good = each["status"] == _COUNTS
+    status = "read" if is_good else "dropped" if each["status"] == "excluded" else each["status"]
+    more = f" ({each['reason']})" if each["reason"] else ""
+    line = f"      {status:<10} {each['name']}, line {each['line']}{more}"
+    return paint(line, "2" if is_good else "33")
 
 
 def env_data(config: Config) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from qwen_code.auth.resolver import Inputs
+import msgspec
+
+from qwen_code.auth.resolver import Inputs, resolve
 from qwen_code.auth.types import Connection, Method, Resolution
 from qwen_code.base.errors import QwenError
 from qwen_code.base.url import Origin
@@ -175,3 +177,25 @@ def status_data(inputs: Inputs, resolution: Resolution) -> dict[str, object]:
         "expires_at": expires_at(inputs, connection),
         "store": str(source.path) if source and source.path else source.kind if source else None,
     }
+
+
+def elsewhere(inputs: Inputs, resolution: Resolution) -> str | None:
+    """A notice if runs of the other kind use another connection: with a terminal, a saved choice
+    comes first; without one, a configured API."""
+    other = resolve(msgspec.structs.replace(inputs, interactive=not inputs.interactive)).connection
+    here = resolution.connection
+    if other is None or here is None:
+        return None
+    if (other.method, other.base_url, other.credential_source) == (
+        here.method,
+        here.base_url,
+        here.credential_source,
+    ):
+        return None
+    run = (
+        'qwen -p, qwen "…" and runs without a terminal use'
+        if inputs.interactive
+        else "a talk on a terminal uses"
+    )
+    where = "" if other.method is Method.LOCAL else f" at {other.base_url}"
+    return f"{run} {other.method}{where} instead: {other.credential_source or 'the saved choice'}"
