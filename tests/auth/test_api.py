@@ -521,3 +521,42 @@ def test_plain_http_beyond_this_machine_is_said_once(world: Any) -> None:
     (line,) = world.resolve(env=env).announcements
     assert "unencrypted" in line.text
     assert world.resolve(env=env).require().method is Method.OPENAI
+
+
+# -- a saved key is for its endpoint --------------------------------------------------------------
+
+SAVED = {"method": "openai", "baseUrl": "https://mine.example/v1", "apiKey": KEY}
+
+
+@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])
+@pytest.mark.parametrize("profile", [None, "mine"])
+def test_a_variable_for_other_programs_does_not_take_a_saved_key_elsewhere(
+    world: Any, statuses: Any, name: str, profile: str | None
+) -> None:
+    world.profiles("mine", mine=SAVED)
+    resolution = world.resolve(env={name: "https://theirs.example/v1"}, profile=profile)
+    if profile:  # the named login brings its own address
+        assert resolution.require().base_url == "https://mine.example/v1"
+        return
+    assert isinstance(resolution.error, CredentialMissing)
+    assert [status for _, status in statuses(resolution, "api_key")] == [Status.EXCLUDED]
+
+
+def test_a_saved_key_stays_at_its_endpoint_by_any_name_of_it(world: Any) -> None:
+    world.profiles("mine", mine=SAVED)
+    resolution = world.resolve(env={"OPENAI_BASE_URL": "https://MINE.example:443/v2/"})
+    assert key_of(resolution) == KEY
+
+
+def test_a_saved_key_at_an_address_for_this_program_is_said(world: Any) -> None:
+    world.profiles("mine", mine=SAVED)
+    resolution = world.resolve(env={"LLAMA_API_BASE_URL": "https://gateway.example/v1"})
+    assert key_of(resolution) == KEY
+    assert any("the endpoint LLAMA_API_BASE_URL" in notice for notice in resolution.notices)
+
+
+def test_azure_behind_a_host_name_of_its_owner(world: Any) -> None:
+    gateway = {"method": "openai", "provider": "azure", "baseUrl": "https://ai.corp.example"}
+    world.profiles("corp", corp={**gateway, "apiKey": KEY, "model": "gpt"})
+    connection = world.resolve().require()
+    assert (connection.provider, connection.header_style) == ("azure", "api-key")

@@ -198,3 +198,35 @@ def test_the_trace_of_another_method_shows_what_it_sets_aside(world: Any) -> Non
     assert (key.source.name, key.status) == ("LLAMA_API_KEY", Status.SHADOWED)
     assert key.reason == "the method is local"
     assert not any("api.openai.com" in c.shown for f in fields.values() for c in f.candidates)
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_a_pinned_login_is_the_reason_that_is_given(
+    world: Any, statuses: Any, interactive: bool
+) -> None:
+    work = {"method": "openai", "baseUrl": "https://work.example/v1", "apiKey": KEY}
+    world.profiles("work", work=work, other={**work, "baseUrl": "https://other.example/v1"})
+    pins = {"projectProfiles": {str(world.project): "other"}}
+    world.write("~/.qwen/settings.json", {"security": {"auth": pins}})
+    resolution = world.resolve(interactive=interactive)
+    assert resolution.require().base_url == "https://other.example/v1"
+    name, status = statuses(resolution, "method")[0]
+    assert (name, status) == ("security.auth.projectProfiles", Status.CHOSEN)
+    assert resolution.notices == ()
+
+
+def test_what_nearly_was_a_login_is_named(world: Any) -> None:
+    world.write("~/.qwen/settings.json", {"security": {"auth": {"selectedType": "qwen-auth"}}})
+    world.write("~/.qwen/.env", f"LLAMA_API_KEY={KEY}\n")
+    world.write(".env", "DATABASE_URL=x\n")
+    world.profiles(None, work={"method": "openai", "provider": "openrouter", "apiKey": KEY})
+    error = world.resolve().error
+    assert isinstance(error, CredentialMissing)
+    for part in ("'qwen-auth'", "qwen auth switch", ".qwen/.env is not read, because"):
+        assert part in error.message
+
+
+def test_a_choice_without_anything_behind_it_blames_no_endpoint(world: Any) -> None:
+    saved(world, "openai")
+    error = world.resolve(interactive=True).error
+    assert isinstance(error, CredentialMissing) and "no way to reach a model" in error.message

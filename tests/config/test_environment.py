@@ -231,3 +231,13 @@ def test_programs_that_the_user_chose_may_have_the_tokens_of_others(machine: Any
     shell = {"VAULT_TOKEN": "v", "OPENAI_API_KEY": "sk-0123456789", "A": "1"}
     found = machine.environment(shell).without_provider_keys()
     assert found == {**machine.shell, "VAULT_TOKEN": "v", "A": "1"}
+
+
+def test_a_variable_that_is_set_twice_in_the_file(machine: Any) -> None:
+    machine.write("work/app/.env", "A=1\nB=2\nA=3\n")
+    found = machine.environment().variables_of_file()
+    assert [(v.name, v.line, v.status, v.reason) for v in found] == [
+        ("A", 1, "overridden", "line 3 sets it again"),
+        ("B", 2, "usable", ""),
+        ("A", 3, "usable", ""),
+    ]

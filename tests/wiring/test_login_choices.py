@@ -13,6 +13,7 @@ from sign_ins import store_sign_in
 from sparse_weights import put_sparse
 
 from qwen_code.auth.oauth.token import Token, document_of
+from qwen_code.auth.resolver import resolve
 from qwen_code.auth.stores import login_ref, open_store
 from qwen_code.base.errors import ConfigError, CredentialRejected, QwenError
 from qwen_code.base.secret import Secret
@@ -85,6 +86,11 @@ def gone() -> str:
 def answer(login: Login, *texts: str) -> Step:
     for text in texts:
         login.answer(text, Stop())
+    return login.step
+
+
+def back(login: Login) -> Step:
+    assert login.back()
     return login.step
 
 
@@ -184,6 +190,43 @@ def test_a_server_on_this_machine_may_want_no_key(world: World, server: FakeMode
     _, step = api(world, server.base_url, "")
     assert isinstance(step, Saved), step
     assert world.saved()["profiles"]["127.0.0.1"]["model"] == "only"
+
+
+def test_an_open_list_does_not_prove_that_no_key_is_needed(
+    world: World, server: FakeModelServer
+) -> None:
+    server.lists_to_anyone, server.models = True, ["only"]
+    login, step = api(world, server.base_url, "")
+    assert isinstance(step, Ask) and step.is_secret
+    assert "needs a key" in problem(step).message
+    assert isinstance(answer(login, KEY), Saved)
+
+
+def test_a_login_without_a_key_shows_none(world: World, server: FakeModelServer) -> None:
+    server.lists_to_anyone, server.accepts, server.models = True, {""}, ["only"]
+    api(world, server.base_url, "")
+    launch = Launch(cwd=world.cwd, environ=world.environ)
+    connection = resolve(launch.inputs(launch.config(print), print)).require()
+    assert connection.credential_shown == "none needed"
+
+
+@pytest.mark.parametrize("refused", [[OTHER + "1"], ["two words", OTHER + "1", OTHER + "2"]])
+def test_a_refused_answer_is_no_step_to_go_back_to(
+    world: World, server: FakeModelServer, refused: list[str]
+) -> None:
+    login, step = api(world, server.base_url, *refused)
+    assert isinstance(step, Ask) and step.is_secret and step.problem is not None
+    address = back(login)
+    assert isinstance(address, Ask) and address.title == "Base URL"
+    assert titles(answer(login, server.base_url, *refused, KEY)) == server.models
+    key = back(login)
+    assert isinstance(key, Ask) and key.is_secret and key.problem is None
+
+
+def test_what_was_said_of_an_address_is_not_said_again(world: World) -> None:
+    login = world.choices().begin("openai")
+    answer(login, "custom", "http://lab.example/v1", "two words", "three more words")
+    assert len([line for line in world.notices if "unencrypted" in line]) == 1
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from qwen_code.wiring.launch import Launch
 @common_options
 def list_profiles(launch: Launch, as_json: bool) -> None:
     """List the saved logins; the one in use is marked."""
-    paths = launch.config(notice).paths
-    saved = ProfileStore(paths).load()
+    config = launch.config(notice)
+    paths, saved = config.paths, launch.inputs(config, notice).api.profiles
     rows = [
         _row(paths, name, profile, name == saved.current)
         for name, profile in sorted(saved.profiles.items())
