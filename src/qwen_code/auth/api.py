@@ -298,10 +298,8 @@ class _Search:
         )
 
     def _key_offers(self, provider: Provider, governed: ProviderEntry | None) -> list[Offer]:
-        flags, settings = self._in.flags, self._in.settings
-        offers = []
-        if flags.api_key:
-            offers.append(Offer(flags.api_key.reveal(), Source(SourceKind.FLAG, "--api-key")))
+        flag, settings = self._in.flags.api_key, self._in.settings
+        offers = [Offer(flag.reveal(), Source(SourceKind.FLAG, "--api-key"))] if flag else []
         offers += self._profile_key(self._named, SourceKind.FLAG)
         canonical, *aliases = env_names.API_KEY
         own = [governed.env_key] if governed and governed.env_key else []

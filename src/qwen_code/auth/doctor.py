@@ -131,7 +131,7 @@ def examine_sources(config: Config, resolution: Resolution) -> Iterator[Finding]
         yield Finding(Verdict.BAD, "method", resolution.error.message, resolution.error.hint)
         return
     connection, chosen = resolution.connection, resolution.fields[0].chosen
-    yield _good("method", f"{connection.method}, by {chosen.source if chosen else 'default'}")
+    yield _good("method", f"{connection.method} ({chosen.source if chosen else 'default'})")
     for notice in resolution.notices:
         yield Finding(Verdict.WARNING, "method", notice, "To see all candidates: qwen auth explain")
 

@@ -195,7 +195,7 @@ def _announce(base_url: str, admin_key: str, password: str, *, as_json: bool) ->
     else:
         click.echo(f"A sign-in and model service runs at {base_url}")
         click.echo(f"Password of its approval page: {password}")
-        click.echo(f"Key of its administration: {admin_key}")
+        click.echo(f"Admin key: {admin_key}")
         click.echo("To use it, in another terminal:\n")
         click.echo(f"export {env_names.QWEN_OAUTH_BASE_URL}={base_url}")
         click.echo("qwen auth login --method qwen-oauth\n")

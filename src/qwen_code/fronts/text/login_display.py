@@ -47,7 +47,7 @@ class LineDisplay:
         self._write(f"  {self._link(url)}\n\n  Code: {safe_text(flow.user_code)}\n\n")
         self._show_more(url)
         if self._browser and open_browser(url, self._environ) is None:
-            self._write("Your browser was asked to open it.\n")
+            self._write("Opening it in your browser.\n")
 
     def wait(self, seconds: float, left_s: float, trouble: str | None) -> None:
         """Wait; trouble is shown when it begins and when it ends."""
