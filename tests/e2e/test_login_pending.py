@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -274,3 +277,82 @@ def test_all_and_one_profile_contradict_each_other(logins: Logins) -> None:
     done = logins.qwen("auth", "logout", "--all", "--profile", "w")
     assert done.returncode == 2 and "contradict" in done.stderr
     assert logins.creds() is not None
+
+
+# -- in a container -------------------------------------------------------------------------------
+
+UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc")
+"""What ends with its PID 1, as a container does. It needs root."""
+
+
+def _can_unshare() -> bool:
+    try:
+        return subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def _child(pid: int) -> int | None:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return None
+    return int(children[0]) if children else None
+
+
+class Container:
+    """``qwen`` as PID 1, or started by a shell that is PID 1."""
+
+    def __init__(self, logins: Logins, init: str, *arguments: str) -> None:
+        shell = ("sh", "-c", '"$@"; exit $?', "sh") if init == "shell" else ()
+        self.process = subprocess.Popen(
+            [*UNSHARE, *shell, *logins.qwen.command, *arguments],
+            env=logins.qwen.environ,
+            cwd=logins.qwen.project,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._depth = 2 if init == "shell" else 1
+
+    def kill(self, number: int) -> None:
+        """Send a signal to ``qwen``."""
+        pid: int | None = self.process.pid
+        for _ in range(self._depth):
+            assert pid is not None
+            pid = _child(pid)
+        assert pid is not None
+        os.kill(pid, number)
+
+
+@pytest.mark.parametrize("init", ["qwen", "shell"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("asked", ["renewal", "poll"])
+def test_the_end_of_a_container_waits_for_an_answer(
+    logins: Logins, asked: str, number: int, init: str
+) -> None:
+    if not _can_unshare():
+        pytest.skip("cannot make a PID namespace here")
+    server, release = logins.server, threading.Event()
+    code = logins.begin(*logins.named)
+    if asked == "renewal":
+        logins.finish(code, "--resume")
+        document = logins.creds()
+        (logins.home / "oauth_creds.json").write_text(json.dumps(document | {"expiry_date": 1}))
+        server.on_refresh = release.wait
+        container = Container(logins, init, "-p", "hi")
+        until(lambda: server._used)
+    else:
+        document = None
+        server.on_grant = release.wait
+        server.approve(code)
+        container = Container(logins, init, "auth", "login", "--resume")
+        until(lambda: server.entries("poll: granting"))
+    container.kill(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        container.process.wait(1)
+    release.set()
+    container.process.communicate(timeout=30)
+    assert container.process.returncode != 0
+    assert logins.creds() not in (None, document)
+    assert server.is_good(logins.creds()["access_token"])
