@@ -10,6 +10,7 @@ The end of a container does reach it: when PID 1 ends, the kernel kills everythi
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import time
@@ -104,6 +105,9 @@ def wait_at_exit(timeout_s: float = _EXIT_TIMEOUT_S) -> None:
     give_up = time.monotonic() + timeout_s
     for process in list(_running):
         process.join(max(0.0, give_up - time.monotonic()))
+
+
+atexit.register(wait_at_exit)  # for programs that use the Python API; qwen ends by os._exit
 
 
 def serve(work: Callable[[bytes], bytes]) -> None:
