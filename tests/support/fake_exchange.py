@@ -14,9 +14,12 @@ class FakeResponse:
     def __init__(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         self.status = status
         self.headers = headers or {}
-        self._body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        is_ready = isinstance(body, bytes | Exception)
+        self._body = body if is_ready else json.dumps(body).encode()
 
     def read(self, limit_bytes: int = 0, *, within_s: float = 0) -> bytes:
+        if isinstance(self._body, Exception):
+            raise self._body
         return self._body
 
     def close(self) -> None: ...

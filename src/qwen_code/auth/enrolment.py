@@ -1,10 +1,11 @@
-"""Make and end logins: a sign-in by device flow, an API key under a name, signing out."""
+"""Make logins: a sign-in by device flow, an API key under a name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 
@@ -12,29 +13,41 @@ from qwen_code import __version__
 from qwen_code.auth.oauth.errors import SIGN_IN, EndpointUnknown, SignInFailed
 from qwen_code.auth.oauth.login import Display, begin, finish, stored_version
 from qwen_code.auth.oauth.pending import PendingFlow, PendingStore
-from qwen_code.auth.oauth.poll import TIMEOUTS, PollJob, ProcessPoller
+from qwen_code.auth.oauth.poll import TIMEOUTS, PollAnswer, PollJob, ProcessPoller
 from qwen_code.auth.oauth.resource import endpoint_of
-from qwen_code.auth.oauth.revocation import revoke
-from qwen_code.auth.oauth.server import ServerChoice, ServerFlags, choose_server, discover
-from qwen_code.auth.oauth.token import Token, load_token
+from qwen_code.auth.oauth.server import (
+    Server,
+    ServerChoice,
+    ServerFlags,
+    choose_server,
+    discover,
+)
+from qwen_code.auth.oauth.token import Token, load_token, token_of
 from qwen_code.auth.profiles import Profile, ProfileStore
 from qwen_code.auth.stores import DEFAULT_NAME, login_ref, open_store
+from qwen_code.auth.stores.base import CredentialStore
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import Clock
 from qwen_code.base.detached import serve
 from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.files import LockHeld
-from qwen_code.base.http import HttpClient, Timeouts
+from qwen_code.base.http import HttpClient
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import normalise_base_url
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings_edit import save_user_value
+from qwen_code.config.values import Source, SourceKind
 
+_LOGIN = "qwen auth login"
 _OTHER_POLLS_S = 1.0
 _LOCK_TIMEOUT_S = 3.0
-_AGENT = f"qwen-code/{__version__}"
-_CHOICE = "security.auth.selectedType"
+AGENT = f"qwen-code/{__version__}"
+"""How this program names itself to servers."""
+
+CHOICE = "security.auth.selectedType"
+"""The key of the method that is saved as the user's choice."""
+
 _OWN_CHOICE = "qwen_code.auth.selectedType"
 
 
@@ -67,15 +80,7 @@ def save_method(paths: Paths, method: Method) -> None:
         save_user_value(paths, _OWN_CHOICE, method.value)
         return
     save_user_value(paths, _OWN_CHOICE, None)
-    save_user_value(paths, _CHOICE, method.value)
-
-
-def forget_method(config: Config) -> None:
-    """Take the saved choice back if no login of that method is left."""
-    chosen = config.settings.first(_CHOICE, str)
-    left = ProfileStore(config.paths).load().profiles.values()
-    if chosen in (Method.OPENAI, Method.QWEN_OAUTH) and all(p.method != chosen for p in left):
-        save_user_value(config.paths, _CHOICE, None)
+    save_user_value(paths, CHOICE, method.value)
 
 
 def save_login(paths: Paths, name: str, profile: Profile) -> None:
@@ -111,8 +116,10 @@ class DeviceSignIn:
         self.profile = profile or DEFAULT_NAME
         self._choice: ServerChoice = choose_server(config.environment, config.settings, flags)
         self._flags = flags
+        resource_url = flags.resource_url
+        self._resource_url = normalise_base_url(resource_url)[0] if resource_url else None
         self._http = HttpClient(
-            config.network, user_agent=_AGENT, timeouts=TIMEOUTS, keep_alive=False
+            config.network, user_agent=AGENT, timeouts=TIMEOUTS, keep_alive=False
         )
         self._pending = PendingStore(
             self._paths.oauth_pending_dir, self._paths.former_oauth_pending_file
@@ -121,33 +128,75 @@ class DeviceSignIn:
     def begin(self) -> PendingFlow:
         """A code to approve: the pending one of this profile and server, or a new one.
 
+        A pending one is continued with the model and the endpoint that are named now. The server
+        knows it with its client ID and scope: if they differ, there is a new code.
+
+        Without a server that is named, a name that was signed in before is signed in where it was.
+
         Raises:
             UsageError: a login of another kind has the profile's name.
             SignInFailed, ConfigError, TransportError: the server gives none, or the sign-in could
                 not be stored.
         """
         self._check()
+        resource_url = self._choose_again() or self._resource_url
         server = discover(self._choice, self._http)
         for origin in server.other_origins:
             self._notice(f"{server.issuer.name} has the sign-in done at {origin}")
-        flow = self._pending.find(self.profile, server, self._clock.now())
-        if flow is not None:
-            self._notice("continuing the sign-in that was begun before")
-            return flow
-        import uuid
+        with self._pending.beginning(self.profile, server):
+            flow = self._pending_at(server)
+            if flow is not None:
+                self._notice("continuing the sign-in that was begun before")
+                return flow
+            import uuid
 
-        resource_url = self._flags.resource_url
-        flow = begin(
-            server,
-            self._http,
-            self._clock,
-            profile=self.profile,
-            request_id=str(uuid.uuid4()),
-            model=self._model,
-            resource_url=normalise_base_url(resource_url)[0] if resource_url else None,
-        )
-        self._pending.save(flow)
-        return flow
+            flow = begin(
+                server,
+                self._http,
+                self._clock,
+                profile=self.profile,
+                request_id=str(uuid.uuid4()),
+                model=self._model,
+                resource_url=resource_url,
+            )
+            self._pending.save(flow)
+            return flow
+
+    def _choose_again(self) -> str | None:
+        """Choose the server of the stored sign-in, unless the user has named one now.
+
+        Returns the endpoint that the user chose for that sign-in, unless one is named now.
+
+        Raises:
+            ConfigError: that server's address cannot be used.
+        """
+        store = open_store(login_ref(self._paths, self.profile))
+        stored = _readable(store)
+        if not self._choice.is_default or stored is None or stored.issuer is None:
+            return None
+        source = Source(SourceKind.LOGIN, "the stored sign-in", Path(store.place))
+        default = self._choice.base_url.text
+        self._choice = self._choice.again_at(stored.issuer, stored.scope, source)
+        if stored.issuer.name != default:
+            self._notice(
+                f"signing in at {stored.issuer.name}, as before (for another server: --issuer URL)"
+            )
+        return None if self._resource_url or not stored.is_pinned else stored.resource_url
+
+    def _pending_at(self, server: Server) -> PendingFlow | None:
+        """The pending flow that can be continued, with what is asked for now. Others are dropped:
+        they request something else."""
+        now = self._clock.now()
+        found = self._pending.find(self.profile, server, now)
+        for flow in self._pending.of(self.profile, server, now):
+            if found is None or flow.device_code != found.device_code:
+                self._pending.clear(flow)
+        return self._with_flags(found) if found else None
+
+    def _with_flags(self, flow: PendingFlow) -> PendingFlow | None:
+        """``flow`` with the model and the endpoint that are named now; ``None`` if it has ended."""
+        named = {"model": self._model, "resource_url": self._resource_url}
+        return self._pending.change(flow, **{k: v for k, v in named.items() if v is not None})
 
     @property
     def stored_account(self) -> str | None:
@@ -164,29 +213,64 @@ class DeviceSignIn:
     def resume(self) -> PendingFlow:
         """The pending sign-in of the profile; without a profile's name, the only one there is.
 
+        It continues with the model and the endpoint that are named now.
+
         Raises:
-            SignInFailed: there is none, or there are several to choose from.
+            SignInFailed: there is none, there are several to choose from, or it was begun with
+                another client ID or scope than is named now.
         """
         flows = self._pending.all(self._clock.now())
         if self._named:
             flows = [flow for flow in flows if flow.profile == self.profile]
-        if self._choice.issuer is not None and self._flags.issuer:
+        if self._flags.issuer:
             flows = [f for f in flows if f.server.issuer.name == self._flags.issuer]
         if not flows:
-            whose = f" for profile {self.profile}" if self._named else ""
-            raise SignInFailed(
-                f"no sign-in{whose} is waiting to be finished, or its code has expired",
-                hint=SIGN_IN,
-            )
+            raise self._nothing_pending()
         names = list(dict.fromkeys(flow.profile or DEFAULT_NAME for flow in flows))
         if len(names) > 1:
             raise SignInFailed(
                 f"several sign-ins are waiting to be finished: {', '.join(names)}",
-                hint=f"Say which: qwen auth login --resume --profile {names[0]}",
+                hint=f"Say which: qwen auth login --resume --profile {quote(names[0])}",
             )
         self.profile = names[0]
+        issuers = list(dict.fromkeys(flow.server.issuer.name for flow in flows))
+        if len(issuers) > 1:
+            raise SignInFailed(
+                f"sign-ins of profile {self.profile} are waiting to be finished at several "
+                f"servers: {', '.join(issuers)}",
+                hint=f"Say which: qwen auth login --resume --profile {quote(self.profile)} "
+                f"--issuer {issuers[0]}",
+            )
+        self._require_same_request(flows[0].server)
         self._check()
-        return flows[0]
+        flow = self._with_flags(flows[0])
+        if flow is None:
+            raise self._nothing_pending()
+        return flow
+
+    def _nothing_pending(self) -> SignInFailed:
+        whose = f" for profile {self.profile}" if self._named else ""
+        return SignInFailed(
+            f"no sign-in{whose} is waiting to be finished, or its code has expired",
+            hint=SIGN_IN + (f" --profile {quote(self.profile)}" if self._named else ""),
+        )
+
+    def _require_same_request(self, server: Server) -> None:
+        """
+        Raises:
+            SignInFailed: another client ID or scope is named now than the code was given for.
+        """
+        asked = {
+            "--client-id": (self._flags.client_id, server.issuer.client_id),
+            "--scope": (self._flags.scope, server.scope),
+        }
+        for option, (now, before) in asked.items():
+            if now and now != before:
+                raise SignInFailed(
+                    f"the sign-in was begun with {option} {before!r}, and needs a new code "
+                    f"for {now!r}",
+                    hint="Run the same command without --resume.",
+                )
 
     def finish(self, flow: PendingFlow, display: Display) -> Token:
         """Wait until it is approved. Then the tokens are stored, and the account is the one in use.
@@ -198,6 +282,11 @@ class DeviceSignIn:
         before = stored_version(store)
         display.show(flow)
         told = False
+        models = [flow.model]
+
+        def granted(answer: PollAnswer) -> None:
+            models.append(answer.model)
+
         while True:
             try:
                 with self._pending.polling(flow, _OTHER_POLLS_S):
@@ -209,21 +298,31 @@ class DeviceSignIn:
                         self._clock,
                         display,
                         before=before,
+                        granted=granted,
                     )
-                    break
+                    # Also by the process that got the tokens; it may have failed.
+                    _remember(self._paths, self.profile, models[-1])
+                    return token
+            except SignInFailed as error:
+                if self.profile != DEFAULT_NAME and (error.hint or "").endswith(_LOGIN):
+                    error.hint = f"{error.hint} --profile {quote(self.profile)}"
+                raise
             except LockHeld:
                 if not told:
                     self._notice("another terminal is waiting for this sign-in, too")
                     told = True
-        _remember(self._paths, flow)  # also by the process that got the tokens; it may have failed
-        return token
 
     def endpoint_problem(self, token: Token) -> QwenError | None:
-        """Why requests with ``token`` cannot be sent yet; ``None`` if they can."""
-        if self._choice.resource_url is not None:
+        """Why requests with ``token`` cannot be sent yet; ``None`` if they can.
+
+        ``token`` is what is stored. An endpoint that was named for this run is in it, or was named
+        too late; later runs have only the settings and the environment.
+        """
+        choice = choose_server(self._config.environment, self._config.settings)
+        if choice.resource_url is not None:
             return None
         try:
-            endpoint_of(token, self._choice.known())
+            endpoint_of(token, choice.known())
         except EndpointUnknown as error:
             return error
         return None
@@ -244,43 +343,13 @@ class DeviceSignIn:
                 str(paths.oauth_pending_dir),
                 str(paths.former_oauth_pending_file),
                 self._config.network,
-                _AGENT,
+                AGENT,
             )
             homes = (str(paths.home), str(paths.qwen_home), str(paths.cwd))
             return msgspec.json.encode(_SignInJob(poll, homes))
 
         environ = self._config.environment.child_environment()
         return ProcessPoller(__name__, job, _work, environ, paths.qwen_home)
-
-
-def log_out(config: Config, name: str, profile: Profile) -> list[str]:
-    """Revoke and forget a saved login; returns what was done, a line each.
-
-    Raises:
-        ConfigError: something cannot be removed.
-    """
-    if profile.method != Method.QWEN_OAUTH:
-        ProfileStore(config.paths).remove(name)
-        return [f"Removed the saved login {name} from {config.paths.profiles_file}."]
-    store = open_store(login_ref(config.paths, name))
-    try:
-        token = load_token(store)
-    except QwenError:
-        token, said = None, "nothing to revoke: the file is damaged"
-    else:
-        said = "there was nothing to revoke"
-    if token is not None:
-        choice = choose_server(config.environment, config.settings)
-        http = HttpClient(config.network, user_agent=_AGENT, timeouts=Timeouts(5, 10, 5))
-        said = revoke(token, token.issuer or choice.known(), http)
-    # A renewal that is under way finds nothing to replace, and stores nothing.
-    removed = store.remove()
-    pending = PendingStore(config.paths.oauth_pending_dir, config.paths.former_oauth_pending_file)
-    pending.clear_profile(name)
-    ProfileStore(config.paths).remove(name)
-    label = "" if name == DEFAULT_NAME else f" of profile {name}"
-    who = f" ({token.account})" if token and token.account else ""
-    return [f"Signed out{label}{who}: {said}.", *(f"Removed {place}." for place in removed)]
 
 
 class _SignInJob(msgspec.Struct, frozen=True):
@@ -296,14 +365,23 @@ def _work(data: bytes) -> bytes:
     if answer.is_granted:
         # The process that waits does it again, and says why it failed.
         with suppress(QwenError):
-            _remember(Paths(*map(Path, job.homes)), job.poll.flow)
+            name = job.poll.flow.profile or DEFAULT_NAME
+            _remember(Paths(*map(Path, job.homes)), name, answer.model)
     return msgspec.json.encode(answer)
 
 
-def _remember(paths: Paths, flow: PendingFlow) -> None:
-    name = flow.profile or DEFAULT_NAME
+def _readable(store: CredentialStore) -> Token | None:
+    """The stored token; of a damaged one, what can still be read of it, which may lack tokens."""
+    try:
+        document = store.load()
+        return None if document is None else token_of({**document, "access_token": "unused"})
+    except (QwenError, ValueError):
+        return None
+
+
+def _remember(paths: Paths, name: str, model: str | None) -> None:
     known = ProfileStore(paths).load().profiles.get(name)
-    model = flow.model or (known.model if known else None)
+    model = model or (known.model if known else None)
     save_login(paths, name, Profile(Method.QWEN_OAUTH, model=model))
 
 

@@ -38,8 +38,19 @@ def main() -> None:
             stream.flush()
         except (OSError, ValueError):
             code = code or 1
+    _wait_for_detached()
     # Everything that must be closed is closed. Finalizing the interpreter would take 14 ms.
     os._exit(code)
+
+
+def _wait_for_detached() -> None:
+    """In a container, the end of this process would kill a renewal or a poll in flight."""
+    if "qwen_code.base.detached" in sys.modules:  # else none was started
+        from qwen_code.base.detached import wait_at_exit
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the run has ended; only the answer is awaited
+        wait_at_exit()
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

@@ -141,12 +141,19 @@ TEMPORARY = {
     "408": (408, b""),
     "403 html": (403, b"<html>"),
     "400 html": (400, b"<html>"),
-    "200 html": (200, b"<html>"),
-    "200 truncated": (200, b'{"access_token": "acc'),
-    "200 empty": (200, b""),
-    "200 without a token": (200, {"expires_in": 3}),
-    "204": (204, b""),
     "no connection": GONE,
+    "no answer in time": TransportError("no answer", code="timeout", retryable=True),
+}
+
+UNUSABLE = {
+    "html": (200, b"<html>"),
+    "truncated": (200, b'{"access_token": "acc'),
+    "empty": (200, b""),
+    "a list": (200, b"[]"),
+    "without a token": (200, {"expires_in": 3}),
+    "with an unusable token": (201, {**GRANT, "access_token": "two words"}),
+    "204": (204, b""),
+    "cut off": (200, TransportError("the connection broke", code="cut", retryable=True)),
 }
 
 
@@ -163,6 +170,20 @@ def test_the_retries_are_bounded_and_lose_nothing(world: World, answer: Any) -> 
     assert len(world.http.requests) == 3
     assert world.clock.time - 1000 < 20
     assert world.stored() == OLD and world.store.refusal_of(OLD.version) is None
+
+
+@pytest.mark.parametrize("answer", UNUSABLE.values(), ids=UNUSABLE)
+def test_an_accepted_renewal_is_not_repeated(world: World, answer: Any) -> None:
+    """The refresh token is used up: sent twice, it ends all tokens of the sign-in."""
+    with pytest.raises(RefreshFailed, match="its answer cannot be used"):
+        world.renew(answer, (200, GRANT))
+    assert len(world.http.requests) == 1
+    assert world.stored() == OLD and world.store.refusal_of(OLD.version) is None
+
+
+def test_a_body_that_is_too_slow_is_asked_for_again(world: World) -> None:
+    slow = (200, TransportError("the answer was not complete", code="timeout", retryable=True))
+    assert world.renew(slow, (200, GRANT)).token.generation == 1
 
 
 @pytest.mark.parametrize("answer", [(429, {"error": "slow_down"}), (503, b"")])
@@ -187,6 +208,34 @@ def test_invalid_grant_ends_it_under_any_status_and_deletes_nothing(
     assert world.stored() == OLD
     with pytest.raises(SignInEnded):
         world.renew()  # it is remembered: the server is not asked again
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("oauth_creds.json", "qwen auth login"),
+        ("accounts/w.json", "qwen auth login --profile w"),
+        ("accounts/a%2Eb c.json", "qwen auth login --profile 'a.b c'"),
+    ],
+)
+def test_the_way_out_names_the_login(world: World, name: str, command: str) -> None:
+    world.store = FileStore(world.store.path.parent / name, pause=lambda _: None)
+    world.store.save(document_of(OLD))
+    for answers in ([(400, {"error": "invalid_grant"})], []):  # and again, when it is remembered
+        with pytest.raises(SignInEnded) as caught:
+            world.renew(*answers)
+        assert caught.value.hint == f"Run: {command}"
+
+
+def test_no_refresh_token_and_no_known_server_are_told_apart(world: World) -> None:
+    nodes = msgspec.structs.replace(OLD, issuer=None)
+    world.store.save(document_of(nodes))
+    with pytest.raises(RefreshFailed, match="does not name the server"):
+        world.renew()
+    world.store.save(document_of(msgspec.structs.replace(nodes, refresh_token=None)))
+    with pytest.raises(SignInEnded, match="without a refresh token"):
+        world.renew()
+    assert world.http.requests == []
 
 
 def test_invalid_grant_after_another_process_won_is_no_end(world: World) -> None:

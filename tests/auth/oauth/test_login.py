@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fake_clock import FakeClock
 
@@ -18,6 +19,7 @@ from qwen_code.auth.oauth.server import Server
 from qwen_code.auth.oauth.token import Issuer, Token, document_of, load_token
 from qwen_code.auth.stores.file import FileStore
 from qwen_code.base.errors import ConfigError, TransportError
+from qwen_code.base.files import LockHeld
 from qwen_code.base.secret import Secret
 
 SERVER = Server(
@@ -464,7 +466,8 @@ def test_signing_out_forgets_the_flows_of_that_profile(world: World) -> None:
     world.begin("a", device_code="code-1")
     world.begin("a", server=OTHER, device_code="code-2")
     kept = world.begin("b", device_code="code-3")
-    world.pending.clear_profile("a")
+    ended = world.pending.clear_profile("a", 1000)
+    assert {flow.device_code for flow in ended} == {"code-1", "code-2"}
     assert world.pending.all(1000) == [kept]
 
 
@@ -499,3 +502,55 @@ def test_a_flow_of_the_version_before_can_be_finished(world: World, tmp_path: Pa
     world.finish(former, PENDING, GRANT)
     assert world.stored() is not None
     assert world.pending.all(1000) == [] and not (tmp_path / "oauth_pending.json").exists()
+
+
+def test_a_change_leaves_what_another_process_has_changed(world: World) -> None:
+    flow = world.begin("a", resource_url="https://wrong.example/v1")
+    world.pending.change(flow, resource_url="https://right.example/v1")
+    kept = world.pending.change(flow, interval_s=9.0)
+    assert kept == world.kept()
+    assert kept is not None
+    assert (kept.resource_url, kept.interval_s) == ("https://right.example/v1", 9.0)
+
+
+def test_a_flow_that_has_ended_is_not_pending_again_after_a_change(world: World) -> None:
+    flow = world.begin("a")
+    world.pending.clear(flow)
+    assert world.pending.change(flow, interval_s=9.0) is None
+    assert world.kept() is None
+
+
+def test_a_flow_is_continued_only_for_the_same_request(world: World) -> None:
+    flow = world.begin("a")
+    client = msgspec.structs.replace(SERVER.issuer, client_id="other")
+    for server in (
+        msgspec.structs.replace(SERVER, scope="other"),
+        msgspec.structs.replace(SERVER, issuer=client),
+    ):
+        assert world.pending.find("a", server, 1000) is None
+        assert world.pending.of("a", server, 1000) == [flow]
+    assert world.pending.find("a", SERVER, 1000) == flow
+    assert world.pending.of("a", OTHER, 1000) == world.pending.of("b", SERVER, 1000) == []
+
+
+def test_the_endpoint_counts_that_is_named_while_a_poll_is_under_way(world: World) -> None:
+    flow = world.begin(resource_url="https://wrong.example/v1")
+    http = world.answers(GRANT)
+    http.before_answer = lambda: world.pending.change(
+        flow, resource_url="https://right.example/v1", model="m2"
+    )
+    assert world.poll(flow).model == "m2"
+    token = world.stored()
+    assert token is not None and token.resource_url == "https://right.example/v1"
+
+
+def test_only_one_process_at_a_time_begins_a_flow(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwen_code.auth.oauth.pending._BEGIN_TIMEOUT_S", 0.0)
+    with world.pending.beginning("a", SERVER):
+        scope = msgspec.structs.replace(SERVER, scope="other")
+        with pytest.raises(LockHeld), world.pending.beginning("a", scope):
+            pass
+        with world.pending.beginning("b", SERVER), world.pending.beginning("a", OTHER):
+            pass

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from fake_exchange import FakeExchange
 
@@ -12,6 +13,7 @@ from qwen_code.auth.oauth.server import (
     metadata_url,
     parse_metadata,
 )
+from qwen_code.auth.oauth.token import Issuer
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.values import Source, SourceKind, Value
 
@@ -135,3 +137,45 @@ def test_without_an_issuer_the_paths_are_qwen_ais_own() -> None:
     server = discover(choice, http)
     assert not server.is_discovered and http.requests == []
     assert server.issuer.token_endpoint == "https://chat.qwen.ai/api/v1/oauth2/token"
+
+
+# -- signing in again -----------------------------------------------------------------------------
+
+STORED = Source(SourceKind.LOGIN, "the stored sign-in")
+DEFAULT = Source(SourceKind.DEFAULT, "qwen.ai")
+UNNAMED = ServerChoice(
+    Value("https://chat.qwen.ai", DEFAULT), None, Value("c", DEFAULT), Value("s", DEFAULT), None
+)
+
+
+def test_only_a_choice_of_nobody_is_the_default() -> None:
+    assert UNNAMED.is_default
+    assert not CHOICE.is_default
+    assert not msgspec.structs.replace(UNNAMED, base_url=value("https://id.example")).is_default
+
+
+def test_an_issuer_is_asked_again_with_its_client_and_scope() -> None:
+    again = UNNAMED.again_at(Issuer(ISSUER, "corp", "https://id.example/token"), "openid", STORED)
+    assert again.issuer == Value(ISSUER, STORED)
+    assert (again.client_id.text, again.scope.text) == ("corp", "openid")
+
+
+def test_what_is_configured_beside_it_comes_first() -> None:
+    choice = msgspec.structs.replace(UNNAMED, client_id=value("mine"), scope=value("wide"))
+    again = choice.again_at(Issuer(ISSUER, "corp", "https://id.example/token"), "openid", STORED)
+    assert (again.client_id.text, again.scope.text) == ("mine", "wide")
+
+
+def test_a_server_with_the_paths_of_qwen_ai_is_not_looked_up() -> None:
+    base = "https://qwen.corp.example"
+    issuer = Issuer(base, "corp", f"{base}/api/v1/oauth2/token")
+    again = UNNAMED.again_at(issuer, None, STORED)
+    assert again.known() == issuer and again.scope.text == "s"
+    discovered = msgspec.structs.replace(issuer, revocation_endpoint=f"{base}/revoke")
+    assert UNNAMED.again_at(discovered, None, STORED).issuer == Value(base, STORED)
+
+
+@pytest.mark.parametrize("name", ["http://id.example", "not an address"])
+def test_a_stored_address_is_checked_like_any_other(name: str) -> None:
+    with pytest.raises(ConfigError, match="the stored sign-in"):
+        UNNAMED.again_at(Issuer(name, "c", f"{name}/token"), None, STORED)

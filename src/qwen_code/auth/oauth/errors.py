@@ -13,9 +13,23 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+from urllib.parse import unquote
+
 from qwen_code.base.errors import AuthError
 
 SIGN_IN = "Run: qwen auth login"
+_ACCOUNTS = "accounts"
+
+
+def sign_in_command(ref: str) -> str:
+    """The command that signs in again for the credential at ``ref``, with the name of its login."""
+    place = PurePath(ref.partition(":")[2])
+    if place.parent.name != _ACCOUNTS:
+        return "qwen auth login"
+    import shlex  # only an error needs it
+
+    return f"qwen auth login --profile {shlex.quote(unquote(place.stem))}"
 
 
 class SignInFailed(AuthError):
@@ -46,11 +60,15 @@ class CodeExpired(SignInFailed):
 
 
 class SignInEnded(AuthError):
-    """The server permanently refused the refresh token. The stored credential is left as it is."""
+    """The server permanently refused the refresh token. The stored credential is left as it is.
 
-    def __init__(self, reason: str = "") -> None:
+    ``ref`` is where it is stored: the hint names the login to sign in to again.
+    """
+
+    def __init__(self, reason: str = "", *, ref: str = "") -> None:
         super().__init__(
-            "your sign-in has ended" + (f" ({reason})" if reason else ""), hint=SIGN_IN
+            "your sign-in has ended" + (f" ({reason})" if reason else ""),
+            hint=f"Run: {sign_in_command(ref)}",
         )
         self.code = "invalid_grant"
 

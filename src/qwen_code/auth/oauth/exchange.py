@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded
+from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded, sign_in_command
 from qwen_code.auth.oauth.resource import may_move
 from qwen_code.auth.oauth.revocation import revoke
 from qwen_code.auth.oauth.token import Freshness, Issuer, Token, document_of, load_token
@@ -31,6 +31,7 @@ from qwen_code.base.http import Request, Sender
 from qwen_code.base.log import debug
 from qwen_code.base.retry import RetryPolicy
 from qwen_code.base.secret import Secret
+from qwen_code.config import env_names
 
 LOCK_TIMEOUT_S = 40.0
 """Longer than a renewal with all its retries takes."""
@@ -79,7 +80,9 @@ def renew(
         with store.exclusive(LOCK_TIMEOUT_S):
             token = load_token(store)
             if token is None:
-                raise CredentialMissing("the sign-in has been removed", hint="Run: qwen auth login")
+                raise CredentialMissing(
+                    "the sign-in has been removed", hint=f"Run: {sign_in_command(store.ref)}"
+                )
             if not needs_renewal(token, rejected, clock.now()):
                 return Renewed(token)
             return _LockedRenewal(store, http, clock, token, default_issuer, jitter).run()
@@ -110,10 +113,18 @@ class _LockedRenewal:
 
     def run(self) -> Renewed:
         token, issuer = self._token, self._issuer
-        if token.refresh_token is None or issuer is None:
-            raise SignInEnded("it came without a refresh token")
+        if token.refresh_token is None:
+            raise SignInEnded("it came without a refresh token", ref=self._store.ref)
+        if issuer is None:
+            raise RefreshFailed(
+                "the sign-in could not be renewed: its file does not name the server that issued "
+                f"it, and the endpoints of the server in {env_names.QWEN_OAUTH_ISSUER} or "
+                "security.auth.oauth.issuer are only looked up at a sign-in",
+                hint=f"To sign in there, run: {sign_in_command(self._store.ref)}\n"
+                "If the sign-in is from qwen.ai, remove that setting instead.",
+            )
         if refusal := self._store.refusal_of(token.version):
-            raise SignInEnded(refusal)
+            raise SignInEnded(refusal, ref=self._store.ref)
         request = refresh_request(issuer, token.refresh_token)
         with self._reserve() as reservation:
             answer = self._ask(request)
@@ -155,11 +166,28 @@ class _LockedRenewal:
 
     def _exchange(self, request: Request) -> Grant | ErrorAnswer | Trouble:
         response = self._http.send(request)
-        body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
+        is_granted = 200 <= response.status < 300
+        try:
+            body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
+        except TransportError as error:
+            if is_granted and error.code != "timeout":
+                raise self._answer_lost(error.message) from error
+            raise
         answer = parse_grant(response.status, response.headers, body, now=self._clock.now())
+        if isinstance(answer, Trouble) and is_granted:
+            raise self._answer_lost(answer.reason)
         if isinstance(answer, ErrorAnswer) and _may_pass(answer):
             return Trouble(str(answer), answer.retry_after_s)
         return answer
+
+    def _answer_lost(self, reason: str) -> RefreshFailed:
+        """The server has probably used up the refresh token: sent again, it can look stolen, and
+        cost the user every token of this sign-in (RFC 9700 §4.14.2)."""
+        return RefreshFailed(
+            f"the server accepted the renewal, but its answer cannot be used: {reason}",
+            hint="It was not repeated, because a refresh token can be used only once. Try again. "
+            f"If your sign-in has ended, run: {sign_in_command(self._store.ref)}",
+        )
 
     def _save(self, grant: Grant, issuer: Issuer, reservation: Reservation) -> Renewed:
         token, notices = self._next(grant, issuer)
@@ -173,7 +201,7 @@ class _LockedRenewal:
         stored = load_token(self._store)
         if stored is None:  # signed out while the server was asked
             debug("refresh", signed_out=revoke(token, issuer, self._http))
-            raise SignInEnded("you signed out at the same time")
+            raise SignInEnded("you signed out at the same time", ref=self._store.ref)
         return Renewed(stored)
 
     def _next(self, grant: Grant, issuer: Issuer) -> tuple[Token, list[str]]:
@@ -211,13 +239,14 @@ class _LockedRenewal:
         if answer.error != "invalid_grant":
             raise RefreshFailed(
                 f"the sign-in could not be renewed: {answer}",
-                hint="You are still signed in. If this persists, sign in again: qwen auth login",
+                hint="You are still signed in. If this persists, sign in again: "
+                + sign_in_command(self._store.ref),
             )
         token = load_token(self._store)
         if token is not None and token.version != self._token.version:
             return Renewed(token)
         self._store.refuse(self._token.version, str(answer))
-        raise SignInEnded(str(answer))
+        raise SignInEnded(str(answer), ref=self._store.ref)
 
 
 def _may_pass(answer: ErrorAnswer) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
-
-import msgspec
 
 from qwen_code.auth.oauth.device_flow import DeviceFlow, Waiting
 from qwen_code.auth.oauth.errors import SIGN_IN, CodeExpired, SignInFailed
@@ -111,19 +110,20 @@ def finish(
     display: Display,
     *,
     before: str | None,
+    granted: Callable[[PollAnswer], object] = lambda _: None,
 ) -> Token:
     """Poll until the sign-in is approved; returns the tokens, which are stored.
 
     The flow is not pending any more when it ends, in whichever way; only an interrupt leaves it to
     be resumed. ``before`` is the version that was stored before it was shown: another process that
-    waits for the same code may finish it.
+    waits for the same code may finish it. ``granted`` is called with the answer that ended it.
 
     Raises:
         SignInFailed: denied, expired, cancelled, or refused by the server.
     """
     try:
         with display.attention():
-            _wait(flow, pending, poller, clock, display)
+            granted(_wait(flow, pending, poller, clock, display))
     except SignInFailed:
         was_pending = pending.current(flow) is not None
         pending.clear(flow)
@@ -138,8 +138,8 @@ def finish(
 
 def _wait(
     flow: PendingFlow, pending: PendingStore, poller: Poller, clock: Clock, display: Display
-) -> None:
-    """Until the tokens are stored."""
+) -> PollAnswer:
+    """The answer to the last poll, once the tokens are stored."""
     # The wall clock only tells how much is left of a flow that another process began.
     wall, start = clock.now(), clock.monotonic()
     deadline = start + max(0.0, flow.expires_at - wall)
@@ -161,10 +161,10 @@ def _wait(
             display.wait(wait, deadline - clock.monotonic(), trouble)
         # If this process is killed during the poll, it is not known when the server read it. A
         # process that resumes the flow then waits a whole interval.
-        _keep(flow, pending, machine.interval_s, clock.now() + _MAX_POLL_S)
+        flow = _keep(flow, pending, machine.interval_s, clock.now() + _MAX_POLL_S)
         answer = _outcome(poller.start(flow), clock, display, deadline, trouble)
         if answer.is_granted:
-            return
+            return answer
         if answer.failure:
             raise SignInFailed(answer.failure, hint=SIGN_IN)
         outcome = answer.error or answer.trouble or Trouble("the poll had no outcome")
@@ -186,16 +186,21 @@ def _outcome(
     return answer or PollAnswer(trouble=Trouble("the server does not answer"))
 
 
-def _keep(flow: PendingFlow, pending: PendingStore, interval_s: float, polled_at: float) -> None:
+def _keep(
+    flow: PendingFlow, pending: PendingStore, interval_s: float, polled_at: float
+) -> PendingFlow:
     """Save the earliest time of the next poll, for a process that resumes the flow.
+
+    Returns the flow with what another command has changed: the user's last word counts.
 
     Raises:
         SignInFailed: the flow is not pending any more.
     """
-    if pending.current(flow) is None:
-        raise SignInFailed("the sign-in ended in another process", hint=SIGN_IN)
     not_before = polled_at + interval_s
-    pending.save(msgspec.structs.replace(flow, interval_s=interval_s, not_before=not_before))
+    kept = pending.change(flow, interval_s=interval_s, not_before=not_before)
+    if kept is None:
+        raise SignInFailed("the sign-in ended in another process", hint=SIGN_IN)
+    return kept
 
 
 def stored_version(store: CredentialStore) -> str | None:

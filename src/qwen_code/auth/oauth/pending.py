@@ -8,24 +8,30 @@ affect each other.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from qwen_code.auth.oauth.server import Server
+from qwen_code.auth.stores import DEFAULT_NAME
+from qwen_code.base.errors import ConfigError
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 
 _LIMIT_BYTES = 1 << 16
+_BEGIN_TIMEOUT_S = 60.0
+_CHANGE_TIMEOUT_S = 5.0
 
 
 class PendingFlow(msgspec.Struct, frozen=True):
     """One device flow. Times are seconds since the epoch, intervals seconds.
 
-    ``profile``, ``model`` and ``resource_url`` are what the user asked for when it began.
+    ``profile``, ``model`` and ``resource_url`` are what the user asked for: when it began, or in a
+    later command that continued it.
     """
 
     server: Server
@@ -71,10 +77,19 @@ class PendingStore:
         alive = [flow for flow in found if now < flow.expires_at]
         return sorted(alive, key=lambda flow: flow.expires_at, reverse=True)
 
-    def find(self, profile: str | None, server: Server, now: float) -> PendingFlow | None:
-        """The flow of this profile at this server that can still be finished."""
+    def of(self, profile: str | None, server: Server, now: float) -> list[PendingFlow]:
+        """The flows of this profile at this server that can still be finished, whatever they
+        request there. There can be several, with different client IDs."""
         of_profile = (flow for flow in self.all(now) if flow.profile == profile)
-        return next((flow for flow in of_profile if flow.server.issuer == server.issuer), None)
+        return [flow for flow in of_profile if flow.server.issuer.name == server.issuer.name]
+
+    def find(self, profile: str | None, server: Server, now: float) -> PendingFlow | None:
+        """The flow that :func:`begin` would get a new code for: its request is the same."""
+        request = (server.issuer, server.scope)
+        same = (
+            f for f in self.of(profile, server, now) if (f.server.issuer, f.server.scope) == request
+        )
+        return next(same, None)
 
     def current(self, flow: PendingFlow) -> PendingFlow | None:
         """``flow`` as it is stored now; ``None`` if it has ended or was replaced."""
@@ -89,23 +104,53 @@ class PendingStore:
         """
         write_atomic(self._file(flow), msgspec.json.encode(flow))
 
+    def change(self, flow: PendingFlow, **fields: Any) -> PendingFlow | None:
+        """Change ``fields`` of the stored flow, and nothing else that another process has changed.
+
+        Returns it as it is stored now; ``None`` if it has ended or was replaced.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        with self._changing(flow):
+            stored = self.current(flow)
+            if stored is None:
+                return None
+            changed = msgspec.structs.replace(stored, **fields)
+            if fields:
+                self.save(changed)
+            return changed
+
     def clear(self, flow: PendingFlow) -> None:
         """Delete ``flow``, which has ended."""
-        if self._former_file and self._former(flow):
-            with suppress(OSError):
-                self._former_file.unlink()
-        stored = _read(self._file(flow))
-        if stored is None or stored.device_code == flow.device_code:
-            with suppress(OSError):
-                self._file(flow).unlink()
-
-    def clear_profile(self, profile: str) -> None:
-        """Delete every flow of ``profile``."""
-        for path in self._files():
-            flow = _read(path)
-            if flow is not None and flow.profile == profile:
+        with self._changing(flow):
+            if self._former_file and self._former(flow):
                 with suppress(OSError):
-                    path.unlink()
+                    self._former_file.unlink()
+            stored = _read(self._file(flow))
+            if stored is None or stored.device_code == flow.device_code:
+                with suppress(OSError):
+                    self._file(flow).unlink()
+
+    def clear_profile(self, profile: str | None, now: float) -> list[PendingFlow]:
+        """Delete every flow of ``profile``, or of all profiles; returns those that could still be
+        finished."""
+        found = [flow for path in self._files() if (flow := _read(path))]
+        if profile is not None:
+            found = [flow for flow in found if (flow.profile or DEFAULT_NAME) == profile]
+        for flow in found:
+            self.clear(flow)
+        return list({f.device_code: f for f in found if now < f.expires_at}.values())
+
+    def beginning(self, profile: str | None, server: Server) -> AbstractContextManager[None]:
+        """The right to begin a flow of this profile at this server. Of two processes that begin at
+        the same time, the second finds the flow of the first.
+
+        Raises:
+            LockHeld: another process does not finish.
+        """
+        path = self._directory / f"{_name_of(profile, server.issuer.name)}.begin"
+        return process_lock(path, timeout_s=_BEGIN_TIMEOUT_S)
 
     def polling(self, flow: PendingFlow, timeout_s: float) -> AbstractContextManager[None]:
         """The right to poll. Two processes together would poll faster than the server allows.
@@ -115,13 +160,19 @@ class PendingStore:
         """
         return process_lock(self._file(flow).with_suffix(".lock"), timeout_s=timeout_s)
 
-    def _file(self, flow: PendingFlow) -> Path:
-        from hashlib import sha256  # only signing in needs it
+    def _changing(self, flow: PendingFlow) -> ExitStack:
+        """No other process changes ``flow`` meanwhile, unless it is suspended: then a sign-in can
+        still end."""
+        stack = ExitStack()
+        with suppress(ConfigError):
+            lock = self._file(flow).with_suffix(".change")
+            stack.enter_context(process_lock(lock, timeout_s=_CHANGE_TIMEOUT_S))
+        return stack
 
+    def _file(self, flow: PendingFlow) -> Path:
         issuer = flow.server.issuer
-        digest = sha256(f"{issuer.name}\n{issuer.client_id}".encode()).hexdigest()[:12]
-        name = quote(flow.profile or "", safe=" ").replace(".", "%2E")
-        return self._directory / f"{name}-{digest}.json"
+        name = _name_of(flow.profile, f"{issuer.name}\n{issuer.client_id}")
+        return self._directory / f"{name}.json"
 
     def _files(self) -> Iterator[Path]:
         yield from sorted(self._directory.glob("*.json"))
@@ -131,6 +182,13 @@ class PendingStore:
     def _former(self, flow: PendingFlow) -> PendingFlow | None:
         found = _read(self._former_file) if self._former_file else None
         return found if found and found.device_code == flow.device_code else None
+
+
+def _name_of(profile: str | None, server: str) -> str:
+    from hashlib import sha256  # only signing in needs it
+
+    digest = sha256(server.encode()).hexdigest()[:12]
+    return f"{quote(profile or '', safe=' ').replace('.', '%2E')}-{digest}"
 
 
 def _read(path: Path) -> PendingFlow | None:

@@ -38,12 +38,13 @@ TIMEOUTS = Timeouts(connect_s=10, first_byte_s=30, idle_s=15)
 
 class PollAnswer(msgspec.Struct, frozen=True):
     """The outcome of one poll. ``is_granted``: the tokens are stored. ``failure`` is why tokens
-    that were granted could not be stored."""
+    that were granted could not be stored. ``model`` is what the user asked for by then."""
 
     is_granted: bool = False
     error: ErrorAnswer | None = None
     trouble: Trouble | None = None
     failure: str | None = None
+    model: str | None = None
 
 
 class Poll(Protocol):
@@ -89,9 +90,11 @@ def _ask(
         if answer.unusable is not None:
             revoke(_token(answer.unusable, flow, clock.now()), flow.server.issuer, http)
         return PollAnswer(error=msgspec.structs.replace(answer, unusable=None))
-    token = _token(answer, flow, clock.now())
+    # The user can have named another endpoint or model since this poll began.
+    current = pending.current(flow)
+    token = _token(answer, current or flow, clock.now())
     failure = None
-    if pending.current(flow) is None:
+    if current is None:
         failure = "the sign-in was cancelled"
     else:
         try:
@@ -101,7 +104,9 @@ def _ask(
     if failure:
         failure = f"{failure} ({revoke(token, flow.server.issuer, http)})"
     pending.clear(flow)
-    return PollAnswer(is_granted=failure is None, failure=failure)
+    return PollAnswer(
+        is_granted=failure is None, failure=failure, model=current.model if current else None
+    )
 
 
 def _token(grant: Grant, flow: PendingFlow, now: float) -> Token:

@@ -71,7 +71,7 @@ class Report(msgspec.Struct, frozen=True):
             raise AuthError(self.message, hint=self.hint, code=self.code)
         token = token_of(decode_json(self.unsaved)) if self.unsaved else load_token(store)
         if token is None:
-            raise SignInEnded("the sign-in was removed at the same time")
+            raise SignInEnded("the sign-in was removed at the same time", ref=store.ref)
         return token
 
 

@@ -55,6 +55,37 @@ class ServerChoice(msgspec.Struct, frozen=True):
         base = self.base_url.text
         return Issuer(base, self.client_id.text, f"{base}{_TOKEN_PATH}")
 
+    @property
+    def is_default(self) -> bool:
+        """Whether the user has named no server."""
+        return self.issuer is None and self.base_url.source.kind is SourceKind.DEFAULT
+
+    def again_at(self, issuer: Issuer, scope: str | None, source: Source) -> ServerChoice:
+        """The server that an earlier sign-in came from, with what is configured beside it.
+
+        ``issuer`` and ``scope`` are those of its tokens, which ``source`` stores.
+
+        Raises:
+            ConfigError: its address cannot be used.
+        """
+        name = Value(issuer.name, source)
+        _check_address(name)
+        # Tokens do not say whether the endpoints were discovered or are qwen.ai's own paths.
+        has_own_paths = issuer.token_endpoint == f"{issuer.name}{_TOKEN_PATH}"
+        is_discovered = not has_own_paths or issuer.revocation_endpoint is not None
+
+        def kept(configured: Value, text: str | None) -> Value:
+            is_default = configured.source.kind is SourceKind.DEFAULT
+            return Value(text, source) if is_default and text else configured
+
+        return msgspec.structs.replace(
+            self,
+            base_url=self.base_url if is_discovered else name,
+            issuer=name if is_discovered else None,
+            client_id=kept(self.client_id, issuer.client_id),
+            scope=kept(self.scope, scope),
+        )
+
 
 class Server(msgspec.Struct, frozen=True):
     """An authorization server with the device grant (RFC 8628).

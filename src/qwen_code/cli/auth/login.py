@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 import click
@@ -160,7 +161,7 @@ def _print_code(flow: PendingFlow, profile: str, *, as_json: bool) -> None:
     from qwen_code.fronts.text.login_display import display_for
 
     left_s = round(flow.expires_at - BlockingClock().now())
-    finish = f"qwen auth login --resume --profile {profile}"
+    finish = f"qwen auth login --resume --profile {quote(profile)}"
     if as_json:
         _print_json(
             {

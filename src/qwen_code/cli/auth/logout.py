@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from qwen_code.auth.enrolment import forget_method, log_out
 from qwen_code.auth.resolver import Inputs, resolve
+from qwen_code.auth.sign_out import cancel_pending, forget_method, log_out
 from qwen_code.auth.types import Method
+from qwen_code.base.clock import BlockingClock
+from qwen_code.base.errors import UsageError
 from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import Launch
@@ -19,16 +21,27 @@ def logout(launch: Launch, everything: bool) -> None:
     """Remove the saved login in use, or the one that --profile names.
 
     A sign-in is first revoked at its server, if the server supports that. If that fails, the login
-    is removed here anyway.
+    is removed here anyway. Sign-ins of that name that still wait for approval are cancelled; if
+    nothing is saved, all are.
     """
+    if everything and launch.flags.profile:
+        raise UsageError(
+            f"--all and --profile {launch.flags.profile} contradict each other", hint="Use one."
+        )
     config = launch.config(notice)
     inputs = launch.inputs(config, notice)
     profiles = inputs.api.profiles
     names = sorted(profiles.profiles) if everything else _in_use(launch, inputs)
+    of_one = names[0] if names and not everything else None
+    cancelled = cancel_pending(config, of_one, BlockingClock())
+    for line in cancelled:
+        click.echo(line)
+    if cancelled and of_one not in profiles.profiles:
+        names = [name for name in names if name in profiles.profiles]
     for name in names:
         for line in log_out(config, name, profiles.get(name)):
             click.echo(line)
-    if not names:
+    if not names and not cancelled:
         click.echo("There was no saved login.")
     forget_method(config)
     _report_remaining()
