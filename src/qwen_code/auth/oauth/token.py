@@ -22,6 +22,9 @@ _WINDOW_SHARE = 0.1
 _OURS = "qwen_code"
 _NAMING_CLAIMS = ("email", "preferred_username", "name", "sub")
 _MAX_NAME_LENGTH = 100
+_MAX_GENERATION = 2**53
+_MAX_MAGNITUDE = 60_000_000_000_000
+"""Milliseconds until the year 3871: further away is no date, and `datetime` may not hold it."""
 _KNOWN = (
     *("access_token", "token_type", "refresh_token", "resource_url", "expiry_date"),
     *("scope", "id_token", _OURS),
@@ -100,17 +103,18 @@ def token_of(raw: Document) -> Token:
     """The token in a stored document.
 
     Raises:
-        ValueError: it holds no access token.
+        ValueError: it holds no access token, or one that cannot be sent.
     """
     access = raw.get("access_token")
     if not isinstance(access, str) or not access:
         raise ValueError("it has no access_token")
+    if not all(0x20 < ord(character) < 0x7F for character in access):
+        raise ValueError("its access_token holds a character that cannot be sent in a header")
     ours = raw.get(_OURS)
     ours = ours if isinstance(ours, dict) else {}
     extra = {key: value for key, value in raw.items() if key not in _KNOWN}
     if more := {key: value for key, value in ours.items() if key not in _OUR_KEYS}:
         extra[_OURS] = more
-    generation = ours.get("generation")
     return Token(
         Secret(access),
         _secret(raw.get("refresh_token")),
@@ -121,7 +125,7 @@ def token_of(raw: Document) -> Token:
         _secret(raw.get("id_token")),
         _issuer(ours),
         _text(ours.get("account")),
-        generation if isinstance(generation, int) else 0,
+        _generation(ours.get("generation")),
         ours.get("resource_url_pinned") is True,
         extra,
     )
@@ -136,8 +140,8 @@ def document_of(token: Token) -> Document:
         "account": token.account,
         "resource_url_pinned": token.is_pinned or None,
         "issuer": issuer and issuer.name,
-        "client_id": issuer and issuer.client_id,
-        "token_endpoint": issuer and issuer.token_endpoint,
+        "client_id": (issuer and issuer.client_id) or None,
+        "token_endpoint": (issuer and issuer.token_endpoint) or None,
         "revocation_endpoint": issuer and issuer.revocation_endpoint,
         "resource": issuer and issuer.resource,
     }
@@ -190,13 +194,22 @@ def account_name(id_token: Secret | None) -> str | None:
 
 
 def _issuer(ours: Mapping[str, Any]) -> Issuer | None:
+    """The issuer that the document names. If what is needed to renew is missing, the issuer is kept
+    without it: the token must not pass for one of the default issuer's."""
     name, client, endpoint = (
         _text(ours.get(key)) for key in ("issuer", "client_id", "token_endpoint")
     )
-    if not (name and client and endpoint):
+    known = name or endpoint
+    if known is None:
         return None
+    if not (name and client and endpoint):
+        from qwen_code.auth.oauth.resource import is_qwen  # it imports this module
+
+        if is_qwen(known):
+            return None
+        client = endpoint = None
     more = (_text(ours.get(key)) for key in ("revocation_endpoint", "resource"))
-    return Issuer(name, client, endpoint, *more)
+    return Issuer(known, client or "", endpoint or "", *more)
 
 
 def _secret(value: Any) -> Secret | None:
@@ -208,7 +221,16 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A finite number of a sensible size; anything else counts as absent. A file may hold an
+    integer that is too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if -_MAX_MAGNITUDE <= value <= _MAX_MAGNITUDE else None
+
+
+def _generation(value: Any) -> int:
+    number = value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return number if 0 <= number < _MAX_GENERATION else 0
 
 
 def _milliseconds(value: Any) -> int | None:
