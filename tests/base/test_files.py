@@ -237,3 +237,26 @@ def test_one_file_is_locked_under_all_its_names(linked: Path) -> None:
 def test_an_ordinary_file_is_not_fixed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert not is_fixed(tmp_path / "file") and not is_fixed(tmp_path / "absent")
+
+
+def test_a_copy_is_kept_if_overwriting_fails_halfway(
+    linked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(target: Path, _: bytes) -> None:
+        target.write_bytes(b"ne")
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("qwen_code.base.files.overwrite", broken)
+        with pytest.raises(ConfigError, match="Input/output error"):
+            write_atomic(linked, b"new")
+    (copy,) = linked.parent.glob(".*.tmp")
+    assert copy.read_bytes() == b"new" and mode(copy) == 0o600
+
+
+def test_without_proc_the_device_tells_mounts_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "pos:\t0\n")
+    assert not is_fixed(tmp_path / "file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import sys
 import time
@@ -59,7 +60,7 @@ class SpaceReservation:
     always later than the old one's, because Node Qwen Code compares nothing else.
 
     A file that must not be replaced (see :func:`is_fixed`) is overwritten by the commit. The
-    temporary file, if one can be created beside it, holds a copy of the data until that is done.
+    temporary file, if one can be created beside it, holds a copy of the data until that has worked.
 
     Raises:
         ConfigError: the disk is full, or neither the directory nor the file is writable.
@@ -70,6 +71,7 @@ class SpaceReservation:
         self._mode = mode
         self._target = require_regular(path)
         self._file: BinaryIO | None = None
+        self._keeps_copy = False
         make_private_dir(self._target.parent)
         name = f".{self._target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
         self._temporary = self._target.with_name(name)
@@ -100,7 +102,8 @@ class SpaceReservation:
         """Make ``data`` the file's content.
 
         Raises:
-            ConfigError: it failed in spite of the reservation; the old file is unchanged.
+            ConfigError: it failed in spite of the reservation. The old file is unchanged; if it
+                was being overwritten, it may be damaged, and the temporary file is kept.
         """
         try:
             if self._file is None:
@@ -123,12 +126,13 @@ class SpaceReservation:
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):
-            self._temporary.unlink()
+            if not self._keeps_copy:
+                self._temporary.unlink()
 
     def _put_in_place(self, data: bytes) -> None:
         target = require_regular(self._target)
         if is_fixed(target):  # it may have become so since
-            overwrite(target, data)
+            self._overwrite(target, data)
             return
         with suppress(FileNotFoundError):
             _make_newer(self._temporary, target.stat().st_mtime_ns)
@@ -139,9 +143,14 @@ class SpaceReservation:
         except OSError:  # a reason that `is_fixed` cannot see, such as a sticky directory
             if not target.exists():
                 raise
-            overwrite(target, data)
+            self._overwrite(target, data)
         else:
             _sync_directory(target.parent)
+
+    def _overwrite(self, target: Path, data: bytes) -> None:
+        self._keeps_copy = True
+        overwrite(target, data)
+        self._keeps_copy = False
 
 
 def is_fixed(target: Path) -> bool:
@@ -149,12 +158,11 @@ def is_fixed(target: Path) -> bool:
     does harm: it is a mount point (``docker run -v …/file``), its directory is not writable, or it
     has other hard links, which would keep the old content."""
     try:
-        found = target.lstat()
-    except OSError:
+        if target.lstat().st_nlink > 1 or not is_writable(target.parent):
+            return True
+        return _mount_of(target) != _mount_of(target.parent)
+    except OSError:  # it does not exist
         return False
-    if found.st_nlink > 1 or not is_writable(target.parent):
-        return True
-    return _mount_of(target) != _mount_of(target.parent)
 
 
 def overwrite(target: Path, data: bytes) -> None:
@@ -195,7 +203,8 @@ def _mount_of(path: Path) -> object:
                 info = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
             finally:
                 os.close(descriptor)
-            return next(line for line in info.splitlines() if line.startswith("mnt_id:"))
+            if found := re.search(r"^mnt_id:\s*(\d+)", info, re.MULTILINE):
+                return found[1]
     return path.stat().st_dev
 
 

@@ -24,7 +24,7 @@ _NAMING_CLAIMS = ("email", "preferred_username", "name", "sub")
 _MAX_NAME_LENGTH = 100
 _MAX_GENERATION = 2**53
 _MAX_MAGNITUDE = 60_000_000_000_000
-"""Milliseconds until the year 3871: further away is no date, and `datetime` may not hold it."""
+"""The year 3871 in milliseconds. Larger values are not dates, and `datetime` may not hold them."""
 _KNOWN = (
     *("access_token", "token_type", "refresh_token", "resource_url", "expiry_date"),
     *("scope", "id_token", _OURS),

@@ -286,7 +286,7 @@ class _Reserved:
             else:
                 try:
                     stored = self._store.load()
-                except CredentialCorrupt:  # a torn write, which is nobody's newer version
+                except CredentialCorrupt:  # a torn write is not a newer version
                     self._store._set_aside()
                 else:
                     if stored is None or version_of(stored) != replacing:
