@@ -205,3 +205,15 @@ def test_a_huge_number_in_the_file_is_no_internal_error(
     for command in (("auth", "token"), ("auth", "status"), ("auth", "logout")):
         code, _, err = home.run(*command)
         assert code == 0 and "internal error" not in err, err
+
+
+@pytest.mark.process
+def test_a_file_that_names_half_an_issuer_is_never_sent_to_the_default(
+    home: Home, auth_server: Any
+) -> None:
+    document = {"access_token": "at-of-another", "qwen_code": {"issuer": "https://id.example"}}
+    home.path.write_text(json.dumps(document))
+    code, _, err = home.run("-p", "hi")
+    assert code != 0 and "is damaged" in err and str(home.path) in err
+    assert home.run("auth", "logout")[0] == 0
+    assert not home.path.exists()

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_code.auth.oauth.errors import EndpointUnknown
-from qwen_code.auth.oauth.resource import QWEN_ISSUER, endpoint_of
+from qwen_code.auth.oauth.resource import QWEN_ISSUER
 from qwen_code.auth.oauth.token import (
     Freshness,
     Issuer,
@@ -204,16 +203,19 @@ def test_keys_of_ours_with_odd_values_count_as_absent(ours: Any) -> None:
         {"issuer": "not an address", "client_id": "c"},
         {"issuer": "https://qwen.ai.id.example"},
         {"issuer": "http://chat.qwen.ai"},
+        {"issuer": "nowhere", "client_id": "c", "token_endpoint": "https://id.example/token"},
+        {"issuer": "https://id.example", "client_id": "c", "token_endpoint": "/token"},
+        {"issuer": "https://\x1b[31m/", "client_id": "c", "token_endpoint": "https://x/t"},
     ],
 )
-def test_a_token_of_another_issuer_is_never_one_of_the_default(ours: dict[str, Any]) -> None:
-    default = Issuer(QWEN_ISSUER, "c", f"{QWEN_ISSUER}/token")
-    token = token_of({"access_token": "a", "refresh_token": "r", "qwen_code": ours})
-    assert token.issuer is not None and token.issuer.token_endpoint == ""
-    with pytest.raises(EndpointUnknown):
-        endpoint_of(token, default)
-    pinned = token_of({**NODES, "qwen_code": ours})
-    assert endpoint_of(pinned, default) == "https://portal.qwen.ai/v1"
+def test_a_token_of_another_issuer_is_never_one_of_the_default(
+    ours: dict[str, Any], tmp_path: Path
+) -> None:
+    store = FileStore(tmp_path / "oauth_creds.json")
+    store.save({"access_token": "a", "refresh_token": "r", "qwen_code": ours})
+    with pytest.raises(CredentialCorrupt, match="it names") as caught:
+        load_token(store)
+    assert store.place in caught.value.message and "qwen auth login" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("issuer", [QWEN_ISSUER, "https://qwen.ai"])

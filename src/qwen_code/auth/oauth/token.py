@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 
 from qwen_code.auth.stores.base import CredentialCorrupt, CredentialStore, Document, version_of
+from qwen_code.base.errors import ConfigError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
+from qwen_code.base.url import Origin
 
 _WINDOW_S = 30.0
 _WINDOW_SHARE = 0.1
@@ -103,7 +105,7 @@ def token_of(raw: Document) -> Token:
     """The token in a stored document.
 
     Raises:
-        ValueError: it holds no access token, or one that cannot be sent.
+        ValueError: it holds no access token, one that cannot be sent, or half an issuer.
     """
     access = raw.get("access_token")
     if not isinstance(access, str) or not access:
@@ -140,8 +142,8 @@ def document_of(token: Token) -> Document:
         "account": token.account,
         "resource_url_pinned": token.is_pinned or None,
         "issuer": issuer and issuer.name,
-        "client_id": (issuer and issuer.client_id) or None,
-        "token_endpoint": (issuer and issuer.token_endpoint) or None,
+        "client_id": issuer and issuer.client_id,
+        "token_endpoint": issuer and issuer.token_endpoint,
         "revocation_endpoint": issuer and issuer.revocation_endpoint,
         "resource": issuer and issuer.resource,
     }
@@ -194,8 +196,12 @@ def account_name(id_token: Secret | None) -> str | None:
 
 
 def _issuer(ours: Mapping[str, Any]) -> Issuer | None:
-    """The issuer that the document names. If what is needed to renew is missing, the issuer is kept
-    without it: the token must not pass for one of the default issuer's."""
+    """The issuer that the document names; ``None`` means the default one.
+
+    Raises:
+        ValueError: it names another one incompletely. Without this error, the token would pass for
+            one of the default issuer, and be sent to its endpoint.
+    """
     name, client, endpoint = (
         _text(ours.get(key)) for key in ("issuer", "client_id", "token_endpoint")
     )
@@ -207,9 +213,14 @@ def _issuer(ours: Mapping[str, Any]) -> Issuer | None:
 
         if is_qwen(known):
             return None
-        client = endpoint = None
+        raise ValueError(f"it names {known!r} without issuer, client_id or token_endpoint")
+    for address in (name, endpoint):
+        try:
+            Origin.of(address)
+        except ConfigError as error:
+            raise ValueError(f"it names an unusable issuer: {error.message}") from error
     more = (_text(ours.get(key)) for key in ("revocation_endpoint", "resource"))
-    return Issuer(known, client or "", endpoint or "", *more)
+    return Issuer(name, client, endpoint, *more)
 
 
 def _secret(value: Any) -> Secret | None:
