@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen_code.auth.oauth.resource import QWEN_ISSUER
 from qwen_code.auth.oauth.token import (
     Freshness,
     Issuer,
@@ -59,7 +60,7 @@ def test_what_is_no_token_says_why(document: dict[str, Any], tmp_path: Path) -> 
     with pytest.raises(ValueError, match="no access_token"):
         token_of(document)
     store = FileStore(tmp_path / "oauth_creds.json")
-    store.save(document)
+    store.save({**document, "token_type": "Bearer"})
     with pytest.raises(CredentialCorrupt, match="no access_token"):
         load_token(store)
 
@@ -68,9 +69,62 @@ def test_nothing_stored_is_no_token(tmp_path: Path) -> None:
     assert load_token(FileStore(tmp_path / "oauth_creds.json")) is None
 
 
-@pytest.mark.parametrize("expiry", [None, "soon", True, [], {}])
+@pytest.mark.parametrize("access", ["a\nb", "a b", "a\x00", "\x1b[31m", "ä", "令牌", "a\x7f", " "])
+def test_a_token_that_fits_in_no_header_is_damage_that_names_the_file(
+    access: str, tmp_path: Path
+) -> None:
+    store = FileStore(tmp_path / "oauth_creds.json")
+    store.save({**NODES, "access_token": access})
+    with pytest.raises(CredentialCorrupt, match="cannot be sent") as caught:
+        load_token(store)
+    assert store.place in caught.value.message
+
+
+ODD_NUMBERS: list[Any] = [
+    *(None, "soon", "1700000000000", True, False, [], [1], {}, {"n": 1}),
+    *(10**400, -(10**400), 1e308, -1e308, float("inf"), float("-inf"), float("nan"), 2**63),
+]
+
+
+@pytest.mark.parametrize("expiry", ODD_NUMBERS)
 def test_an_odd_expiry_is_unknown(expiry: Any) -> None:
-    assert token_of({**NODES, "expiry_date": expiry}).expires_at_ms is None
+    token = token_of({**NODES, "expiry_date": expiry})
+    assert token.expires_at_ms is None
+    assert token.freshness(1_700_000_000) is Freshness.FRESH
+
+
+@pytest.mark.parametrize("lifetime", ODD_NUMBERS)
+def test_an_odd_lifetime_is_unknown(lifetime: Any) -> None:
+    token = token_of({**NODES, "qwen_code": {"lifetime_s": lifetime}})
+    assert token.lifetime_s is None
+    assert token.freshness(1_600_000_000) is Freshness.FRESH
+
+
+@pytest.mark.parametrize("generation", [*ODD_NUMBERS, -1, 1.5])
+def test_an_odd_generation_is_none_yet(generation: Any) -> None:
+    assert token_of({**NODES, "qwen_code": {"generation": generation}}).generation == 0
+
+
+@pytest.mark.parametrize("expiry", [0, -5, 1.5, 1_700_000_000])
+def test_a_number_is_a_time_even_if_it_is_long_past(expiry: float) -> None:
+    token = token_of({**NODES, "expiry_date": expiry})
+    assert token.expires_at_ms == round(expiry)
+    assert token.freshness(1_700_000_000) is Freshness.INVALID
+
+
+def test_a_file_with_a_huge_number_is_loaded_and_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "oauth_creds.json"
+    digits = "9" * 400
+    path.write_text(
+        f'{{"access_token": "a", "expiry_date": {digits}, "other": {digits},'
+        f' "qwen_code": {{"generation": {digits}, "lifetime_s": -{digits}}}}}'
+    )
+    store = FileStore(path)
+    token = load_token(store)
+    assert token is not None and token.expires_at_ms is None
+    store.save(document_of(token))
+    assert load_token(store) == token
+    assert digits in path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -136,6 +190,37 @@ def test_keys_of_ours_that_a_later_version_writes_survive() -> None:
 def test_keys_of_ours_with_odd_values_count_as_absent(ours: Any) -> None:
     token = token_of({**NODES, "qwen_code": ours})
     assert (token.generation, token.issuer, token.lifetime_s) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"issuer": "https://id.example"},
+        {"issuer": "https://id.example", "client_id": "c"},
+        {"issuer": "https://id.example", "token_endpoint": "https://id.example/token"},
+        {"issuer": "https://id.example", "client_id": "c", "token_endpoint": ["https://x/t"]},
+        {"token_endpoint": "https://id.example/token"},
+        {"issuer": "not an address", "client_id": "c"},
+        {"issuer": "https://qwen.ai.id.example"},
+        {"issuer": "http://chat.qwen.ai"},
+        {"issuer": "nowhere", "client_id": "c", "token_endpoint": "https://id.example/token"},
+        {"issuer": "https://id.example", "client_id": "c", "token_endpoint": "/token"},
+        {"issuer": "https://\x1b[31m/", "client_id": "c", "token_endpoint": "https://x/t"},
+    ],
+)
+def test_a_token_of_another_issuer_is_never_one_of_the_default(
+    ours: dict[str, Any], tmp_path: Path
+) -> None:
+    store = FileStore(tmp_path / "oauth_creds.json")
+    store.save({"access_token": "a", "refresh_token": "r", "qwen_code": ours})
+    with pytest.raises(CredentialCorrupt, match="it names") as caught:
+        load_token(store)
+    assert store.place in caught.value.message and "qwen auth login" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("issuer", [QWEN_ISSUER, "https://qwen.ai"])
+def test_qwens_own_issuer_needs_no_endpoint(issuer: str) -> None:
+    assert token_of({**NODES, "qwen_code": {"issuer": issuer}}).issuer is None
 
 
 # -- whose sign-in it is --------------------------------------------------------------------------

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from store_contract import FIRST, SECOND, CredentialStoreContract
 
+from qwen_code.auth.stores import is_stored
 from qwen_code.auth.stores.base import CredentialCorrupt, CredentialStore, version_of
 from qwen_code.auth.stores.file import FileStore
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.files import LockHeld
 
 
 @pytest.fixture
@@ -247,3 +249,189 @@ def test_a_regular_file_that_is_no_credential_keeps_its_mode(tmp_path: Path) -> 
     store = FileStore(link, pause=lambda _: None)
     assert store.repair_mode() is None
     assert stat.S_IMODE(other.stat().st_mode) == 0o644
+
+
+# -- a file that cannot or must not be replaced -----------------------------------------------------
+
+
+class TestContractOfAHardLink(CredentialStoreContract):
+    """Another home has the same file under a name of its own."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Any:
+        return _LinkedStore(tmp_path / "qwen" / "oauth_creds.json", tmp_path / "other")
+
+    def damage(self, store: CredentialStore) -> None:
+        Path(store.place).write_bytes(b"{damaged")
+
+
+class _LinkedStore(FileStore):
+    """Whose file gets a second name when it is first saved."""
+
+    def __init__(self, path: Path, other: Path) -> None:
+        super().__init__(path, pause=lambda _: None)
+        self._other = other
+
+    def save(self, document: dict[str, Any]) -> None:
+        super().save(document)
+        if not self._other.exists():
+            os.link(self.path, self._other)
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> tuple[FileStore, FileStore]:
+    """Two homes with one file that has a name in each."""
+    paths = [tmp_path / name / "oauth_creds.json" for name in ("a", "b")]
+    stores = FileStore(paths[0], pause=lambda _: None), FileStore(paths[1], pause=lambda _: None)
+    stores[0].save(FIRST)
+    paths[1].parent.mkdir()
+    os.link(*paths)
+    return stores
+
+
+@pytest.mark.parametrize("by", ["save", "commit", "renewal"])
+def test_both_names_of_a_file_lead_to_the_new_document(
+    homes: tuple[FileStore, FileStore], by: str
+) -> None:
+    one, other = homes
+    before = one.path.stat()
+    if by == "save":
+        one.save(SECOND)
+    else:
+        with one.reserve() as room:
+            assert room.commit(SECOND, replacing=version_of(FIRST) if by == "renewal" else None)
+    after = one.path.stat()
+    assert one.load() == other.load() == SECOND
+    assert (after.st_ino, after.st_nlink) == (before.st_ino, 2)
+    assert after.st_mtime_ns > before.st_mtime_ns
+    assert not list(one.path.parent.glob(".*"))
+
+
+def test_one_file_with_two_names_is_renewed_by_one(homes: tuple[FileStore, FileStore]) -> None:
+    one, other = homes
+    with one.exclusive(1), pytest.raises(LockHeld), other.exclusive(0.1):
+        pass
+    with other.exclusive(1):
+        pass
+
+
+def test_signing_out_under_one_name_signs_out_under_both(
+    homes: tuple[FileStore, FileStore],
+) -> None:
+    one, other = homes
+    inode = os.open(other.path, os.O_RDONLY)
+    assert one.remove() == [str(one.path)]
+    assert one.load() is None and other.load() is None
+    assert not one.path.exists()
+    assert b"access" not in os.read(inode, 1000)
+    os.close(inode)
+    assert not is_stored(other.ref)
+
+
+def test_a_damaged_file_with_two_names_is_copied_aside(homes: tuple[FileStore, FileStore]) -> None:
+    one, other = homes
+    one.path.write_bytes(b"{damaged")
+    one.save(SECOND)
+    assert other.load() == SECOND
+    (aside,) = one.path.parent.glob("*.corrupt-*")
+    assert aside.read_bytes() == b"{damaged" and stat.S_IMODE(aside.stat().st_mode) == 0o600
+
+
+@pytest.fixture
+def no_new_files(monkeypatch: pytest.MonkeyPatch, store: FileStore) -> Path:
+    """A stored sign-in in a directory where nothing can be created, also not by root."""
+    store.save(FIRST)
+    for litter in store.path.parent.glob("*.lock"):
+        litter.unlink()
+    real = os.open
+
+    def opened(path: Any, flags: int, *arguments: Any, **more: Any) -> int:
+        if flags & os.O_CREAT:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, flags, *arguments, **more)
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    def accessible(path: Any, mode: int, **_: Any) -> bool:
+        return not (mode & os.W_OK and Path(path) == store.path.parent)
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "access", accessible)
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(os, name, refused)
+    monkeypatch.setattr(Path, "unlink", refused)
+    return store.path
+
+
+def test_a_file_in_a_directory_that_is_not_writable_is_written(
+    store: FileStore, no_new_files: Path
+) -> None:
+    with store.turn(1), store.exclusive(1):
+        with store.reserve() as room:
+            assert room.commit(SECOND, replacing=version_of(FIRST))
+        with pytest.raises(LockHeld), FileStore(store.path).exclusive(0.1):
+            pass
+    assert store.load() == SECOND
+    store.save(FIRST)
+    assert store.load() == FIRST
+    assert names_in(no_new_files.parent) == {"oauth_creds.json"}
+
+
+def test_a_file_that_cannot_be_removed_is_emptied(store: FileStore, no_new_files: Path) -> None:
+    assert store.remove() == [str(no_new_files)]
+    assert no_new_files.read_bytes() == b"{}"
+    assert store.load() is None and not is_stored(store.ref)
+    assert store.remove() == []
+    store.save(SECOND)
+    assert store.load() == SECOND
+
+
+def test_a_file_that_cannot_be_written_is_found_out_before_the_server_is_asked(
+    store: FileStore, no_new_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(self: Path, mode: str = "r", *_: Any, **__: Any) -> Any:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "open", read_only)
+    with pytest.raises(ConfigError, match="Read-only"):
+        store.reserve()
+    with pytest.raises(ConfigError, match="Read-only"), store.exclusive(1):
+        pass
+    with pytest.raises(ConfigError, match=r"cannot remove .*Read-only"):
+        store.remove()
+
+
+# -- a file that is torn ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"access_tok', b"[]"])
+def test_a_torn_file_does_not_cost_the_new_version(store: FileStore, torn: bytes) -> None:
+    """A Node process that dies while it writes leaves nobody's newer version."""
+    store.save(FIRST)
+    with store.reserve() as room:
+        store.path.write_bytes(torn)
+        assert room.commit(SECOND, replacing=version_of(FIRST))
+    assert store.load() == SECOND
+    (aside,) = store.path.parent.glob("*.corrupt-*")
+    assert aside.read_bytes() == torn
+
+
+def test_what_a_killed_process_was_writing_into_the_file_is_found(
+    homes: tuple[FileStore, FileStore],
+) -> None:
+    one, _ = homes
+    one.path.write_bytes(b'{"access_token": "acc')
+    copy = one.path.with_name(".oauth_creds.json.4194999-abc.tmp")
+    copy.write_bytes(b"\0" * 100)
+    with pytest.raises(CredentialCorrupt):
+        one.load()
+    copy.write_text(json.dumps(SECOND))
+    assert one.load() == SECOND
+    with one.reserve() as room:
+        assert room.commit(FIRST, replacing=version_of(SECOND))
+    os.utime(copy, (1, 1))
+    assert one.load() == FIRST
+    one.path.write_bytes(b"{damaged")
+    with pytest.raises(CredentialCorrupt):  # too old to belong to this
+        one.load()

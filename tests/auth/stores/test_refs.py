@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -51,3 +52,46 @@ def test_something_is_stored_where_a_link_leads_nowhere(paths: Paths) -> None:
     paths.qwen_home.mkdir()
     paths.oauth_creds_file.symlink_to("nowhere")
     assert is_stored(ref)
+
+
+@pytest.mark.parametrize("length", [1, 22, 23, 24, 25, 26, 100, 5000])
+@pytest.mark.parametrize("letter", ["a", "工", "é", "/", ".", "😀"])
+def test_every_name_fits_with_all_that_stands_beside_the_file(
+    paths: Paths, letter: str, length: int
+) -> None:
+    place = Path(login_ref(paths, letter * length).removeprefix("file:"))
+    assert place.parent == paths.accounts_dir and place.suffix == ".json"
+    assert len(place.name.encode()) <= 213
+    assert not place.name.startswith(".")
+
+
+def test_long_names_stay_apart_and_short_ones_are_as_they_were(paths: Paths) -> None:
+    names = ["工" * 26, "工" * 27, "工" * 26 + "a", "b" + "工" * 26, "x" * 300, "x" * 299]
+    refs = {login_ref(paths, name) for name in names}
+    assert len(refs) == len(names)
+    assert login_ref(paths, "x" * 300) == login_ref(paths, "x" * 300)
+    assert "/%E5%B7%A5%E5%B7%A5" in login_ref(paths, "工" * 26)
+    for name in ("a" * 208, "工" * 23):
+        assert login_ref(paths, name) == f"file:{paths.accounts_dir / quote(name)}.json"
+    (long,) = {Path(login_ref(paths, "工" * 26)).stem}
+    assert Path(login_ref(paths, long)).stem != long
+
+
+def test_a_long_name_can_be_stored_locked_and_removed(paths: Paths) -> None:
+    store = open_store(login_ref(paths, "工" * 40))
+    store.save({"api_key": "sk-1"})
+    with store.turn(1), store.exclusive(1):
+        assert store.load() == {"api_key": "sk-1"}
+    store.refuse("v", "no")
+    assert store.refusal_of("v") == "no"
+    assert store.remove() and store.load() is None
+
+
+def test_a_file_emptied_by_signing_out_counts_as_nothing(paths: Paths) -> None:
+    ref = login_ref(paths, DEFAULT_NAME)
+    paths.qwen_home.mkdir()
+    paths.oauth_creds_file.write_bytes(b"{}")
+    assert not is_stored(ref) and open_store(ref).load() is None
+    for damaged in (b"", b"[]", b"{", b"xx", b"{}x"):
+        paths.oauth_creds_file.write_bytes(damaged)
+        assert is_stored(ref)

@@ -14,14 +14,19 @@ from typing import Any
 import msgspec
 
 from qwen_code.auth.stores.base import CredentialCorrupt, CredentialStore, Document, version_of
+from qwen_code.base.errors import ConfigError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
+from qwen_code.base.url import Origin
 
 _WINDOW_S = 30.0
 _WINDOW_SHARE = 0.1
 _OURS = "qwen_code"
 _NAMING_CLAIMS = ("email", "preferred_username", "name", "sub")
 _MAX_NAME_LENGTH = 100
+_MAX_GENERATION = 2**53
+_MAX_MAGNITUDE = 60_000_000_000_000
+"""The year 3871 in milliseconds. Larger values are not dates, and `datetime` may not hold them."""
 _KNOWN = (
     *("access_token", "token_type", "refresh_token", "resource_url", "expiry_date"),
     *("scope", "id_token", _OURS),
@@ -100,17 +105,18 @@ def token_of(raw: Document) -> Token:
     """The token in a stored document.
 
     Raises:
-        ValueError: it holds no access token.
+        ValueError: it holds no access token, one that cannot be sent, or half an issuer.
     """
     access = raw.get("access_token")
     if not isinstance(access, str) or not access:
         raise ValueError("it has no access_token")
+    if not all(0x20 < ord(character) < 0x7F for character in access):
+        raise ValueError("its access_token holds a character that cannot be sent in a header")
     ours = raw.get(_OURS)
     ours = ours if isinstance(ours, dict) else {}
     extra = {key: value for key, value in raw.items() if key not in _KNOWN}
     if more := {key: value for key, value in ours.items() if key not in _OUR_KEYS}:
         extra[_OURS] = more
-    generation = ours.get("generation")
     return Token(
         Secret(access),
         _secret(raw.get("refresh_token")),
@@ -121,7 +127,7 @@ def token_of(raw: Document) -> Token:
         _secret(raw.get("id_token")),
         _issuer(ours),
         _text(ours.get("account")),
-        generation if isinstance(generation, int) else 0,
+        _generation(ours.get("generation")),
         ours.get("resource_url_pinned") is True,
         extra,
     )
@@ -190,11 +196,29 @@ def account_name(id_token: Secret | None) -> str | None:
 
 
 def _issuer(ours: Mapping[str, Any]) -> Issuer | None:
+    """The issuer that the document names; ``None`` means the default one.
+
+    Raises:
+        ValueError: it names another one incompletely. Without this error, the token would pass for
+            one of the default issuer, and be sent to its endpoint.
+    """
     name, client, endpoint = (
         _text(ours.get(key)) for key in ("issuer", "client_id", "token_endpoint")
     )
-    if not (name and client and endpoint):
+    known = name or endpoint
+    if known is None:
         return None
+    if not (name and client and endpoint):
+        from qwen_code.auth.oauth.resource import is_qwen  # it imports this module
+
+        if is_qwen(known):
+            return None
+        raise ValueError(f"it names {known!r} without issuer, client_id or token_endpoint")
+    for address in (name, endpoint):
+        try:
+            Origin.of(address)
+        except ConfigError as error:
+            raise ValueError(f"it names an unusable issuer: {error.message}") from error
     more = (_text(ours.get(key)) for key in ("revocation_endpoint", "resource"))
     return Issuer(name, client, endpoint, *more)
 
@@ -208,7 +232,16 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A finite number of a sensible size; anything else counts as absent. A file may hold an
+    integer that is too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if -_MAX_MAGNITUDE <= value <= _MAX_MAGNITUDE else None
+
+
+def _generation(value: Any) -> int:
+    number = value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return number if 0 <= number < _MAX_GENERATION else 0
 
 
 def _milliseconds(value: Any) -> int | None:

@@ -3,6 +3,9 @@
 ``oauth_creds.json`` is shared with Node Qwen Code. Beside it, ``oauth_creds.state.json`` remembers
 which versions the server has refused, and who renews. Where the file is a link, all of this stands
 beside its target: two links to one file are one credential.
+
+Hard links and mounts give one file names in several directories, each with its own lock files. The
+file itself is then overwritten, never replaced, and is itself locked while it is renewed.
 """
 
 from __future__ import annotations
@@ -11,18 +14,23 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
+from qwen_code.auth.stores import SIGNED_OUT
 from qwen_code.auth.stores.base import CredentialCorrupt, Document, version_of
 from qwen_code.auth.stores.node_lock import NodeLock
 from qwen_code.base.errors import ConfigError, QwenError
 from qwen_code.base.files import (
     LockHeld,
     SpaceReservation,
+    content_lock,
+    is_fixed,
+    is_writable,
+    overwrite,
     process_lock,
     read_bounded,
     require_regular,
@@ -83,8 +91,10 @@ class FileStore:
             else:
                 if not isinstance(document, dict):
                     raise CredentialCorrupt(self.place, "it is not a JSON object")
-                return document
+                return None if data.strip() == SIGNED_OUT else document
             self._pause(_TORN_PAUSE_S)
+        if unfinished := self._unfinished():
+            return unfinished
         raise CredentialCorrupt(self.place, reason)
 
     def save(self, document: Document) -> None:
@@ -104,10 +114,8 @@ class FileStore:
             copies = sorted(target.parent.glob(f"{target.name}.corrupt-*"))
             for path in (target, self._beside("state.json"), *copies):
                 try:
-                    path.unlink()
-                    removed.append(str(self.path if path == target else path))
-                except FileNotFoundError:
-                    continue
+                    if _erase(path):
+                        removed.append(str(self.path if path == target else path))
                 except OSError as error:
                     raise ConfigError(
                         f"cannot remove {path}: {error.strerror}",
@@ -147,18 +155,26 @@ class FileStore:
     # -- locks ------------------------------------------------------------------------------------
 
     def turn(self, timeout_s: float, stop: Stop | None = None) -> AbstractContextManager[None]:
-        return process_lock(self._beside("turn.lock"), timeout_s=timeout_s, stop=stop)
+        return self._lock("turn.lock", timeout_s, stop)
 
     @contextmanager
     def exclusive(self, timeout_s: float) -> Iterator[None]:
-        """As the protocol says: a lock of the kernel, and Node's lock file within it."""
-        with process_lock(self._beside("refresh.lock"), timeout_s=timeout_s):
+        """As the protocol says: locks of the kernel, and Node's lock file within them.
+
+        The lock beside the file excludes those who replace it; the lock on the file itself excludes
+        those who know the same file by another name, in another home or container.
+        """
+        target = require_regular(self.path)
+        with (
+            self._lock("refresh.lock", timeout_s),
+            content_lock(target, timeout_s=timeout_s),
+        ):
             note = self._note()
             previous = note.holder.marker if note.holder else None
             node = NodeLock(self._beside("lock"), previous, timeout_s=timeout_s)
             note.holder = _Holder(os.getpid(), node.marker)
             self._write_note(note)
-            with node:
+            with nullcontext() if _is_alone(target) else node:
                 yield
 
     def holder(self) -> int | None:
@@ -167,7 +183,16 @@ class FileStore:
 
     def _writing(self) -> AbstractContextManager[None]:
         """No other process changes the document between a look at it and a change."""
-        return process_lock(self._beside("write.lock"), timeout_s=_WRITE_TIMEOUT_S)
+        return self._lock("write.lock", _WRITE_TIMEOUT_S)
+
+    def _lock(
+        self, ending: str, timeout_s: float, stop: Stop | None = None
+    ) -> AbstractContextManager[None]:
+        """The lock file with that ending. Where none can be created, only the lock on the file
+        itself is left, so only the exclusive right is exclusive."""
+        if _is_alone(require_regular(self.path)):
+            return nullcontext()
+        return process_lock(self._beside(ending), timeout_s=timeout_s, stop=stop)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -187,10 +212,31 @@ class FileStore:
         try:
             self.load()
         except CredentialCorrupt:
-            target = require_regular(self.path)
-            aside = target.with_name(f"{target.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}")
-            with suppress(OSError):
+            self._set_aside()
+
+    def _set_aside(self) -> None:
+        """Keep the damaged file under another name."""
+        target = require_regular(self.path)
+        aside = target.with_name(f"{target.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}")
+        with suppress(OSError, ConfigError):
+            if is_fixed(target):
+                write_atomic(aside, read_bounded(target, _LIMIT_BYTES))
+            else:
                 os.replace(target, aside)
+
+    def _unfinished(self) -> Document | None:
+        """The document that a process was writing into the file when it was killed. It wrote a
+        complete copy beside the file just before."""
+        target = require_regular(self.path)
+        for copy in target.parent.glob(f".{target.name}.*.tmp"):
+            with suppress(OSError, msgspec.DecodeError):
+                delay_s = target.stat().st_mtime - copy.stat().st_mtime
+                if abs(delay_s) > _LITTER_AGE_S or _is_in_use(copy, target.name):
+                    continue
+                document = decode_json(read_bounded(copy, _LIMIT_BYTES))
+                if isinstance(document, dict):
+                    return document
+        return None
 
     def _sweep(self, age_s: float = _LITTER_AGE_S) -> None:
         """Remove what processes that were killed while writing have left: it may hold tokens."""
@@ -238,9 +284,13 @@ class _Reserved:
             if replacing is None:
                 self._store._set_aside_if_corrupt()
             else:
-                stored = self._store.load()
-                if stored is None or version_of(stored) != replacing:
-                    return False
+                try:
+                    stored = self._store.load()
+                except CredentialCorrupt:  # a torn write is not a newer version
+                    self._store._set_aside()
+                else:
+                    if stored is None or version_of(stored) != replacing:
+                        return False
             self._room.commit(_encoded(document))
         self._store._sweep()
         return True
@@ -248,6 +298,32 @@ class _Reserved:
 
 def _encoded(document: Document) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2)
+
+
+def _is_alone(target: Path) -> bool:
+    """Whether it exists, and nothing can be created beside it."""
+    return target.exists() and not is_writable(target.parent)
+
+
+def _erase(path: Path) -> bool:
+    """Remove a file; whether there was anything to remove. A file with other names is emptied
+    first, so that no credential remains under them; a mount point can only be emptied.
+
+    Raises:
+        OSError: the content is still there.
+    """
+    if not os.path.lexists(path):  # a read-only file system answers otherwise
+        return False
+    if not is_fixed(path):
+        path.unlink(missing_ok=True)
+        return True
+    had_content = path.read_bytes() != SIGNED_OUT
+    if had_content:
+        overwrite(path, SIGNED_OUT)
+    with suppress(OSError):
+        path.unlink()
+        return True
+    return had_content
 
 
 def _is_in_use(litter: Path, name: str) -> bool:
