@@ -258,7 +258,8 @@ class ProfileStore:
             names = [path.name for path in self._paths.accounts_dir.iterdir()]
         except OSError:
             return []
-        return [n for n in sorted(names) if n.endswith(".json") and not n.endswith(".state.json")]
+        # A second dot: the state of a credential, or a long name, of which a digest is left.
+        return [name for name in sorted(names) if name.endswith(".json") and name.count(".") == 1]
 
     def _read(self) -> dict[str, Any]:
         try:

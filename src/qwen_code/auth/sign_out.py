@@ -57,7 +57,7 @@ def cancel_pending(config: Config, name: str | None, clock: Clock) -> list[str]:
     """Cancel the sign-ins of ``name``, or of all names, that wait to be approved; returns what was
     done, a line each.
 
-    A code that is approved afterwards signs nobody in: its tokens are revoked.
+    A code that is approved afterwards has no effect: its tokens are revoked.
     """
     paths = config.paths
     pending = PendingStore(paths.oauth_pending_dir, paths.former_oauth_pending_file)

@@ -85,7 +85,7 @@ class DetachedProcess:
         return self._answer
 
     def join(self, timeout_s: float) -> None:
-        """Wait until it has ended, whoever else waits for its answer."""
+        """Wait until it has ended, also while another thread waits for its answer."""
         self._reader.join(timeout_s)
 
     def _read_answer(self) -> None:

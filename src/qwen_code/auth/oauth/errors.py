@@ -27,6 +27,8 @@ def sign_in_command(ref: str) -> str:
     place = PurePath(ref.partition(":")[2])
     if place.parent.name != _ACCOUNTS:
         return "qwen auth login"
+    if "." in place.stem:  # a digest stands for a long name
+        return "qwen auth login --profile NAME"
     import shlex  # only an error needs it
 
     return f"qwen auth login --profile {shlex.quote(unquote(place.stem))}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded
+from qwen_code.auth.oauth.errors import RefreshFailed, SignInEnded, sign_in_command
 from qwen_code.auth.oauth.exchange import LOCK_TIMEOUT_S, needs_renewal
 from qwen_code.auth.oauth.renewer import ProcessRenewer, Renewer
 from qwen_code.auth.oauth.resource import endpoint_of
@@ -96,7 +96,8 @@ class SignIn:
         if token.access_token != rejected:
             return True
         if token.refresh_token is None:
-            raise SignInEnded("the access token was refused, and there is no refresh token")
+            reason = "the access token was refused, and there is no refresh token"
+            raise SignInEnded(reason, ref=self._store.ref)
         return self._renewed(rejected, stop).access_token != rejected
 
     def token(self) -> Token:
@@ -108,7 +109,9 @@ class SignIn:
         """
         token = self._unsaved or load_token(self._store)
         if token is None:
-            raise CredentialMissing("not signed in", hint="Run: qwen auth login")
+            raise CredentialMissing(
+                "not signed in", hint=f"Run: {sign_in_command(self._store.ref)}"
+            )
         return token
 
     def _refusal_of(self, token: Token) -> str | None:
@@ -142,7 +145,7 @@ class SignIn:
         if not needs_renewal(token, rejected, self._clock.now()):
             return token
         if refusal := self._refusal_of(token):
-            raise SignInEnded(refusal)
+            raise SignInEnded(refusal, ref=self._store.ref)
         report = self._renewer.start(self._store, rejected).wait(stop)
         token = report.result(self._store)
         self._unsaved = token if report.unsaved else None

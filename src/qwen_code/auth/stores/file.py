@@ -54,7 +54,7 @@ class _Holder(msgspec.Struct, frozen=True):
     marker: str
 
 
-class _State(msgspec.Struct, omit_defaults=True):
+class _Beside(msgspec.Struct, omit_defaults=True):
     refused: dict[str, str] = msgspec.field(default_factory=dict)
     holder: _Holder | None = None
 
@@ -248,14 +248,14 @@ class FileStore:
                     if is_old and not _is_in_use(litter, target.name):
                         litter.unlink()
 
-    def _note(self) -> _State:
+    def _note(self) -> _Beside:
         """The note beside the file; one that is lost or damaged says nothing."""
         try:
-            return decode_json(read_bounded(self._beside("state.json"), _LIMIT_BYTES), _State)
+            return decode_json(read_bounded(self._beside("state.json"), _LIMIT_BYTES), _Beside)
         except (OSError, ConfigError, msgspec.DecodeError):
-            return _State()
+            return _Beside()
 
-    def _write_note(self, note: _State) -> None:
+    def _write_note(self, note: _Beside) -> None:
         with suppress(QwenError):  # without it the server is asked once more, and no worse
             write_atomic(self._beside("state.json"), msgspec.json.encode(note))
 

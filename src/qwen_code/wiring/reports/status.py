@@ -41,7 +41,7 @@ def ended(inputs: Inputs, resolution: Resolution) -> QwenError | None:
     sign_in, token = found
     refusal = sign_in.store.refusal_of(token.version)
     if refusal and token.freshness(time.time()) is Freshness.INVALID:
-        return SignInEnded(refusal)
+        return SignInEnded(refusal, ref=sign_in.store.ref)
     return None
 
 
