@@ -318,6 +318,7 @@ def test_a_read_only_home_keeps_the_sign_in(
         as_other = ["setpriv", "--reuid=65534", "--clear-groups"]
         for path in (home, home / signed_in.path.name):
             os.chown(path, 65534, 65534)
+    (home / signed_in.path.name).chmod(0o400)
     home.chmod(0o500)
     try:
         done = subprocess.run(

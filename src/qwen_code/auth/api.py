@@ -226,9 +226,8 @@ class _Search:
 
     def _base_url_offers(self) -> list[Offer]:
         flags, settings = self._in.flags, self._in.settings
-        offers = []
-        if flags.base_url:
-            offers.append(Offer(flags.base_url, Source(SourceKind.FLAG, "--base-url")))
+        flag = Source(SourceKind.FLAG, "--base-url")
+        offers = [Offer(flags.base_url, flag)] if flags.base_url else []
         if flags.provider and (known := provider_named(flags.provider)) and known.base_url:
             source = Source(SourceKind.FLAG, f"--provider {known.name}")
             offers.append(Offer(known.base_url, source))
@@ -280,7 +279,8 @@ class _Search:
         self, base: Offer, origin: Origin, provider: Provider, governed: ProviderEntry | None
     ) -> Offer | None:
         offers = [self._bound(o, base, origin) for o in self._key_offers(provider, governed)]
-        offers = [for_its_login(o, base, origin, self._named or self._saved) for o in offers]
+        login = self._named or self._saved
+        offers = [for_its_login(o, base, origin, login and login[1].origin) for o in offers]
         key, field = trace("api_key", offers, _RULE, secret=True)
         self.fields.append(field)
         self.empty += [o for o in offers if o.status is Status.EMPTY]

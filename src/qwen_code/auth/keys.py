@@ -21,7 +21,6 @@ from qwen_code.config.values import SourceKind
 
 if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
-    from qwen_code.auth.profiles import Profile
 
 HELPER = "security.auth.apiKeyHelper"
 NO_KEY = "none-needed"
@@ -109,18 +108,14 @@ def not_for_choice(key: Offer, entry: ProviderEntry | None, provider: Provider) 
     return key.refused(Status.EXCLUDED, f"{entry.source} takes its key from {entry.env_key}")
 
 
-def for_its_login(
-    key: Offer, base: Offer, origin: Origin, login: tuple[str, Profile] | None
-) -> Offer:
-    """``key``, set aside if it is a saved login's and a variable that is meant for other programs
-    (``OPENAI_BASE_URL``) leads to another endpoint."""
+def for_its_login(key: Offer, base: Offer, origin: Origin, own: Origin | None) -> Offer:
+    """``key``, set aside if it is a saved login's, for the endpoint ``own``, and a variable that is
+    meant for other programs (``OPENAI_BASE_URL``) leads to another one."""
     is_of_login = key.source.kind is SourceKind.LOGIN or key.source.name.startswith("--profile ")
     is_of_others = base.source.name in env_names.BASE_URL[1:]
-    if key.status is not None or login is None or not (is_of_login and is_of_others):
+    if key.status is not None or own == origin or not (is_of_login and is_of_others):
         return key
-    if login[1].origin == origin:
-        return key
-    return key.refused(Status.EXCLUDED, f"it is for {login[1].origin}, not for {origin}")
+    return key.refused(Status.EXCLUDED, f"it is for {own}, not for {origin}")
 
 
 def mixed_logins(base: Offer, key: Offer | None) -> str | None:
