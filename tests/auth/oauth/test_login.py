@@ -554,3 +554,12 @@ def test_only_one_process_at_a_time_begins_a_flow(
             pass
         with world.pending.beginning("b", SERVER), world.pending.beginning("a", OTHER):
             pass
+
+
+def test_long_names_have_pending_flows_of_their_own(world: World) -> None:
+    """A name of 64 characters can take 576 bytes in a file name, which has 255."""
+    one = world.begin(profile="\u65e5" * 63 + "1")
+    other = world.begin(profile="\u65e5" * 63 + "2")
+    for flow in (one, other):
+        world.pending.save(flow)
+    assert [world.pending.current(flow) for flow in (one, other)] == [one, other]

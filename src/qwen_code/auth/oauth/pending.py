@@ -23,6 +23,7 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 
 _LIMIT_BYTES = 1 << 16
+_MAX_PREFIX_LENGTH = 120
 _BEGIN_TIMEOUT_S = 60.0
 _CHANGE_TIMEOUT_S = 5.0
 
@@ -187,8 +188,11 @@ class PendingStore:
 def _name_of(profile: str | None, server: str) -> str:
     from hashlib import sha256  # only signing in needs it
 
-    digest = sha256(server.encode()).hexdigest()[:12]
-    return f"{quote(profile or '', safe=' ').replace('.', '%2E')}-{digest}"
+    encoded = quote(profile or "", safe=" ").replace(".", "%2E")
+    if len(encoded) > _MAX_PREFIX_LENGTH:  # file names have 255 bytes
+        server = f"{profile}\n{server}"
+        encoded = encoded[:_MAX_PREFIX_LENGTH]
+    return f"{encoded}-{sha256(server.encode()).hexdigest()[:12]}"
 
 
 def _read(path: Path) -> PendingFlow | None:
