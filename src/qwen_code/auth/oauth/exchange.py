@@ -166,28 +166,11 @@ class _LockedRenewal:
 
     def _exchange(self, request: Request) -> Grant | ErrorAnswer | Trouble:
         response = self._http.send(request)
-        is_granted = 200 <= response.status < 300
-        try:
-            body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
-        except TransportError as error:
-            if is_granted and error.code != "timeout":
-                raise self._answer_lost(error.message) from error
-            raise
+        body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
         answer = parse_grant(response.status, response.headers, body, now=self._clock.now())
-        if isinstance(answer, Trouble) and is_granted:
-            raise self._answer_lost(answer.reason)
         if isinstance(answer, ErrorAnswer) and _may_pass(answer):
             return Trouble(str(answer), answer.retry_after_s)
         return answer
-
-    def _answer_lost(self, reason: str) -> RefreshFailed:
-        """The server has probably used up the refresh token: sent again, it can look stolen, and
-        cost the user every token of this sign-in (RFC 9700 §4.14.2)."""
-        return RefreshFailed(
-            f"the server accepted the renewal, but its answer cannot be used: {reason}",
-            hint="It was not repeated, because a refresh token can be used only once. Try again. "
-            f"If your sign-in has ended, run: {sign_in_command(self._store.ref)}",
-        )
 
     def _save(self, grant: Grant, issuer: Issuer, reservation: Reservation) -> Renewed:
         token, notices = self._next(grant, issuer)
