@@ -153,6 +153,7 @@ def test_a_signal_while_modules_are_imported_is_a_good_end_too(
     assert not server.requests
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "arguments",

@@ -73,6 +73,7 @@ def test_the_setting_may_be_in_the_users_settings_or_env_file(
     assert signed_in.run("-p", "hi").returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", [".env", ".qwen/.env", ".qwen/settings.json"])
 def test_a_project_cannot_name_it(signed_in: SignedIn, server: Any, place: str) -> None:
     assert signed_in.sign_in().returncode == 0
@@ -110,6 +111,7 @@ def test_what_is_said_of_it_is_true(signed_in: SignedIn, server: Any) -> None:
     assert "QWEN_OAUTH_RESOURCE_URL in the environment" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments", [("auth", "token"), ("auth", "env"), ("auth", "status", "--check"), ("-p", "hi")]
 )

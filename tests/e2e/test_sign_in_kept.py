@@ -178,6 +178,7 @@ def test_an_answer_in_an_unusual_wrapping_signs_in(logins: Logins, shape: str) -
     assert logins.run("-p", "hi").stdout == "Hello\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "trouble",
     [
