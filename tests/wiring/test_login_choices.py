@@ -612,3 +612,16 @@ def test_a_second_account_has_a_name_of_its_own(world: World, gone: str) -> None
 )
 def test_models_are_found_by_parts_of_their_names(text: str, found: list[str]) -> None:
     assert near_first(["b/coder-480b", "a/coder-30b", "c/chat", "a/Coder"], text) == found
+
+
+def test_a_key_that_cannot_be_used_can_be_replaced(world: World, server: FakeModelServer) -> None:
+    """The hint of such a key is to save it again."""
+    server.models = ["only"]
+    api(world, server.base_url, KEY)
+    raw = world.saved()
+    raw["profiles"]["127.0.0.1"]["baseUrl"] = "https://other.example/v1"
+    (world.home / "profiles.json").write_text(json.dumps(raw))
+    login, step = api(world, server.base_url, OTHER)
+    assert isinstance(step, Pick) and "replace" in [option.key for option in step.options]
+    assert isinstance(answer(login, "replace"), Saved)
+    assert world.key("127.0.0.1") == OTHER

@@ -139,6 +139,14 @@ class ProfileStore:
             )
         return Secret(key)
 
+    def replaced_key(self, name: str, profile: Profile) -> Secret | None:
+        """The key that a new one would replace; ``None`` if there is none, or none that can be
+        used: that is no reason not to replace it."""
+        try:
+            return self.key_of(name, profile)
+        except QwenError:
+            return None
+
     def check(self, name: str, method: str) -> None:
         """Check that a login by ``method`` can be saved as ``name``.
 

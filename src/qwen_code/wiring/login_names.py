@@ -26,7 +26,7 @@ def name_of_login(
         return wanted
     free = free_name(wanted, profiles)
     if known is not None and known.method == Method.OPENAI:
-        before = store.key_of(wanted, known)
+        before = store.replaced_key(wanted, known)
         is_same = is_same_endpoint(known, base_url)
         if is_same and (key is None or before == key):
             return wanted

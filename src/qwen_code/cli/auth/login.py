@@ -214,7 +214,7 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
     if known is not None and flags.profile is None and not is_same_endpoint(known, base_url):
         name = free_name(name, profiles)  # another endpoint: both logins are kept
     elif known is not None and known.method == Method.OPENAI:
-        before = store.key_of(name, known)
+        before = store.replaced_key(name, known)
         replaced = f" It replaces the previous one ({before.masked})." if before else ""
     profile = Profile(Method.OPENAI, provider.name, base_url, flags.model, key.reveal())
     save_login(config.paths, name, profile)
