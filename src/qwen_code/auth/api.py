@@ -14,6 +14,7 @@ from qwen_code.auth.keys import (
     Credential,
     credential_for,
     for_its_login,
+    is_of_login,
     mixed_logins,
     not_for_choice,
     withheld,
@@ -172,11 +173,11 @@ class _Search:
     def _provider_of(self, base: Offer, base_url: str) -> Provider:
         """The provider of the host. For an unknown host, the one that the command line or the saved
         login names: some gateways have their owner's host name."""
-        known, name = provider_at(Origin.of(base_url)), self._in.flags.provider or ""
+        name = self._in.flags.provider or ""
         saved = self._named or self._saved
         if saved and base in self._profile_base_url(saved, base.source.kind):
             name = saved[1].provider or ""
-        return (known is CUSTOM and provider_named(name)) or known
+        return provider_at(Origin.of(base_url), provider_named(name) or CUSTOM)
 
     @property
     def has_choice(self) -> bool:
@@ -374,10 +375,7 @@ class _Search:
 
     def _profile_name(self, base: Offer, key: Offer | None) -> str | None:
         saved = self._named or self._saved
-        sources = (base.source, key.source if key else base.source)
-        is_used = any(
-            s.kind is SourceKind.LOGIN or s.name.startswith("--profile ") for s in sources
-        )
+        is_used = any(is_of_login(offer.source) for offer in (base, key) if offer)
         return saved[0] if saved and is_used else None
 
     def _announcements(
@@ -387,7 +385,7 @@ class _Search:
         if base.source.project is not None:
             text = f"prompts go to {origin}, set by {base.source}"
             lines.append(Announcement(base.source.project, origin, text))
-        if key is not None and origin.scheme == "http" and not origin.is_loopback:
+        if key is not None and origin.is_exposed:
             text = f"the key travels unencrypted to {origin}: plain http"
             lines.append(Announcement(self._in.home, origin, text))
         return tuple(lines)

@@ -32,7 +32,7 @@ from qwen_code.base.detached import serve
 from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.files import LockHeld
 from qwen_code.base.http import HttpClient
-from qwen_code.base.secret import Secret
+from qwen_code.base.secret import Secret, fits_header
 from qwen_code.base.url import normalise_base_url
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
@@ -62,7 +62,7 @@ def clean_key(text: str) -> Secret:
         raise InputError(
             "no key was given", hint="Copy it from your provider's page, and try again."
         )
-    if any(not 0x20 < ord(character) < 0x7F for character in key):
+    if not fits_header(key):
         raise InputError(
             "that is not a key: it has a space, a line break or a special character in it",
             hint="Copy the key alone; it is one word of plain ASCII.",
@@ -200,15 +200,12 @@ class DeviceSignIn:
 
     @property
     def stored_account(self) -> str | None:
-        """Whose sign-in is stored under this name now: the account, or the server if that does not
-        name one."""
+        """Whose sign-in is stored under this name now."""
         try:
             token = load_token(open_store(login_ref(self._paths, self.profile)))
         except QwenError:
             return None
-        if token is None:
-            return None
-        return token.account or (token.issuer.name if token.issuer else "qwen.ai")
+        return token.holder if token else None
 
     def resume(self) -> PendingFlow:
         """The pending sign-in of the profile; without a profile's name, the only one there is.

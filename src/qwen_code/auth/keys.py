@@ -12,12 +12,12 @@ from qwen_code.auth.errors import EndpointUntrusted
 from qwen_code.auth.offers import Offer, ProviderEntry
 from qwen_code.auth.types import CredentialSource, Status
 from qwen_code.base.errors import ConfigError
-from qwen_code.base.secret import Secret
+from qwen_code.base.secret import Secret, fits_header
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
 from qwen_code.config.providers import KEY_NAMES, HeaderStyle, Provider
 from qwen_code.config.settings import Settings
-from qwen_code.config.values import SourceKind
+from qwen_code.config.values import Source, SourceKind
 
 if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
@@ -63,7 +63,7 @@ def credential_for(
         spec = parse_helper(value, str(key.source))
         return Credential(make_helper(spec), f"printed by {spec.command[0]}", style)
     text = key.text.strip()
-    if not (text.isascii() and text.isprintable()) or " " in text:
+    if not fits_header(text):
         raise ConfigError(
             f"the key from {key.source} contains a space, or a character that keys do not have",
             hint="Copy it again: a key is one word of printable ASCII.",
@@ -111,11 +111,15 @@ def not_for_choice(key: Offer, entry: ProviderEntry | None, provider: Provider) 
 def for_its_login(key: Offer, base: Offer, origin: Origin, own: Origin | None) -> Offer:
     """``key``, set aside if it is a saved login's, for the endpoint ``own``, and a variable that is
     meant for other programs (``OPENAI_BASE_URL``) leads to another one."""
-    is_of_login = key.source.kind is SourceKind.LOGIN or key.source.name.startswith("--profile ")
     is_of_others = base.source.name in env_names.BASE_URL[1:]
-    if key.status is not None or own == origin or not (is_of_login and is_of_others):
+    if key.status is not None or own == origin or not (is_of_login(key.source) and is_of_others):
         return key
     return key.refused(Status.EXCLUDED, f"it is for {own}, not for {origin}")
+
+
+def is_of_login(source: Source) -> bool:
+    """Whether a saved login gave the value: the one in use, or the one that ``--profile`` names."""
+    return source.kind is SourceKind.LOGIN or source.name.startswith("--profile ")
 
 
 def mixed_logins(base: Offer, key: Offer | None) -> str | None:

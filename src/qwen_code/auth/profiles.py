@@ -23,7 +23,7 @@ from qwen_code.base.files import (
     require_regular,
     write_atomic,
 )
-from qwen_code.base.json_text import decode_json
+from qwen_code.base.json_text import decode_json, pretty_json
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.config.paths import Paths
@@ -140,8 +140,8 @@ class ProfileStore:
         return Secret(key)
 
     def replaced_key(self, name: str, profile: Profile) -> Secret | None:
-        """The key that a new one would replace; ``None`` if there is none, or none that can be
-        used: that is no reason not to replace it."""
+        """The key that a new one would replace; ``None`` if there is none. One that cannot be used
+        can be replaced, too."""
         try:
             return self.key_of(name, profile)
         except QwenError:
@@ -226,9 +226,7 @@ class ProfileStore:
                 if isinstance(entry, dict) and name != DEFAULT_NAME:
                     self._move_key(name, entry)
             yield raw
-            write_atomic(
-                self._path, msgspec.json.format(msgspec.json.encode(raw), indent=2) + b"\n"
-            )
+            write_atomic(self._path, pretty_json(raw) + b"\n")
 
     def _move_key(self, name: str, entry: dict[str, Any]) -> None:
         """Move the key of an older version's entry to the store. If that fails, it stays."""

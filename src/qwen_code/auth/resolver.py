@@ -276,12 +276,9 @@ def _check_enforced(inputs: Inputs) -> None:
 
 def _of_api(api: ApiResolution, inputs: Inputs) -> QwenError:
     """The error of the API; if nothing at all is configured, that is said instead."""
-    base = next((field.chosen for field in api.fields if field.field == "base_url"), None)
-    is_unset = base is not None and base.source.kind is SourceKind.DEFAULT
     assert api.error is not None
-    if is_unset and isinstance(api.error, CredentialMissing) and not api.empty:
-        return missing(api, inputs)
-    return api.error
+    is_missing = isinstance(api.error, CredentialMissing) and not api.empty
+    return missing(api, inputs) if is_missing else api.error
 
 
 def missing(api: ApiResolution, inputs: Inputs) -> AuthError:

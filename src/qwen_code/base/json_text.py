@@ -40,6 +40,20 @@ def decode_json(data: bytes | str, shape: Any = Any) -> Any:
     return value
 
 
+def object_or_none(data: bytes) -> dict[str, Any] | None:
+    """The JSON object in ``data``; ``None`` if it is anything else."""
+    try:
+        value = decode_json(data)
+    except msgspec.DecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def pretty_json(data: object) -> bytes:
+    """JSON for people: in lines, with two spaces for each level."""
+    return msgspec.json.format(msgspec.json.encode(data), indent=2)
+
+
 def _is_deep(value: Any) -> bool:
     level = [value]
     for _ in range(MAX_DEPTH):

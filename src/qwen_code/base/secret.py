@@ -8,6 +8,12 @@ _MIN_REDACTED_CHARS = 8
 _known: set[str] = set()
 
 
+def fits_header(text: str) -> bool:
+    """Whether a key or token can be sent in a header: one word of printable ASCII. RFC 6750 §2.1
+    allows fewer characters than servers use."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 class Secret:
     """A value that must not be shown: ``repr`` and ``str`` show at most its ends.
 

@@ -40,6 +40,11 @@ class Origin(msgspec.Struct, frozen=True):
         """Whether the host can only be this machine (RFC 6761 §6.3 for names)."""
         return is_loopback_host(self.host)
 
+    @property
+    def is_exposed(self) -> bool:
+        """Whether requests to it can be read on their way: plain http to another machine."""
+        return self.scheme == "http" and not self.is_loopback
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"

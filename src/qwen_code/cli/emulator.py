@@ -131,7 +131,7 @@ def _model(options: dict[str, Any]) -> tuple[ModelBackend, Callable[[], None]]:
         if path := options["upstream_key_file"]:
             key = read_secret("--upstream-key-file", path)
         origin = Origin.of(base_url)
-        if key and origin.scheme == "http" and not origin.is_loopback:
+        if key and origin.is_exposed:
             notice(f"the key travels unencrypted to {origin}")
         return UpstreamModel(base_url, key), _nothing
     return ScriptedModel(_texts(options["script"])), _nothing

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from qwen_code.base.errors import ConfigError, UsageError
+from qwen_code.base.json_text import pretty_json
 from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text
 from qwen_code.cli.options import with_config
@@ -123,7 +123,7 @@ def list_command(config: Config, as_json: bool) -> None:
     found = find_definitions(config.paths, config.settings, notice)
     lines = _states(config, found)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(lines), indent=2).decode())
+        click.echo(pretty_json(lines).decode())
         return
     if not lines:
         click.echo("No servers are defined. Add one: qwen mcp add NAME COMMAND | URL")

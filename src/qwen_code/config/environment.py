@@ -128,13 +128,13 @@ class Environment:
     def key_names(self) -> frozenset[str]:
         """Every variable that holds a provider's key, in upper case: those of the provider table,
         and each ``envKey`` that settings name, whichever file and protocol it belongs to."""
-        own = {name.upper() for name in self._settings.env_keys()}
+        own = {name.upper() for name in self._settings.env_keys(of_project=False)}
         return KEY_NAMES | own | {name.upper() for name in self._keys_of_project()}
 
     def _keys_of_project(self) -> Iterator[str]:
         """A project cannot take a variable from child processes that is not a key: a standard
         one, a path or an address."""
-        for name in self._settings.env_keys_of_project():
+        for name in self._settings.env_keys(of_project=True):
             values = [text for each, text in self._shell.items() if each.upper() == name.upper()]
             if name.upper() not in _STANDARD and not any("/" in text[:8] for text in values):
                 yield name

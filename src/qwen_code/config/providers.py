@@ -139,9 +139,9 @@ _KEY_ENDINGS = tuple(
 )
 
 
-def provider_at(origin: Origin) -> Provider:
-    """The provider that this host belongs to, or `CUSTOM`."""
-    return next((each for each in PROVIDERS if each.serves(origin)), CUSTOM)
+def provider_at(origin: Origin, otherwise: Provider = CUSTOM) -> Provider:
+    """The provider that this host belongs to; ``otherwise`` if the host is not known."""
+    return next((each for each in PROVIDERS if each.serves(origin)), otherwise)
 
 
 def provider_named(name: str) -> Provider | None:

@@ -115,14 +115,10 @@ class Settings(msgspec.Struct, frozen=True):
         """The effective candidate of a key; ``None`` if there is none."""
         return next((c for c in self.lookup(dotted) if c.status == "usable"), None)
 
-    def env_keys(self) -> list[str]:
-        """The variables that ``modelProviders`` of the user's layers name as holding a key."""
-        layers = [layer for layer in self.layers if layer.project is None]
-        return [name for layer in layers for name in _env_keys(layer.tree.get(_PROVIDERS))]
-
-    def env_keys_of_project(self) -> list[str]:
-        """The variables that ``modelProviders`` of a project's layers name as holding a key."""
-        layers = [layer for layer in self.layers if layer.project is not None]
+    def env_keys(self, *, of_project: bool) -> list[str]:
+        """The variables that ``modelProviders`` of a project, or of the user, name as holding a
+        key."""
+        layers = [layer for layer in self.layers if (layer.project is not None) is of_project]
         return [name for layer in layers for name in _env_keys(layer.tree.get(_PROVIDERS))]
 
     def first(self, dotted: str, type_: type[T]) -> T | None:

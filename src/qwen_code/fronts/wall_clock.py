@@ -11,10 +11,7 @@ from typing import Self
 from qwen_code.agent.errors import WallTimeExceeded
 from qwen_code.base.stop import Stop
 from qwen_code.fronts.signals import Received
-from qwen_code.wiring.time_limits import Limit
-
-_MAX_S = 30 * 86_400.0
-"""No run lasts longer, and no timer can wait for ever."""
+from qwen_code.wiring.time_limits import MAX_S, Limit
 
 
 class WallClock:
@@ -34,7 +31,7 @@ class WallClock:
         """Let the prompt take this long, from when the clock was made."""
         if math.isinf(limit.seconds):
             return
-        left_s = self._began + min(limit.seconds, _MAX_S) - time.monotonic()
+        left_s = self._began + min(limit.seconds, MAX_S) - time.monotonic()
         self._timer = Timer(max(0.0, left_s), self._end, [limit])
         self._timer.daemon = True
         self._timer.start()

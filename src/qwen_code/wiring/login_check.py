@@ -128,6 +128,16 @@ class Probe:
             return False
         return response.status != 200
 
+    def prove(self, models: Sequence[str] | None, model: str, stop: Stop) -> None:
+        """Return if the endpoint accepts the credential: ``models``, the list that it gave, or an
+        answer of one token shows it.
+
+        Raises:
+            CredentialRejected, AccessDenied, UnknownModel, Unreachable: as :meth:`answer`.
+        """
+        if not models or not self.proves_key(stop):
+            self.answer(model, stop)
+
     def answer(self, model: str, stop: Stop) -> None:
         """Ask ``model`` for one token. An error that is not about the key proves it as well.
 
@@ -189,6 +199,6 @@ def near_first(models: Sequence[str], text: str) -> list[str]:
 def unencrypted(base_url: str) -> str | None:
     """The warning that a key is readable on its way to ``base_url``."""
     origin = Origin.of(base_url)
-    if origin.scheme == "https" or origin.is_loopback:
+    if not origin.is_exposed:
         return None
     return f"the key will be sent unencrypted to {origin}: plain http"

@@ -215,7 +215,8 @@ class LoginChoices:
         while True:
             if base_url is None:
                 base_url = yield from self._address(provider or CUSTOM)
-            provider = _served_by(base_url, provider)
+            # Azure has gateways with host names of their owners: then the choice counts.
+            provider = provider_at(Origin.of(base_url), provider or CUSTOM)
             if not is_asked:
                 key = yield from self._key(provider, base_url, problem)
             problem, is_asked = None, False
@@ -348,13 +349,6 @@ class LoginChoices:
 def _chosen(saved: Saved) -> Steps:
     return saved
     yield  # a generator without a step
-
-
-def _served_by(base_url: str, chosen: Provider | None) -> Provider:
-    """The provider of an address; the one that was chosen, if the address is not known: Azure has
-    gateways with names of their owners."""
-    known = provider_at(Origin.of(base_url))
-    return chosen if known is CUSTOM and chosen is not None else known
 
 
 def _refused(error: QwenError, key: Secret | None) -> CredentialRejected:

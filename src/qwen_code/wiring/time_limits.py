@@ -19,7 +19,7 @@ from qwen_code.models.patience import Patience
 _LOCAL_FIRST_BYTE_S = 300.0
 """The embedded model takes long to read a long prompt, where the machine is busy."""
 
-_MAX_S = 30 * 86_400.0
+MAX_S = 30 * 86_400.0
 """A month is as good as no limit, and all that waits can wait that long."""
 
 _FIRST_BYTE = {"model.timeoutS": 1.0, "model.generationConfig.timeout": 0.001}
@@ -64,7 +64,7 @@ def patience_with(method: Method, settings: Settings) -> Patience:
     Raises:
         ConfigError: a setting is not a number of seconds.
     """
-    seconds = min(first_byte(settings).seconds, _MAX_S)
+    seconds = min(first_byte(settings).seconds, MAX_S)
     return Patience.of(max(seconds, _LOCAL_FIRST_BYTE_S) if method is Method.LOCAL else seconds)
 
 

@@ -407,7 +407,7 @@ def test_a_file_that_cannot_be_written_is_found_out_before_the_server_is_asked(
 
 @pytest.mark.parametrize("torn", [b"", b'{"access_tok', b"[]"])
 def test_a_torn_file_does_not_cost_the_new_version(store: FileStore, torn: bytes) -> None:
-    """A Node process that dies while it writes leaves nobody's newer version."""
+    """A Node process that dies while it writes leaves no newer version."""
     store.save(FIRST)
     with store.reserve() as room:
         store.path.write_bytes(torn)

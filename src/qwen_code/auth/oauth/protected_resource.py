@@ -19,7 +19,7 @@ from qwen_code.auth.oauth.server import Server, ServerChoice, discover
 from qwen_code.auth.oauth.wire import MAX_ANSWER_BYTES, MAX_ANSWER_S
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import Request, Sender
-from qwen_code.base.json_text import decode_json
+from qwen_code.base.json_text import object_or_none
 from qwen_code.base.url import Origin
 from qwen_code.config.values import Source, SourceKind, Value
 
@@ -167,7 +167,7 @@ def _register(server: Server, http: Sender) -> str:
     request = Request("POST", server.registration_endpoint, headers, msgspec.json.encode(wish))
     response = http.send(request)
     body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
-    raw = _object(body)
+    raw = object_or_none(body)
     name = raw.get("client_id") if raw else None
     if response.status not in (200, 201) or not isinstance(name, str) or not name:
         reason = raw.get("error_description") or raw.get("error") if raw else None
@@ -182,15 +182,7 @@ def _register(server: Server, http: Sender) -> str:
 def _get_object(url: str, http: Sender) -> dict[str, Any] | None:
     response = http.send(Request("GET", url, {"accept": "application/json"}))
     body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
-    return _object(body) if response.status == 200 else None
-
-
-def _object(body: bytes) -> dict[str, Any] | None:
-    try:
-        raw = decode_json(body)
-    except msgspec.DecodeError:
-        return None
-    return raw if isinstance(raw, dict) else None
+    return object_or_none(body) if response.status == 200 else None
 
 
 def _joined(scopes: Any) -> str:

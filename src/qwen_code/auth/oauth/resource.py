@@ -70,7 +70,7 @@ def require_https(url: str) -> None:
         ConfigError: it is plain http, and not on this machine.
     """
     origin = Origin.of(url)
-    if origin.scheme != "https" and not origin.is_loopback:
+    if origin.is_exposed:
         raise ConfigError(
             f"{origin} is plain http",
             hint="A token is sent over https only, except to this machine.",

@@ -16,7 +16,7 @@ import msgspec
 from qwen_code.auth.stores.base import CredentialCorrupt, CredentialStore, Document, version_of
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.json_text import decode_json
-from qwen_code.base.secret import Secret
+from qwen_code.base.secret import Secret, fits_header
 from qwen_code.base.url import Origin
 
 _WINDOW_S = 30.0
@@ -97,6 +97,11 @@ class Token(msgspec.Struct, frozen=True):
         """An identifier of this generation, which reveals nothing of the tokens."""
         return version_of(document_of(self))
 
+    @property
+    def holder(self) -> str:
+        """Whose it is, to show: the account, or the server if that does not name one."""
+        return self.account or (self.issuer.name if self.issuer else "qwen.ai")
+
     def __repr__(self) -> str:
         return f"Token({self.access_token.masked}, generation {self.generation})"
 
@@ -110,7 +115,7 @@ def token_of(raw: Document) -> Token:
     access = raw.get("access_token")
     if not isinstance(access, str) or not access:
         raise ValueError("it has no access_token")
-    if not all(0x20 < ord(character) < 0x7F for character in access):
+    if not fits_header(access):
         raise ValueError("its access_token holds a character that cannot be sent in a header")
     ours = raw.get(_OURS)
     ours = ours if isinstance(ours, dict) else {}

@@ -16,9 +16,9 @@ import msgspec
 from qwen_code.auth.oauth.pkce import Pkce
 from qwen_code.auth.oauth.token import Issuer
 from qwen_code.base.http import Request
-from qwen_code.base.json_text import decode_json
+from qwen_code.base.json_text import object_or_none
 from qwen_code.base.retry import parse_retry_after
-from qwen_code.base.secret import Secret, redact
+from qwen_code.base.secret import Secret, fits_header, redact
 
 MAX_ANSWER_BYTES = 1 << 20
 """The maximum size of an answer from these endpoints; the rest is not read."""
@@ -127,7 +127,7 @@ def parse_device_authorization(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float
 ) -> DeviceAuthorization | ErrorAnswer | Trouble:
     """What the device authorization endpoint said."""
-    raw = _object(body)
+    raw = object_or_none(body)
     if not _is_success(status, raw):
         return _unsuccessful(status, headers, raw, now)
     assert raw is not None
@@ -159,12 +159,12 @@ def parse_grant(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float
 ) -> Grant | ErrorAnswer | Trouble:
     """What the token endpoint answered to a device code or a refresh token."""
-    raw = _object(body)
+    raw = object_or_none(body)
     if not _is_success(status, raw):
         return _unsuccessful(status, headers, raw, now)
     assert raw is not None
     access = raw.get("access_token")
-    if not isinstance(access, str) or not _is_token(access):
+    if not isinstance(access, str) or not access or not fits_header(access):
         return Trouble("the server's answer has no usable access_token")
     kind = raw.get("token_type")
     kind = "Bearer" if kind is None else kind
@@ -232,14 +232,6 @@ def _form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None
     return Request("POST", url, {**base, **(headers or {})}, body)
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
-    try:
-        raw = decode_json(body)
-    except msgspec.DecodeError:
-        return None
-    return raw if isinstance(raw, dict) else None
-
-
 def _seconds(value: Any, maximum: float) -> float | None:
     """A plausible duration: a number, or a number as text, in ``(0, maximum]``."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -256,17 +248,12 @@ def _is_web_address(text: str) -> bool:
     return (
         text.startswith(("https://", "http://"))
         and len(text) <= _MAX_ADDRESS_LENGTH
-        and all(0x20 < ord(character) < 0x7F for character in text)
+        and fits_header(text)
     )
 
 
-def _is_token(text: str) -> bool:
-    """Whether it fits in a header. RFC 6750 §2.1 allows fewer characters than servers use."""
-    return bool(text) and all(0x20 < ord(character) < 0x7F for character in text)
-
-
 def _secret(value: Any) -> Secret | None:
-    return Secret(value) if isinstance(value, str) and _is_token(value) else None
+    return Secret(value) if isinstance(value, str) and value and fits_header(value) else None
 
 
 def _text(value: Any) -> str | None:

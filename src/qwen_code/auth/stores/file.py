@@ -36,7 +36,7 @@ from qwen_code.base.files import (
     require_regular,
     write_atomic,
 )
-from qwen_code.base.json_text import decode_json
+from qwen_code.base.json_text import decode_json, pretty_json
 from qwen_code.base.stop import Stop
 
 _LIMIT_BYTES = 1 << 20
@@ -297,7 +297,7 @@ class _Reserved:
 
 
 def _encoded(document: Document) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(document), indent=2)
+    return pretty_json(document)
 
 
 def _is_alone(target: Path) -> bool:

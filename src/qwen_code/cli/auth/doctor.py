@@ -18,6 +18,7 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, ExitCode
 from qwen_code.base.http import HttpClient, Timeouts
+from qwen_code.base.json_text import pretty_json
 from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text
 from qwen_code.cli.options import common_options
@@ -38,9 +39,7 @@ def doctor(launch: Launch, as_json: bool, offline: bool) -> int:
     """
     findings = _examine(launch, offline=offline)
     if as_json:
-        import msgspec
-
-        data = msgspec.json.format(msgspec.json.encode(findings), indent=2)
+        data = pretty_json(findings)
         click.echo(redact(data.decode()))
     else:
         for finding in findings:

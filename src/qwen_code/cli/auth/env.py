@@ -8,6 +8,7 @@ import click
 
 from qwen_code.auth.resolver import Inputs, resolve
 from qwen_code.auth.types import Connection
+from qwen_code.base.json_text import pretty_json
 from qwen_code.cli.auth.token import reveal
 from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import notice
@@ -63,9 +64,7 @@ def _dotenv(pairs: Mapping[str, str]) -> str:
 
 
 def _json(pairs: Mapping[str, str]) -> str:
-    import msgspec
-
-    return msgspec.json.format(msgspec.json.encode(pairs), indent=2).decode()
+    return pretty_json(pairs).decode()
 
 
 def _backslashed(value: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from qwen_code.auth.resolver import resolve
 from qwen_code.base.errors import ExitCode
+from qwen_code.base.json_text import pretty_json
 from qwen_code.base.secret import redact
 from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import is_interactive, notice, paint
@@ -32,7 +33,7 @@ def explain(launch: Launch, as_json: bool) -> int:
     if other := elsewhere(inputs, resolution):
         resolution = msgspec.structs.replace(resolution, notices=(*resolution.notices, other))
     if as_json:
-        data = msgspec.json.format(msgspec.json.encode(explain_data(config, resolution)), indent=2)
+        data = pretty_json(explain_data(config, resolution))
         click.echo(redact(data.decode()))
     else:
         text = explain_in_words(config, resolution, lambda t, c: paint(t, c, stream=sys.stdout))

@@ -9,7 +9,6 @@ from shlex import quote
 from typing import Any
 
 import click
-import msgspec
 
 from qwen_code.auth.enrolment import DeviceSignIn, clean_key, save_login, save_method
 from qwen_code.auth.oauth.pending import PendingFlow
@@ -18,6 +17,7 @@ from qwen_code.auth.profiles import Profile, ProfileStore
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, CredentialRejected, InputError, QwenError, UsageError
+from qwen_code.base.json_text import pretty_json
 from qwen_code.base.moment import duration_in_words
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
@@ -237,8 +237,7 @@ def _check_key(
             model = models[0]
         if model is None:
             raise _no_model(base_url, models)
-        if not models or not probe.proves_key(stop):
-            probe.answer(model, stop)
+        probe.prove(models, model, stop)
     except CredentialRejected as error:
         error.hint = "The key from standard input was not saved. Check it, and pipe it again."
         raise
@@ -299,7 +298,7 @@ def _read_key() -> str:
 
 
 def _print_json(data: object) -> None:
-    _to_stdout(f"{msgspec.json.format(msgspec.json.encode(data), indent=2).decode()}\n")
+    _to_stdout(f"{pretty_json(data).decode()}\n")
 
 
 def _to_stdout(text: str) -> None:

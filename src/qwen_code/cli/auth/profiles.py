@@ -10,6 +10,7 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.auth.stores import login_ref, open_store
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import QwenError
+from qwen_code.base.json_text import pretty_json
 from qwen_code.cli.options import common_options
 from qwen_code.config.paths import Paths
 from qwen_code.config.values import SourceKind
@@ -29,9 +30,7 @@ def list_profiles(launch: Launch, as_json: bool) -> None:
         for name, profile in sorted(saved.profiles.items())
     ]
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        click.echo(pretty_json(rows).decode())
     elif not rows:
         click.echo("No saved logins. Add one: qwen auth login")
     else:
@@ -72,7 +71,7 @@ def _account(paths: Paths, name: str) -> str:
         return "(its file is damaged)"
     if token is None:
         return "(signed out)"
-    return token.account or (token.issuer.name if token.issuer else "qwen.ai")
+    return token.holder
 
 
 @click.command()

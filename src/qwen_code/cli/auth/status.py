@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import click
-import msgspec
 
 from qwen_code.auth.resolver import Inputs, resolve
 from qwen_code.auth.types import Connection, Method, Resolution
 from qwen_code.base.errors import ExitCode, QwenError
+from qwen_code.base.json_text import pretty_json
 from qwen_code.base.stop import Stop
 from qwen_code.cli.options import common_options
 from qwen_code.config.load import Config
@@ -68,7 +68,7 @@ def _print_json(
     data["quota"] = quota_data(quota) if quota else None
     if problem:
         data["error"] = {"message": problem.message, "hint": problem.hint, "code": problem.code}
-    click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+    click.echo(pretty_json(data).decode())
 
 
 def _ask(config: Config, resolution: Resolution) -> tuple[str | None, QwenError | None]:
@@ -96,8 +96,7 @@ def _accepted(config: Config, connection: Connection) -> str:
         model = connection.model or (models[0] if models else None)
         if model is None:
             return "does not list its models, and none is named: name one to check the key"
-        if not models or not probe.proves_key(stop):
-            probe.answer(model, stop)
+        probe.prove(models, model, stop)
     if not models:
         return "accepts it"
     return f"accepts it, and offers {len(models)} model{'' if len(models) == 1 else 's'}"

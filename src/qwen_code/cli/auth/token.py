@@ -7,6 +7,7 @@ import click
 from qwen_code.auth.resolver import Inputs, resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import CredentialMissing
+from qwen_code.base.json_text import pretty_json
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.cli.options import common_options
@@ -26,8 +27,6 @@ def token(launch: Launch, as_json: bool) -> None:
     if not as_json:
         click.echo(secret.reveal())
         return
-    import msgspec
-
     data = {
         "token": secret.reveal(),
         "method": connection.method,
@@ -36,7 +35,7 @@ def token(launch: Launch, as_json: bool) -> None:
         "header": connection.header_style,
         "expires_at": expires_at(inputs, connection),
     }
-    click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+    click.echo(pretty_json(data).decode())
 
 
 def reveal(inputs: Inputs, connection: Connection) -> Secret:
