@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from qwen_code.agent.agent import Agent
-from qwen_code.agent.approvals import Judge
 from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.permission import No, Permission
+from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.session import SessionStore
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.base.clock import BlockingClock

@@ -8,11 +8,12 @@ import pytest
 from fake_model import FakeModel, calls, says
 
 from qwen_code.agent.agent import Agent
-from qwen_code.agent.approvals import Judge, Mode
 from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import AgentEvent, Compacted, HelperEvent, ToolFinished
 from qwen_code.agent.permission import No, Permission
+from qwen_code.agent.rules.judge import Judge
+from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.session import Session, SessionStore
 from qwen_code.agent.tally import Tally
 from qwen_code.agent.task import Task

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_code.agent.approvals import Judge, Mode
 from qwen_code.agent.commands import CommandFile, expand, find_commands, read_commands
 from qwen_code.agent.permission import No, Permission
+from qwen_code.agent.rules.judge import Judge
+from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.base.errors import InputError
 from qwen_code.base.stop import Stop

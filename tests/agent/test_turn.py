@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from transcript_checks import assert_acceptable
 
-from qwen_code.agent.approvals import Decision, Ruling
 from qwen_code.agent.calls import STOPPED, Ready, ToolCall, run_in_parallel
 from qwen_code.agent.errors import TurnLimitReached, WallTimeExceeded
 from qwen_code.agent.events import (
@@ -22,6 +21,7 @@ from qwen_code.agent.events import (
     TurnEnded,
 )
 from qwen_code.agent.permission import No, Once, Permission, Question
+from qwen_code.agent.rules.types import Decision, Ruling
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.transcript import repaired
 from qwen_code.agent.turn import Turn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qwen_code.agent.approvals import Mode
+from qwen_code.agent.rules.types import Mode
 from qwen_code.wiring.conversation import State
 
 

@@ -11,7 +11,6 @@ import pytest
 from conversations import Talk, ask
 from model_server import FakeModelServer, call
 
-from qwen_code.agent.approvals import Mode
 from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import (
     HelperEvent,
@@ -25,6 +24,7 @@ from qwen_code.agent.events import (
     TurnEnded,
 )
 from qwen_code.agent.permission import Always, No, Once, Question, Scope
+from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.structured import NotGiven
 from qwen_code.agent.tally import Tally
 from qwen_code.base.errors import ConfigError, CredentialMissing, QwenError, UsageError

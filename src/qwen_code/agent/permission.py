@@ -16,7 +16,6 @@ from typing import Literal
 
 import msgspec
 
-from qwen_code.agent.approvals import Decision, Judge, Mode, Ruling, is_delicate, rules_for
 from qwen_code.agent.calls import After
 from qwen_code.agent.events import (
     AgentEvent,
@@ -25,6 +24,9 @@ from qwen_code.agent.events import (
     QuestionAsked,
     ToolChanged,
 )
+from qwen_code.agent.rules.judge import Judge, rules_for
+from qwen_code.agent.rules.paths import is_delicate
+from qwen_code.agent.rules.types import Decision, Mode, Ruling
 from qwen_code.agent.toolbox import Prepared, Toolbox
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import msgspec
 
-from qwen_code.agent.approvals import Judge, Mode
+from qwen_code.agent.rules.judge import Judge
+from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.tool_context import AgentToolContext
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from qwen_code.agent.approvals import Mode
+from qwen_code.agent.rules.types import Mode
 from qwen_code.auth.api import Flags
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import UsageError

@@ -62,6 +62,7 @@ starts and which only read; models that need help with calling tools (`agent.sma
 class Definition(msgspec.Struct, frozen=True):
     """A tool as data: its description for the model, and how the program treats it.
 
+    ``aliases`` are the names that rules and hooks written for other agents have for it.
     ``parameters`` is a JSON Schema of an object. ``verb`` is shown to a person before the title
     of a call. ``implementation`` names a class as ``module:name``; it is imported at the first
     call, and its ``create`` takes an `AgentToolContext`. Tools outside of the catalogue leave it
@@ -77,6 +78,7 @@ class Definition(msgspec.Struct, frozen=True):
     audience: frozenset[Audience] = frozenset({"agent"})
     implementation: str = ""
     takes_long: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 class Image(msgspec.Struct, frozen=True):

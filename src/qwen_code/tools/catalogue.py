@@ -50,6 +50,7 @@ READ_FILE = Definition(
     subject=Subject.FILE,
     audience=_EVERYONE,
     implementation="qwen_code.tools.files:ReadFile",
+    aliases=("Read", "ReadFile", "ReadFileTool", "read_many_files", "zoom_image", "ZoomImage"),
 )
 
 WRITE_FILE = Definition(
@@ -60,6 +61,7 @@ WRITE_FILE = Definition(
     verb="Write",
     subject=Subject.FILE,
     implementation="qwen_code.tools.files:WriteFile",
+    aliases=("Write", "WriteFile", "WriteFileTool"),
 )
 
 EDIT = Definition(
@@ -77,6 +79,7 @@ EDIT = Definition(
     verb="Edit",
     subject=Subject.FILE,
     implementation="qwen_code.tools.files:Edit",
+    aliases=("Edit", "EditTool", "replace", "MultiEdit", "NotebookEdit", "notebook_edit"),
 )
 
 LIST_DIRECTORY = Definition(
@@ -88,6 +91,7 @@ LIST_DIRECTORY = Definition(
     subject=Subject.PATH,
     audience=_EVERYONE,
     implementation="qwen_code.tools.files:ListDirectory",
+    aliases=("LS", "ListFiles", "ListFilesTool", "ReadFolder"),
 )
 
 GLOB = Definition(
@@ -99,6 +103,7 @@ GLOB = Definition(
     subject=Subject.PATH,
     audience=_WITH_HELPERS,
     implementation="qwen_code.tools.search:Glob",
+    aliases=("Glob", "GlobTool", "FindFiles"),
 )
 
 GREP = Definition(
@@ -117,6 +122,7 @@ GREP = Definition(
     subject=Subject.PATH,
     audience=_EVERYONE,
     implementation="qwen_code.tools.search:Grep",
+    aliases=("Grep", "GrepTool", "grep_search", "search_file_content", "SearchFiles"),
 )
 
 RUN_SHELL_COMMAND = Definition(
@@ -134,6 +140,7 @@ RUN_SHELL_COMMAND = Definition(
     subject=Subject.COMMAND,
     audience=frozenset({"agent", "small models"}),
     implementation="qwen_code.tools.shell:RunShellCommand",
+    aliases=("Bash", "Shell", "ShellTool", "Monitor", "monitor", "exec", "Exec"),
 )
 
 WEB_FETCH = Definition(
@@ -144,6 +151,7 @@ WEB_FETCH = Definition(
     verb="Fetch",
     subject=Subject.HOST,
     implementation="qwen_code.tools.web:WebFetch",
+    aliases=("WebFetch", "WebFetchTool"),
 )
 
 TODO_WRITE = Definition(
@@ -164,6 +172,7 @@ TODO_WRITE = Definition(
     effect=Effect.STEPS,
     verb="Steps",
     implementation="qwen_code.tools.todo:TodoWrite",
+    aliases=("TodoWrite", "TodoWriteTool", "TodoList"),
 )
 
 SAVE_MEMORY = Definition(
@@ -173,6 +182,7 @@ SAVE_MEMORY = Definition(
     effect=Effect.NOTES,
     verb="Remember",
     implementation="qwen_code.tools.memory:SaveMemory",
+    aliases=("SaveMemory", "SaveMemoryTool"),
 )
 
 TASK = Definition(
@@ -183,6 +193,7 @@ TASK = Definition(
     effect=Effect.NONE,
     verb="Helper",
     implementation="qwen_code.agent.task:Task",
+    aliases=("Task", "TaskTool", "Agent", "AgentTool", "agent"),
     takes_long=True,
 )
 
@@ -194,6 +205,7 @@ ASK_USER = Definition(
     verb="Ask",
     audience=frozenset({"interactive"}),
     implementation="qwen_code.tools.ask:AskUser",
+    aliases=("AskUserQuestion", "AskUserQuestionTool", "ask_user_question"),
 )
 
 EXIT_PLAN_MODE = Definition(
@@ -204,6 +216,7 @@ EXIT_PLAN_MODE = Definition(
     verb="Plan",
     audience=frozenset({"planning"}),
     implementation="qwen_code.agent.plan:ExitPlanMode",
+    aliases=("ExitPlanMode", "ExitPlanModeTool"),
 )
 
 BUILT_IN: tuple[Definition, ...] = (
@@ -227,3 +240,9 @@ BUILT_IN: tuple[Definition, ...] = (
 def find(name: str) -> Definition | None:
     """The built-in tool of that name."""
     return next((each for each in BUILT_IN if each.name == name), None)
+
+
+def names_of(name: str) -> frozenset[str]:
+    """Every name that rules and hooks may have for the tool ``name``, also its own."""
+    definition = find(name)
+    return frozenset({name, *(definition.aliases if definition else ())})

@@ -93,6 +93,19 @@ class Workspace:
         except OSError:
             return False
 
+    def holds_closed(self, real: Path) -> bool:
+        """Whether the real path ``real`` is closed, or has a private directory in it."""
+        if any(private.is_relative_to(real) for private in self.private) or self._is_closed(real):
+            return True
+        root = next((root for root in self.roots if real.is_relative_to(root)), None)
+        if root is None:
+            return False
+        try:
+            self._check_open(Place(root, real.relative_to(root).parts))
+        except ToolFailed:
+            return True
+        return False
+
     def _is_closed(self, real: Path) -> bool:
         closed = {found for directory in self.private if (found := _identity(directory))}
         return any(

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from qwen_code.agent.agent import Agent
-from qwen_code.agent.approvals import Judge, Mode
 from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.context import project_root
 from qwen_code.agent.permission import Permission
+from qwen_code.agent.rules.judge import Judge
+from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.session import Session, SessionStore
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import ChatModel
@@ -161,11 +162,12 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     more = _directories(options, settings, paths)
     find_workspace = _workspace_finder(config, more)
     judge = judge_for(
-        settings,
+        config,
         root,
         mode=options.mode,
         allowed=options.rules,
-        is_private=lambda word: find_workspace().is_private(paths.cwd / word),
+        find_workspace=find_workspace,
+        notice=notice,
     )
     briefing = Briefing(
         config, judge, more, instead=options.system_prompt, append=options.append, notice=notice

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from qwen_code.agent.approvals import Judge, Mode
 from qwen_code.agent.context import NOTE_NAMES, describe_place, find_notes
 from qwen_code.agent.instructions import PLAN, SMALL, WORK
+from qwen_code.agent.rules.judge import Judge
+from qwen_code.agent.rules.types import Mode
 from qwen_code.config.load import Config
 
 

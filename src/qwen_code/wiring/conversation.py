@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from qwen_code.agent.approvals import Mode
 from qwen_code.agent.events import AgentEvent, AgentEventStream, StructuredAnswer, TurnEnded
+from qwen_code.agent.rules.types import Mode
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError

@@ -3,37 +3,97 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from qwen_code.agent.approvals import Judge, Mode, Rule, Rules, parse_rule
 from qwen_code.agent.permission import Scope
+from qwen_code.agent.rules.judge import Judge
+from qwen_code.agent.rules.paths import Folders
+from qwen_code.agent.rules.types import Mode, Rule, Rules
 from qwen_code.base.errors import ConfigError
+from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
 
+if TYPE_CHECKING:
+    from qwen_code.tools.workspace import Workspace
+
 _PROJECT_RULES = ("qwen_code", "permissions", "projects")
 _LIST_HINT = 'Write a list: ["run_shell_command(git log)"]'
+_LISTS = {
+    "permissions.deny": "deny",
+    "permissions.ask": "ask",
+    "permissions.allow": "allow",
+    "tools.exclude": "deny",
+    "tools.disabled": "deny",
+    "tools.allowed": "allow",
+}
+"""The settings that hold rules, and what each of them does. A project can only forbid and ask."""
+
+_ONLY = "tools.core"
+"""The setting with the only tools that there are."""
 
 
 def judge_for(
-    settings: Settings,
+    config: Config,
     root: Path,
     *,
     mode: str | None,
     allowed: Sequence[str],
-    is_private: Callable[[str], bool],
+    find_workspace: Callable[[], Workspace],
+    notice: Callable[[str], None],
 ) -> Judge:
     """The judge of every call in the project at ``root``. ``mode`` and ``allowed`` (rules) are what
-    the command line says; ``is_private`` tells files that only this program may use.
+    the command line says. ``notice`` gets a line for each rule that is not understood.
 
     Raises:
-        ConfigError: a setting or a rule cannot be used.
+        ConfigError: a setting cannot be used.
     """
-    return Judge(_mode(mode, settings), _rules(allowed, settings, root), is_private)
+    paths = config.paths
+    rules = _rules(allowed, config.settings, root)
+    for rule in (*rules.deny, *rules.ask, *rules.allow):
+        if rule.problem:
+            notice(_about_problem(rule, allows=rule in rules.allow))
+    ground = WorkspaceGround(find_workspace, paths.cwd)
+    folders = Folders(paths.cwd, root, paths.home)
+    return Judge(_mode(mode, config.settings), rules, ground, folders)
+
+
+class WorkspaceGround:
+    """The paths that commands name, in the workspace of this session."""
+
+    def __init__(self, find_workspace: Callable[[], Workspace], cwd: Path) -> None:
+        self._find_workspace = find_workspace
+        self._cwd = cwd
+
+    def is_closed(self, directory: str, text: str) -> bool:
+        """Whether the path is closed, or has a private directory in it."""
+        path = self._path(directory, text)
+        return path is not None and self._find_workspace().holds_closed(path)
+
+    def is_inside(self, directory: str, text: str) -> bool:
+        """Whether the path is in the workspace, by its real path."""
+        path = self._path(directory, text)
+        roots = self._find_workspace().roots
+        return path is not None and any(path.is_relative_to(root) for root in roots)
+
+    def _path(self, directory: str, text: str) -> Path | None:
+        try:
+            return Path(os.path.realpath(self._cwd / directory / text))
+        except (OSError, ValueError):
+            return None
+
+
+def _about_problem(rule: Rule, *, allows: bool) -> str:
+    effect = "it allows nothing" if allows else f"every call of {_listed(rule.tools)} is asked for"
+    return f"{rule.source}: the rule {rule.text!r} is not understood ({rule.problem}), so {effect}"
+
+
+def _listed(tools: Sequence[str]) -> str:
+    return tools[0] if len(tools) == 1 else f"{', '.join(tools[:-1])} and {tools[-1]}"
 
 
 def remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> None:
@@ -69,27 +129,44 @@ def _mode(option: str | None, settings: Settings) -> Mode:
 
 def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
     """Rules that allow come from the user alone; those that ask or forbid, from the project too."""
+    if not any(key in layer.tree for layer in settings.layers for key in _TABLES) and not allowed:
+        return Rules()
+    from qwen_code.agent.rules.parse import parse_rule  # only who has rules pays for them
+
     lists: dict[str, list[Rule]] = {"allow": [], "ask": [], "deny": []}
-    for kind, rules in lists.items():
-        for found in settings.lookup(f"permissions.{kind}"):
-            if found.status != "usable":
-                continue
-            try:
-                texts = msgspec.convert(found.value, list[str])
-            except msgspec.ValidationError as error:
-                raise ConfigError(f"{found.source}: {error}", hint=_LIST_HINT) from error
-            rules += [parse_rule(text, str(found.source)) for text in texts]
-    lists["allow"] += _project_rules(settings, root)
-    lists["allow"] += [parse_rule(text, "--allowed-tools") for text in allowed]
-    return Rules(tuple(lists["allow"]), tuple(lists["ask"]), tuple(lists["deny"]))
+    for dotted, kind in _LISTS.items():
+        for text, source in _texts(settings, dotted):
+            lists[kind].append(parse_rule(text, source, allows=kind == "allow"))
+    for text, source in _project_rules(settings, root):
+        lists["allow"].append(parse_rule(text, source, allows=True))
+    lists["allow"] += [parse_rule(text, "--allowed-tools", allows=True) for text in allowed]
+    only = [parse_rule(text, source, allows=True) for text, source in _texts(settings, _ONLY)]
+    return Rules(
+        tuple(lists["allow"]), tuple(lists["ask"]), tuple(lists["deny"]), tuple(only) or None
+    )
 
 
-def _project_rules(settings: Settings, root: Path) -> list[Rule]:
+_TABLES = ("permissions", "tools", "qwen_code")
+
+
+def _texts(settings: Settings, dotted: str) -> Iterator[tuple[str, str]]:
+    """The rules in every layer's list, each with its place. Empty texts count as absent."""
+    for found in settings.lookup(dotted):
+        if found.status != "usable":
+            continue
+        try:
+            texts = msgspec.convert(found.value, list[str])
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{found.source}: {error}", hint=_LIST_HINT) from error
+        yield from ((text, str(found.source)) for text in texts if text.strip())
+
+
+def _project_rules(settings: Settings, root: Path) -> Iterator[tuple[str, str]]:
     """What the user has allowed in this project for good."""
     dotted = ".".join(_PROJECT_RULES)
     found = settings.usable(dotted)
     if found is None:
-        return []
+        return
     by_folder = settings.first(dotted, dict[str, list[str]]) or {}
-    texts = by_folder.get(os.path.realpath(root), [])
-    return [parse_rule(text, str(found.source)) for text in texts]
+    for text in by_folder.get(os.path.realpath(root), []):
+        yield text, str(found.source)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from qwen_code.agent.approvals import Mode
 from qwen_code.agent.permission import Always, Answer, No, Once, Question, Scope
+from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.fronts.text.questions import Questions

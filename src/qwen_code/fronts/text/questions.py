@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from qwen_code.agent.approvals import Mode
 from qwen_code.agent.permission import Always, Answer, No, Once, Question, Scope
+from qwen_code.agent.rules.types import Mode
 from qwen_code.base.stop import Stop
 from qwen_code.base.text import safe_text
 from qwen_code.fronts.text.loop import picked

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from qwen_code import __version__
-from qwen_code.agent.approvals import Mode
 from qwen_code.agent.context import project_root
 from qwen_code.agent.events import AgentEventStream
 from qwen_code.agent.permission import Answer, Question
+from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.tally import Tally
 from qwen_code.auth.errors import EndpointUntrusted
 from qwen_code.auth.resolver import resolve

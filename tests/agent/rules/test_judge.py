@@ -8,16 +8,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_code.agent.approvals import Decision, Judge, Mode, Rules, decide, parse_rule
+from qwen_code.agent.rules.commands import NoGround
+from qwen_code.agent.rules.judge import Judge
+from qwen_code.agent.rules.parse import parse_rule
+from qwen_code.agent.rules.types import Decision, Mode, Rules, Ruling
 from qwen_code.agent.toolbox import Call
-from qwen_code.base.errors import ConfigError
 from qwen_code.tools.base import Effect, Subject
 
 SHELL = "run_shell_command"
 
 
 def rules(**texts: list[str]) -> Rules:
-    return Rules(**{kind: tuple(parse_rule(t, "x") for t in of) for kind, of in texts.items()})
+    return Rules(
+        **{
+            kind: tuple(parse_rule(text, "x", allows=kind == "allow") for text in of)
+            for kind, of in texts.items()
+        }
+    )
+
+
+def decide(mode: Mode, found: Rules, call: Call) -> Ruling:
+    return Judge(mode, found)(call)
 
 
 def shell(line: str, mode: Mode = Mode.DEFAULT, **texts: list[str]) -> Decision:
@@ -26,7 +37,7 @@ def shell(line: str, mode: Mode = Mode.DEFAULT, **texts: list[str]) -> Decision:
     ).decision
 
 
-GIT = [f"{SHELL}(git status)", f"{SHELL}(git diff)", f"{SHELL}(echo)"]
+GIT = ["Bash(git status *)", f"{SHELL}(git diff)", f"{SHELL}(echo)"]
 
 
 @pytest.mark.parametrize(
@@ -178,22 +189,6 @@ def test_rules_about_paths() -> None:
     assert decide(Mode.YOLO, found, READ).decision is Decision.DENY
 
 
-@pytest.mark.parametrize("text", ["", "(x)", "a b", "tool(", "tool)x"])
-def test_what_is_no_rule(text: str) -> None:
-    with pytest.raises(ConfigError, match="permissions.allow"):
-        parse_rule(text, "permissions.allow")
-
-
-@pytest.mark.parametrize("text", ["git *", "git status*x", "* status"])
-def test_a_star_at_the_end_of_a_command_is_its_beginning(text: str) -> None:
-    if text == "git *":
-        assert shell("git push", allow=[f"{SHELL}({text})"]) is Decision.ALLOW
-        assert shell("gitk", allow=[f"{SHELL}({text})"]) is Decision.ASK
-    else:
-        with pytest.raises(ConfigError, match="a \\* in the middle"):
-            parse_rule(f"{SHELL}({text})", "permissions.deny")
-
-
 @pytest.mark.parametrize(
     "path", [".git/hooks/post-checkout", "sub/.git/config", ".GIT/config", ".qwen/settings.json"]
 )
@@ -212,7 +207,8 @@ def test_rules_about_hosts_and_servers() -> None:
     found = rules(allow=["web_fetch(*.example.org)", "mcp__clock"], deny=["mcp__clock__stop"])
 
     def decision(tool: str, subject: str = "") -> Decision:
-        return decide(Mode.DEFAULT, found, Call(tool, Effect.ANYTHING, subject)).decision
+        kind = Subject.HOST if subject else Subject.OTHER
+        return decide(Mode.DEFAULT, found, Call(tool, Effect.ANYTHING, subject, kind)).decision
 
     assert decision("web_fetch", "docs.example.org") is Decision.ALLOW
     assert decision("web_fetch", "example.org.evil.net") is Decision.ASK
@@ -221,14 +217,24 @@ def test_rules_about_hosts_and_servers() -> None:
     assert decision("mcp__clock__stop") is Decision.DENY
 
 
+class Creds(NoGround):
+    def is_closed(self, directory: str, text: str) -> bool:
+        return "creds" in text or (directory == "sub" and text == "..")
+
+
 def test_no_rule_covers_a_command_that_names_credentials() -> None:
-    allow = rules(allow=[f"{SHELL}(cat)"])
-    judge = Judge(Mode.DEFAULT, allow, lambda path: "creds" in path)
+    judge = Judge(Mode.DEFAULT, rules(allow=[f"{SHELL}(cat)", "Bash(grep *)"]), Creds())
     ruled = [
         judge(Call(SHELL, Effect.ANYTHING, line, Subject.COMMAND)).decision
-        for line in ("cat notes", "cat /home/me/creds", "cat --file=creds")
+        for line in (
+            *("cat notes", "cat ..", "grep x notes"),
+            *("cat /home/me/creds", "grep --file=creds x", "grep -fcreds x", "cat < creds"),
+            *("cat creds/*", "cd sub && cat ..", "cd sub; cat a; cat ..", "cat file:///creds"),
+        )
     ]
-    assert ruled == [Decision.ALLOW, Decision.ASK, Decision.ASK]
+    assert ruled == [Decision.ALLOW] * 3 + [Decision.ASK] * 8
+    there = Call(SHELL, Effect.ANYTHING, "cat ..", Subject.COMMAND, "sub")
+    assert judge(there).decision is Decision.ASK
 
 
 def test_what_the_user_allowed_is_exactly_that() -> None:
