@@ -3,6 +3,7 @@
 PYTHON ?= python3
 JOBS ?= 2
 FUZZ_EXAMPLES ?=
+BASH_LINES ?= 200000
 PIP := -m pip --quiet --disable-pip-version-check
 BIN := .venv/bin
 
@@ -27,7 +28,8 @@ test-long: setup ## the long tests: races of many processes, kills, long waits
 	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
 
 fuzz: setup ## tests with new random input (about two minutes; FUZZ_EXAMPLES=50000: longer)
-	QWEN_TEST_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) -m hypothesis \
+	QWEN_TEST_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) QWEN_TEST_BASH_LINES=$(BASH_LINES) \
+	  $(BIN)/python -m pytest -n $(JOBS) -m 'hypothesis or fuzz' \
 	  --hypothesis-profile=fuzz --timeout=0 $(ARGS)
 
 check: setup ## format, lint, types, layers, dependencies

@@ -126,6 +126,10 @@ def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted
             "qwen_code.cli.hooks:hooks",
             "Commands that run before and after tool calls.",
         ),
+        "permissions": (
+            "qwen_code.cli.permissions:permissions",
+            "The rules for tools: list them, and explain what they say of a command.",
+        ),
         "local": ("qwen_code.cli.local:local", "The embedded model: download, serve or remove it."),
         "mcp": (
             "qwen_code.cli.mcp:mcp",

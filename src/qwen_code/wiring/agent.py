@@ -212,6 +212,24 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     )
 
 
+def find_judge(config: Config, options: AgentOptions, notice: Callable[[str], None]) -> Judge:
+    """What decides about calls in a session with these options, for reports.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+        UsageError: a directory does not exist.
+    """
+    more = _directories(options, config.settings, config.paths)
+    return judge_for(
+        config,
+        project_root(config.paths.cwd),
+        mode=options.mode,
+        allowed=options.rules,
+        find_workspace=_workspace_finder(config, more),
+        notice=notice,
+    )
+
+
 def _toolbox(
     workbench: Workbench,
     servers: Servers | None,
@@ -227,6 +245,7 @@ def _toolbox(
     if structured is not None:
         more[structured.definition.name] = structured
     definitions = [*workbench.definitions, *(tool.definition for tool in more.values())]
+    definitions = [each for each in definitions if not judge.excludes(each.name)]
 
     def make(definition: Definition) -> Tool:
         found: Tool = more.get(definition.name) or workbench.make(definition)

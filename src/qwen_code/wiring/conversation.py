@@ -27,6 +27,7 @@ from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
+    from qwen_code.agent.rules.judge import Judge
     from qwen_code.agent.session import Summary
     from qwen_code.auth.resolver import Inputs
     from qwen_code.auth.types import Resolution
@@ -284,6 +285,11 @@ class Conversation:
             ) from error
         self._opened()[1].judge.mode = mode
         return mode
+
+    @property
+    def judge(self) -> Judge:
+        """What decides about calls, for reports."""
+        return self._opened()[1].judge
 
     @property
     def state(self) -> State:

@@ -65,6 +65,17 @@ class Judge:
         else:
             self._allowed.add(self._as_remembered(call))
 
+    def excludes(self, tool: str) -> bool:
+        """Whether every call of ``tool`` is denied, so that it is not offered to the model."""
+        denied = (r for r in self.rules.deny if r.subject is None and not r.problem)
+        return self._is_left_out(tool) or any(_covers(rule, tool) for rule in denied)
+
+    def _is_left_out(self, tool: str) -> bool:
+        """Whether settings name the only built-in tools that there are, and not this one."""
+        only = self.rules.only
+        is_built_in = catalogue.find(tool) is not None
+        return only is not None and is_built_in and not any(_covers(rule, tool) for rule in only)
+
     def _as_remembered(self, call: Call) -> Call:
         if call.kind in (Subject.COMMAND, Subject.HOST) or is_delicate(call):
             return call
@@ -89,12 +100,12 @@ class Judge:
 
     def _forbidden(self, call: Call, reached: Sequence[Reached]) -> Ruling | None:
         rules = self.rules
-        if rules.only is not None and not any(_is_of(rule, call) for rule in rules.only):
+        if self._is_left_out(call.tool):
             return Ruling(Decision.DENY, f"{call.tool} is not one of the tools that settings allow")
         if rule := self._meeting(rules.deny, call, reached):
             reason = f"the rule {rule.text} denies it{_doubt(rule, reached)}"
             return Ruling(Decision.DENY, reason, rule)
-        unclear = (r for r in (*rules.deny, *rules.ask) if r.problem and _is_of(r, call))
+        unclear = (r for r in (*rules.deny, *rules.ask) if r.problem and _covers(r, call.tool))
         if rule := next(unclear, None):
             return Ruling(Decision.ASK, f"the rule {rule.text!r} is not understood", rule)
         return None
@@ -117,7 +128,7 @@ class Judge:
             if call.kind is Subject.COMMAND:
                 is_met = self._meets_command(rule, call, reached)
             else:
-                is_met = _is_of(rule, call) and self._names(rule, call, broadly=True)
+                is_met = _covers(rule, call.tool) and self._names(rule, call, broadly=True)
             if is_met:
                 return rule
         return None
@@ -125,7 +136,7 @@ class Judge:
     def _meets_command(self, rule: Rule, call: Call, reached: Sequence[Reached]) -> bool:
         from qwen_code.agent.rules.match import meets
 
-        if _is_of(rule, call):
+        if _covers(rule, call.tool):
             return rule.subject is None or any(meets(rule, each) for each in reached)
         if rule.subject is None or not _is_about_files(rule):
             return False
@@ -150,7 +161,7 @@ class Judge:
         return None
 
     def _by_allowing_rules(self, call: Call) -> Ruling:
-        own = [rule for rule in self.rules.allow if not rule.problem and _is_of(rule, call)]
+        own = [rule for rule in self.rules.allow if not rule.problem and _covers(rule, call.tool)]
         if call.kind is Subject.COMMAND:
             return self._by_commands(own, call)
         delicate = is_delicate(call)
@@ -163,7 +174,7 @@ class Judge:
 
     def _by_commands(self, own: Sequence[Rule], call: Call) -> Ruling:
         for rule in own:
-            is_same = rule.form == "exact" and rule.subject == call.subject.strip()
+            is_same = rule.form == "exact" and rule.subject == call.subject.strip(" \n")
             if rule.subject is None or (is_same and not call.directory):
                 return Ruling(Decision.ALLOW, f"the rule {rule.text} allows it", rule)
         from qwen_code.agent.rules.commands import NoGround, check_line
@@ -197,12 +208,12 @@ def rules_for(call: Call) -> tuple[str, ...]:
     return (call.tool,)
 
 
-def _is_of(rule: Rule, call: Call) -> bool:
+def _covers(rule: Rule, tool: str) -> bool:
     """Whether the rule names this tool, or the MCP server that it belongs to."""
     return any(
-        name == call.tool
-        or (name.endswith("*") and call.tool.startswith(name[:-1]))
-        or (name.startswith("mcp__") and call.tool.startswith(f"{name}__"))
+        name == tool
+        or (name.endswith("*") and tool.startswith(name[:-1]))
+        or (name.startswith("mcp__") and tool.startswith(f"{name}__"))
         for name in rule.tools
     )
 

@@ -21,8 +21,9 @@ def meets(rule: Rule, command: Reached) -> bool:
         return _fits_pattern(rule.subject, command.words)
     if not rule.words:
         return True
-    if program_of(command.words[0] or "") == program_of(rule.words[0]):
-        return _fits(rule.words[1:], command.words[1:])
+    is_same = program_of(command.words[0] or "") == program_of(rule.words[0])
+    if is_same and _fits(rule.words[1:], command.words[1:]):
+        return True
     return not command.is_data and _is_mentioned(rule.words, command.words[1:])
 
 

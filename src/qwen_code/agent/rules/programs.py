@@ -43,7 +43,8 @@ RUNNERS = frozenset(_TRANSPARENT) | names(
     "taskset numactl prlimit strace ltrace gdb valgrind perf script expect busybox toybox "
     "unbuffer rlwrap dbus-run-session systemd-run at batch ssh npx pnpx bunx uvx pipx "
     "start-stop-daemon daemonize tini dumb-init gosu catchsegv faketime chpst time cgexec "
-    "ssh-agent xvfb-run winpty wine sem mapfile readarray complete compgen bind"
+    "ssh-agent xvfb-run winpty wine sem mapfile readarray complete compgen bind setsid pkexec "
+    "fakeroot torsocks proxychains sg newgrp chronic eatmydata cpulimit dtach direnv"
 )
 """Programs and builtins whose words can name another command."""
 
@@ -52,6 +53,9 @@ ADDS_WORDS = frozenset({"xargs", "parallel", "find", "fd", "fdfind"})
 
 REDEFINES = frozenset({"alias", "unalias", "hash", "enable", "shopt", "unset"})
 """Builtins after which the name of a program may mean another one."""
+
+EVALUATES = names("test [ let printf read declare typeset local export readonly unset wait getopts")
+"""Builtins that evaluate the subscript in a word such as ``a[…]``."""
 
 BUILTINS = names(
     ". : [ alias bg bind break builtin caller cd command compgen complete compopt continue "

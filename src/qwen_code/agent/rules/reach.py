@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from qwen_code.agent.errors import NotPlain
 from qwen_code.agent.rules.grammar import parse, text_of
-from qwen_code.agent.rules.line import MAX_LENGTH, scan
-from qwen_code.agent.rules.programs import ADDS_WORDS, REDEFINES, RUNNERS, SHELLS
+from qwen_code.agent.rules.line import MAX_LENGTH, QUIET, names, scan
+from qwen_code.agent.rules.programs import ADDS_WORDS, EVALUATES, REDEFINES, RUNNERS, SHELLS
 from qwen_code.agent.rules.safe_options import check_rest, find_row
 
 if TYPE_CHECKING:
@@ -30,8 +31,28 @@ _ODD = re.compile(
 )
 """Characters that bash, its parsers and people may take for blanks, or for nothing at all."""
 
-_REDIRECTS = {"file_redirect", "herestring_redirect", "heredoc_redirect"}
-_UNKNOWN_INPUT = re.compile(r"-|/dev/.*|/proc/.*")
+_HERE_REDIRECTS = {"herestring_redirect", "heredoc_redirect"}
+_REDIRECTS = {"file_redirect", *_HERE_REDIRECTS}
+_WRITES = {">", ">>", ">|", "&>", "&>>", "<>"}
+_HERE = "<<"
+"""Stands as the program before the text of a here-document."""
+
+_COPIES = names("tee sponge dd")
+"""Programs that write their input into a file."""
+
+_DECIDES_PROGRAMS = re.compile(
+    r"(?:GIT|LD|DYLD|BASH|RIPGREP)_\w*|\w*(?:PAGER|EDITOR|SHELL|BROWSER|COMMAND|_OPTIONS|_OPTS)"
+    r"|ENV|PATH|IFS|PERL5OPT|RUBYOPT"
+)
+"""Variables that make some program run another one."""
+
+_EXPANDED = re.compile(r"(?<!\\)(?:\\\\)*(?:\{.+[,.]|\{\w+\}$|[$`])")
+"""What bash expands in a word, even if the grammar takes it for a part of it."""
+
+_SUBSCRIPT = re.compile(r"""\w['"\\]*\[[^\n]*?(?:\$\(|`|\$\{)""")
+_ARITHMETIC = {"arithmetic_expansion", "test_command", "subscript", "binary_expression"}
+_DUPLICATES = re.compile(r"[<>]&\s*(?![0-9]*-?(?:[\s;|&)]|$))[^\n]*(?:\$\(|`|\$\{)")
+_UNKNOWN_INPUT = re.compile(r"-|(?:.*/)?(?:dev|proc)/.*")
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -67,28 +88,114 @@ def _reached(line: str, depth: int) -> Iterator[Reached]:
         yield ANYTHING
         return
     for reading in dict.fromkeys((line, line.replace("\\\n", ""))):
-        words = list(_by_grammar(reading))
-        words += _by_scanner(reading)
-        if any(each and each[0] in REDEFINES for each in words):
+        root = parse(reading)
+        commands = [*_by_grammar(root), *_by_scanner(reading)]
+        if (
+            any(each[0] in REDEFINES for each in commands)
+            or _feeds_shell(root, commands)
+            or _expands_again(reading, root, commands)
+        ):
             yield ANYTHING
-        for each in words:
-            yield from _meanings(each, depth)
+        own = [found for each in commands for found in _meanings(each, depth)]
+        yield from _without_data(own) if _may_pass_on(root, own) else own
+        if _may_run_what_it_writes(root, commands):
+            for each in commands:
+                yield from _reached(" ".join(word or "$x" for word in each[1:]), depth + 1)
 
 
-def _by_grammar(line: str) -> Iterator[list[str | None]]:
-    root = parse(line)
-    if root.has_error:
-        yield [None]
+def _feeds_shell(root: Node, commands: Sequence[Sequence[str | None]]) -> bool:
+    """Whether a shell may read a here-document or here-string as its script."""
+    return any(node.type in _HERE_REDIRECTS for node in _below(root)) and any(
+        program_of(word or "") in SHELLS for each in commands for word in each
+    )
+
+
+def _expands_again(line: str, root: Node, commands: Sequence[Sequence[str | None]]) -> bool:
+    """Whether bash may expand text that is quoted: a subscript that it evaluates as an arithmetic
+    expression, or the word after ``>&``, which it expands twice."""
+    if _SUBSCRIPT.search(line) and (
+        any(each[0] in EVALUATES for each in commands)
+        or any(node.type in _ARITHMETIC for node in _below(root))
+    ):
+        return True
+    if any(each[0] == "let" and None in each for each in commands):
+        return True
+    return _DUPLICATES.search(line) is not None
+
+
+def _may_pass_on(root: Node, reached: Sequence[Reached]) -> bool:
+    """Whether what a command prints may get to a program that does not only treat it as data."""
+    if all(each.is_data for each in reached):
+        return False
+    return _writes(root) or any(node.type in ("pipeline", "heredoc_body") for node in _below(root))
+
+
+def _may_run_what_it_writes(root: Node, commands: Sequence[Sequence[str | None]]) -> bool:
+    """Whether a line makes a file and runs one."""
+    programs = {each[0] or "/" for each in commands}
+    runs = any("/" in name or name in SHELLS | {"source", "."} for name in programs)
+    return runs and (_writes(root) or bool({program_of(name) for name in programs} & _COPIES))
+
+
+def _without_data(reached: Sequence[Reached]) -> list[Reached]:
+    return [
+        msgspec.structs.replace(each, is_data=False) if each.is_data else each for each in reached
+    ]
+
+
+def _writes(root: Node) -> bool:
+    redirects = (node for node in _below(root) if node.type == "file_redirect")
+    return any(
+        _WRITES & {child.type for child in each.children}
+        and (target := each.child_by_field_name("destination")) is not None
+        and text_of(target) != QUIET
+        for each in redirects
+    )
+
+
+def _below(root: Node) -> Iterator[Node]:
     waiting = [root]
     while waiting:
         node = waiting.pop()
+        yield node
+        waiting += node.children
+
+
+def _by_grammar(root: Node) -> Iterator[list[str | None]]:
+    if root.has_error:
+        yield [None]
+    for node in _below(root):
         if node.type == "command":
             words = list(_words(node))
             if words:
-                yield words
+                yield words if _is_well_read(node) else [None]
         elif node.type in ("declaration_command", "unset_command", "test_command"):
             yield [text_of(node).split(None, 1)[0], None]
-        waiting += node.children
+        elif node.type == "variable_assignment":
+            yield from _by_assignment(node)
+        elif node.type == "heredoc_body":
+            yield [_HERE, text_of(node)]
+
+
+def _is_well_read(command: Node) -> bool:
+    """Whether the grammar has found the borders of the words: not in ``g''\\it``, for example."""
+    parts = [each for each in command.children if each.type not in _REDIRECTS]
+    return all(
+        before.end_byte < after.start_byte and not text_of(after)[:1].isspace()
+        for before, after in pairwise(parts)
+    )
+
+
+def _by_assignment(node: Node) -> Iterator[list[str | None]]:
+    """The value, which may be a command for a program: ``PAGER='rm x' git log``."""
+    name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+    if name is None or value is None:
+        return
+    known = _known(value)
+    if known is not None:
+        yield ["=", known]
+    elif _DECIDES_PROGRAMS.fullmatch(text_of(name)):
+        yield [None]
 
 
 def _by_scanner(line: str) -> list[list[str | None]]:
@@ -131,10 +238,10 @@ def _known(node: Node) -> str | None:
         known = "".join(part for part in parts if part is not None)
         return None if None in parts or re.search(r"\{.*(?:,|\.\.).*\}", known) else known
     if node.type in ("word", "number", "test_operator", "regex", "extglob_pattern"):
-        if re.search(r"(?<!\\)\{.+[,.]", text) or not text.strip("*?"):
+        if _EXPANDED.search(text) or not text.strip("*?"):
             return None
         return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
-    return text if not node.children and not node.is_named else None
+    return text if not (node.children or node.is_named or _EXPANDED.search(text)) else None
 
 
 def _meanings(words: Sequence[str | None], depth: int) -> Iterator[Reached]:
@@ -147,6 +254,8 @@ def _meanings(words: Sequence[str | None], depth: int) -> Iterator[Reached]:
         return
     program = program_of(name)
     yield Reached(tuple(words), _is_data(words))
+    if program == "git" and any("alias." in (word or "").casefold() for word in words):
+        yield ANYTHING
     if program.startswith("git-"):
         yield Reached(("git", program[4:], *words[1:]))
     if program in SHELLS:
@@ -168,7 +277,9 @@ def _meanings(words: Sequence[str | None], depth: int) -> Iterator[Reached]:
 def _by_shell(rest: Sequence[str | None], depth: int) -> Iterator[Reached]:
     """A shell runs the text after ``-c``, a file, or its input, which is not known."""
     operands = [word for word in rest if word is None or not word.startswith(("-", "+"))]
-    if not operands or any(word is None or _UNKNOWN_INPUT.fullmatch(word) for word in rest):
+    by_input = any(re.fullmatch(r"-[a-z]*s[a-z]*", word or "") for word in rest)
+    is_unknown = any(word is None or _UNKNOWN_INPUT.fullmatch(word) for word in rest)
+    if not operands or by_input or is_unknown:
         yield ANYTHING
     for word in operands:
         if word is not None:
@@ -184,8 +295,11 @@ def _by_runner(program: str, rest: Sequence[str | None], depth: int) -> Iterator
             return
         if depth < _MAX_DEPTH:
             yield from _meanings([*tail, *more], depth + 1)
-        if re.search(r"\s", word):
-            yield from _reached(word, depth + 1)
+        attached = {word.partition("=")[2], word[2:]} if word.startswith("-") else {word}
+        for text in sorted(attached):
+            if word.startswith("-") or re.search(r"\s", text):
+                yield from _reached(text, depth + 1)
+                yield from _reached(" ".join(text.split()), depth + 1)  # as env -S splits it
 
 
 def program_of(word: str) -> str:
@@ -195,6 +309,8 @@ def program_of(word: str) -> str:
 
 def _is_data(words: Sequence[str | None]) -> bool:
     """Whether nothing in the words is run or written."""
+    if words[0] == _HERE:
+        return True
     from qwen_code.agent.rules.line import Word
 
     known = [Word(word) for word in words if word is not None]

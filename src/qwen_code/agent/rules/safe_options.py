@@ -131,12 +131,12 @@ def _check_row(row: Row, rest: Sequence[Word], before: Sequence[Word]) -> None:
     left, is_ended = list(rest), False
     while left:
         word = left.pop(0)
-        if is_ended or not _may_be_option(word):
+        if is_ended or word.text == "-" or not _may_be_option(word):
             _check_operand(row, word, len(operands))
             operands.append(word)
         elif word.text == "--":
             is_ended = True
-        elif row.allows_all or word.text == "-":
+        elif row.allows_all:
             continue
         elif not _takes_option(row, word.text):
             raise _unsafe(word, " ".join(row.key))
@@ -148,7 +148,7 @@ def _check_row(row: Row, rest: Sequence[Word], before: Sequence[Word]) -> None:
 
 def _check_operand(row: Row, word: Word, index: int) -> None:
     shown = " ".join(row.key)
-    if row.max_operands is not None and index >= row.max_operands:
+    if row.max_operands is not None and (index >= row.max_operands or word.is_pattern):
         raise NotPlain(f"{word.text!r} is not known to be safe after {shown}")
     if row.patterns:
         pattern = row.patterns[min(index, len(row.patterns) - 1)]

@@ -60,7 +60,8 @@ _MAX_TITLE_LENGTH = 70
 _LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/rewind", "/resume")
 _COMMANDS = (
     *_LATEST_FIRST,
-    *("/compress", "/clear", "/context", "/quota", "/status", "/explain", "/help", "/quit"),
+    *("/compress", "/clear", "/permissions", "/context", "/quota", "/status", "/explain"),
+    *("/help", "/quit"),
 )
 
 
@@ -175,6 +176,10 @@ class _Talk:
             "/resume": SlashCommand("continue an earlier session: /resume [ID]", self._resume),
             "/compress": SlashCommand("shorten the conversation", self._compress),
             "/clear": SlashCommand("start a new conversation; the old one is saved", self._clear),
+            "/permissions": SlashCommand(
+                "the rules, or what they say of a command: /permissions [COMMAND]",
+                self._permissions,
+            ),
             "/context": SlashCommand("what fills the model's context window", self._context),
             "/quota": SlashCommand("how many requests are left", self._quota),
             "/status": SlashCommand("method, endpoint, model and key in use", self._status),
@@ -383,6 +388,16 @@ class _Talk:
             f"prompt{'' if state.prompts == 1 else 's'}, about "
             f"{state.size_tokens:,} of {state.window_tokens:,} tokens\n"
         )
+
+    def _permissions(self, argument: str) -> None:
+        from qwen_code.wiring.reports import permissions
+
+        judge = self._talk.judge
+        if argument:
+            text = permissions.explained_in_words(permissions.explain_command(judge, argument))
+        else:
+            text = permissions.rules_in_words(judge)
+        write_stdout(f"{safe_text(text)}\n")
 
     def _context(self, argument: str) -> None:
         from qwen_code.wiring.reports.context import context_in_words
