@@ -80,6 +80,8 @@ def unwrap(words: Sequence[str]) -> list[str]:
         name = left.pop(0)
         if name == "env" and not left:
             return [name]
+        if name == "command" and left[:1] in (["-v"], ["-V"]):
+            return [name, *left]  # it only tells what the name stands for
         _drop_options(name, left, *found)
         while name == "env" and left and "=" in left[0]:
             check_variable(left.pop(0).partition("=")[0])
