@@ -27,7 +27,7 @@ test-fast: setup ## tests that start no processes (under a minute)
 test-long: setup ## the long tests: races of many processes, kills, long waits
 	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
 
-fuzz: setup ## tests with new random input (about two minutes; FUZZ_EXAMPLES=50000: longer)
+fuzz: setup ## tests with new random input (15 minutes; BASH_LINES=20000: less)
 	QWEN_TEST_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) QWEN_TEST_BASH_LINES=$(BASH_LINES) \
 	  $(BIN)/python -m pytest -n $(JOBS) -m 'hypothesis or fuzz' \
 	  --hypothesis-profile=fuzz --timeout=0 $(ARGS)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ast
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -33,3 +36,32 @@ def test_with_its_children_it_leaves_nothing_running(tmp_path: Path, is_stopped:
     deadline = time.monotonic() + 30
     while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
         assert time.monotonic() < deadline
+
+
+def test_no_process_is_started_without_saying_its_environment() -> None:
+    """So that none inherits this program's keys by mistake."""
+    starters = {"Popen", "run", "call", "check_call", "check_output", "create_subprocess_exec"}
+    found = []
+    source = Path(process.__file__).parents[1]
+    for path in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            owner = ast.unparse(node.func.value)
+            starts = node.func.attr in starters and "subprocess" in owner
+            if owner == "os":
+                starts = node.func.attr.startswith(("exec", "spawn", "posix_spawn", "system"))
+            if starts and not any(each.arg == "env" for each in node.keywords):
+                found.append(f"{path.relative_to(source)}:{node.lineno}")
+    assert found == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_nobody_else_reads_what_a_process_holds() -> None:
+    code = (
+        "import ctypes; from qwen_code.base.process import forbid_inspection; forbid_inspection();"
+        "print(ctypes.CDLL(None).prctl(3))  # PR_GET_DUMPABLE"
+    )
+    environ = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True)
+    assert done.stdout == b"0\n", done.stderr

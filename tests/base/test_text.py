@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_code.base.text import safe_text
+from qwen_code.base.text import safe_text, visible_text
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,19 @@ def test_nothing_that_controls_is_left_however_it_is_cut(text: str, cut: int) ->
     out = safe_text(text[:cut]) + safe_text(text[cut:])
     assert not any((ord(c) < 32 and c != "\n") or 0x7F <= ord(c) < 0xA0 for c in out)
     assert "\u202e" not in out
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("git push\n\tx é 名 😀", "git push\n\tx é 名 😀"),
+        ("a\x1b[31mb\x07", "a<U+001B>[31mb<U+0007>"),
+        ("a\rb\x0b\x0c\x85", "a<U+000D>b<U+000B><U+000C><U+0085>"),
+        ("\u202e\u2066\u200b\ufeff\u00ad", "<U+202E><U+2066><U+200B><U+FEFF><U+00AD>"),
+        ("\u00a0\u3000\u2028", "<U+00A0><U+3000><U+2028>"),
+        ("\u3164\u2800\ufe0f\U000e0100\U000e0041", "<U+3164><U+2800><U+FE0F><U+E0100><U+E0041>"),
+        ("\ud800", "<U+D800>"),
+    ],
+)
+def test_what_someone_approves_can_be_seen(text: str, shown: str) -> None:
+    assert visible_text(text) == shown

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typed import at_terminal
 
 pytestmark = pytest.mark.process
 
@@ -40,6 +41,10 @@ class Machine:
             text=True,
             timeout=30,
         )
+
+    def typed(self, *arguments: str, answer: str, **env: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "qwen_code.cli.main", "mcp", *arguments]
+        return at_terminal(command, typed=answer, env={**self.environ, **env}, cwd=self.project)
 
     def listed(self) -> dict[str, dict[str, Any]]:
         ended = self("list", "--json")
@@ -96,13 +101,43 @@ def test_a_projects_server_is_asked_for(qwen_mcp: Machine) -> None:
     line = qwen_mcp.listed()["theirs"]
     assert (line["state"], line["scope"], line["trust"]) == ("not trusted", "project", False)
     assert line["reason"] == "to trust it: qwen mcp trust theirs" and not touched.exists()
-    trusted = qwen_mcp("trust", "theirs")
-    assert trusted.returncode == 0 and f"touch {touched}" in trusted.stdout
+    assert "needs a terminal" in qwen_mcp("trust", "theirs").stderr
+    code, screen = qwen_mcp.typed("trust", "theirs", answer="y\n", QWEN_CODE="1")
+    assert code == 2 and "by a command that the model runs" in screen
+    code, screen = qwen_mcp.typed("trust", "theirs", answer="n\n")
+    assert f"touch {touched}" in screen and qwen_mcp.listed()["theirs"]["state"] == "not trusted"
+    code, screen = qwen_mcp.typed("trust", "theirs", answer="y\n")
+    assert code == 0 and "Trusted in" in screen
     assert qwen_mcp.listed()["theirs"]["state"] == "failed" and touched.exists()
     table["theirs"]["args"] = [str(qwen_mcp.project / "other")]
     qwen_mcp.project_file.write_text(json.dumps({"mcpServers": table}))
     assert qwen_mcp.listed()["theirs"]["state"] == "not trusted"
     assert qwen_mcp("trust", "nobody").returncode == 52
+
+
+@pytest.mark.parametrize("scope", ["project", "user"])
+def test_trust_covers_the_file_that_a_server_runs(qwen_mcp: Machine, scope: str) -> None:
+    """Also that of a server in the user's own settings which names a file of whatever project it
+    is started in."""
+    script = qwen_mcp.project / "tools" / "server.py"
+    script.parent.mkdir()
+    script.write_text("open('ran', 'w')")
+    table = {
+        "theirs": {"command": sys.executable, "args": ["tools/server.py"], "env": {"A": "b\n"}}
+    }
+    file = qwen_mcp.project_file if scope == "project" else qwen_mcp.settings
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"mcpServers": table}))
+    assert qwen_mcp.listed()["theirs"]["state"] == "not trusted"
+    _, screen = qwen_mcp.typed("trust", "theirs", answer="y\n")
+    assert "file tools/server.py (sha256 " in screen and 'variable A="b\\n"' in screen
+    assert not (qwen_mcp.project / "ran").exists()
+    assert qwen_mcp.listed()["theirs"]["state"] == "failed"
+    assert (qwen_mcp.project / "ran").exists()
+    (qwen_mcp.project / "ran").unlink()
+    script.write_text("open('ran', 'w')  # changed")
+    assert qwen_mcp.listed()["theirs"]["state"] == "not trusted"
+    assert not (qwen_mcp.project / "ran").exists()
 
 
 def test_what_one_adds_to_a_project_one_trusts(qwen_mcp: Machine) -> None:

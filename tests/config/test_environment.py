@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,6 +10,12 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
 from qwen_code.config import env_names
 from qwen_code.config.providers import KEY_NAMES
+
+
+def without_marks(environ: Mapping[str, str]) -> dict[str, str]:
+    """What children get of the shell's."""
+    marks = ("QWEN_CODE", "GIT_CONFIG_")
+    return {name: text for name, text in environ.items() if not name.startswith(marks)}
 
 
 def told(environment: Any, name: str) -> list[tuple[str, str, str]]:
@@ -175,7 +182,7 @@ def test_children_get_the_users_variables_without_any_credential(machine: Any) -
         "XAUTHORITY": "x",
     }
     environment = machine.environment({**secret, **plain})
-    assert environment.child_environment() == {**machine.shell, **plain}
+    assert without_marks(environment.child_environment()) == {**machine.shell, **plain}
     assert "sk-canary" not in repr(environment) + repr(environment.candidates("LLAMA_API_KEY"))
 
 
@@ -188,7 +195,7 @@ def test_the_variable_of_any_configured_provider_stays_out_of_children(
     entry = {"id": "m", "envKey": "CORP_CREDENTIAL"}
     machine.write(place, json.dumps({"modelProviders": {protocol: [entry]}}))
     environment = machine.environment({"CORP_CREDENTIAL": "x", "corp_credential": "y", "A": "1"})
-    assert environment.child_environment() == {**machine.shell, "A": "1"}
+    assert without_marks(environment.child_environment()) == {**machine.shell, "A": "1"}
     assert "CORP_CREDENTIAL" in environment.key_names
 
 
@@ -213,17 +220,17 @@ def test_a_variable_of_any_name_with_a_key_in_use_stays_out_of_children(machine:
     secret = Secret("sk-in-use-0123456789")
     shell = {"COPY": secret.reveal(), "HEADER": f"Bearer {secret.reveal()}", "A": "1"}
     environment = machine.environment(shell)
-    assert environment.child_environment() == {**machine.shell, "A": "1"}
+    assert without_marks(environment.child_environment()) == {**machine.shell, "A": "1"}
 
 
 def test_the_user_can_let_children_have_a_variable_and_a_project_cannot(machine: Any) -> None:
     allowed = {"security": {"environmentVariableRedaction": {"allowed": ["GITHUB_TOKEN"]}}}
     shell = {"GITHUB_TOKEN": "ghp", "NPM_TOKEN": "npm", "OPENAI_API_KEY": "sk-0123456789"}
     machine.write("work/app/.qwen/settings.json", json.dumps(allowed))
-    assert machine.environment(shell).child_environment() == machine.shell
+    assert without_marks(machine.environment(shell).child_environment()) == machine.shell
     allowed["security"]["environmentVariableRedaction"]["allowed"].append("OPENAI_API_KEY")
     machine.write("home/.qwen/settings.json", json.dumps(allowed))
-    child = machine.environment(shell).child_environment()
+    child = without_marks(machine.environment(shell).child_environment())
     assert child == {**machine.shell, "GITHUB_TOKEN": "ghp"}  # never a key of this program
 
 
@@ -241,3 +248,17 @@ def test_a_variable_that_is_set_twice_in_the_file(machine: Any) -> None:
         ("B", 2, "usable", ""),
         ("A", 3, "usable", ""),
     ]
+
+
+def test_git_runs_nothing_that_a_clone_brings_along(machine: Any) -> None:
+    shell = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "a.b", "GIT_CONFIG_VALUE_0": "c"}
+    child = machine.environment(shell).child_environment()
+    settings = {
+        child[f"GIT_CONFIG_KEY_{n}"]: child[f"GIT_CONFIG_VALUE_{n}"]
+        for n in range(int(child["GIT_CONFIG_COUNT"]))
+    }
+    assert settings == {"a.b": "c", "safe.bareRepository": "explicit", "core.fsmonitor": "false"}
+
+
+def test_children_can_tell_that_they_are_in_a_session(machine: Any) -> None:
+    assert machine.environment({}).child_environment()["QWEN_CODE"] == "1"

@@ -182,6 +182,28 @@ def test_a_rule_for_one_command_allows_that_command_only(
     assert not [*qwen.project.parent.parent.rglob("pwned*")]
 
 
+def test_git_in_a_clone_runs_nothing_of_the_clone(qwen: Any, server: Any, calls: Calls) -> None:
+    """A clone can hold all files of a bare repository, whose settings name a program."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@a"]
+    qwen.write("made/f", "x")
+    for words in (["init", "-q"], ["add", "f"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], cwd=qwen.project / "made", check=True, timeout=10)
+    shutil.move(qwen.project / "made" / ".git", qwen.project / "evil")
+    qwen.write("evil/f", "x")
+    settings = '[core]\nbare = false\nworktree = .\nfsmonitor = "touch ../pwned; false"\n'
+    qwen.write("evil/config", settings)
+    server.script = [
+        [
+            *calls("run_shell_command", 0, command="git status", directory="evil"),
+            *calls("run_shell_command", 1, command="git status"),
+        ]
+    ]
+    assert qwen("--yolo", "-p", "look").returncode == 0
+    answers = told(server)
+    assert "safe.bareRepository" in answers[0] and "Untracked files" in answers[1]
+    assert not [*qwen.project.rglob("pwned*")]
+
+
 def test_what_is_denied_is_denied_in_yolo_too(qwen: Any, server: Any, calls: Calls) -> None:
     rules = {"permissions": {"deny": ["run_shell_command(touch)"]}}
     qwen.write("~/.qwen/settings.json", json.dumps(rules))

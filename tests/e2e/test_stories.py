@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typed import at_terminal
 from waiting import is_running, until
 
 Calls = Callable[..., list[dict[str, Any]]]
@@ -512,6 +513,53 @@ class TestHooks:
         assert (seen["hook_event_name"], seen["tool_name"]) == ("PostToolUse", "write_file")
         assert seen["tool_input"] == {"path": "b.txt", "content": "open"}
 
+    def trusted(self, qwen: Any) -> str:
+        code, screen = at_terminal(
+            [*qwen.command, "hooks", "trust"], typed="y\n", env=qwen.environ, cwd=qwen.project
+        )
+        assert code == 0, screen
+        return screen
+
+    @pytest.mark.parametrize("place", [".qwen/settings.json", "~/.qwen/settings.json"])
+    def test_trust_covers_the_script_that_a_hook_runs(
+        self, qwen: Any, server: Any, calls: Calls, place: str
+    ) -> None:
+        """Also if the hook is the user's own, and names a file of whatever project it is in."""
+        qwen.write(place, self.hooks(PreToolUse="sh ./tools/check.sh"))
+        qwen.write("tools/check.sh", "touch hooked")
+
+        def go() -> Any:
+            server.script = [calls("write_file", path="a.txt", content="a"), [{"content": "ok"}]]
+            return qwen("--yolo", "-p", "go")
+
+        assert "qwen hooks trust" in go().stderr
+        assert not (qwen.project / "hooked").exists()
+        assert "file tools/check.sh (sha256 " in self.trusted(qwen)
+        go()
+        assert (qwen.project / "hooked").exists()
+        (qwen.project / "hooked").unlink()
+        (qwen.project / "a.txt").unlink()
+        change = calls("run_shell_command", command="echo 'touch hooked # x' > tools/check.sh")
+        server.script = [calls("read_file", path="tools/check.sh"), change, [{"content": "ok"}]]
+        qwen.write("tools/check.sh", "touch hooked # changed")
+        assert "qwen hooks trust" in go().stderr
+        assert not (qwen.project / "hooked").exists()
+
+    def test_a_script_that_changes_during_the_session_denies(
+        self, qwen: Any, server: Any, calls: Calls
+    ) -> None:
+        qwen.write(".qwen/settings.json", self.hooks(PreToolUse="sh tools/check.sh"))
+        qwen.write("tools/check.sh", "true")
+        self.trusted(qwen)
+        server.script = [
+            calls("run_shell_command", command="echo 'touch hooked' > tools/check.sh"),
+            calls("write_file", path="b.txt", content="b"),
+            [{"content": "ok"}],
+        ]
+        qwen("--yolo", "-p", "go")
+        assert "has changed since you trusted it" in results(server)[-1]
+        assert not (qwen.project / "hooked").exists() and not (qwen.project / "b.txt").exists()
+
     def test_a_projects_hooks_wait_for_trust(self, qwen: Any, server: Any, calls: Calls) -> None:
         qwen.write(".qwen/settings.json", self.hooks(PreToolUse="touch hooked"))
         write = calls("write_file", path="a.txt", content="a")
@@ -519,7 +567,8 @@ class TestHooks:
         done = qwen("--yolo", "-p", "go")
         assert "qwen hooks trust" in done.stderr
         assert not (qwen.project / "hooked").exists()
-        assert "touch hooked" in qwen("hooks", "trust").stdout
+        assert "needs a terminal" in qwen("hooks", "trust").stderr
+        assert "touch hooked" in self.trusted(qwen)
         server.script = [calls("write_file", path="c.txt", content="a"), [{"content": "ok"}]]
         qwen("--yolo", "-p", "go")
         assert (qwen.project / "hooked").exists()

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_code.base.errors import ConfigError
-from qwen_code.mcp.servers import ServerSpec, digest_of, expand, parse_server, parse_servers
+from qwen_code.mcp.definitions import server_digest
+from qwen_code.mcp.servers import ServerSpec, expand, parse_server, parse_servers
 
 
 def test_a_command_and_an_address() -> None:
@@ -95,8 +96,8 @@ def test_text_without_a_dollar_stays(text: str) -> None:
 
 
 def test_a_digest_is_of_the_whole_definition() -> None:
-    one = digest_of("a", {"command": "x", "args": ["1", "2"]})
-    assert one == digest_of("a", {"args": ["1", "2"], "command": "x"})
-    assert one != digest_of("b", {"command": "x", "args": ["1", "2"]})
-    assert one != digest_of("a", {"command": "x", "args": ["1 2"]})
-    assert one != digest_of("a", {"command": "x", "args": ["1", "2"], "unknown": 1})
+    one = server_digest("a", {"command": "x", "args": ["1", "2"]}, {})
+    assert one == server_digest("a", {"args": ["1", "2"], "command": "x"}, {})
+    assert one != server_digest("b", {"command": "x", "args": ["1", "2"]}, {})
+    assert one != server_digest("a", {"command": "x", "args": ["1 2"]}, {})
+    assert one != server_digest("a", {"command": "x", "args": ["1", "2"], "unknown": 1}, {})

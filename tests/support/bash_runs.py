@@ -195,9 +195,9 @@ def is_same(judged: Sequence[str], ran: Sequence[str], cwd: Path) -> bool:
     if not any(char in first for char in "*?["):
         return False
     count = 0
-    while (
-        count < len(ran) and fnmatch.fnmatchcase(ran[count], first) and (cwd / ran[count]).exists()
-    ):
+    while count < len(ran) and fnmatch.fnmatchcase(ran[count], first):
+        if not any((directory / ran[count]).exists() for directory in (cwd, cwd / "sub")):
+            break
         count += 1
         if is_same(rest, ran[count:], cwd):
             return True

@@ -32,6 +32,8 @@ class Hook(msgspec.Struct, frozen=True):
     matcher: str
     command: str
     timeout_s: float = _TIMEOUT_S
+    files: Mapping[str, str] = {}
+    """The files of a project that it runs, by path, with the digests that the user trusts."""
 
 
 class _HookCommand(msgspec.Struct):
@@ -160,6 +162,9 @@ class Hooks:
 
         from qwen_code.base import process
 
+        if changed := _changed_file(hook):
+            return None, "", f"runs {changed}, which has changed since you trusted it"
+
         told = {
             "session_id": self._session_id(),
             "cwd": str(self._cwd),
@@ -187,6 +192,13 @@ class Hooks:
             for data in (done.stdout, done.stderr)
         )
         return done.returncode, out, err
+
+
+def _changed_file(hook: Hook) -> str:
+    from qwen_code.config.run_files import content_digest
+
+    changed = (f for f, known in hook.files.items() if content_digest(Path(f)) != known)
+    return next(changed, "")
 
 
 def _parsed(out: str) -> _HookOutput:

@@ -212,6 +212,8 @@ class Permission:
             yield [
                 Notice(f"this is allowed for this session only; the rule cannot be saved: {reason}")
             ]
+            return
+        yield [Notice(f"allowed from now on by the rule {', '.join(question.rules)}")]
 
 
 def _no(question: Question, answer: No) -> _Refused:

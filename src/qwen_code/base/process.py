@@ -5,15 +5,33 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from qwen_code.base.stop import Stop
 
 _POLL_S = 0.05
 """How often the stop is checked. The end of the program is noticed at once."""
+
+
+_PR_SET_DUMPABLE = 4
+"""``PR_SET_DUMPABLE`` of Linux's ``prctl``."""
+
+
+@cache
+def forbid_inspection() -> None:
+    """Keep other processes of this user from reading the memory and the environment of this one, in
+    ``/proc`` or with a debugger. Linux only; root still can."""
+    if sys.platform != "linux":
+        return
+    import ctypes  # with the first child process
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def run(

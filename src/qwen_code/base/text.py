@@ -21,3 +21,20 @@ def safe_text(text: str) -> str:
     characters are removed: the rest is harmless without them, and can be part of the answer.
     """
     return re.sub(_UNSAFE, "", text)
+
+
+_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Characters that count as printable, and show nothing."""
+
+
+def visible_text(text: str) -> str:
+    """``text`` with a name in place of every character that a person could not see, or that changes
+    how others look: ``<U+202E>``. Newlines and tabs are kept. For what someone has to approve."""
+    return "".join(char if _is_visible(char) else f"<U+{ord(char):04X}>" for char in text)
+
+
+def _is_visible(char: str) -> bool:
+    if char in "\n\t" or (char.isascii() and char.isprintable()):
+        return True
+    is_selector = "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
+    return char.isprintable() and char not in _INVISIBLE and not is_selector

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from qwen_code.base.errors import UsageError
-from qwen_code.base.text import safe_text
 from qwen_code.cli.options import with_config
 from qwen_code.config.load import Config
 from qwen_code.config.trust import TrustStore
-from qwen_code.fronts.console import notice
-from qwen_code.wiring.hooks import HookSource, find_hooks
+from qwen_code.fronts.console import notice, require_person
+from qwen_code.wiring.hooks import find_hooks
+from qwen_code.wiring.reports.trust import hooks_in_words
 
 
 @click.group()
@@ -28,8 +28,8 @@ def list_command(config: Config) -> None:
     found = find_hooks(config, notice)
     for source in found:
         state = "" if source.is_trusted else "  (not trusted: qwen hooks trust)"
-        click.echo(f"{source.file}{state}")
-        _show(source)
+        first, *rest = hooks_in_words(source)
+        click.echo("\n".join([f"{first}{state}", *rest]))
     if not found:
         click.echo("No hooks are defined.")
 
@@ -37,18 +37,14 @@ def list_command(config: Config) -> None:
 @hooks.command("trust")
 @with_config
 def trust_command(config: Config) -> None:
-    """Trust the hooks of this project, as they are defined now."""
+    """Trust the hooks of this project and the files that they run, as they are now."""
     found = [source for source in find_hooks(config, notice) if source.folder]
     if not found:
         raise UsageError("this project defines no hooks", hint="List all hooks: qwen hooks list")
+    require_person("trusting hooks")
     for source in found:
         assert source.folder is not None
-        TrustStore.load(config.paths).trust_definition(source.folder, source.digest)
-        click.echo(f"Trusted in {source.folder}:")
-        _show(source)
-
-
-def _show(source: HookSource) -> None:
-    for hook in source.hooks:
-        tools = hook.matcher or "every tool"
-        click.echo(f"    {hook.event} of {safe_text(tools)}: {safe_text(hook.command)}")
+        click.echo("\n".join(hooks_in_words(source)))
+        if click.confirm("Let them run on this machine, as they are now?"):
+            TrustStore.load(config.paths).trust_definition(source.folder, source.digest)
+            click.echo(f"Trusted in {source.folder}.")

@@ -14,13 +14,15 @@ from qwen_code.base.json_text import pretty_json
 from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text
 from qwen_code.cli.options import with_config
+from qwen_code.config.env_names import QWEN_CODE
 from qwen_code.config.load import Config
-from qwen_code.config.paths import Paths, owner_of
+from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
-from qwen_code.fronts.console import notice
+from qwen_code.fronts.console import notice, require_person
 from qwen_code.mcp.definitions import ServerDefinition, find_definitions, project_file, save_entry
-from qwen_code.mcp.servers import digest_of, parse_server
+from qwen_code.mcp.servers import parse_server
+from qwen_code.wiring.reports.trust import server_in_words
 from qwen_code.wiring.servers import start_servers
 
 
@@ -109,9 +111,11 @@ def add_command(
     paths = _paths()
     file = project_file(paths) if scope == "project" else paths.settings_file
     parse_server(name, entry, str(file))
+    if os.environ.get(QWEN_CODE):
+        raise UsageError("adding a server cannot be done by a command that the model runs")
     was_there = save_entry(file, name, entry)
     if scope == "project":
-        TrustStore.load(paths).trust_definition(owner_of(file), digest_of(name, entry))
+        _trust_own(paths, name)
     click.echo(f"{'Replaced' if was_there else 'Added'} {name} in {file}. See: qwen mcp list")
 
 
@@ -147,12 +151,11 @@ def trust_command(name: str) -> None:
     if definition.folder is None:
         click.echo(f"{name} is in your own settings ({definition.file}), and needs no trust.")
         return
-    TrustStore.load(paths).trust_definition(definition.folder, definition.digest)
-    spec = definition.spec
-    click.echo(f"Trusted in {definition.folder}: {safe_text(redact(spec.target))}")
-    for names, what in ((spec.env, "variables"), (spec.headers, "headers")):
-        if names:
-            click.echo(f"    {what}: {', '.join(safe_text(name) for name in names)}")
+    require_person("trusting a server")
+    click.echo("\n".join(server_in_words(definition)))
+    if click.confirm("Let it run on this machine, as it is now?"):
+        TrustStore.load(paths).trust_definition(definition.folder, definition.digest)
+        click.echo(f"Trusted in {definition.folder}.")
 
 
 @mcp.command("remove")
@@ -217,6 +220,13 @@ def _states(config: Config, found: Sequence[ServerDefinition]) -> list[dict[str,
             }
         )
     return lines
+
+
+def _trust_own(paths: Paths, name: str) -> None:
+    """Trust what the user has just written into the project."""
+    definition = _find(paths, name)
+    if definition.folder is not None:
+        TrustStore.load(paths).trust_definition(definition.folder, definition.digest)
 
 
 def _find(paths: Paths, name: str) -> ServerDefinition:

@@ -31,6 +31,9 @@ _STANDARD = frozenset(
 """Variables with a meaning of the system (POSIX.1-2017 §8.3, and common ones)."""
 
 _ALLOWED = "security.environmentVariableRedaction.allowed"
+_GIT_GUARDS = {"safe.bareRepository": "explicit", "core.fsmonitor": "false"}
+"""A clone may hold a bare repository whose settings name a program that watches files: with
+these, git does not run it when a command only looks."""
 _TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
 
 
@@ -140,7 +143,9 @@ class Environment:
                 yield name
 
     def child_environment(self) -> dict[str, str]:
-        """The shell's variables for child processes of the agent, without any credential.
+        """The shell's variables for child processes of the agent, without any credential, and with
+        the settings that keep git from running what a repository brings along. From the first call
+        on, children cannot read what this process has in its memory.
 
         Left out are `key_names`, variables that hold a key or token that this process has read,
         and those whose names look like a key, except for the names in
@@ -149,12 +154,16 @@ class Environment:
         Raises:
             ConfigError: that setting is not a list of names.
         """
+        from qwen_code.base.process import forbid_inspection  # with the first child
+
+        forbid_inspection()
         kept = self.names_for_children()
-        return {
+        environ = {
             name: text
             for name, text in self.without_provider_keys().items()
             if not looks_like_key(name) or name.upper() in kept
         }
+        return environ | _git_settings(environ) | {env_names.QWEN_CODE: "1"}
 
     def names_for_children(self) -> frozenset[str]:
         """The names, in upper case, that the user lets child processes have although they look
@@ -197,6 +206,16 @@ class Environment:
             reason = "a project's .env sets it for the project's own program; use .qwen/.env"
             return msgspec.structs.replace(judged, status="excluded", reason=reason)
         return judged
+
+
+def _git_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """`_GIT_GUARDS`, after what ``GIT_CONFIG_COUNT`` tells git already: the last one counts."""
+    text = environ.get("GIT_CONFIG_COUNT", "0")
+    first = int(text) if text.isdecimal() else 0
+    added = {"GIT_CONFIG_COUNT": str(first + len(_GIT_GUARDS))}
+    for index, (name, value) in enumerate(_GIT_GUARDS.items(), first):
+        added |= {f"GIT_CONFIG_KEY_{index}": name, f"GIT_CONFIG_VALUE_{index}": value}
+    return added
 
 
 def _judged(text: str, source: Source) -> VariableCandidate:

@@ -7,10 +7,11 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from qwen_code.base.errors import QwenError
+from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.log import debug
 from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text
+from qwen_code.config.env_names import QWEN_CODE
 
 
 def paint(text: str, code: str, *, stream: TextIO | None = None) -> str:
@@ -60,6 +61,18 @@ def is_interactive() -> bool:
         return sys.stdin.isatty() and sys.stdout.isatty()
     except (AttributeError, ValueError):
         return False
+
+
+def require_person(what: str) -> None:
+    """For what only a person may decide: ``what`` needs a terminal, outside of a session.
+
+    Raises:
+        UsageError: it is called by a program, or by a command that a model has run.
+    """
+    if os.environ.get(QWEN_CODE):
+        raise UsageError(f"{what} cannot be done by a command that the model runs")
+    if not is_interactive():
+        raise UsageError(f"{what} needs a terminal, so that a person answers")
 
 
 def _clean(text: str) -> str:

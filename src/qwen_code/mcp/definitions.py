@@ -18,22 +18,25 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.config import jsonc
 from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
+from qwen_code.config.run_files import digest_of
 from qwen_code.config.settings import Settings, folders_of_project
 from qwen_code.config.trust import TrustStore
 from qwen_code.mcp import PROJECT_FILE, SERVERS_KEY
-from qwen_code.mcp.servers import ServerSpec, digest_of, parse_server, parse_servers
+from qwen_code.mcp.servers import ServerSpec, files_of, parse_server, parse_servers
 
 _LOCK_TIMEOUT_S = 10.0
 
 
 class ServerDefinition(msgspec.Struct, frozen=True):
-    """A server and its origin. ``folder`` is the project's, ``None`` for the user's settings."""
+    """A server and its origin. ``folder`` is the project that defines it or whose ``files`` (by
+    path, with their digests) it runs; ``None`` for the user's own."""
 
     spec: ServerSpec
     file: Path
     folder: Path | None = None
     digest: str = ""
     is_trusted: bool = True
+    files: Mapping[str, str] = {}
 
     @property
     def scope(self) -> str:
@@ -52,12 +55,12 @@ def find_definitions(
         ConfigError: a definition in the user's settings is invalid.
     """
     found: dict[str, ServerDefinition] = {}
+    trust = TrustStore.load(paths)
     for layer in settings.layers:
         table = layer.tree.get(SERVERS_KEY)
         if layer.project is None and table is not None:
             for spec in parse_servers(table, str(layer.path)):
-                found[spec.name] = ServerDefinition(spec, layer.path)
-    trust = TrustStore.load(paths)
+                found[spec.name] = _own(spec, layer.path, table[spec.name], paths, trust, notice)
     for name, entry, file in _of_the_project(paths, settings, notice):
         if name in found:
             continue
@@ -68,10 +71,35 @@ def find_definitions(
             continue
         # Only the user's settings can trust what a server says about its tools.
         spec = msgspec.structs.replace(spec, trust=False)
-        folder, digest = owner_of(file), digest_of(name, entry)
+        folder = owner_of(file)
+        files = files_of(spec, folder, paths.cwd, is_own=False)
+        digest = server_digest(name, entry, files)
         is_trusted = _is_trusted(trust, folder, digest, notice)
-        found[name] = ServerDefinition(spec, file, folder, digest, is_trusted)
+        found[name] = ServerDefinition(spec, file, folder, digest, is_trusted, files)
     return list(found.values())
+
+
+def server_digest(name: str, entry: Any, files: Mapping[str, str]) -> str:
+    """What trust in the server that ``entry`` defines is bound to."""
+    return digest_of("server", [name, entry], files)
+
+
+def _own(
+    spec: ServerSpec,
+    file: Path,
+    entry: Any,
+    paths: Paths,
+    trust: TrustStore,
+    notice: Callable[[str], None],
+) -> ServerDefinition:
+    """A server of the user's. If it runs a file of the project that they are in, it needs trust."""
+    folder = folders_of_project(paths.cwd)[-1]
+    files = files_of(spec, folder, paths.cwd, is_own=True)
+    if not files:
+        return ServerDefinition(spec, file)
+    digest = server_digest(spec.name, entry, files)
+    is_trusted = _is_trusted(trust, folder, digest, notice)
+    return ServerDefinition(spec, file, folder, digest, is_trusted, files)
 
 
 def project_file(paths: Paths) -> Path:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.url import Origin
+from qwen_code.config.run_files import files_run
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
 _VARIABLE = re.compile(
@@ -165,12 +167,10 @@ def expand(spec: ServerSpec, environ: Mapping[str, str]) -> ServerSpec:
     )
 
 
-def digest_of(name: str, entry: Any) -> str:
-    """The digest that trust in a definition is bound to; any change results in another one."""
-    import hashlib  # needed only if a project defines servers
-
-    canonical = msgspec.json.encode([name, entry], order="deterministic")
-    return hashlib.sha256(canonical).hexdigest()
+def files_of(spec: ServerSpec, folder: Path, cwd: Path, *, is_own: bool) -> dict[str, str]:
+    """The files of the project in ``folder`` that the server runs, with their digests."""
+    words = [spec.command or "", *spec.args, *spec.env.values()]
+    return files_run(words, folder, cwd / (spec.cwd or ""), relative_only=is_own)
 
 
 def _check(key: str, written: _Written, url: str | None) -> None:

@@ -111,10 +111,12 @@ class Todo(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """What a call would do, in more detail than its title, for the person who approves it."""
+    """What a call would do, whole and verbatim, for the person who approves it."""
 
     text: str = ""
     change: FileChange | None = None
+    facts: tuple[str, ...] = ()
+    """What else it depends on, a line each: where a command runs."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -150,7 +152,7 @@ class Tool(Protocol):
         """Where a command would run; empty for the session's directory."""
 
     def preview(self, arguments: Any) -> Preview:
-        """What would change, for the person who approves it; empty if the title says everything.
+        """Everything that the call does, for the person who approves it.
 
         Raises:
             ToolFailed: the call would fail, so no approval is needed.
@@ -191,7 +193,8 @@ class BuiltInTool(Generic[A]):
         return ""
 
     def preview(self, arguments: A) -> Preview:
-        return Preview()
+        given = msgspec.to_builtins(arguments)
+        return Preview("\n".join(f"{name}: {value}" for name, value in given.items() if value))
 
 
 def parameters_of(arguments: type[msgspec.Struct]) -> dict[str, Any]:

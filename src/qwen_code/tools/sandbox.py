@@ -74,7 +74,7 @@ def _check_bubblewrap(program: str) -> None:
 
     command = bubblewrap_command(program, ["/bin/true"], Path("/"), [], [])
     try:
-        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+        done = subprocess.run(command, env={}, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(f"bubblewrap cannot be started: {error}", hint=_WITHOUT) from error
     if done.returncode:

@@ -16,7 +16,7 @@ import msgspec
 from qwen_code.base.files import make_private_dir
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import BuiltInTool, Result
+from qwen_code.tools.base import BuiltInTool, Preview, Result
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Workspace
@@ -76,6 +76,14 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
 
     def subject(self, arguments: ShellArguments) -> str:
         return arguments.command
+
+    def preview(self, arguments: ShellArguments) -> Preview:
+        facts = [f"in {self._workspace.locate(arguments.directory).path}"]
+        if arguments.background:
+            facts.append("in the background, until the session ends")
+        if self._sandbox is not None:
+            facts.append("in the sandbox")
+        return Preview(arguments.command, facts=tuple(facts))
 
     def run(self, arguments: ShellArguments, show: Callable[[str], None], stop: Stop) -> Result:
         directory = self._workspace.locate(arguments.directory).path

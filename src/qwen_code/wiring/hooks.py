@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from qwen_code.agent.context import project_root
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
+from qwen_code.config.run_files import digest_of, files_run
 from qwen_code.config.trust import TrustStore
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ _KEY = "hooks"
 
 
 class HookSource(msgspec.Struct, frozen=True):
-    """The hooks of one file. ``folder`` is the project's, ``None`` for the user's own."""
+    """The hooks of one file. ``folder`` is the project whose files they are or run, ``None`` for
+    the user's own."""
 
     file: Path
     hooks: tuple[Hook, ...]
@@ -41,29 +44,38 @@ def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource
     """
     from qwen_code.agent.hooks import parse_hooks  # only who has some pays for it
 
-    found = []
+    found: list[HookSource] = []
     for layer in config.settings.layers:
         table = layer.tree.get(_KEY)
         if not table:
             continue
         try:
-            hooks = tuple(parse_hooks(table, str(layer.path)))
-            if layer.project is None:
-                found.append(HookSource(layer.path, hooks))
-                continue
-            digest = _digest(table)
-            is_trusted = TrustStore.load(config.paths).is_definition_trusted(layer.project, digest)
+            hooks = parse_hooks(table, str(layer.path))
+            found += _sources(config, layer.path, layer.project, table, hooks)
         except ConfigError as error:
             if layer.project is None:
                 raise
             notice(error.message)
-            continue
-        if hooks:
-            found.append(HookSource(layer.path, hooks, layer.project, digest, is_trusted))
-    return found
+    return [source for source in found if source.hooks]
 
 
-def _digest(table: Any) -> str:
-    from hashlib import sha256  # only projects with hooks need it
-
-    return sha256(b"hooks:" + msgspec.json.encode(table, order="deterministic")).hexdigest()
+def _sources(
+    config: Config, file: Path, project: Path | None, table: Any, hooks: Sequence[Hook]
+) -> list[HookSource]:
+    """The hooks of one file. The user's hooks that run files of the project are apart: like the
+    project's hooks, they need trust."""
+    cwd, is_own = config.paths.cwd, project is None
+    folder = project or project_root(cwd)
+    with_files = [
+        msgspec.structs.replace(
+            hook, files=files_run([hook.command], folder, cwd, relative_only=is_own)
+        )
+        for hook in hooks
+    ]
+    of_project = tuple(hook for hook in with_files if hook.files or not is_own)
+    digest = digest_of("hooks", table, {f: d for h in of_project for f, d in h.files.items()})
+    own = tuple(hook for hook in with_files if is_own and not hook.files)
+    if not of_project:
+        return [HookSource(file, own)]
+    is_trusted = TrustStore.load(config.paths).is_definition_trusted(folder, digest)
+    return [HookSource(file, own), HookSource(file, of_project, folder, digest, is_trusted)]

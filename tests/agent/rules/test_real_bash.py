@@ -303,7 +303,10 @@ def is_denied(words: list[str]) -> bool:
     name, rest = words[0], words[1:]
     if name in ("rm", "curl", "evil"):
         return True
-    if name == "git" and any(a == "-c" and "alias" in b and "push" in b for a, b in pairwise(rest)):
+    if name == "git" and any(
+        (option, value.casefold()[:6]) == ("-c", "alias.") and "push" in value
+        for option, value in pairwise(rest)
+    ):
         return True
     while rest and rest[0].startswith("-") and rest[0] != "-":
         with_value = (

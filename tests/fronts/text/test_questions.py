@@ -91,12 +91,22 @@ def test_a_stop_is_no_answer() -> None:
         Terminal(Stopped()).asked()
 
 
-def test_what_would_change_is_shown_without_escape_sequences() -> None:
+def test_a_change_is_shown_whole_with_names_for_what_cannot_be_seen() -> None:
     terminal = Terminal("y")
-    new = "b\x1b]0;x\x07\n" + "c\n" * 99
+    new = "b\x1b]0;x\x07\n" + "c\n" * 999
     terminal.asked(catalogue.EDIT, Preview(change=FileChange("f", "a\n", new)))
-    assert "  -a\n  +b\n" in terminal.shown and "more lines" in terminal.shown
+    assert "  -a\n  +b<U+001B>]0;x<U+0007>\n" in terminal.shown
+    assert terminal.shown.count("  +c\n") == 999
     assert "\x1b" not in terminal.shown
+
+
+def test_a_command_is_shown_whole_and_verbatim() -> None:
+    terminal = Terminal("n")
+    command = "echo " + "x" * 5000 + "; \n\trm -rf ~ \u202e#\u200b\x00\r\u3164 end"
+    terminal.asked(preview=Preview(command, facts=("in /work/project", "in the sandbox")))
+    shown = terminal.shown
+    assert "x" * 5000 + "; \n  \trm -rf ~ <U+202E>#<U+200B><U+0000><U+000D><U+3164> end\n" in shown
+    assert "  (in /work/project)\n  (in the sandbox)\n" in shown
 
 
 @pytest.mark.parametrize(

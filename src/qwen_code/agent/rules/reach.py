@@ -236,7 +236,7 @@ def _known(node: Node) -> str | None:
     if node.type == "concatenation":
         parts = [_known(child) for child in node.children]
         known = "".join(part for part in parts if part is not None)
-        return None if None in parts or re.search(r"\{.*(?:,|\.\.).*\}", known) else known
+        return None if None in parts or re.search(r"\{.*(?:,|\.\.).*\}|\{\w+\}", known) else known
     if node.type in ("word", "number", "test_operator", "regex", "extglob_pattern"):
         if _EXPANDED.search(text) or not text.strip("*?"):
             return None

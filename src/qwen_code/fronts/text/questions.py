@@ -9,12 +9,11 @@ import msgspec
 from qwen_code.agent.permission import Always, Answer, No, Once, Question, Scope
 from qwen_code.agent.rules.types import Mode
 from qwen_code.base.stop import Stop
-from qwen_code.base.text import safe_text
+from qwen_code.base.text import safe_text, visible_text
 from qwen_code.fronts.text.loop import picked
 from qwen_code.tools.base import Subject
 from qwen_code.wiring.front import Answers, Form
 
-_MAX_PREVIEW_LINES = 60
 _GONE = No("the user is gone", is_unanswered=True)
 _YES = ("y", "yes", "ok", "okay", "yep", "yeah", "sure")
 _SCOPES: dict[str, Scope] = {
@@ -62,8 +61,9 @@ class Questions:
         is_command = question.prepared.definition.subject is Subject.COMMAND
         edit = "[e]dit, " if is_command else ""
         longer = "; ap: always in this project, au: always everywhere" if question.rules else ""
+        always, reason = visible_text(question.always), visible_text(question.reason)
         text = (
-            f"Do it? ({question.reason})  [y]es, [a]lways ({safe_text(question.always)}{longer}), "
+            f"Do it? ({reason})  [y]es, [a]lways ({always}{longer}), "
             f"[n]o, {edit}or say what instead: "
         )
         while True:
@@ -108,14 +108,14 @@ class Questions:
         return self._read_line(prompt, stop).strip()
 
     def _show(self, question: Question) -> None:
+        """All of it: what is not shown is not approved."""
         preview = question.preview
         if preview.change:
             lines = question.stop.run_beside(preview.change.diff)  # slow for a large file
         else:
-            lines = preview.text.splitlines()
-        shown = lines if question.is_plan else lines[:_MAX_PREVIEW_LINES]
-        for line in shown:
+            lines = preview.text.split("\n") if preview.text else []
+        for line in lines:
             code = {"+": "32", "-": "31", "@": "36"}.get(line[:1], "2") if preview.change else "2"
-            self._write(f"  {self._paint(safe_text(line), code)}\n")
-        if len(lines) > len(shown):
-            self._write(f"  … {len(lines) - len(shown)} more lines\n")
+            self._write(f"  {self._paint(visible_text(line), code)}\n")
+        for fact in preview.facts:
+            self._write(f"  ({visible_text(fact)})\n")
