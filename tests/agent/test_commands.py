@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,25 @@ def test_files_by_name(tmp_path: Path) -> None:
         ("/a", "Ours", "body"),
         ("/git:commit", "# Commit", "# Commit\nall"),
     ]
+
+
+def test_a_directory_that_leads_to_everything(tmp_path: Path) -> None:
+    """Only so many of its entries are looked at."""
+    everything = tmp_path / "everything"
+    for n in range(60):
+        folder = everything / f"d{n:02}"
+        folder.mkdir(parents=True)
+        for k in range(100):
+            (folder / f"{k}").touch()
+    (everything / "d00" / "first.md").write_text("x")
+    (everything / "d59" / "last.md").write_text("x")
+    commands = tmp_path / "commands"
+    commands.symlink_to(everything)
+    assert list(find_commands([commands])) == ["/d00:first"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_command_that_is_no_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.md"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    assert read_commands([tmp_path]) == []

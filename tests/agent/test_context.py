@@ -166,3 +166,34 @@ class TestGit:
         assert git_branch(tmp_path) is None
         assert "Not a git repository" in describe_place(tmp_path, [Path("/more")])
         assert "Also open to you: /more" in describe_place(tmp_path, [Path("/more")])
+
+
+class TestWhatAProjectBrings:
+    """Files that would never end, wait for somebody, or multiply."""
+
+    def test_imports_that_multiply(self, tmp_path: Path) -> None:
+        for level in range(5):
+            names = " ".join(f"@level{level + 1}-{n}.md" for n in range(20))
+            for n in range(20):
+                (tmp_path / f"level{level}-{n}.md").write_text(f"word {names}\n")
+        (tmp_path / "QWEN.md").write_text(" ".join(f"@level0-{n}.md" for n in range(20)))
+        [note] = find_notes(tmp_path / "none", tmp_path)
+        assert note.text.count("word") == 100
+
+    @pytest.mark.parametrize("kind", ["pipe", "device", "huge"])
+    def test_a_head_that_is_no_file(self, tmp_path: Path, kind: str) -> None:
+        (tmp_path / ".git").mkdir()
+        head = tmp_path / ".git" / "HEAD"
+        if kind == "pipe":
+            os.mkfifo(head)
+        elif kind == "device":
+            head.symlink_to("/dev/zero")
+        else:
+            head.write_bytes(b"ref: refs/heads/x" * 1000)
+        assert git_branch(tmp_path) is None
+
+    @pytest.mark.parametrize("kind", ["pipe", "device"])
+    def test_notes_that_are_no_file(self, tmp_path: Path, kind: str) -> None:
+        notes = tmp_path / "QWEN.md"
+        os.mkfifo(notes) if kind == "pipe" else notes.symlink_to("/dev/zero")
+        assert find_notes(tmp_path / "none", tmp_path) == []

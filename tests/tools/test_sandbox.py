@@ -68,7 +68,7 @@ class TestForReal:
         home.mkdir()
         (home / "oauth_creds.json").write_text("the token")
         workspace = Workspace(project, private=[home])
-        wrap = find_sandbox(workspace.roots, workspace.private)
+        wrap = find_sandbox(workspace.roots, workspace.closed.private)
         return RunShellCommand(workspace, environ, tmp_path / "out", wrap)
 
     def test_the_workspace_is_writable_and_nothing_else(

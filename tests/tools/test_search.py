@@ -134,3 +134,14 @@ class TestWhatStaysClosed:
         found = call(Grep(workspace, environ), pattern="haystack", path=where)
         assert found.text == "src/shown:1:haystack"
         assert "hidden" not in call(Glob(workspace, environ), pattern="*", path=where).text
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "pattern", ["{a,b}" * 30 + "/x", "{" + "a," * 1500 + "b}/x", "x" * 5000 + "/y"]
+)
+def test_patterns_that_stand_for_too_many(
+    tmp_path: Path, environ: dict[str, str], call: Callable[..., Result], pattern: str
+) -> None:
+    with pytest.raises(ToolFailed, match="the pattern"):
+        call(Glob(Workspace(tmp_path), environ), pattern=pattern)

@@ -188,8 +188,8 @@ class TestWhatStaysClosed:
         workspace = Workspace(home, private=[home / ".qwen"])
         with pytest.raises(ToolFailed, match="holds credentials"):
             workspace.locate(path)
-        assert workspace.is_private(home / path)
-        assert not workspace.is_private(home)
+        assert workspace.closed.is_private(home / path)
+        assert not workspace.closed.is_private(home)
 
     def test_a_hard_copy_of_the_directory_under_another_spelling(self, home: Path) -> None:
         workspace = Workspace(home, private=[home / "x" / ".." / ".qwen"])
@@ -207,7 +207,7 @@ class TestWhatStaysClosed:
         (project / ".qwenignore").write_text("/private/\n*.pem\n!ok.pem\n")
         (project / "private").mkdir()
         for closed in ("private", "private/a.txt", "src/key.pem"):
-            with pytest.raises(ToolFailed, match="denied by .qwenignore"):
+            with pytest.raises(ToolFailed, match="denied: .qwenignore names it"):
                 workspace.locate(closed)
         for open_ in (".", "src/a.py", "src/ok.pem", "src/private.txt"):
             workspace.locate(open_)

@@ -26,6 +26,7 @@ from qwen_code.tools.base import (
     parameters_of,
 )
 from qwen_code.tools.context import ToolContext
+from qwen_code.tools.workspace import HeldPlaces
 
 # -- the module -----------------------------------------------------------------------------------
 
@@ -39,6 +40,7 @@ class Tool(BuiltInTool[Arguments]):
 
     def __init__(self, context: ToolContext) -> None:
         self.context = context
+        self.places = HeldPlaces(context.workspace)
 
     @classmethod
     def create(cls, context: ToolContext) -> Self:
@@ -48,19 +50,19 @@ class Tool(BuiltInTool[Arguments]):
         return arguments.path
 
     def subject(self, arguments: Arguments) -> str:
-        return self.context.workspace.name(arguments.path)
+        return self.places.shown(arguments, arguments.path)
 
 
 class Count(Tool):
     def run(self, arguments: Arguments, show: Callable[[str], None], stop: Stop) -> Result:
-        place = self.context.workspace.locate(arguments.path)
+        place = self.places.of(arguments, arguments.path)
         text = f"{len(self.context.workspace.read(place, 1000))} bytes"
         return Result(text, text)
 
 
 class Shout(Tool):
     def run(self, arguments: Arguments, show: Callable[[str], None], stop: Stop) -> Result:
-        place = self.context.workspace.locate(arguments.path)
+        place = self.places.of(arguments, arguments.path)
         data = self.context.workspace.read(place, 1000).upper()
         self.context.keep(place, data)
         self.context.workspace.write(place, data)

@@ -8,8 +8,10 @@ can hold a ``description:``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,7 @@ from qwen_code.agent.events import AgentEvent
 from qwen_code.agent.permission import Permission, Refusal
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.base.errors import InputError
+from qwen_code.base.files import read_beginning
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
 from qwen_code.tools.catalogue import READ_FILE, RUN_SHELL_COMMAND
@@ -25,6 +28,7 @@ from qwen_code.tools.errors import ToolFailed
 
 _MAX_BYTES = 64 << 10
 _MAX_FILES = 200
+_MAX_ENTRIES = 5000
 _NAME = r"[A-Za-z0-9][\w.-]*"
 _PART = r"\{\{args\}\}|\$ARGUMENTS\b|([!@])\{"
 
@@ -42,12 +46,23 @@ def find_commands(directories: Sequence[Path]) -> dict[str, Path]:
     """The files by name; a later directory wins. Links that leave a directory are skipped."""
     found: dict[str, Path] = {}
     for directory in directories:
-        for path in sorted(directory.rglob("*.md"))[:_MAX_FILES] if directory.is_dir() else ():
+        for path in sorted(islice(_markdown_below(directory), _MAX_FILES)):
             parts = path.relative_to(directory).with_suffix("").parts
             is_inside = path.resolve().is_relative_to(directory.resolve())
             if is_inside and all(re.fullmatch(_NAME, part) for part in parts):
                 found[f"/{':'.join(parts)}"] = path
     return found
+
+
+def _markdown_below(directory: Path) -> Iterator[Path]:
+    """The ``.md`` files; the directory may be a link to one with any number of files."""
+    looked_at = 0
+    for folder, folders, names in os.walk(directory):
+        looked_at += len(folders) + len(names)
+        if looked_at > _MAX_ENTRIES:
+            return
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(names) if name.endswith(".md"))
 
 
 def read_commands(directories: Sequence[Path]) -> list[CommandFile]:
@@ -94,8 +109,7 @@ def expand(
 
 def _read(name: str, path: Path) -> CommandFile | None:
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES).decode("utf-8-sig")
+        text = read_beginning(path, _MAX_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
     text = text.replace("\r\n", "\n")

@@ -15,11 +15,15 @@ from pathlib import Path
 
 import msgspec
 
+from qwen_code.base.files import read_beginning, read_bounded
+
 NOTE_NAMES = ("QWEN.md", "AGENTS.md")
 
 _MARKDOWN = (".md", ".mdc", ".markdown")
 _MAX_BYTES = 64 << 10
 _MAX_TOTAL_CHARACTERS = 100_000
+_MAX_IMPORTS = 100
+_MAX_GIT_FILE_BYTES = 4096
 _MAX_DEPTH = 5
 _IMPORT = r"(?<![\w@`/])@((?:\./|\.\./|/|~/)?[\w./-]*\w)"
 _CODE = r"(?sm)^(?:```|~~~).*?^(?:```|~~~)|`[^`\n]*`"
@@ -41,6 +45,8 @@ class _Bounds(msgspec.Struct, frozen=True):
 
     root: Path
     home: Path
+    imports: list[Path] = []
+    """The files that were imported: each counts, so that they cannot multiply."""
 
     def admit(self, real: Path, *, is_named: bool = False) -> bool:
         """``is_named``: the user's settings name this file, so it may be a hidden one."""
@@ -97,11 +103,15 @@ def git_branch(root: Path) -> str | None:
     try:
         directory = root / ".git"
         if directory.is_file():  # a worktree or submodule: "gitdir: PATH"
-            directory = root / directory.read_text("utf-8", "replace").partition(":")[2].strip()
-        head = (directory / "HEAD").read_text("utf-8", "replace").strip()
-    except OSError:
+            directory = root / _line_of(directory).partition(":")[2].strip()
+        head = _line_of(directory / "HEAD")
+    except (OSError, ValueError):
         return None
     return head.removeprefix("ref: refs/heads/") if head.startswith("ref:") else head[:12]
+
+
+def _line_of(file: Path) -> str:
+    return read_bounded(file, _MAX_GIT_FILE_BYTES).decode("utf-8", "replace").strip()
 
 
 def describe_place(cwd: Path, more: Sequence[Path] = ()) -> str:
@@ -129,8 +139,7 @@ def _read(path: Path, real: Path, bounds: _Bounds, notice: Callable[[str], None]
 
 def _text(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            return file.read(_MAX_BYTES).decode("utf-8-sig", "replace")
+        return read_beginning(path, _MAX_BYTES).decode("utf-8-sig", "replace")
     except OSError:
         return None
 
@@ -164,8 +173,9 @@ def _imported(name: str, file: Path, bounds: _Bounds, open_files: tuple[Path, ..
     real = Path(os.path.realpath(file.parent / name))
     if real in open_files or len(open_files) > _MAX_DEPTH:
         return None
-    if not bounds.admit(real) or not real.is_file():
+    if len(bounds.imports) >= _MAX_IMPORTS or not bounds.admit(real) or not real.is_file():
         return None
+    bounds.imports.append(real)
     text = _text(real)
     if text is None or "\0" in text:
         return None

@@ -263,14 +263,24 @@ def read_bounded(path: Path, limit_bytes: int) -> bytes:
         FileNotFoundError: it does not exist.
         OSError: it cannot be read, is larger, or is a directory, pipe or device.
     """
+    data = read_beginning(path, limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise OSError(f"{path} is larger than {limit_bytes:,} bytes")
+    return data
+
+
+def read_beginning(path: Path, limit_bytes: int) -> bytes:
+    """The first ``limit_bytes`` of a regular file, without waiting for anything.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+        OSError: it cannot be read, or is a directory, pipe or device.
+    """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(f"{path} is not a regular file")
-        data = file.read(limit_bytes + 1)
-    if len(data) > limit_bytes:
-        raise OSError(f"{path} is larger than {limit_bytes:,} bytes")
-    return data
+        return file.read(limit_bytes)
 
 
 @contextmanager

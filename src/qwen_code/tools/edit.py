@@ -12,6 +12,8 @@ from qwen_code.tools.text import Encoding, sniff
 
 _MAX_SHOWN_LINES = 12
 _MAX_COMPARED_LINES = 4000
+_MAX_COMPARED_CHARACTERS = 5000
+_MAX_COMPARED_BYTES = 1_000_000
 _MIN_LIKENESS = 0.6
 _NEWLINES = re.compile("\r\n|\r|\n")
 
@@ -100,6 +102,8 @@ def _line_of(data: bytes, offset: int, encoding: Encoding) -> int:
 
 def _nearest(data: bytes, old: str, encoding: Encoding) -> str:
     """Why nothing was found: what differs, or which lines are the most similar."""
+    if len(old) > _MAX_COMPARED_CHARACTERS or len(data) > _MAX_COMPARED_BYTES:
+        return "old_string was not found. Read the file again, and use fewer lines of it."
     lines = _plain(encoding.decode(data)).split("\n")
     wanted = _plain(old).split("\n")
     if spot := _differs_in_blanks(lines, wanted):

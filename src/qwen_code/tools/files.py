@@ -17,7 +17,7 @@ from qwen_code.tools.edit import Edited, replace
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.text import Encoding, counted, is_binary, sniff
-from qwen_code.tools.workspace import Place, Workspace
+from qwen_code.tools.workspace import HeldPlaces, Place, Workspace
 
 _MAX_BYTES = 10 << 20
 _MAX_LINES = 2000
@@ -54,6 +54,7 @@ class ReadFile(BuiltInTool[ReadArguments]):
 
     def __init__(self, workspace: Workspace, seen: Seen) -> None:
         self._workspace = workspace
+        self._places = HeldPlaces(workspace)
         self._seen = seen
 
     @classmethod
@@ -65,10 +66,10 @@ class ReadFile(BuiltInTool[ReadArguments]):
         return f"{arguments.path}{part}"
 
     def subject(self, arguments: ReadArguments) -> str:
-        return self._workspace.name(arguments.path)
+        return self._places.shown(arguments, arguments.path)
 
     def run(self, arguments: ReadArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        place = self._workspace.locate(arguments.path)
+        place = self._places.of(arguments, arguments.path)
         data = self._workspace.read(place, _MAX_BYTES)
         self._seen.note(place, data)
         suffix = place.path.suffix.lower()
@@ -141,6 +142,7 @@ class WriteFile(BuiltInTool[WriteArguments]):
 
     def __init__(self, workspace: Workspace, seen: Seen, keep: Keep = _keep_nothing) -> None:
         self._workspace = workspace
+        self._places = HeldPlaces(workspace)
         self._seen = seen
         self._keep = keep
 
@@ -152,7 +154,7 @@ class WriteFile(BuiltInTool[WriteArguments]):
         return arguments.path
 
     def subject(self, arguments: WriteArguments) -> str:
-        return self._workspace.name(arguments.path)
+        return self._places.shown(arguments, arguments.path)
 
     def preview(self, arguments: WriteArguments) -> Preview:
         return Preview(change=_change(*self._understood(arguments)))
@@ -171,7 +173,7 @@ class WriteFile(BuiltInTool[WriteArguments]):
 
     def _understood(self, arguments: WriteArguments) -> tuple[Place, bytes | None, bytes]:
         """The place, its present content, and its new content."""
-        place = self._workspace.locate(arguments.path)
+        place = self._places.of(arguments, arguments.path)
         before = _content(self._workspace, place)
         encoding = Encoding("utf-8")
         if before is not None:
@@ -219,6 +221,7 @@ class Edit(BuiltInTool[EditArguments]):
 
     def __init__(self, workspace: Workspace, seen: Seen, keep: Keep = _keep_nothing) -> None:
         self._workspace = workspace
+        self._places = HeldPlaces(workspace)
         self._seen = seen
         self._keep = keep
 
@@ -230,7 +233,7 @@ class Edit(BuiltInTool[EditArguments]):
         return arguments.path
 
     def subject(self, arguments: EditArguments) -> str:
-        return self._workspace.name(arguments.path)
+        return self._places.shown(arguments, arguments.path)
 
     def preview(self, arguments: EditArguments) -> Preview:
         place, before, edited = self._understood(arguments)
@@ -248,7 +251,7 @@ class Edit(BuiltInTool[EditArguments]):
 
     def _understood(self, arguments: EditArguments) -> tuple[Place, bytes, Edited]:
         """The place, its present content, and the edit."""
-        place = self._workspace.locate(arguments.path)
+        place = self._places.of(arguments, arguments.path)
         before = self._workspace.read(place, _MAX_BYTES)
         self._seen.check(place, before)
         edited = replace(
@@ -269,6 +272,7 @@ class ListDirectory(BuiltInTool[ListArguments]):
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._places = HeldPlaces(workspace)
 
     @classmethod
     def create(cls, context: ToolContext) -> Self:
@@ -278,15 +282,11 @@ class ListDirectory(BuiltInTool[ListArguments]):
         return arguments.path
 
     def subject(self, arguments: ListArguments) -> str:
-        return self._workspace.name(arguments.path)
+        return self._places.shown(arguments, arguments.path)
 
     def run(self, arguments: ListArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        place = self._workspace.locate(arguments.path)
-        try:
-            with os.scandir(place.path) as entries:
-                names = sorted(f"{e.name}/" if e.is_dir() else e.name for e in entries)
-        except OSError as error:
-            raise ToolFailed(f"{place.shown}: {(error.strerror or '').lower()}") from error
+        place = self._places.of(arguments, arguments.path)
+        names = self._workspace.entries(place)
         shown = names[:_MAX_ENTRIES]
         text = "\n".join(shown) or "(the directory is empty)"
         if len(names) > len(shown):

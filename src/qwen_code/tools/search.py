@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Self
 
 import msgspec
@@ -16,12 +16,16 @@ from qwen_code.tools import catalogue
 from qwen_code.tools.base import BuiltInTool, Result
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
-from qwen_code.tools.text import counted
-from qwen_code.tools.workspace import Place, Workspace
+from qwen_code.tools.text import counted, sniff
+from qwen_code.tools.workspace import HeldPlaces, Place, Workspace, path_of
 
 _MAX_PATHS = 200
 _MAX_MATCHES = 200
 _MAX_LINE_LENGTH = 300
+_MAX_COMPARED = 200
+_MAX_PATTERNS = 500
+_MAX_PATTERN_LENGTH = 2000
+_MAX_CHECKED_BYTES = 100_000_000
 _TIMEOUT_S = 30.0
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
@@ -57,6 +61,7 @@ class Glob(BuiltInTool[GlobArguments]):
 
     def __init__(self, workspace: Workspace, environ: Mapping[str, str]) -> None:
         self._workspace = workspace
+        self._places = HeldPlaces(workspace)
         self._environ = environ
 
     @classmethod
@@ -67,21 +72,27 @@ class Glob(BuiltInTool[GlobArguments]):
         return arguments.pattern
 
     def subject(self, arguments: GlobArguments) -> str:
-        return self._workspace.name(arguments.path)
+        return self._places.shown(arguments, arguments.path)
 
     def run(self, arguments: GlobArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        place = self._workspace.locate(arguments.path)
+        place = self._places.of(arguments, arguments.path)
         command = ["--files", "--null", *_selection(arguments.pattern)]
         output = _ripgrep(self._workspace, place, command, self._environ, stop)
-        names = [name.removeprefix("./") for name in output.split("\0") if name]
+        found = (name.removeprefix("./") for name in output.split("\0") if name)
+        names = self._workspace.closed.open_files(place.root, found)
         if not _is_about_names(arguments.pattern):
             names = _matching(arguments.pattern, names, place)
         names.sort()
         names.sort(key=_Changed(place.root), reverse=True)
-        shown = names[:_MAX_PATHS]
+        # A directory may have become a link while ripgrep went through it.
+        shown = [
+            name
+            for name in names[:_MAX_PATHS]
+            if self._workspace.is_there(Place(place.root, PurePosixPath(name).parts))
+        ]
         text = "\n".join(shown) or "no file matches"
-        if len(names) > len(shown):
-            text += f"\n[{len(names) - len(shown)} more: narrow the search]"
+        if len(names) > _MAX_PATHS:
+            text += f"\n[{len(names) - _MAX_PATHS} more: narrow the search]"
         return Result(text, counted(len(names), "file"))
 
 
@@ -101,6 +112,7 @@ class Grep(BuiltInTool[GrepArguments]):
 
     def __init__(self, workspace: Workspace, environ: Mapping[str, str]) -> None:
         self._workspace = workspace
+        self._places = HeldPlaces(workspace)
         self._environ = environ
 
     @classmethod
@@ -112,10 +124,10 @@ class Grep(BuiltInTool[GrepArguments]):
         return f"{arguments.pattern}{where}"
 
     def subject(self, arguments: GrepArguments) -> str:
-        return self._workspace.name(arguments.path)
+        return self._places.shown(arguments, arguments.path)
 
     def run(self, arguments: GrepArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        place = self._workspace.locate(arguments.path)
+        place = self._places.of(arguments, arguments.path)
         command = [
             *("--line-number", "--with-filename", "--no-heading", "--sort=path"),
             f"--max-columns={_MAX_LINE_LENGTH}",
@@ -127,11 +139,12 @@ class Grep(BuiltInTool[GrepArguments]):
             f"--regexp={arguments.pattern}",
         ]
         output = _ripgrep(self._workspace, place, command, self._environ, stop)
-        lines = _lines(place, output, arguments.glob)
-        shown = lines[:_MAX_MATCHES]
+        lines = _lines(self._workspace, place, output, arguments.glob)
+        check = _Checked(self._workspace, place.root)
+        shown = [line.text for line in lines[:_MAX_MATCHES] if check.is_true(line)]
         text = "\n".join(shown) or "nothing matches"
-        if len(lines) > len(shown):
-            text += f"\n[{len(lines) - len(shown)} more lines: narrow the search]"
+        if len(lines) > _MAX_MATCHES:
+            text += f"\n[{len(lines) - _MAX_MATCHES} more lines: narrow the search]"
         return Result(text, counted(len(lines), "line"))
 
 
@@ -149,12 +162,14 @@ def _ripgrep(
 
     from qwen_code.base import process
 
-    options = ["--no-config", "--hidden", "--glob=!.git", "--glob=!.qwen/.env"]
+    options = ["--no-config", "--hidden", "--glob=!.git", "--iglob=!.qwen/.env"]
     options += _closed(workspace, place.root)
     target = "/".join((".", *place.names))
     command = [find_ripgrep(), *options, *arguments, "--", target]
     try:
-        done = process.run(command, cwd=place.root, env=environ, timeout_s=_TIMEOUT_S, stop=stop)
+        with workspace.entered(Place(place.root, ())) as root:
+            cwd = path_of(root, Place(place.root, ()))
+            done = process.run(command, cwd=cwd, env=environ, timeout_s=_TIMEOUT_S, stop=stop)
     except TimeoutExpired as error:
         raise ToolFailed(f"the search took more than {_TIMEOUT_S:.0f} s; narrow it") from error
     except OSError as error:
@@ -165,10 +180,12 @@ def _ripgrep(
 
 
 def _closed(workspace: Workspace, root: Path) -> Iterator[str]:
-    """Options that exclude files which are closed to the model."""
-    if ignored := workspace.ignore_file(root):
-        yield f"--ignore-file={ignored}"
-    for private in workspace.private:
+    """Options that skip most of what is closed to the model. A project can have them overruled, so
+    what is found is checked again."""
+    for file in workspace.closed.files():
+        if file.parent == root:
+            yield f"--ignore-file={file}"
+    for private in workspace.closed.private:
         if private.is_relative_to(root):
             yield f"--glob=!/{_escaped(private.relative_to(root).as_posix())}"
 
@@ -205,33 +222,85 @@ def _matching(pattern: str, names: Iterable[str], place: Place) -> list[str]:
 
 
 def _without_braces(pattern: str) -> list[str]:
-    """The patterns that ``*.{ts,tsx}`` expands to."""
-    found = _BRACES.search(pattern)
-    if found is None:
-        return [pattern]
-    start, end = found.span()
-    expanded = (pattern[:start] + choice + pattern[end:] for choice in found[1].split(","))
-    return [one for each in expanded for one in _without_braces(each)]
+    """The patterns that ``*.{ts,tsx}`` expands to.
+
+    Raises:
+        ToolFailed: there are too many.
+    """
+    if len(pattern) > _MAX_PATTERN_LENGTH:
+        raise ToolFailed(f"the pattern has more than {_MAX_PATTERN_LENGTH:,} characters")
+    waiting, expanded = [pattern], list[str]()
+    while waiting:
+        each = waiting.pop()
+        found = _BRACES.search(each)
+        if found is None:
+            expanded.append(each)
+        else:
+            start, end = found.span()
+            waiting += (each[:start] + one + each[end:] for one in found[1].split(","))
+        if len(waiting) + len(expanded) > _MAX_PATTERNS:
+            raise ToolFailed(f"the pattern stands for more than {_MAX_PATTERNS} patterns")
+    return expanded
 
 
-def _lines(place: Place, output: str, pattern: str) -> list[str]:
-    """``path:number:text`` (``-`` for lines around a match), of files that match ``pattern``."""
-    split = [line.removeprefix("./").partition("\0") for line in output.splitlines()]
-    names = {name for name, separator, _ in split if separator}
+class _Line(msgspec.Struct, frozen=True):
+    """A line of ripgrep's output. ``number`` is 0 for one that has none."""
+
+    text: str
+    name: str = ""
+    number: int = 0
+    content: str = ""
+
+
+def _lines(workspace: Workspace, place: Place, output: str, pattern: str) -> list[_Line]:
+    """``path:number:text`` (``-`` for lines around a match), of open files that match."""
+    split = [line.removeprefix("./").partition("\0") for line in output.split("\n")[:-1]]
+    names: Iterable[str] = dict.fromkeys(name for name, separator, _ in split if separator)
     if pattern:
-        names = set(_matching(pattern, names, place))
+        names = _matching(pattern, names, place)
+    wanted = set(workspace.closed.open_files(place.root, names))
     return [
-        name + _marked(rest) if separator else name
+        _line(name, rest) if separator else _Line(name)
         for name, separator, rest in split
-        if not separator or name in names
+        if not separator or name in wanted
     ]
 
 
-def _marked(rest: str) -> str:
+def _line(name: str, rest: str) -> _Line:
     """Restore the separator before the number: ripgrep replaced it with a NUL, but it also follows
     the number."""
-    digits = len(rest) - len(rest.lstrip("0123456789"))
-    return f"{rest[digits : digits + 1]}{rest}"
+    content = rest.lstrip("0123456789")
+    digits = rest[: len(rest) - len(content)]
+    return _Line(f"{name}{content[:1]}{rest}", name, int(digits or 0), content[1:])
+
+
+class _Checked:
+    """Whether lines that ripgrep found are in files of the workspace: it opens them by name, and a
+    directory may have become a link to elsewhere for that moment."""
+
+    def __init__(self, workspace: Workspace, root: Path) -> None:
+        self._workspace = workspace
+        self._root = root
+        self._files: dict[str, list[str]] = {}
+
+    def is_true(self, line: _Line) -> bool:
+        if not line.number:
+            return True
+        if line.name not in self._files:
+            self._files[line.name] = self._read(line.name)
+        lines = self._files[line.name]
+        there = lines[line.number - 1] if line.number <= len(lines) else ""
+        return there.startswith(line.content.rstrip("\r")[:_MAX_COMPARED])
+
+    def _read(self, name: str) -> list[str]:
+        place = Place(self._root, PurePosixPath(name).parts)
+        try:
+            data = self._workspace.read(place, _MAX_CHECKED_BYTES)
+        except ToolFailed:
+            return []
+        found = sniff(data)
+        name = found.name if found.mark else "utf-8"  # as ripgrep reads it
+        return data.removeprefix(found.mark).decode(name, "replace").split("\n")
 
 
 class _Changed:

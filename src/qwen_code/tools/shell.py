@@ -19,7 +19,7 @@ from qwen_code.tools import catalogue
 from qwen_code.tools.base import BuiltInTool, Preview, Result
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
-from qwen_code.tools.workspace import Workspace
+from qwen_code.tools.workspace import HeldPlaces, Place, Workspace, path_of
 
 _TIMEOUT_S = 120
 _MAX_TIMEOUT_S = 3600
@@ -53,6 +53,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         sandbox: Callable[[Sequence[str], Path], list[str]] | None = None,
     ) -> None:
         self._workspace = workspace
+        self._places = HeldPlaces(workspace)
         self._environ = {**environ, "GIT_PAGER": "cat", "PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
         self._output_dir = output_dir
         self._sandbox = sandbox
@@ -68,17 +69,18 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         return made
 
     def directory(self, arguments: ShellArguments) -> str:
-        return "" if arguments.directory in ("", ".") else arguments.directory
+        shown = self._places.shown(arguments, arguments.directory or ".")
+        return "" if shown == "." else shown
 
     def title(self, arguments: ShellArguments) -> str:
-        where = "" if arguments.directory == "." else f" (in {arguments.directory})"
+        where = "" if arguments.directory in ("", ".") else f" (in {arguments.directory})"
         return f"{arguments.command}{where}"
 
     def subject(self, arguments: ShellArguments) -> str:
         return arguments.command
 
     def preview(self, arguments: ShellArguments) -> Preview:
-        facts = [f"in {self._workspace.locate(arguments.directory).path}"]
+        facts = [f"in {self._places.of(arguments, arguments.directory or '.').path}"]
         if arguments.background:
             facts.append("in the background, until the session ends")
         if self._sandbox is not None:
@@ -86,7 +88,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         return Preview(arguments.command, facts=tuple(facts))
 
     def run(self, arguments: ShellArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        directory = self._workspace.locate(arguments.directory).path
+        directory = self._places.of(arguments, arguments.directory or ".")
         if arguments.background:
             return self._leave_running(arguments.command, directory)
         process = self._start(arguments.command, directory, subprocess.PIPE)
@@ -121,7 +123,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         _end(self._background, _GRACE_S)
         self._background.clear()
 
-    def _leave_running(self, command: str, directory: Path) -> Result:
+    def _leave_running(self, command: str, directory: Place) -> Result:
         make_private_dir(self._output_dir)
         path = self._output_dir / f"background-{os.urandom(4).hex()}.log"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:
@@ -130,18 +132,19 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         text = f"It runs as process {process.pid}; its output goes to {path}."
         return Result(text, f"process {process.pid}")
 
-    def _start(self, command: str, directory: Path, output: int) -> subprocess.Popen[bytes]:
+    def _start(self, command: str, directory: Place, output: int) -> subprocess.Popen[bytes]:
         argv = ["bash", "-c", command]
         try:
-            return subprocess.Popen(
-                self._sandbox(argv, directory) if self._sandbox else argv,
-                cwd=directory,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            with self._workspace.entered(directory) as descriptor:
+                return subprocess.Popen(
+                    self._sandbox(argv, directory.path) if self._sandbox else argv,
+                    cwd=path_of(descriptor, directory),
+                    env=self._environ,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
         except OSError as error:
             raise ToolFailed(f"the command could not be started: {error.strerror}") from error
 

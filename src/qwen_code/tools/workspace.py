@@ -10,21 +10,22 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
+from qwen_code.tools.closed import Closed, is_ignore_file
 from qwen_code.tools.errors import ToolFailed
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
-_IGNORE_FILE = ".qwenignore"
-_CREDENTIALS = (".qwen", ".env")
-"""The file for a project's keys. A plain ``.env`` belongs to the project and may be read."""
+_MAX_HELD = 1000
+_MAX_PATH_LENGTH = 4000
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -48,14 +49,19 @@ class Workspace:
     """The directory that ``qwen`` was started in, and those that the user added.
 
     ``private`` directories hold credentials and stay closed even inside the workspace, which may
-    be the home directory. Files that match a root's ``.qwenignore`` are closed, too.
+    be the home directory; see `Closed` for what else does. ``forbidden`` is what rules close.
     """
 
     def __init__(
-        self, cwd: Path, more: Sequence[Path] = (), *, private: Sequence[Path] = ()
+        self,
+        cwd: Path,
+        more: Sequence[Path] = (),
+        *,
+        private: Sequence[Path] = (),
+        forbidden: Callable[[Path], str] = lambda _: "",
     ) -> None:
         self.roots = tuple(Path(os.path.realpath(root)) for root in (cwd, *more))
-        self.private = tuple(Path(os.path.realpath(directory)) for directory in private)
+        self.closed = Closed(self.roots, private, forbidden)
 
     def locate(self, text: str) -> Place:
         """The place of a path, which is absolute or relative to the first root.
@@ -65,69 +71,68 @@ class Workspace:
         """
         if not text or "\0" in text:
             raise ToolFailed("the path is empty or has a NUL character")
+        if len(text) > _MAX_PATH_LENGTH:
+            raise ToolFailed(f"the path has more than {_MAX_PATH_LENGTH:,} characters")
         try:
             real = Path(os.path.realpath(self.roots[0] / text))
-        except OSError as error:
-            raise ToolFailed(f"{text}: {error.strerror}") from error
-        for root in self.roots:
-            if real == root or root in real.parents:
-                place = Place(root, real.relative_to(root).parts)
+            place = self._place(real)
+            if place is not None:
                 self._check_open(place)
                 return place
+        except OSError as error:
+            raise ToolFailed(f"{text[:200]}: {error.strerror}") from error
         raise ToolFailed(
             f"{text} is outside of the workspace ({', '.join(map(str, self.roots))}). "
             "Only the user can add folders to it (--include-directories)."
         )
 
-    def name(self, text: str) -> str:
-        """The path as rules see it; ``text`` itself if it cannot be located."""
-        try:
-            return self.locate(text).shown
-        except ToolFailed:
-            return text
+    def _place(self, real: Path) -> Place | None:
+        for root in self.roots:
+            if real == root or root in real.parents:
+                return Place(root, real.relative_to(root).parts)
+        return None
 
-    def is_private(self, path: Path) -> bool:
-        """Whether ``path`` is a private directory or inside one, also through links."""
-        try:
-            return self._is_closed(Path(os.path.realpath(path)))
-        except OSError:
-            return False
-
-    def holds_closed(self, real: Path) -> bool:
-        """Whether the real path ``real`` is closed, or has a private directory in it."""
-        if any(private.is_relative_to(real) for private in self.private) or self._is_closed(real):
-            return True
-        root = next((root for root in self.roots if real.is_relative_to(root)), None)
-        if root is None:
-            return False
-        try:
-            self._check_open(Place(root, real.relative_to(root).parts))
-        except ToolFailed:
-            return True
-        return False
-
-    def _is_closed(self, real: Path) -> bool:
-        closed = {found for directory in self.private if (found := _identity(directory))}
-        return any(
-            folder in self.private or _identity(folder) in closed
-            for folder in (real, *real.parents)
-        )
-
-    def ignore_file(self, root: Path) -> Path | None:
-        """The user's list of files that are closed to the model, if it exists."""
-        path = root / _IGNORE_FILE
-        return path if path.is_file() else None
+    def is_open(self, place: Place) -> bool:
+        """Whether the model may see what is at ``place``, which has no links in it."""
+        return not self.closed.reason(place.path)
 
     def _check_open(self, place: Place) -> None:
-        if self._is_closed(place.path) or place.names[-2:] == _CREDENTIALS:
+        if place.names and (reason := self.closed.reason(place.path)):
+            raise ToolFailed(f"access to {place.shown} is denied: {reason}")
+        if not place.names and self.closed.is_private(place.path):
             raise ToolFailed(f"access to {place.shown} is denied: it holds credentials")
-        if place.names and (ignored := self.ignore_file(place.root)):
-            from pathspec import GitIgnoreSpec  # slow to import; needed only with such a file
 
-            lines = ignored.read_text("utf-8", "replace").splitlines()
-            shown = f"{place.shown}/" if place.path.is_dir() else place.shown
-            if GitIgnoreSpec.from_lines(lines).match_file(shown):
-                raise ToolFailed(f"access to {place.shown} is denied by {_IGNORE_FILE}")
+    def entries(self, place: Place) -> list[str]:
+        """The names in a directory, without those that are closed; directories end with ``/``.
+
+        Raises:
+            ToolFailed: it cannot be read.
+        """
+        with _explained(place), self.entered(place) as directory, os.scandir(directory) as found:
+            return sorted(
+                f"{entry.name}/" if entry.is_dir() else entry.name
+                for entry in found
+                if self.is_open(Place(place.root, (*place.names, entry.name)))
+            )
+
+    def is_there(self, place: Place) -> bool:
+        """Whether there is anything at ``place``, without following links."""
+        try:
+            with _directory(place, make=False) as directory:
+                os.stat(place.names[-1] if place.names else ".", dir_fd=directory)
+        except OSError:
+            return False
+        return True
+
+    @contextmanager
+    def entered(self, place: Place) -> Iterator[int]:
+        """A descriptor of the directory at ``place``, opened without following links.
+
+        Raises:
+            OSError: it is not a directory, or a part of the path is a link by now.
+        """
+        with _directory(Place(place.root, (*place.names, ".")), make=False) as directory:
+            yield directory
 
     def read(self, place: Place, limit_bytes: int) -> bytes:
         """The content of a regular file.
@@ -153,8 +158,7 @@ class Workspace:
         Raises:
             ToolFailed: it cannot be removed.
         """
-        if not place.names:
-            raise ToolFailed(f"{place.shown} is a directory")
+        _check_changeable(place)
         with _explained(place), _directory(place, make=False) as directory:
             os.unlink(place.names[-1], dir_fd=directory)
 
@@ -166,8 +170,7 @@ class Workspace:
         Raises:
             ToolFailed: it cannot be written; the old content is untouched.
         """
-        if not place.names:
-            raise ToolFailed(f"{place.shown} is a directory")
+        _check_changeable(place)
         name = place.names[-1]
         with _explained(place), _directory(place, make=True) as directory:
             mode = _mode_of(name, directory)
@@ -188,13 +191,55 @@ class Workspace:
                 raise
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of a directory, which do not depend on the spelling of its name."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+def path_of(descriptor: int, place: Place) -> Path:
+    """A path of the open directory that leads there even if ``place`` is another one by now, where
+    the system has such paths."""
+    return Path(f"/proc/self/fd/{descriptor}") if sys.platform == "linux" else place.path
+
+
+class HeldPlaces:
+    """Locates the path of each call once: what is judged, shown and used is the same place, even if
+    a link changes in between."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._held: dict[int, tuple[object, Place | ToolFailed]] = {}
+
+    def of(self, arguments: object, text: str) -> Place:
+        """The place of ``text``, the path in the ``arguments`` of one call.
+
+        Raises:
+            ToolFailed: it was outside of the workspace, closed, or not valid.
+        """
+        found = self._held.get(id(arguments))
+        if found is None or found[0] is not arguments:
+            found = arguments, self._located(text)
+            self._held[id(arguments)] = found
+            if len(self._held) > _MAX_HELD:
+                del self._held[next(iter(self._held))]
+        if isinstance(found[1], ToolFailed):
+            raise found[1]
+        return found[1]
+
+    def shown(self, arguments: object, text: str) -> str:
+        """The path as rules see it; ``text`` itself if it cannot be located."""
+        try:
+            return self.of(arguments, text).shown
+        except ToolFailed:
+            return text
+
+    def _located(self, text: str) -> Place | ToolFailed:
+        try:
+            return self._workspace.locate(text)
+        except ToolFailed as error:
+            return error
+
+
+def _check_changeable(place: Place) -> None:
+    if not place.names:
+        raise ToolFailed(f"{place.shown} is a directory")
+    if is_ignore_file(place.names[-1]):
+        raise ToolFailed(f"{place.shown} decides what is closed; only the user can change it")
 
 
 def _mode_of(name: str, directory: int) -> int | None:

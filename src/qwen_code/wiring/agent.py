@@ -160,7 +160,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     paths, settings, notice = config.paths, config.settings, front.notice
     root = project_root(paths.cwd)
     more = _directories(options, settings, paths)
-    find_workspace = _workspace_finder(config, more)
+    find_workspace = _workspace_finder(config, more, lambda path: judge.closes(path))  # noqa: PLW0108 made below
     judge = judge_for(
         config,
         root,
@@ -220,14 +220,15 @@ def find_judge(config: Config, options: AgentOptions, notice: Callable[[str], No
         UsageError: a directory does not exist.
     """
     more = _directories(options, config.settings, config.paths)
-    return judge_for(
+    judge = judge_for(
         config,
         project_root(config.paths.cwd),
         mode=options.mode,
         allowed=options.rules,
-        find_workspace=_workspace_finder(config, more),
+        find_workspace=_workspace_finder(config, more, lambda path: judge.closes(path)),  # noqa: PLW0108
         notice=notice,
     )
+    return judge
 
 
 def _toolbox(
@@ -300,8 +301,11 @@ def _add_hooks(
     permission.before, permission.after = hooks.before, hooks.after
 
 
-def _workspace_finder(config: Config, more: Sequence[Path]) -> Callable[[], Workspace]:
-    """The workspace, made at its first use: most runs never touch a file."""
+def _workspace_finder(
+    config: Config, more: Sequence[Path], forbidden: Callable[[Path], str]
+) -> Callable[[], Workspace]:
+    """The workspace, made at its first use: most runs never touch a file. ``forbidden`` is what
+    rules say about reading a path."""
     found: list[Workspace] = []
 
     def find() -> Workspace:
@@ -310,7 +314,7 @@ def _workspace_finder(config: Config, more: Sequence[Path]) -> Callable[[], Work
 
             _remember_secrets(config)
             paths = config.paths
-            found.append(Workspace(paths.cwd, more, private=[paths.qwen_home]))
+            found.append(Workspace(paths.cwd, more, private=[paths.qwen_home], forbidden=forbidden))
         return found[0]
 
     return find
@@ -357,7 +361,7 @@ def _sandbox(
     from qwen_code.tools.sandbox import find_sandbox
 
     found = workspace()
-    return find_sandbox(found.roots, found.private)
+    return find_sandbox(found.roots, found.closed.private)
 
 
 def _remember_secrets(config: Config) -> None:

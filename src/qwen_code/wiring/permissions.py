@@ -72,7 +72,7 @@ class WorkspaceGround:
     def is_closed(self, directory: str, text: str) -> bool:
         """Whether the path is closed, or has a private directory in it."""
         path = self._path(directory, text)
-        return path is not None and self._find_workspace().holds_closed(path)
+        return path is not None and self._find_workspace().closed.holds(path)
 
     def is_inside(self, directory: str, text: str) -> bool:
         """Whether the path is in the workspace, by its real path."""

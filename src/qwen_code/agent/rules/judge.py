@@ -70,6 +70,17 @@ class Judge:
         denied = (r for r in self.rules.deny if r.subject is None and not r.problem)
         return self._is_left_out(tool) or any(_covers(rule, tool) for rule in denied)
 
+    def closes(self, path: Path) -> str:
+        """Why rules forbid to read the file at the real path ``path``; empty if none does."""
+        if not self.rules.deny:
+            return ""
+        shown = os.path.relpath(path, os.path.realpath(self._folders.cwd))
+        for rule in self.rules.deny:
+            reads = catalogue.READ_FILE.name in rule.tools and rule.subject and not rule.problem
+            if reads and matches(rule.subject or "", shown, self._folders, broadly=True):
+                return f"the rule {rule.text} denies it"
+        return ""
+
     def _is_left_out(self, tool: str) -> bool:
         """Whether settings name the only built-in tools that there are, and not this one."""
         only = self.rules.only

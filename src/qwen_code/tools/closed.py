@@ -1,0 +1,154 @@
+"""What stays closed to the model: credentials, what ignore files name, what rules forbid to read.
+
+One object answers for every tool, for what commands name, and for what a sandbox hides.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen_code.base.files import read_bounded
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+IGNORE_FILES = (".qwenignore", ".agentignore", ".aiignore")
+"""The user's lists of files that are closed, in the format of ``.gitignore``. Tools cannot change
+them, and nothing that git or ripgrep reads opens again what they close."""
+
+_CREDENTIALS = (".qwen", ".env")
+"""The file for a project's keys. A plain ``.env`` belongs to the project and may be read."""
+
+_MAX_IGNORE_BYTES = 1_000_000
+
+
+class Closed:
+    """``private`` directories hold credentials. ``forbidden`` gives the reason why rules forbid to
+    read a path, or nothing.
+
+    What an ignore file closes when it is first read stays closed: a command that empties the file
+    opens nothing before the next session.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        private: Sequence[Path],
+        forbidden: Callable[[Path], str] = lambda _: "",
+    ) -> None:
+        self.private = tuple(Path(os.path.realpath(directory)) for directory in private)
+        self._forbidden = forbidden
+        self._folders = tuple(dict.fromkeys(f for root in roots for f in _up_to_project(root)))
+        self._specs: dict[tuple[Path, bytes], GitIgnoreSpec] = {}
+        self._stamps: dict[Path, tuple[int, int, int]] = {}
+        self._problems: dict[Path, str] = {}
+        self._look()
+
+    def reason(self, real: Path) -> str:
+        """Why the real path ``real`` is closed; empty if it is open."""
+        if self.is_private(real) or _holds_keys(real):
+            return "it holds credentials"
+        self._look()
+        return self._ignored(real, is_directory=real.is_dir()) or self._forbidden(real)
+
+    def open_files(self, root: Path, names: Iterable[str]) -> list[str]:
+        """Those files of ``names``, which are relative to ``root`` and lead through no link, that
+        are open. Linear, and looks at each directory once."""
+        self._look()
+        is_private: dict[Path, bool] = {}
+        found = []
+        for name in names:
+            real = root / name
+            if (folder := real.parent) not in is_private:
+                is_private[folder] = self.is_private(folder)
+            if is_private[folder] or _holds_keys(real):
+                continue
+            if not self._ignored(real, is_directory=False) and not self._forbidden(real):
+                found.append(name)
+        return found
+
+    def files(self) -> list[Path]:
+        """The ignore files that there are."""
+        self._look()
+        return list(self._stamps)
+
+    def is_private(self, real: Path) -> bool:
+        """Whether ``real`` is a private directory or inside one, however its name is spelled."""
+        closed = {found for directory in self.private if (found := _identity(directory))}
+        return any(
+            folder in self.private or _identity(folder) in closed
+            for folder in (real, *real.parents)
+        )
+
+    def holds(self, real: Path) -> bool:
+        """Whether ``real`` is closed, or has a private directory in it."""
+        return any(each.is_relative_to(real) for each in self.private) or bool(self.reason(real))
+
+    def _ignored(self, real: Path, *, is_directory: bool) -> str:
+        for file, problem in self._problems.items():
+            if real.is_relative_to(file.parent):
+                return f"{file} cannot be read ({problem})"
+        for (file, _), spec in self._specs.items():
+            if real != file.parent and real.is_relative_to(file.parent):
+                name = real.relative_to(file.parent).as_posix()
+                if spec.match_file(f"{name}/" if is_directory else name):
+                    return f"{file.name} names it"
+        return ""
+
+    def _look(self) -> None:
+        """Take up what ignore files say by now."""
+        for folder in self._folders:
+            for name in IGNORE_FILES:
+                file = folder / name
+                try:
+                    found = file.stat()
+                except OSError:
+                    if file.is_symlink():
+                        self._problems[file] = "the link leads nowhere"
+                    continue
+                stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+                if self._stamps.get(file) != stamp:
+                    self._stamps[file] = stamp
+                    self._take(file)
+
+    def _take(self, file: Path) -> None:
+        from pathspec import GitIgnoreSpec  # slow to import; needed only with such a file
+
+        try:
+            data = read_bounded(file, _MAX_IGNORE_BYTES)
+            spec = GitIgnoreSpec.from_lines(data.decode("utf-8", "replace").splitlines())
+        except (OSError, ValueError) as error:
+            self._problems[file] = str(error)
+            return
+        if spec.patterns:
+            self._specs[file, data] = spec
+
+
+def is_ignore_file(name: str) -> bool:
+    """Whether a file of this name decides what is closed."""
+    return name.casefold() in IGNORE_FILES
+
+
+def _holds_keys(real: Path) -> bool:
+    return tuple(part.casefold() for part in real.parts[-2:]) == _CREDENTIALS
+
+
+def _up_to_project(root: Path) -> list[Path]:
+    """The root and the folders above it, up to the one with ``.git``."""
+    folders = [root, *root.parents]
+    for index, folder in enumerate(folders):
+        if os.path.lexists(folder / ".git"):
+            return folders[: index + 1]
+    return [root]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a directory, which do not depend on the spelling of its name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
