@@ -355,7 +355,7 @@ def test_credentials_do_not_reach_the_model(qwen: Any, server: Any, calls: Calls
     assert "sk-stories-0123" not in done.stdout + done.stderr
     for file in (qwen.home / ".qwen" / "projects").rglob("*.jsonl"):
         assert "sk-stories-0123" not in file.read_text()
-    assert "[secret]" in told[4]
+    assert "[secret:" in told[4]
 
 
 def test_a_page_is_fetched_from_a_host_that_rules_allow(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen_code.base.secret import Secret
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.search import Glob, Grep
@@ -145,3 +146,14 @@ def test_patterns_that_stand_for_too_many(
 ) -> None:
     with pytest.raises(ToolFailed, match="the pattern"):
         call(Glob(Workspace(tmp_path), environ), pattern=pattern)
+
+
+@pytest.mark.parametrize("before", range(270, 300, 4))
+def test_no_part_of_a_secret_is_left_where_ripgrep_cuts(
+    grep: Grep, project: Path, call: Call, before: int
+) -> None:
+    key = "sk-canary-search-0123456789"
+    Secret(key)
+    (project / "long.txt").write_text(f"start {'x' * before}{key}{'y' * 400}\n")
+    text = call(grep, pattern="start x").text
+    assert "omitted" in text and "sk-" not in text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import pytest
 from waiting import is_running, until
 
 from qwen_code.base.errors import QwenError
+from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
@@ -173,3 +175,55 @@ def test_a_server_is_left_running_until_the_end(shell: RunShellCommand, call: Ca
     assert is_running(pid)
     shell.close()
     until(lambda: not is_running(pid))
+
+
+KEY = "sk-canary-shell-0123456789"
+
+
+@pytest.mark.parametrize("at", range(1, len(KEY), 5))
+def test_a_secret_in_two_pieces_is_masked(
+    shell: RunShellCommand, call: Call, project: Path, at: int
+) -> None:
+    """The second piece is printed only once the first was read."""
+    Secret(KEY)
+    shown: list[str] = []
+
+    def show(text: str) -> None:
+        shown.append(text)
+        if "begun" in text:
+            (project / "go-on").touch()
+
+    wait = "until [ -e go-on ]; do sleep 0.02; done"
+    command = f"printf 'begun\\n{KEY[:at]}'; {wait}; sleep 0.1; printf '{KEY[at:]}\\nend'"
+    text = call(shell, show, command=command, timeout_s=30).text
+    assert re.fullmatch(r"begun\n\[secret:\w{4}\]\nend", text)
+    assert "".join(shown) == text
+
+
+@pytest.mark.parametrize("before", [*range(7990, 8002, 3), *range(20_000, 20_030, 7)])
+def test_no_cut_leaves_a_part_of_a_secret(
+    shell: RunShellCommand, call: Call, tmp_path: Path, before: int
+) -> None:
+    Secret(KEY)
+    command = f"head -c {before} /dev/zero | tr '\\0' x; echo {KEY}; yes | head -c 7983; echo"
+    text = call(shell, command=command).text
+    parts = {KEY[start : start + 6] for start in range(len(KEY) - 5)}
+    for each in (text, *(path.read_text() for path in (tmp_path / "output").glob("*"))):
+        assert not any(part in each for part in parts)
+
+
+def test_the_log_of_a_background_command_has_no_secret(shell: RunShellCommand, call: Call) -> None:
+    Secret(KEY)
+    result = call(shell, command=f"echo {KEY}; echo up; exec sleep 60", background=True)
+    log = Path(result.text.split("goes to ")[1].rstrip("."))
+    until(lambda: log.read_text().endswith("up\n"))
+    assert KEY not in log.read_text()
+
+
+def test_what_a_background_command_prints_last_is_in_its_log(
+    shell: RunShellCommand, call: Call
+) -> None:
+    Secret(KEY)
+    result = call(shell, command=f"printf 'x {KEY[:9]}'", background=True)
+    log = Path(result.text.split("goes to ")[1].rstrip("."))
+    until(lambda: log.read_text() == f"x {KEY[:9]}")

@@ -22,7 +22,7 @@ from qwen_code.agent.events import (
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import QwenError
 from qwen_code.base.json_text import decode_json
-from qwen_code.base.secret import redact
+from qwen_code.base.secret import StreamRedactor, redact
 from qwen_code.base.stop import Stop, Stopped, take
 from qwen_code.tools.base import Definition, Effect, Result
 
@@ -189,13 +189,17 @@ def _run(ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, after:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
     began, is_error = time.monotonic(), True
+    redactor = StreamRedactor()
 
     def show(text: str) -> None:
+        put(redactor.feed(text))
+
+    def put(text: str) -> None:
         if not text:
             return
         while inbox.qsize() > _MAX_WAITING_EVENTS and not stop.is_set:
             time.sleep(0.005)  # the front is slower than the tool
-        inbox.put(ToolOutput(call.id, redact(text)))
+        inbox.put(ToolOutput(call.id, text))
 
     try:
         stop.check()
@@ -207,4 +211,5 @@ def _run(ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, after:
         result = Result(error.message, "")
     except Exception as error:  # noqa: BLE001 a tool's mistake must not end the session
         result = Result(f"the tool failed: {type(error).__name__}: {error}", "")
+    put(redactor.flush())
     inbox.put(finished(call, result, is_error=is_error, ran_s=time.monotonic() - began))

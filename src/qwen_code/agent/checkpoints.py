@@ -126,7 +126,7 @@ class Checkpoints:
         ``turn`` is the index of the user's prompt in the session, from 0.
         """
         self._current = None
-        self._title, self._session_id, self._turn = redact(title), session_id, turn
+        self._title, self._session_id, self._turn = title, session_id, turn
 
     def keep(self, place: Place, data: bytes | None) -> None:
         """Store what ``place`` holds now, before it becomes ``data`` (``None``: is removed).
@@ -316,7 +316,7 @@ class Checkpoints:
         return Checkpoint(
             self._take_id(time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))),
             now,
-            self._title,
+            redact(self._title),  # only now are all secrets known
             session_id=self._session_id,
             turn=self._turn,
         )

@@ -17,6 +17,7 @@ import msgspec
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.json_text import decode_json
+from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
 
 _EVENTS = ("PreToolUse", "PostToolUse")
@@ -188,7 +189,7 @@ class Hooks:
         except OSError as error:
             return None, "", f"could not be started: {error.strerror}"
         out, err = (
-            data.decode("utf-8", "replace").strip()[:_MAX_OUTPUT_LENGTH]
+            redact(data.decode("utf-8", "replace")).strip()[:_MAX_OUTPUT_LENGTH]
             for data in (done.stdout, done.stderr)
         )
         return done.returncode, out, err

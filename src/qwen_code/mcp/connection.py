@@ -18,6 +18,7 @@ from mcp.types import Implementation
 from qwen_code.base.errors import QwenError
 from qwen_code.base.http import Network
 from qwen_code.base.log import debug
+from qwen_code.base.secret import redact
 from qwen_code.mcp.remote import RemoteAuth, TokenFor, make_http_client
 from qwen_code.mcp.servers import ServerSpec, expand
 from qwen_code.mcp.stdio import Process, open_log
@@ -181,5 +182,5 @@ def _in_words(error: BaseException, limit_s: float) -> str:
         return f"{error.filename} was not found"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
-    text = " ".join(str(error).split())
+    text = redact(" ".join(str(error).split()))
     return (text or type(error).__name__)[:300]

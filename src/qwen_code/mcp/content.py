@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.base.secret import redact
 from qwen_code.tools.base import Image, Result
 from qwen_code.tools.errors import ToolFailed
 
@@ -28,7 +29,7 @@ def read_answer(answer: Mapping[str, Any]) -> Result:
     text = "\n".join(part for part in parts if part)
     if not text and (structured := answer.get("structuredContent")) is not None:
         text = msgspec.json.encode(structured).decode()
-    text = _cut(text)
+    text = _cut(redact(text))
     if answer.get("isError"):
         raise ToolFailed(text or "the tool failed without a message")
     summary = f"{len(text.splitlines()):,} lines" if "\n" in text else text[:100]

@@ -183,7 +183,7 @@ def _redirected(status: int, headers: Mapping[str, str], endpoint: Endpoint) -> 
 
 
 def _not_the_api(status: int, body: bytes, endpoint: Endpoint) -> BadAnswer:
-    start = _clean(body[:120].decode("utf-8", "replace"))
+    start = _clean(body[:4096].decode("utf-8", "replace"))[:120]
     lacks_version = not endpoint.base_url.rstrip("/").endswith(("/v1", "/v2", "/v3", "/v4"))
     hint = "Check the base URL; qwen auth explain shows who set it."
     if lacks_version:

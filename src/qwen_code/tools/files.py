@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 import msgspec
 
 from qwen_code.base.json_text import decode_json
+from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import BuiltInTool, FileChange, Image, Preview, Result
@@ -80,7 +81,7 @@ class ReadFile(BuiltInTool[ReadArguments]):
         if is_binary(data):
             raise ToolFailed(f"{place.shown} is a binary file of {len(data):,} bytes")
         cells = _notebook(data) if suffix == ".ipynb" else None
-        return _part(sniff(data).decode(data) if cells is None else cells, arguments)
+        return _part(redact(sniff(data).decode(data)) if cells is None else cells, arguments)
 
 
 def _part(text: str, arguments: ReadArguments) -> Result:
@@ -117,11 +118,11 @@ def _notebook(data: bytes) -> str | None:
 
 
 def _cell(number: int, cell: dict[str, Any]) -> str:
-    text = f"# %% [{cell.get('cell_type')}] cell {number}\n{_joined(cell.get('source'))}\n"
+    text = f"# %% [{cell.get('cell_type')}] cell {number}\n{redact(_joined(cell.get('source')))}\n"
     for output in cell.get("outputs", ()):
         plain = output.get("text") or output.get("data", {}).get("text/plain")
         if plain:
-            text += f"# output:\n{_joined(plain)[:_MAX_CELL_OUTPUT]}\n"
+            text += f"# output:\n{redact(_joined(plain))[:_MAX_CELL_OUTPUT]}\n"
     return text
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Self
 
 import msgspec
 
+from qwen_code.base.secret import StreamRedactor
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import BuiltInTool, Result
@@ -141,11 +142,19 @@ class Grep(BuiltInTool[GrepArguments]):
         output = _ripgrep(self._workspace, place, command, self._environ, stop)
         lines = _lines(self._workspace, place, output, arguments.glob)
         check = _Checked(self._workspace, place.root)
-        shown = [line.text for line in lines[:_MAX_MATCHES] if check.is_true(line)]
+        shown = [_masked(line.text) for line in lines[:_MAX_MATCHES] if check.is_true(line)]
         text = "\n".join(shown) or "nothing matches"
         if len(lines) > _MAX_MATCHES:
             text += f"\n[{len(lines) - _MAX_MATCHES} more lines: narrow the search]"
         return Result(text, counted(len(lines), "line"))
+
+
+def _masked(line: str) -> str:
+    """The line without secrets, and without the beginning of one where ripgrep has cut the line."""
+    content, mark, rest = line.rpartition(" [... ")
+    if len(content) < _MAX_LINE_LENGTH or not rest.endswith("]"):
+        return line
+    return f"{StreamRedactor().feed(content)}{mark}{rest}"
 
 
 def _ripgrep(

@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,13 +18,13 @@ from qwen_code.base.files import make_private_dir
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import BuiltInTool, Preview, Result
+from qwen_code.tools.command_output import CapturedOutput, log_output
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import HeldPlaces, Place, Workspace, path_of
 
 _TIMEOUT_S = 120
 _MAX_TIMEOUT_S = 3600
-_KEPT_BYTES = 8000
 _GRACE_S = 2.0
 _STOP_GRACE_S = 0.1
 """How long a command may take to exit after the user has stopped the turn."""
@@ -58,6 +59,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         self._output_dir = output_dir
         self._sandbox = sandbox
         self._background: list[subprocess.Popen[bytes]] = []
+        self._logs: list[threading.Thread] = []
         self._waited_for: set[subprocess.Popen[bytes]] = set()
         self._is_closed = False
 
@@ -91,11 +93,11 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         directory = self._places.of(arguments, arguments.directory or ".")
         if arguments.background:
             return self._leave_running(arguments.command, directory)
-        process = self._start(arguments.command, directory, subprocess.PIPE)
+        process = self._start(arguments.command, directory)
         self._waited_for.add(process)
         if self._is_closed:
             _signal(process, signal.SIGKILL)
-        output = _CapturedOutput(self._output_dir, show)
+        output = CapturedOutput(self._output_dir, show)
         started = time.monotonic()
         try:
             ended = _read(process, output, started + arguments.timeout_s, stop)
@@ -121,18 +123,28 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         for process in [*self._waited_for]:
             _signal(process, signal.SIGKILL)  # SIGTERM was sent before
         _end(self._background, _GRACE_S)
+        for log in self._logs:
+            log.join(_STOP_GRACE_S)
         self._background.clear()
 
     def _leave_running(self, command: str, directory: Place) -> Result:
         make_private_dir(self._output_dir)
         path = self._output_dir / f"background-{os.urandom(4).hex()}.log"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:
-            process = self._start(command, directory, log.fileno())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            process = self._start(command, directory)
+        except ToolFailed:
+            os.close(descriptor)
+            raise
+        source, process.stdout = process.stdout, None  # the thread closes it
+        log = threading.Thread(target=log_output, args=(source, descriptor), daemon=True)
+        log.start()
+        self._logs.append(log)
         self._background.append(process)
         text = f"It runs as process {process.pid}; its output goes to {path}."
         return Result(text, f"process {process.pid}")
 
-    def _start(self, command: str, directory: Place, output: int) -> subprocess.Popen[bytes]:
+    def _start(self, command: str, directory: Place) -> subprocess.Popen[bytes]:
         argv = ["bash", "-c", command]
         try:
             with self._workspace.entered(directory) as descriptor:
@@ -141,7 +153,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
                     cwd=path_of(descriptor, directory),
                     env=self._environ,
                     stdin=subprocess.DEVNULL,
-                    stdout=output,
+                    stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
@@ -150,7 +162,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
 
 
 def _read(
-    process: subprocess.Popen[bytes], output: _CapturedOutput, deadline: float, stop: Stop
+    process: subprocess.Popen[bytes], output: CapturedOutput, deadline: float, stop: Stop
 ) -> bool:
     """Read until the command exits; ``False`` if the deadline or the stop came first.
 
@@ -205,49 +217,3 @@ def _is_there(process: subprocess.Popen[bytes]) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-class _CapturedOutput:
-    """The beginning and the end of a command's output; long output is also written to a file."""
-
-    def __init__(self, directory: Path, show: Callable[[str], None]) -> None:
-        self._directory = directory
-        self._show = show
-        self._head = b""
-        self._tail = b""
-        self._count = 0
-        self._file: int | None = None
-        self._path: Path | None = None
-
-    def take(self, data: bytes) -> None:
-        self._show(data.decode("utf-8", "replace"))
-        self._count += len(data)
-        if self._file is None and self._count > 2 * _KEPT_BYTES:
-            self._open(self._head + self._tail)
-        if self._file is not None:
-            os.write(self._file, data)
-        room = _KEPT_BYTES - len(self._head)
-        self._head += data[:room]
-        self._tail = (self._tail + data[room:])[-_KEPT_BYTES:] if room < len(data) else self._tail
-
-    def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    @property
-    def text(self) -> str:
-        """The output as the model gets it."""
-        left_out = self._count - len(self._head) - len(self._tail)
-        middle = b""
-        if left_out > 0:
-            middle = (
-                f"\n[{left_out:,} bytes omitted; the full output is in {self._path}]\n".encode()
-            )
-        return (self._head + middle + self._tail).decode("utf-8", "replace").rstrip("\n")
-
-    def _open(self, before: bytes) -> None:
-        make_private_dir(self._directory)
-        self._path = self._directory / f"output-{os.urandom(4).hex()}.log"
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(self._file, before)

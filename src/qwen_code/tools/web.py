@@ -12,6 +12,7 @@ import msgspec
 
 from qwen_code.base.errors import ConfigError, QwenError, TransportError
 from qwen_code.base.http import HttpClient, Network, Request, Response, Timeouts
+from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.tools import catalogue
@@ -184,7 +185,7 @@ class _Visit:
         text = read_text(body, response.headers.get("content-type", ""), url)
         if len(body) >= _MAX_BYTES or len(packed) >= _MAX_BYTES:
             text += f"\n\n[The page is longer: these are its first {_MAX_BYTES >> 20} MiB.]"
-        return _Page(url, text)
+        return _Page(url, redact(text))
 
 
 def _timeouts(left_s: float) -> Timeouts:

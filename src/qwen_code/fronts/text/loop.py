@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from qwen_code.base.errors import InputError, QwenError
+from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.fronts.console import explain_unexpected
 
@@ -246,7 +247,9 @@ class LineReader:
         # Read it again, because another session may have ended in the meantime.
         items = (self._read_history() + items)[-_MAX_HISTORY:]
         with suppress(QwenError):
-            write_atomic(self._history_file, "".join(f"{item}\n" for item in items).encode())
+            write_atomic(
+                self._history_file, redact("".join(f"{item}\n" for item in items)).encode()
+            )
         self._new.clear()
 
     def _read_history(self) -> list[str]:
