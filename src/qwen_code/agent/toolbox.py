@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -106,6 +106,13 @@ class Toolbox:
         """A toolbox with the tools for another audience only; it shares the tool objects."""
         fitting = [each for each in self._definitions.values() if audience in each.audience]
         made = Toolbox(fitting, self._make, lambda: frozenset({audience}))
+        made._tools = self._tools
+        return made
+
+    def restricted_to(self, names: Collection[str]) -> Toolbox:
+        """A toolbox with the tools of these names only; it shares the tool objects."""
+        fitting = [each for name, each in self._definitions.items() if name in names]
+        made = Toolbox(fitting, self._make, self._audience)
         made._tools = self._tools
         return made
 

@@ -209,7 +209,14 @@ class _Search:
             {**headers, **(governed.headers if governed else {})},
             extra_body=governed.extra_body if governed else {},
             profile=self._profile_name(base, key),
+            is_trusted=self._is_trusted(base, Origin.of(base_url)),
         )
+
+    def _is_trusted(self, base: Offer, origin: Origin) -> bool:
+        """Whether the user chose the endpoint, or has agreed to the project's choice."""
+        folder = base.source.project
+        is_flagged = origin in self._in.flags.trusted
+        return folder is None or is_flagged or self._in.is_trusted(folder, origin)
 
     def _in_order(self, names: Sequence[str], of_choice: Sequence[Offer]) -> list[Offer]:
         """The offers of variables and of the provider that was found in settings.
@@ -338,7 +345,7 @@ class _Search:
         folder = base.source.project
         if key.status is not None or folder is None or key.source.project == folder:
             return key
-        if origin in self._in.flags.trusted or self._in.is_trusted(folder, origin):
+        if self._is_trusted(base, origin):
             return key
         return key.refused(
             Status.WITHHELD, f"{base.source} chose {origin}, and you have not trusted it"

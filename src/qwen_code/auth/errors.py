@@ -18,3 +18,7 @@ class EndpointUntrusted(CredentialWithheld):
         super().__init__(message, hint=hint)
         self.folder = folder
         self.origin = origin
+
+
+class ModelUntrusted(EndpointUntrusted):
+    """A project's files chose the model, and it would act without asking the user."""

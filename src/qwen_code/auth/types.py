@@ -97,6 +97,8 @@ class Connection(msgspec.Struct, frozen=True):
     extra_body: Mapping[str, object] = msgspec.field(default_factory=dict)
     profile: str | None = None
     account: str | None = None
+    is_trusted: bool = True
+    """Not, if a project's files chose the endpoint and the user has not agreed to that."""
 
     @property
     def origin(self) -> Origin:

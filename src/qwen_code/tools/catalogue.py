@@ -236,6 +236,9 @@ BUILT_IN: tuple[Definition, ...] = (
 )
 """In the order in which the model is told of them."""
 
+READING = frozenset(d.name for d in BUILT_IN if d.effect is Effect.NONE and d.subject.is_path)
+"""The tools that only read files."""
+
 
 def find(name: str) -> Definition | None:
     """The built-in tool of that name."""

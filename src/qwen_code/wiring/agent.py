@@ -29,6 +29,7 @@ from qwen_code.config.paths import CONFIG_DIR, Paths
 from qwen_code.config.settings import Settings
 from qwen_code.models.client import ModelClient
 from qwen_code.models.windows import sees_pictures, window_tokens
+from qwen_code.tools import catalogue
 from qwen_code.tools.base import Audience, Definition, Tool
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
@@ -75,6 +76,9 @@ class Fit(msgspec.Struct, frozen=True):
     """The embedded one: fewer tools, and help with calling them."""
     window_tokens: int
     sees: bool
+    untrusted: str = ""
+    """Who chose the model and its endpoint, if that is a project that the user does not trust with
+    it. Then it only gets tools that read files."""
 
     @classmethod
     def of(cls, connection: Connection, settings: Settings) -> Self:
@@ -89,6 +93,7 @@ class Fit(msgspec.Struct, frozen=True):
             is_small,
             settings.first("model.contextWindow", int) or usual,
             sees_pictures(name) if sees is None else sees,
+            "" if connection.is_trusted else str(connection.base_url_source),
         )
 
 
@@ -123,8 +128,15 @@ class Assembled:
         """Adapt the agent to the model that answers from now on."""
         agent = self.agent
         self._briefing.is_small = fit.is_small
-        small = self._tools.offered_to("small models")
-        agent.toolbox = small if fit.is_small else self._tools
+        tools = self._tools
+        if fit.is_small:
+            tools = tools.offered_to("small models")
+        if fit.untrusted:
+            tools = tools.restricted_to(catalogue.READING)
+            self.judge.restriction = f"{fit.untrusted} chose the model, which may only read"
+        else:
+            self.judge.restriction = ""
+        agent.toolbox = tools
         agent.guide = self._guide if fit.is_small else None
         agent.compactor.window_tokens = fit.window_tokens
         agent.sees = fit.sees

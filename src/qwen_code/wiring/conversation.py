@@ -126,6 +126,8 @@ class Conversation:
         assert self._found is not None
         (config, resolution), self._found = self._found, None
         connection = resolution.require()
+        if not connection.is_trusted:
+            self._check_untrusted(connection)
         announce(config, resolution.announcements, self._front.notice)
         link = open_link(config, connection, stop)
         try:
@@ -138,6 +140,22 @@ class Conversation:
         self._assembled = assembled
         self._take(link)
         assembled.fit(fit)
+
+    def _check_untrusted(self, connection: Connection) -> None:
+        """
+        Raises:
+            ModelUntrusted: the model of an untrusted project could act without being asked about.
+        """
+        from qwen_code.wiring.permissions import check_untrusted  # only in such a project
+
+        text = check_untrusted(
+            self.config(),
+            connection,
+            mode=self._options.mode,
+            allowed=self._options.rules,
+            is_attended=self._front.is_attended,
+        )
+        self._front.notice(text)
 
     def use_login(self, method: str, profile: str | None, stop: Stop) -> None:
         """Switch to another method or saved login; the conversation stays.

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from qwen_code.agent.context import project_root
 from qwen_code.agent.permission import Scope
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.paths import Folders
 from qwen_code.agent.rules.types import Mode, Rule, Rules
+from qwen_code.auth.errors import ModelUntrusted
+from qwen_code.auth.types import Connection
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
@@ -60,6 +63,36 @@ def judge_for(
     ground = WorkspaceGround(find_workspace, paths.cwd)
     folders = Folders(paths.cwd, root, paths.home)
     return Judge(_mode(mode, config.settings), rules, ground, folders)
+
+
+def check_untrusted(
+    config: Config,
+    connection: Connection,
+    *,
+    mode: str | None,
+    allowed: Sequence[str],
+    is_attended: bool,
+) -> str:
+    """What to say about a model that a project chose, and that may only read.
+
+    Raises:
+        ModelUntrusted: something allows it to act, and there is no one to ask.
+        ConfigError: a setting cannot be used.
+    """
+    source, origin = connection.base_url_source, connection.origin
+    chosen = f"{source} chose the model at {origin}, which you have not trusted"
+    way_out = f"If you trust that endpoint: --trust-endpoint {origin}"
+    rules = _rules(allowed, config.settings, project_root(config.paths.cwd))
+    acts = _mode(mode, config.settings) in (Mode.AUTO_EDIT, Mode.YOLO) or bool(rules.allow)
+    if acts and not is_attended:
+        assert source.project is not None
+        raise ModelUntrusted(
+            f"{chosen}, and the mode or a rule allows it to act without asking",
+            hint=f"{way_out}\nOr let it only read: in the default mode, without such rules",
+            folder=source.project,
+            origin=origin,
+        )
+    return f"{chosen}: it only gets tools that read files. {way_out}"
 
 
 class WorkspaceGround:

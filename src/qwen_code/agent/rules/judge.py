@@ -44,6 +44,8 @@ class Judge:
         folders: Folders | None = None,
     ) -> None:
         self.mode = mode
+        self.restriction = ""
+        """If set, only what reads files is allowed, and this is the reason."""
         self.rules = rules or Rules()
         cwd = Path.cwd() if folders is None else folders.cwd
         self._folders = folders or Folders(cwd, cwd, cwd)
@@ -111,6 +113,8 @@ class Judge:
 
     def _forbidden(self, call: Call, reached: Sequence[Reached]) -> Ruling | None:
         rules = self.rules
+        if self.restriction and call.effect is not Effect.NONE:
+            return Ruling(Decision.DENY, self.restriction)
         if self._is_left_out(call.tool):
             return Ruling(Decision.DENY, f"{call.tool} is not one of the tools that settings allow")
         if rule := self._meeting(rules.deny, call, reached):

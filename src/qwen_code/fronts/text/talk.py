@@ -21,7 +21,7 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.base.errors import CredentialMissing, ExitCode, QwenError, UsageError
 from qwen_code.base.moment import moment_of_day
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.base.text import safe_text
+from qwen_code.base.text import safe_text, visible_text
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.console import notice, paint, report
 from qwen_code.fronts.renderer import Outcome, show
@@ -48,9 +48,13 @@ from qwen_code.wiring.login_choices import LoginChoices
 from qwen_code.wiring.login_steps import Saved
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qwen_code.agent.checkpoints import Undone
     from qwen_code.agent.session import Summary
     from qwen_code.auth.oauth.login import Display
+    from qwen_code.auth.types import Connection
+    from qwen_code.base.url import Origin
     from qwen_code.config.load import Config
     from qwen_code.wiring.agent import AgentOptions
 
@@ -210,7 +214,9 @@ class _Talk:
         while True:
             try:
                 with _stoppable() as stop:
-                    self._talk.find()
+                    found = self._talk.find()
+                    if not found.is_trusted and self._asked_to_let_act(found):
+                        self._talk.find()
                     self._talk.open(stop)
                 self._say_where()
                 return True
@@ -272,13 +278,26 @@ class _Talk:
         write_stdout(f"{safe_text(state.model)} · {where}{chosen} · /help\n")
 
     def _asked_to_trust(self, error: EndpointUntrusted) -> bool:
-        question = f"Send your key to {error.origin} whenever you work in {error.folder}? [y/N] "
+        question = f"Send your key to {error.origin} whenever you work in {error.folder}?"
+        return self._trusts(question, error.folder, error.origin)
+
+    def _asked_to_let_act(self, found: Connection) -> bool:
+        """Ask about a model that the project chose; otherwise it may only read."""
+        source, folder = found.base_url_source, found.base_url_source.project
+        assert folder is not None
+        question = (
+            f"{source} chose the model at {found.origin}. Let it act in {folder}, not only read?"
+        )
+        return self._trusts(question, folder, found.origin)
+
+    def _trusts(self, question: str, folder: Path, origin: Origin) -> bool:
         try:
-            if self._reader.plain(question).strip().lower() not in ("y", "yes"):
-                return False
+            answer = self._reader.plain(f"{visible_text(question)} [y/N] ")
         except (EOFError, KeyboardInterrupt):
             return False
-        TrustStore.load(self._talk.config().paths).trust(error.folder, error.origin)
+        if answer.strip().lower() not in ("y", "yes"):
+            return False
+        TrustStore.load(self._talk.config().paths).trust(folder, origin)
         return True
 
     # -- turns ------------------------------------------------------------------------------------
