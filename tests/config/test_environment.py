@@ -257,7 +257,12 @@ def test_git_runs_nothing_that_a_clone_brings_along(machine: Any) -> None:
         child[f"GIT_CONFIG_KEY_{n}"]: child[f"GIT_CONFIG_VALUE_{n}"]
         for n in range(int(child["GIT_CONFIG_COUNT"]))
     }
-    assert settings == {"a.b": "c", "safe.bareRepository": "explicit", "core.fsmonitor": "false"}
+    assert settings == {
+        "a.b": "c",
+        "safe.bareRepository": "explicit",
+        "core.fsmonitor": "false",
+        "log.showSignature": "false",
+    }
 
 
 def test_children_can_tell_that_they_are_in_a_session(machine: Any) -> None:

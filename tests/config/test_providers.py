@@ -67,7 +67,11 @@ def test_only_azure_has_another_header_and_deployments() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["X_API_KEY", "x_apikey", "GITHUB_TOKEN", "TOKEN", "A_SECRET", "AWS_SECRET_ACCESS_KEY"]
+    "name",
+    [
+        *("X_API_KEY", "x_apikey", "GITHUB_TOKEN", "TOKEN", "A_SECRET", "AWS_SECRET_ACCESS_KEY"),
+        *("DB_PASSWORD", "PASSWORD", "KEY_PASSPHRASE", "GOOGLE_APPLICATION_CREDENTIALS"),
+    ],
 )
 def test_names_of_keys(name: str) -> None:
     assert looks_like_key(name)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen_code.base.secret import Secret, redact
 from qwen_code.base.stop import Stop
 from qwen_code.mcp.tool import ListedTool, make_tools
 from qwen_code.tools.base import Effect, Result
@@ -101,3 +102,14 @@ def test_schemas_are_made_acceptable() -> None:
     )
     (bare,) = make_tools([(FakeCaller(), ListedTool("go", schema={"type": "string"}), False)])
     assert bare.definition.parameters == {"type": "object", "properties": {}}
+
+
+def test_a_mask_is_not_given_to_a_server_in_place_of_the_secret() -> None:
+    Secret("sk-canary-mcp-0123456789")
+    caller = FakeCaller()
+    (tool,) = make_tools([(caller, ListedTool("write"), False)])
+    arguments = {"content": f"A={redact('sk-canary-mcp-0123456789')}"}
+    for call in (lambda: tool.preview(arguments), lambda: tool.run(arguments, print, Stop())):
+        with pytest.raises(ToolFailed, match="stands for a secret"):
+            call()
+    assert caller.calls == []

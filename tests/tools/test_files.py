@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from qwen_code.base.secret import Secret
+from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Result, Tool
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.files import Edit, ListDirectory, ReadFile, WriteFile
@@ -70,6 +72,14 @@ class TestRead:
     def test_long_lines_are_cut(self, read: ReadFile, call: Call, project: Path) -> None:
         (project / "min.js").write_text("x" * 100_000)
         assert len(call(read, path="min.js").text) < 2100
+
+    @pytest.mark.parametrize("before", range(1980, 2001, 4))
+    def test_no_part_of_a_secret_is_left_at_the_cut(
+        self, read: ReadFile, call: Call, project: Path, before: int
+    ) -> None:
+        Secret("sk-canary-line-0123456789")
+        (project / "min.js").write_text("x" * before + "sk-canary-line-0123456789" + "y" * 100)
+        assert "sk-" not in call(read, path="min.js").text
 
     def test_other_encodings_are_read(self, read: ReadFile, call: Call, project: Path) -> None:
         (project / "u16").write_bytes(codecs.BOM_UTF16_LE + "h\u00e9".encode("utf-16-le"))
@@ -189,6 +199,19 @@ class TestPreview:
             "+drei",
         ]
         assert (project / "a").read_bytes() == b"one\r\ntwo\r\n"
+
+    def test_a_secret_is_masked_in_it(
+        self, edit: Edit, read: ReadFile, call: Call, project: Path
+    ) -> None:
+        Secret("sk-canary-diff-0123456789")
+        (project / "keys").write_text("A=sk-canary-diff-0123456789\nB=1\n")
+        call(read, path="keys")
+        arguments = edit.parse('{"path": "keys", "old_string": "B=1", "new_string": "B=2"}')
+        changes = [edit.preview(arguments).change, edit.run(arguments, print, Stop()).change]
+        for change in changes:
+            assert change is not None and change.old is not None and change.new is not None
+            assert "canary" not in change.old + change.new
+            assert change.new.endswith("]\nB=2\n")
 
     def test_what_a_new_file_would_hold(self, write: WriteFile) -> None:
         arguments = write.parse('{"path": "new", "content": "x\\n"}')

@@ -31,9 +31,13 @@ _STANDARD = frozenset(
 """Variables with a meaning of the system (POSIX.1-2017 §8.3, and common ones)."""
 
 _ALLOWED = "security.environmentVariableRedaction.allowed"
-_GIT_GUARDS = {"safe.bareRepository": "explicit", "core.fsmonitor": "false"}
-"""A clone may hold a bare repository whose settings name a program that watches files: with
-these, git does not run it when a command only looks."""
+_GIT_GUARDS = {
+    "safe.bareRepository": "explicit",
+    "core.fsmonitor": "false",
+    "log.showSignature": "false",
+}
+"""A clone may hold a bare repository, and an archive a ``.git``, whose settings name programs that
+watch files or check signatures: with these, git does not run them when a command only looks."""
 _TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
 
 

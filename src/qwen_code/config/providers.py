@@ -135,7 +135,10 @@ KEY_NAMES: frozenset[str] = frozenset(
 
 _KEY_ENDINGS = tuple(
     f"_{each}"
-    for each in ("API_KEY", "APIKEY", "TOKEN", "SECRET", "SECRET_KEY", "ACCESS_KEY", "PRIVATE_KEY")
+    for each in (
+        *("API_KEY", "APIKEY", "TOKEN", "SECRET", "SECRET_KEY", "ACCESS_KEY", "PRIVATE_KEY"),
+        *("PASSWORD", "PASSPHRASE", "CREDENTIALS"),
+    )
 )
 
 

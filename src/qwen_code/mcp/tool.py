@@ -12,6 +12,7 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Definition, Effect, Preview, Result
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.masks import refuse_masks
 
 _MAX_NAME_LENGTH = 64
 _MAX_DESCRIPTION_LENGTH = 400
@@ -87,9 +88,11 @@ class McpTool:
 
     def preview(self, arguments: dict[str, Any]) -> Preview:
         """All arguments, one per line, because the title can be truncated."""
+        refuse_masks(self.subject(arguments))
         return Preview(msgspec.json.format(msgspec.json.encode(arguments), indent=2).decode())
 
     def run(self, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop) -> Result:
+        refuse_masks(self.subject(arguments))
         return self._caller.call(self._tool, arguments, show, stop)
 
 

@@ -16,6 +16,7 @@ from qwen_code.tools.base import BuiltInTool, FileChange, Image, Preview, Result
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.edit import Edited, replace
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.masks import unmasked
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.text import Encoding, counted, is_binary, sniff
 from qwen_code.tools.workspace import HeldPlaces, Place, Workspace
@@ -180,13 +181,14 @@ class WriteFile(BuiltInTool[WriteArguments]):
         if before is not None:
             self._seen.check(place, before)
             encoding = sniff(before)
-        return place, before, encoding.mark + _encoded(arguments.content, encoding)
+        content = unmasked(arguments.content, place.shown, encoding.decode(before or b""))
+        return place, before, encoding.mark + _encoded(content, encoding)
 
 
 def _change(place: Place, before: bytes | None, after: bytes) -> FileChange:
-    """The change as text; a binary file has none."""
+    """The change as text, with secrets masked; a binary file has none."""
     texts = [
-        None if data is None or is_binary(data) else sniff(data).decode(data)
+        None if data is None or is_binary(data) else redact(sniff(data).decode(data))
         for data in (before, after)
     ]
     return FileChange(place.shown, *texts)
@@ -255,9 +257,12 @@ class Edit(BuiltInTool[EditArguments]):
         place = self._places.of(arguments, arguments.path)
         before = self._workspace.read(place, _MAX_BYTES)
         self._seen.check(place, before)
-        edited = replace(
-            before, arguments.old_string, arguments.new_string, replace_all=arguments.replace_all
+        text = sniff(before).decode(before)
+        old, new = (
+            unmasked(each, place.shown, text)
+            for each in (arguments.old_string, arguments.new_string)
         )
+        edited = replace(before, old, new, replace_all=arguments.replace_all)
         return place, before, edited
 
 

@@ -21,6 +21,7 @@ from qwen_code.tools.base import BuiltInTool, Preview, Result
 from qwen_code.tools.command_output import CapturedOutput, log_output
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.masks import refuse_masks
 from qwen_code.tools.workspace import HeldPlaces, Place, Workspace, path_of
 
 _TIMEOUT_S = 120
@@ -82,6 +83,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         return arguments.command
 
     def preview(self, arguments: ShellArguments) -> Preview:
+        refuse_masks(arguments.command)
         facts = [f"in {self._places.of(arguments, arguments.directory or '.').path}"]
         if arguments.background:
             facts.append("in the background, until the session ends")
@@ -90,6 +92,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         return Preview(arguments.command, facts=tuple(facts))
 
     def run(self, arguments: ShellArguments, show: Callable[[str], None], stop: Stop) -> Result:
+        refuse_masks(arguments.command)
         directory = self._places.of(arguments, arguments.directory or ".")
         if arguments.background:
             return self._leave_running(arguments.command, directory)

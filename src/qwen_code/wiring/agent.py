@@ -22,7 +22,6 @@ from qwen_code.agent.turn import ChatModel
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import UsageError
-from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.config.load import Config
 from qwen_code.config.paths import CONFIG_DIR, Paths
@@ -298,7 +297,9 @@ def _add_hooks(
 ) -> None:
     """Call the user's hooks, and those of a project that the user trusts."""
     from qwen_code.agent.hooks import Hooks
+    from qwen_code.auth.stored_secrets import remember_stored_secrets
 
+    remember_stored_secrets(config)
     found = find_hooks(config, notice)
     for source in found:
         if not source.is_trusted:
@@ -322,9 +323,10 @@ def _workspace_finder(
 
     def find() -> Workspace:
         if not found:
+            from qwen_code.auth.stored_secrets import remember_stored_secrets
             from qwen_code.tools.workspace import Workspace
 
-            _remember_secrets(config)
+            remember_stored_secrets(config)
             paths = config.paths
             found.append(Workspace(paths.cwd, more, private=[paths.qwen_home], forbidden=forbidden))
         return found[0]
@@ -374,10 +376,3 @@ def _sandbox(
 
     found = workspace()
     return find_sandbox(found.roots, found.closed.private)
-
-
-def _remember_secrets(config: Config) -> None:
-    """Redact keys that are set but not used, too, in what tools return."""
-    for name in config.environment.key_names:
-        for candidate in config.environment.candidates(name):
-            Secret(candidate.value.text)

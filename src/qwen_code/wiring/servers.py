@@ -53,8 +53,10 @@ def start_servers(
         ConfigError: the package that speaks the protocol is not installed.
     """
     from qwen_code.auth.oauth.resource_tokens import ResourceTokens
+    from qwen_code.auth.stored_secrets import remember_stored_secrets
     from qwen_code.mcp.client import Servers
 
+    remember_stored_secrets(config)
     agent = f"qwen-code/{__version__}"
     tokens = ResourceTokens(config, agent)
     return Servers(

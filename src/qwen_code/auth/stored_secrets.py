@@ -1,0 +1,91 @@
+"""Makes every stored secret known, so that what tools and other programs print can be redacted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from qwen_code.base.files import read_bounded
+from qwen_code.base.json_text import decode_json
+from qwen_code.base.secret import Secret
+from qwen_code.config.load import Config
+from qwen_code.config.paths import Paths
+from qwen_code.config.search import unread_env_files
+
+_MAX_BYTES = 1 << 20
+_MAX_FILES = 1000
+_NODE_MCP_TOKENS = "mcp-oauth-tokens.json"
+_OF_OTHER_PROGRAMS = ("env", "mcpServers")
+"""Settings with values for other programs, which those are meant to have."""
+
+_NAMES = frozenset(
+    (
+        *("accesstoken", "refreshtoken", "idtoken", "token", "apikey", "key", "secret", "password"),
+        *("clientsecret", "devicecode", "codeverifier", "authorization", "xapikey"),
+    )
+)
+"""Names of fields that hold a secret, in lower case and without ``_`` and ``-``."""
+
+
+def remember_stored_secrets(config: Config) -> None:
+    """Register the keys and tokens of all saved logins, of sign-ins at MCP servers, of Node Qwen
+    Code, of settings and of ``.env`` files, used in this run or not.
+
+    Files are read as they are: one that is damaged elsewhere still has its secrets redacted.
+    """
+    key_names = config.environment.key_names
+    for name in key_names:
+        for candidate in config.environment.candidates(name):
+            Secret(candidate.value.text)
+    for layer in config.settings.layers:
+        kept = {name: each for name, each in layer.tree.items() if name not in _OF_OTHER_PROGRAMS}
+        _remember(kept)
+    for file in _files(config.paths):
+        with suppress(OSError, msgspec.DecodeError):
+            _remember(decode_json(read_bounded(file, _MAX_BYTES)))
+    for file in unread_env_files(config.paths):
+        from qwen_code.config.dotenv import parse  # few have several such files
+
+        with suppress(OSError):
+            for pair in parse(read_bounded(file, _MAX_BYTES)).pairs:
+                if pair.name.upper() in key_names:
+                    Secret(pair.value)
+
+
+def _files(paths: Paths) -> Iterator[Path]:
+    """The files of the user's directory that may hold secrets, with copies beside them."""
+    yield from (paths.local_server_file, paths.qwen_home / _NODE_MCP_TOKENS)
+    count = 0
+    for folder, pattern in (
+        (paths.qwen_home, f"{paths.oauth_creds_file.name}*"),
+        (paths.qwen_home, f"{paths.profiles_file.name}*"),
+        (paths.qwen_home, f"{paths.oauth_pending_dir.name}*"),
+        (paths.accounts_dir, "*"),
+        (paths.mcp_dir, "*"),
+        (paths.oauth_pending_dir, "*"),
+    ):
+        for file in folder.glob(pattern):
+            count += 1
+            if count > _MAX_FILES:
+                return
+            if file.is_file():
+                yield file
+
+
+def _remember(tree: Any) -> None:
+    """Register the texts below names of `_NAMES`, at any depth. A header may be ``Bearer X``."""
+    waiting = [tree]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list):
+            waiting += each
+        elif isinstance(each, dict):
+            for name, value in each.items():
+                if not isinstance(value, str):
+                    waiting.append(value)
+                elif name.replace("_", "").replace("-", "").lower() in _NAMES:
+                    Secret(value.rpartition(" ")[2])
