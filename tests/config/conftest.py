@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qwen_code.config.environment import Environment
+from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
 from qwen_code.config.search import find_env_file
 from qwen_code.config.settings import Settings
@@ -42,6 +43,9 @@ class FakeMachine:
         paths = self.paths(cwd)
         variables = {**self.shell, **(shell or {})}
         return Environment.build(variables, find_env_file(paths), self.settings(cwd), paths)
+
+    def config(self, shell: Mapping[str, str] | None = None) -> Config:
+        return Config.load({**self.shell, **(shell or {})}, self.project)
 
 
 @pytest.fixture

@@ -222,3 +222,42 @@ def test_repr_shows_no_value(machine: Any) -> None:
     machine.write("work/app/.env", "LLAMA_API_KEY=sk-canary")
     found = find(machine)
     assert "sk-canary" not in repr(found)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+class TestFilesOfOtherUsers:
+    """As git's ``safe.directory``: a file that another user has put there is not read."""
+
+    @pytest.mark.parametrize("place", ["work/app/.env", "work/app/.qwen/.env", "work/.env"])
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_are_passed_over(self, machine: Any, place: str, is_link: bool) -> None:
+        machine.write("home/.qwen/.env", "A=mine\n")
+        path = machine.write(place, "A=theirs\n")
+        if is_link:
+            target = machine.write("elsewhere/x", "A=theirs\n")
+            path.unlink()
+            path.symlink_to(target)
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+        config = machine.config()
+        assert config.environment.candidates("A")[0].value.text == "mine"
+        assert [str(path) in line and "another user" in line for line in config.warnings] == [True]
+
+    def test_are_read_by_sudo_of_that_user(self, machine: Any) -> None:
+        path = machine.write("work/app/.env", "A=mine\n")
+        os.chown(path, 65534, 65534)
+        config = machine.config({"SUDO_UID": "65534"})
+        assert config.environment.candidates("A")[0].value.text == "mine"
+
+    def test_settings(self, machine: Any) -> None:
+        path = machine.write("work/app/.qwen/settings.json", '{"model": {"name": "theirs"}}')
+        assert machine.config().settings.first("model.name", str) == "theirs"
+        os.chown(path, 65534, 65534)
+        config = machine.config()
+        assert config.settings.first("model.name", str) is None
+        assert any("another user" in line for line in config.warnings)
+
+    def test_those_in_the_users_home_are_theirs(self, machine: Any) -> None:
+        """As in a container into which a home is mounted."""
+        path = machine.write("home/.qwen/.env", "A=mine\n")
+        os.chown(path, 65534, 65534)
+        assert machine.config().environment.candidates("A")[0].value.text == "mine"

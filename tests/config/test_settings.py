@@ -48,6 +48,10 @@ def test_the_projects_layer_wins(machine: Any) -> None:
         ("quota.perDay", '{"quota": {"perDay": "@"}}'),
         ("permissions.allow", '{"permissions": {"allow": "@"}}'),
         ("tools.approvalMode", '{"tools": {"approvalMode": "@"}}'),
+        ("tools.webFetch.allowPrivate", '{"tools": {"webFetch": {"allowPrivate": "@"}}}'),
+        ("model.fallbacks", '{"model": {"fallbacks": "@"}}'),
+        ("model.maxSessionTurns", '{"model": {"maxSessionTurns": "@"}}'),
+        ("made.up", '{"made": {"up": "@"}}'),
     ],
 )
 def test_user_only_keys(machine: Any, key: str, written: str) -> None:
@@ -70,10 +74,15 @@ def test_a_table_of_a_project_comes_without_what_it_may_not_set(machine: Any) ->
 
 
 @pytest.mark.parametrize(
-    "key", ["model.name", "model.fallbacks", "modelProviders", "env", "general.x", "securityX"]
+    "key", ["model.name", "modelProviders.openai", "env.A", "permissions.deny", "tools.exclude"]
 )
-def test_ordinary_keys(key: str) -> None:
+def test_what_a_project_can_set(key: str) -> None:
     assert not is_user_only(key)
+
+
+@pytest.mark.parametrize("key", ["general.x", "model", "model.nameX", "modelX", "permissions", "x"])
+def test_what_is_not_on_the_list(key: str) -> None:
+    assert is_user_only(key)
 
 
 @pytest.mark.parametrize(

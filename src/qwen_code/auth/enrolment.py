@@ -363,7 +363,8 @@ def _work(data: bytes) -> bytes:
         # The process that waits does it again, and says why it failed.
         with suppress(QwenError):
             name = job.poll.flow.profile or DEFAULT_NAME
-            _remember(Paths(*map(Path, job.homes)), name, answer.model)
+            home, qwen_home, cwd = map(Path, job.homes)
+            _remember(Paths(home, qwen_home, cwd), name, answer.model)
     return msgspec.json.encode(answer)
 
 

@@ -256,6 +256,20 @@ def lock_file(path: Path) -> Path:
     return Path(f"{os.path.realpath(path)}.lock")
 
 
+def is_foreign(path: Path, sudo_uid: int | None) -> bool:
+    """Whether the file, or the link to it, belongs to another user than this one or root, as git
+    decides it for ``safe.directory``: for root, ``sudo_uid`` counts too, who called sudo."""
+    if os.name == "nt":
+        return False
+    own = {os.geteuid(), 0}
+    if os.geteuid() == 0 and sudo_uid is not None:
+        own.add(sudo_uid)
+    try:
+        return not {path.lstat().st_uid, path.stat().st_uid} <= own
+    except OSError:
+        return False
+
+
 def read_bounded(path: Path, limit_bytes: int) -> bytes:
     """The bytes of a regular file of at most ``limit_bytes``.
 

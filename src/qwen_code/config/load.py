@@ -12,8 +12,8 @@ from qwen_code.base.http import Network
 from qwen_code.config.environment import Environment
 from qwen_code.config.network import network_from
 from qwen_code.config.paths import Paths
-from qwen_code.config.search import find_env_file
-from qwen_code.config.settings import Settings
+from qwen_code.config.search import find_env_file, foreign_env_files
+from qwen_code.config.settings import Settings, foreign_settings_files
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -41,5 +41,12 @@ class Config(msgspec.Struct, frozen=True):
             settings,
             environment,
             network_from(environment, settings),
-            tuple(env_file.warnings()) if env_file else (),
+            (
+                *(env_file.warnings() if env_file else ()),
+                *(
+                    f"{path} belongs to another user, so it is not read; put what you need of it "
+                    f"into {paths.qwen_home}, or change its owner"
+                    for path in (*foreign_env_files(paths), *foreign_settings_files(paths))
+                ),
+            ),
         )

@@ -25,13 +25,17 @@ class Paths(msgspec.Struct, frozen=True):
     home: Path
     qwen_home: Path
     cwd: Path
+    sudo_uid: int | None = None
+    """Who called this program by sudo, if that is known."""
 
     @classmethod
     def of(cls, environ: Mapping[str, str], cwd: Path) -> Paths:
         """The paths that ``environ`` (the shell's) leads to; ``cwd`` must be absolute."""
         home = _home(environ, cwd)
         chosen = environ.get(env_names.QWEN_HOME, "").strip()
-        return cls(home, cwd / _expanded(chosen, home) if chosen else home / CONFIG_DIR, cwd)
+        qwen_home = cwd / _expanded(chosen, home) if chosen else home / CONFIG_DIR
+        caller = environ.get(env_names.SUDO_UID, "")
+        return cls(home, qwen_home, cwd, int(caller) if caller.isdecimal() else None)
 
     @property
     def settings_file(self) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from qwen_code.base.files import read_bounded
+from qwen_code.base.files import is_foreign, read_bounded
 from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 
 if TYPE_CHECKING:
@@ -54,9 +54,30 @@ class EnvFile(msgspec.Struct, frozen=True):
 def find_env_file(paths: Paths) -> EnvFile | None:
     """The first ``.env`` file that exists, with its content or the problems found in it."""
     for path in env_places(paths):
-        if is_env_file(path):
+        if is_env_file(path) and not _is_foreign(path, paths):
             return _read(path, paths)
     return None
+
+
+def foreign_env_files(paths: Paths) -> list[Path]:
+    """The files that would count but belong to another user, who must not choose an endpoint."""
+    found = []
+    for path in env_places(paths):
+        if is_env_file(path):
+            if not _is_foreign(path, paths):
+                break
+            found.append(path)
+    return found
+
+
+def _is_foreign(path: Path, paths: Paths) -> bool:
+    return not _is_own(path, paths) and is_foreign(path, paths.sudo_uid)
+
+
+def _is_own(path: Path, paths: Paths) -> bool:
+    """Whether it is one of the user's files, wherever its link leads."""
+    own = (paths.qwen_home / _NAME, paths.home / CONFIG_DIR / _NAME, paths.home / _NAME)
+    return os.path.realpath(path) in {os.path.realpath(file) for file in own}
 
 
 def unread_env_files(paths: Paths) -> list[Path]:
@@ -87,11 +108,10 @@ def _read(path: Path, paths: Paths) -> EnvFile:
     from qwen_code.config.dotenv import Problem, parse  # many projects have no such file
 
     real = os.path.realpath(path)
-    own = (paths.qwen_home / _NAME, paths.home / CONFIG_DIR / _NAME, paths.home / _NAME)
     found = EnvFile(
         path,
         owner_of(path),
-        is_home=real in {os.path.realpath(file) for file in own},
+        is_home=_is_own(path, paths),
         is_qwen=path.parent.name == CONFIG_DIR,
     )
     try:

@@ -1,8 +1,7 @@
 """``settings.json``: the user's and a project's, read as layers, every value with its place.
 
 Settings that Node Qwen Code has too have the same keys; unknown keys are kept. A project's layer
-overrides the user's, except for keys that decide where secrets go or what runs: a project cannot
-set those.
+overrides the user's, for the few keys that a project can set.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from qwen_code.base.errors import ConfigError
-from qwen_code.base.files import read_bounded
+from qwen_code.base.files import is_foreign, read_bounded
 from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 from qwen_code.config.values import Source, SourceKind
 
@@ -27,34 +26,27 @@ T = TypeVar("T")
 _NAME = "settings.json"
 _PROVIDERS = "modelProviders"
 
-_USER_ONLY = (
-    "security",
-    "proxy",
-    "network",
-    "permissions.allow",
-    "quota",
-    "hooks",
-    "hooksConfig",
-    "mcp",
-    "mcpServers",
-    "lspServers",
-    "extensions",
-    "telemetry",
-    "tools.allowed",
-    "tools.approvalMode",
-    "tools.autoAccept",
-    "tools.callCommand",
-    "tools.discoveryCommand",
-    "tools.enableHooks",
-    "tools.sandbox",
-    "tools.shell",
-    "qwen_code",
-    "context.includeDirectories",
-    "advanced.excludedEnvVars",
+_PROJECT_MAY_SET = (
+    "model.name",
+    "model.contextWindow",
+    "model.vision",
+    "model.timeoutS",
+    "model.generationConfig.timeout",
+    "model.maxWallTimeSeconds",
+    "modelProviders",
+    "providerProtocol",
+    "env",
+    "context.fileName",
+    "permissions.ask",
+    "permissions.deny",
+    "tools.core",
+    "tools.disabled",
+    "tools.exclude",
 )
-"""Keys, with all below them, that a project's file cannot set: they choose where credentials and
-prompts go, which commands run, what may happen without being asked, and how much of the user's
-allowance may be spent."""
+"""The only keys, with all below them, that a project's file can set. They choose a model, name
+notes, forbid, and make waits shorter. No other key counts there: it could decide where credentials
+and prompts go, what runs, what happens without a question, or what is spent. A project's hooks and
+servers are read apart, and need the user's trust."""
 
 FLAT_NAMES = {
     "security.auth.selectedType": "selectedAuthType",
@@ -153,7 +145,7 @@ def _env_keys(value: Any) -> Iterator[str]:
 
 def is_user_only(dotted: str) -> bool:
     """Whether a project's file cannot set this key."""
-    return any(dotted == key or dotted.startswith(f"{key}.") for key in _USER_ONLY)
+    return not any(dotted == key or dotted.startswith(f"{key}.") for key in _PROJECT_MAY_SET)
 
 
 def folders_of_project(cwd: Path) -> list[Path]:
@@ -180,9 +172,10 @@ def _lookup(layer: Layer, dotted: str) -> SettingCandidate | None:
     source = Source(SourceKind.SETTINGS, ".".join(path), layer.path, line, layer.project)
     if layer.project is None:
         return SettingCandidate(value, source)
-    if is_user_only(dotted):
+    left = _without_user_only(value, dotted)
+    if left is None:
         return SettingCandidate(value, source, "untrusted")
-    return SettingCandidate(_without_user_only(value, dotted), source)
+    return SettingCandidate(left, source)
 
 
 def value_at(tree: Any, path: Sequence[str]) -> Any:
@@ -195,9 +188,13 @@ def value_at(tree: Any, path: Sequence[str]) -> Any:
 
 
 def _without_user_only(value: Any, dotted: str) -> Any:
-    if not isinstance(value, dict) or not any(key.startswith(f"{dotted}.") for key in _USER_ONLY):
+    """``value`` without what is below it that a project cannot set."""
+    if not is_user_only(dotted):
         return value
-    return {k: v for k, v in value.items() if not is_user_only(f"{dotted}.{k}")}
+    if not isinstance(value, dict):
+        return None
+    left = {name: _without_user_only(each, f"{dotted}.{name}") for name, each in value.items()}
+    return {name: each for name, each in left.items() if each is not None} or None
 
 
 def _project_layer(paths: Paths) -> Layer | None:
@@ -206,9 +203,18 @@ def _project_layer(paths: Paths) -> Layer | None:
     }
     for folder in folders_of_project(paths.cwd):
         path = folder / CONFIG_DIR / _NAME
-        if os.path.realpath(path) not in own and (layer := read_layer(path)):
+        is_read = os.path.realpath(path) not in own and not is_foreign(path, paths.sudo_uid)
+        if is_read and (layer := read_layer(path)):
             return msgspec.structs.replace(layer, project=owner_of(path))
     return None
+
+
+def foreign_settings_files(paths: Paths) -> list[Path]:
+    """The project's files that are not read because they belong to another user."""
+    files = [folder / CONFIG_DIR / _NAME for folder in folders_of_project(paths.cwd)]
+    return [
+        path for path in files if path != paths.settings_file and is_foreign(path, paths.sudo_uid)
+    ]
 
 
 def read_layer(path: Path) -> Layer | None:
