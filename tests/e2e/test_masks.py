@@ -133,3 +133,53 @@ def test_a_mask_of_an_earlier_run_is_refused(qwen: Any, ask: Any, calls: Calls) 
     )
     assert "Read the file again" in said[1] or first == said[0]
     assert file.read_text() == ENV_FILE
+
+
+RULES = [
+    "Bash(cat *)",
+    "Bash(grep *)",
+    "Bash(find *)",
+    "Bash(head *)",
+    "Bash(base64 *)",
+    "Bash(tr *)",
+]
+LOOKS = [
+    "cat ~/.qwen/profiles.json",
+    "cat ../../../home/.qwen/profiles.json",
+    "cd .. && cat ../../home/.qwen/profiles.json",
+    "cat ~/.q*/*",
+    "cat ~/.qwe?/profiles.json",
+    "cat < ~/.qwen/profiles.json",
+    "grep -r apiKey ../../..",
+    "grep -rh apiKey ../../../home",
+    "find ../../.. -name profiles.json -exec cat {} +",
+    "head -c 600 ~/.qwen/profiles.json",
+    "base64 -w0 ~/.qwen/profiles.json",
+    "tr -d '\\n' < ~/.qwen/profiles.json",
+    "cp -r ~/.qwen copy; cat copy/profiles.json",
+    "env",
+    "export -p",
+    "cat /proc/$PPID/environ",
+]
+
+
+@pytest.mark.parametrize("mode", ["--yolo", "--approval-mode=default", "--approval-mode=auto-edit"])
+def test_the_users_directory_is_not_shown(
+    qwen: Any, server: Any, ask: Any, calls: Calls, mode: str
+) -> None:
+    """In yolo what is printed is masked; else such commands are refused, even by prefix rules."""
+    (qwen.project / "sub").mkdir()
+    qwen.write("~/.qwen/settings.json", json.dumps({"permissions": {"allow": RULES}}))
+    said = ask(
+        lambda _: [
+            call
+            for number, command in enumerate(LOOKS)
+            for call in calls("run_shell_command", number, command=command, directory="sub")
+        ],
+        mode=mode,
+    )
+    assert len(said) == len(LOOKS)
+    if mode == "--yolo":
+        assert all("[secret:" in said[number] for number in range(len(LOOKS) - 3)), said
+    else:
+        assert [text[:11] for text in said] == ["Not allowed"] * len(LOOKS), said
