@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.mcp.client import Servers
 from qwen_code.mcp.servers import ServerSpec
@@ -41,6 +44,19 @@ def test_tools_are_listed_and_called(open_servers: Any, stdio: Any) -> None:
     assert session.said == []
     log = session.logs / "mcp-ours.log"
     assert "the server starts" in log.read_text() and log.stat().st_mode & 0o777 == 0o600
+
+
+def test_its_log_has_no_secret(open_servers: Any, stdio: Any) -> None:
+    key = "sk-canary-mcp-log-0123456789"
+    Secret(key)
+    entry = stdio()
+    script = f'printf {key[:9]} >&2; sleep 0.1; echo {key[9:]} >&2; exec "$0" "$@"'
+    wrapped = {**entry, "command": "bash", "args": ["-c", script, entry["command"], *entry["args"]]}
+    session = open_servers({"ours": wrapped})
+    assert session.call("mcp__ours__add", '{"a": 1, "b": 2}').text == "3"
+    log = session.logs / "mcp-ours.log"
+    until(lambda: "the server starts" in log.read_text())
+    assert re.match(r"\[secret:\w{4}\]\n", log.read_text())
 
 
 def test_a_trusted_server_is_believed_about_reading(open_servers: Any, stdio: Any) -> None:

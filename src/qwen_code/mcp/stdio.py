@@ -20,10 +20,12 @@ from mcp.types import jsonrpc_message_adapter
 
 from qwen_code.base.files import make_private_dir
 from qwen_code.mcp.servers import ServerSpec
+from qwen_code.tools.command_output import MaskedText
 
 _MAX_LINE_BYTES = 32 << 20
 _MAX_INVALID_LINES = 200
 _LOG_LIMIT_BYTES = 1 << 20
+_MAX_READ_BYTES = 65536
 _GRACE_S = 0.4
 _POLL_S = 0.02
 
@@ -55,10 +57,11 @@ class Process:
             cwd=self._cwd,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=self._log,
+            stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
             limit=_MAX_LINE_BYTES,
         )
+        errors = asyncio.create_task(self._write_log(process))
         try:
             to_session, from_server = anyio.create_memory_object_stream[Any](16)
             to_server, from_session = anyio.create_memory_object_stream[Any](16)
@@ -76,6 +79,8 @@ class Process:
                     stream.close()
         finally:
             await asyncio.shield(self._end(process))
+            errors.cancel()
+            await asyncio.gather(errors, return_exceptions=True)
 
     def kill(self) -> None:
         """Kill its process group, from any thread."""
@@ -92,6 +97,17 @@ class Process:
             pass
         to_session.close()
         self.ended.set()
+
+    async def _write_log(self, process: asyncio.subprocess.Process) -> None:
+        """Write its standard error to the log, with secrets masked."""
+        assert process.stderr is not None
+        text = MaskedText()
+        with suppress(OSError):
+            try:
+                while data := await process.stderr.read(_MAX_READ_BYTES):
+                    self._log.write(text.feed(data).encode())
+            finally:
+                self._log.write(text.flush().encode())
 
     async def _take_lines(self, stdout: asyncio.StreamReader, to_session: Any) -> str:
         """Pass on its messages until they end; returns why they ended."""

@@ -16,7 +16,7 @@ _KEPT_LENGTH = 8000
 """Characters of the beginning and of the end of a long output that the model gets."""
 
 
-class _MaskedText:
+class MaskedText:
     """Bytes of a command as text with secrets masked, whatever the pieces are."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class _MaskedText:
 
 def log_output(source: IO[bytes], descriptor: int) -> None:
     """Write everything that ``source`` gives to the file ``descriptor``; closes both at the end."""
-    text = _MaskedText()
+    text = MaskedText()
     with source, os.fdopen(descriptor, "w", encoding="utf-8", newline="") as log, suppress(OSError):
         while data := os.read(source.fileno(), 65536):
             log.write(text.feed(data))
@@ -49,7 +49,7 @@ class CapturedOutput:
     def __init__(self, directory: Path, show: Callable[[str], None]) -> None:
         self._directory = directory
         self._show = show
-        self._masked = _MaskedText()
+        self._masked = MaskedText()
         self._head = ""
         self._tail = ""
         self._length = 0
