@@ -10,7 +10,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import shutil
-import stat
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,9 +91,6 @@ class Bash:
         if self._as_root:
             for path in (root, self._log, *(root / "above").rglob("*"), root / "above"):
                 os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-            for parent in root.parents:  # what pytest made is closed to other users
-                if parent.stat().st_uid == 0 and not parent.stat().st_mode & stat.S_IXOTH:
-                    parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
         self._before = self._tree()
 
     def _add(self, name: str) -> None:

@@ -117,6 +117,9 @@ _AGENT = [
         help="Run commands without network; they can write to the workspace only.",
     ),
     click.option(
+        "--sandbox-network", is_flag=True, help="Let commands in the sandbox use the network."
+    ),
+    click.option(
         "--include-directories",
         metavar="DIR",
         multiple=True,
@@ -275,6 +278,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         directories=tuple(directories),
         resume=LATEST if values["go_on"] else values["resume"],
         sandbox=values["sandbox"],
+        sandbox_network=values["sandbox_network"],
         system_prompt=values["system_prompt"],
         append=values["append_system_prompt"],
         schema=_schema(values["json_schema"]),

@@ -6,7 +6,7 @@ One object answers for every tool, for what commands name, and for what a sandbo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ _CREDENTIALS = (".qwen", ".env")
 """The file for a project's keys. A plain ``.env`` belongs to the project and may be read."""
 
 _MAX_IGNORE_BYTES = 1_000_000
+_MAX_LOOKED_AT = 50_000
 
 
 class Closed:
@@ -37,10 +38,10 @@ class Closed:
         self,
         roots: Sequence[Path],
         private: Sequence[Path],
-        forbidden: Callable[[Path], str] = lambda _: "",
+        forbidden: Callable[[Path], str] | None = None,
     ) -> None:
         self.private = tuple(Path(os.path.realpath(directory)) for directory in private)
-        self._forbidden = forbidden
+        self._forbidden = forbidden or _nothing
         self._folders = tuple(dict.fromkeys(f for root in roots for f in _up_to_project(root)))
         self._specs: dict[tuple[Path, bytes], GitIgnoreSpec] = {}
         self._stamps: dict[Path, tuple[int, int, int]] = {}
@@ -69,6 +70,24 @@ class Closed:
             if not self._ignored(real, is_directory=False) and not self._forbidden(real):
                 found.append(name)
         return found
+
+    def below(self, root: Path) -> Iterator[Path]:
+        """What is closed below ``root``, files and directories; looks at so many entries only."""
+        self._look()
+        if not self._specs and self._forbidden is _nothing:
+            yield root.joinpath(*_CREDENTIALS)
+            return
+        looked_at = 0
+        for folder, folders, names in os.walk(root):
+            looked_at += len(folders) + len(names)
+            if looked_at > _MAX_LOOKED_AT:
+                return
+            folders[:] = [name for name in folders if name != ".git"]
+            for name in [*folders, *names]:
+                if self.reason(path := Path(folder, name)):
+                    yield path
+                    if name in folders:
+                        folders.remove(name)
 
     def files(self) -> list[Path]:
         """The ignore files that there are."""
@@ -125,6 +144,10 @@ class Closed:
             return
         if spec.patterns:
             self._specs[file, data] = spec
+
+
+def _nothing(_: Path) -> str:
+    return ""
 
 
 def is_ignore_file(name: str) -> bool:

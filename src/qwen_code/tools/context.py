@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from qwen_code.base.http import Network
     from qwen_code.base.stop import Stop
-    from qwen_code.tools.sandbox import Wrap
+    from qwen_code.tools.sandbox import Sandbox
     from qwen_code.tools.seen import Seen
     from qwen_code.tools.workspace import Place, Workspace
 
@@ -47,8 +47,8 @@ class ToolContext(Protocol):
         """Whether the user allows requests to hosts that are not on the internet."""
 
     @property
-    def sandbox(self) -> Wrap | None:
-        """Wraps commands in a sandbox, if the user wants one."""
+    def sandbox(self) -> Sandbox | None:
+        """Where commands run, if the user wants a sandbox."""
 
     @property
     def ask_user(self) -> Callable[[str, Sequence[str], Stop], str | None] | None:

@@ -22,6 +22,7 @@ from qwen_code.tools.command_output import CapturedOutput, log_output
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.masks import refuse_masks
+from qwen_code.tools.sandbox import Sandbox
 from qwen_code.tools.workspace import HeldPlaces, Place, Workspace, path_of
 
 _TIMEOUT_S = 120
@@ -32,6 +33,13 @@ _STOP_GRACE_S = 0.1
 
 _STOPPED = "The user stopped the command."
 _POLL_S = 0.05
+
+
+_FORBIDDEN_THERE = (
+    *("Read-only file system", "Network is unreachable", "Temporary failure in name resolution"),
+    *("Could not resolve", "EAI_AGAIN", "ENETUNREACH", "EROFS", "Operation not permitted"),
+)
+"""What programs say when the sandbox forbids something."""
 
 
 class ShellArguments(msgspec.Struct):
@@ -52,7 +60,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         workspace: Workspace,
         environ: Mapping[str, str],
         output_dir: Path,
-        sandbox: Callable[[Sequence[str], Path], list[str]] | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self._workspace = workspace
         self._places = HeldPlaces(workspace)
@@ -115,10 +123,20 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         if not ended:
             raise ToolFailed(f"the command timed out after {arguments.timeout_s} s.\n{output.text}")
         code = process.returncode
-        text = output.text or "(no output)"
+        text = (output.text or "(no output)") + self._said_by_sandbox(output.text)
         if code:
             text += f"\n[exit code {code}]" if code > 0 else f"\n[ended by signal {-code}]"
         return Result(text, f"exit code {code}, {time.monotonic() - started:.1f} s")
+
+    def _said_by_sandbox(self, output: str) -> str:
+        """What the sandbox adds to the output of a command."""
+        if self._sandbox is None:
+            return ""
+        removed = self._sandbox.settle()
+        text = f"\n[the sandbox has removed {', '.join(removed)}]" if removed else ""
+        if any(words in output for words in _FORBIDDEN_THERE):
+            text += f"\n[{self._sandbox.told}]"
+        return text
 
     def close(self) -> None:
         """End background commands, and commands that a stopped turn no longer waits for."""
@@ -129,6 +147,8 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         for log in self._logs:
             log.join(_STOP_GRACE_S)
         self._background.clear()
+        if self._sandbox is not None:
+            self._sandbox.settle()
 
     def _leave_running(self, command: str, directory: Place) -> Result:
         make_private_dir(self._output_dir)
@@ -152,7 +172,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         try:
             with self._workspace.entered(directory) as descriptor:
                 return subprocess.Popen(
-                    self._sandbox(argv, directory.path) if self._sandbox else argv,
+                    self._sandbox.wrap(argv, directory.path) if self._sandbox else argv,
                     cwd=path_of(descriptor, directory),
                     env=self._environ,
                     stdin=subprocess.DEVNULL,

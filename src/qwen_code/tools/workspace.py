@@ -58,7 +58,7 @@ class Workspace:
         more: Sequence[Path] = (),
         *,
         private: Sequence[Path] = (),
-        forbidden: Callable[[Path], str] = lambda _: "",
+        forbidden: Callable[[Path], str] | None = None,
     ) -> None:
         self.roots = tuple(Path(os.path.realpath(root)) for root in (cwd, *more))
         self.closed = Closed(self.roots, private, forbidden)

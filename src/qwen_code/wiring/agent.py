@@ -34,6 +34,7 @@ from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
 from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.permissions import judge_for, remember
+from qwen_code.wiring.sandboxes import find_sandbox_of
 from qwen_code.wiring.servers import open_servers
 from qwen_code.wiring.workbench import Workbench
 
@@ -63,6 +64,7 @@ class AgentOptions(msgspec.Struct, frozen=True):
     directories: tuple[str, ...] = ()
     resume: str | None = None
     sandbox: bool = False
+    sandbox_network: bool = False
     system_prompt: str | None = None
     append: str | None = None
     schema: str | None = None
@@ -186,7 +188,9 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     permission = Permission(
         judge, front.permission, lambda: front.is_attended, remember=partial(remember, paths, root)
     )
-    sandbox = _sandbox(options, settings, find_workspace)
+    sandbox = find_sandbox_of(config, options, find_workspace)
+    if sandbox is not None:
+        briefing.sandbox = sandbox.told
     workbench = Workbench(
         config, root, find_workspace, lambda: agent, _ask_user(front), sandbox, briefing.place
     )
@@ -365,14 +369,3 @@ def _directories(options: AgentOptions, settings: Settings, paths: Paths) -> lis
                 hint="Correct --include-directories or the setting.",
             )
     return directories
-
-
-def _sandbox(
-    options: AgentOptions, settings: Settings, workspace: Callable[[], Workspace]
-) -> Callable[[Sequence[str], Path], list[str]] | None:
-    if not (options.sandbox or settings.first("tools.sandbox", bool)):
-        return None
-    from qwen_code.tools.sandbox import find_sandbox
-
-    found = workspace()
-    return find_sandbox(found.roots, found.closed.private)

@@ -28,6 +28,8 @@ class Briefing:
         notice: Callable[[str], None],
     ) -> None:
         self.is_small = False
+        self.sandbox = ""
+        """What the model is told about the sandbox of its commands."""
         self.place = describe_place(config.paths.cwd, more)
         self._config = config
         self._judge = judge
@@ -48,7 +50,8 @@ class Briefing:
         if self.is_small:
             return SMALL
         if self._surroundings is None:
-            self._surroundings = f"# Where you are\n{self.place}{self._notes()}"
+            place = "\n".join(part for part in (self.place, self.sandbox) if part)
+            self._surroundings = f"# Where you are\n{place}{self._notes()}"
         return f"{WORK}\n\n{self._surroundings}"
 
     def _notes(self) -> str:

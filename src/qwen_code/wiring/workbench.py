@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Checkpoints
     from qwen_code.agent.tool_context import AgentToolContext
     from qwen_code.config.load import Config
+    from qwen_code.tools.sandbox import Sandbox
     from qwen_code.tools.seen import Seen
     from qwen_code.tools.workspace import Place, Workspace
 
@@ -47,7 +48,7 @@ class Workbench:
         find_workspace: Callable[[], Workspace],
         find_agent: Callable[[], Agent],
         ask_user: Callable[[str, Sequence[str], Stop], str | None] | None,
-        sandbox: Callable[[Sequence[str], Path], list[str]] | None,
+        sandbox: Sandbox | None,
         place: str,
     ) -> None:
         self.project_dir = config.paths.project_dir(root)

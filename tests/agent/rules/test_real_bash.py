@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from bash_lines import lines
 from bash_runs import BUILTINS, Bash, is_same
+from shared_directories import shared_directory
 
 from qwen_code.agent.rules.commands import check_line
 from qwen_code.agent.rules.judge import Judge
@@ -263,14 +264,20 @@ def without_global_options(words: list[str]) -> list[str]:
     return words
 
 
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    with shared_directory() as directory:
+        yield directory
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.timeout(0)
-def test_what_rules_allow_is_what_bash_runs(seed: int, tmp_path: Path) -> None:
+def test_what_rules_allow_is_what_bash_runs(seed: int, shared: Path) -> None:
     programs = [each.split()[0] for each in PROGRAMS if "/" not in each]
-    bash = Bash(tmp_path / "fuzz", programs)
+    bash = Bash(shared / "fuzz", programs)
     allow = tuple(parse_rule(text, "test", allows=True) for text in ALLOWED)
     at = ground(bash.cwd)
-    judge = Judge(Mode.DEFAULT, Rules(allow=allow), at, Folders(bash.cwd, bash.cwd, tmp_path))
+    judge = Judge(Mode.DEFAULT, Rules(allow=allow), at, Folders(bash.cwd, bash.cwd, shared))
     allowed = [
         line
         for line in lines(seed, PROGRAMS, LINES)
@@ -324,10 +331,10 @@ def is_denied(words: list[str]) -> bool:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.timeout(0)
-def test_what_rules_deny_does_not_run_even_in_yolo(seed: int, tmp_path: Path) -> None:
-    bash = Bash(tmp_path / "fuzz", ["git", "rm", "curl", "npm", "evil", "ls", "echo", "tee"])
+def test_what_rules_deny_does_not_run_even_in_yolo(seed: int, shared: Path) -> None:
+    bash = Bash(shared / "fuzz", ["git", "rm", "curl", "npm", "evil", "ls", "echo", "tee"])
     deny = tuple(parse_rule(text, "test", allows=False) for text in DENIED)
-    folders = Folders(bash.cwd, bash.cwd, tmp_path)
+    folders = Folders(bash.cwd, bash.cwd, shared)
     judge = Judge(Mode.YOLO, Rules(deny=deny), ground(bash.cwd), folders)
     tried = Counter(judge(call_of(line)).decision for line in lines(seed, REACHING, LINES))
     allowed = dict.fromkeys(

@@ -1,0 +1,76 @@
+"""Which sandbox a session's commands run in: by the option, the variable and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qwen_code.base.errors import ConfigError
+from qwen_code.config import env_names
+
+if TYPE_CHECKING:
+    from qwen_code.config.load import Config
+    from qwen_code.tools.sandbox import Sandbox
+    from qwen_code.tools.workspace import Workspace
+    from qwen_code.wiring.agent import AgentOptions
+
+_KEY = "tools.sandbox"
+
+
+def find_sandbox_of(
+    config: Config, options: AgentOptions, find_workspace: Callable[[], Workspace]
+) -> Sandbox | None:
+    """The sandbox that the user wants; ``None`` for no sandbox.
+
+    Raises:
+        ConfigError: it does not work on this machine, or it is not known: never no sandbox instead.
+    """
+    kind = _kind(config, is_wanted=options.sandbox)
+    if kind == "false":
+        return None
+    from qwen_code.tools.sandbox import find_sandbox  # most sessions have none
+    from qwen_code.tools.sandbox_paths import Layout, layout
+
+    workspace, environ = find_workspace(), config.environment.child_environment()
+    settings = config.settings
+    network = options.sandbox_network or settings.first("tools.sandboxNetwork", bool) or False
+
+    def look() -> Layout:
+        return layout(workspace.roots, workspace.closed, environ)
+
+    if kind not in ("docker", "podman"):
+        return find_sandbox(look, kind, network=network)
+    from qwen_code.tools.container import find_container
+
+    named = config.environment.first(env_names.QWEN_SANDBOX_IMAGE)
+    image = (named.text if named else "") or settings.first("tools.sandboxImage", str) or ""
+    return find_container(look, kind, image, network=network, environ=environ)
+
+
+def _kind(config: Config, *, is_wanted: bool) -> str:
+    variable = config.environment.first(env_names.QWEN_SANDBOX)
+    found = config.settings.usable(_KEY)
+    if variable is not None:
+        kind = _checked(variable.text, str(variable.source))
+    elif found is not None:
+        kind = _checked(found.value, str(found.source))
+    else:
+        kind = "false"
+    return "true" if is_wanted and kind == "false" else kind
+
+
+def _checked(value: object, where: str) -> str:
+    """``value`` as one of `KINDS`.
+
+    Raises:
+        ConfigError: it is not one of them.
+    """
+    from qwen_code.tools.sandbox import KINDS
+
+    text = str(value).lower() if isinstance(value, bool | str) else ""
+    text = {"1": "true", "0": "false", "": "false" if value == "" else ""}.get(text, text)
+    if text not in KINDS:
+        raise ConfigError(
+            f"{where}: {value!r} is not a sandbox", hint=f"Use one of: {', '.join(KINDS)}."
+        )
+    return text
