@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import TimeoutExpired
 
@@ -65,3 +67,22 @@ def test_nobody_else_reads_what_a_process_holds() -> None:
     environ = {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True)
     assert done.stdout == b"0\n", done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_its_children_cannot_read_it(require: Callable[[str, bool], None]) -> None:
+    """As another user if this is root, which can read everything."""
+    as_other: list[str] = []
+    if os.geteuid() == 0:
+        require("setpriv", shutil.which("setpriv") is not None)
+        as_other = ["setpriv", "--reuid=65534", "--clear-groups"]
+    code = (
+        "import subprocess, sys; from qwen_code.base.process import forbid_inspection\n"
+        "def look(): return subprocess.run(['bash', '-c', 'cat < /proc/$PPID/environ'],"
+        " env={'PATH': '/usr/bin:/bin'}, capture_output=True).stdout\n"
+        "assert b'canary' in look(); forbid_inspection(); sys.exit(b'canary' in look())"
+    )
+    environ = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"], "A": "canary"}
+    command = [*as_other, sys.executable, "-c", code]
+    done = subprocess.run(command, env=environ, capture_output=True, cwd="/")
+    assert done.returncode == 0, done.stderr

@@ -173,7 +173,7 @@ def completed(prepared: Prepared, result: Result, after: After, stop: Stop) -> R
     ``after`` adds. If ``after`` is stopped, the result is kept."""
     added = ""
     with suppress(Stopped):
-        added = after(prepared, result.text.encode("utf-8", "replace").decode(), stop)
+        added = after(prepared, redact(result.text.encode("utf-8", "replace").decode()), stop)
     return msgspec.structs.replace(result, text=prepared.note + result.text + added)
 
 

@@ -118,6 +118,9 @@ def serve(work: Callable[[bytes], bytes]) -> None:
     """
     import signal
 
+    from qwen_code.base.process import forbid_inspection
+
+    forbid_inspection()  # it holds a token, while commands of a session may run
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if (number := getattr(signal, name, None)) is not None:  # Windows has no SIGHUP
             signal.signal(number, signal.SIG_IGN)
