@@ -204,6 +204,35 @@ def test_git_in_a_clone_runs_nothing_of_the_clone(qwen: Any, server: Any, calls:
     assert not [*qwen.project.rglob("pwned*")]
 
 
+def test_a_git_directory_that_came_with_the_files_runs_nothing(
+    qwen: Any, server: Any, calls: Calls
+) -> None:
+    """An archive can hold a ``.git`` whose settings name programs, and a signed commit."""
+    signer = qwen.write(
+        "signer",
+        "#!/bin/sh\ncat > /dev/null\necho '[GNUPG:] SIG_CREATED ' >&2\n"
+        "printf -- '-----BEGIN PGP SIGNATURE-----\\n\\nx\\n-----END PGP SIGNATURE-----\\n'\n",
+    )
+    signer.chmod(0o755)
+    qwen.write("f", "x")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@a", "-c", f"gpg.program={signer}"]
+    for words in (["init", "-q"], ["add", "f"], ["commit", "-q", "-S", "-m", "x"]):
+        subprocess.run([*git, *words], cwd=qwen.project, check=True, timeout=10)
+    signer.write_text(f"#!/bin/sh\ntouch {qwen.project}/pwned-by-signature\n")
+    with (qwen.project / ".git" / "config").open("a") as file:
+        file.write(
+            '[core]\nfsmonitor = "touch pwned-by-monitor; false"\npager = "touch pwned-by-pager;"\n'
+            f"[log]\nshowSignature = true\n[gpg]\nprogram = {signer}\n"
+        )
+    lines = ["git status", "git diff", "git log", "git show", "git blame f", "git ls-files -m"]
+    server.script = [
+        [c for n, line in enumerate(lines) for c in calls("run_shell_command", n, command=line)]
+    ]
+    assert qwen("--yolo", "-p", "look").returncode == 0
+    assert len(told(server)) == len(lines) and "x" in told(server)[2]
+    assert not [*qwen.project.rglob("pwned*")]
+
+
 def test_what_is_denied_is_denied_in_yolo_too(qwen: Any, server: Any, calls: Calls) -> None:
     rules = {"permissions": {"deny": ["run_shell_command(touch)"]}}
     qwen.write("~/.qwen/settings.json", json.dumps(rules))

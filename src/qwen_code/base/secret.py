@@ -9,7 +9,7 @@ from collections.abc import Iterator
 _MIN_REDACTED_CHARS = 8
 """Shorter values ("ollama", "none") are placeholders; redacting them would only garble text."""
 
-_MASK = re.compile(r"\[secret:([0-9a-f]{4})\]")
+_MASK = r"\[secret:([0-9a-f]{4})\]"
 
 _known: set[str] = set()
 _forms: tuple[str, ...] = ()
@@ -137,13 +137,13 @@ def unmask(text: str, holder: str) -> str:
             return match[0]
         raise MaskUnknownError(match[0])
 
-    return _MASK.sub(restored, text)
+    return re.sub(_MASK, restored, text)
 
 
 def mask_in(text: str) -> str:
     """The first mask in ``text`` that stands for a secret of this process, or an empty text."""
     tags = set(_tags.values())
-    return next((match[0] for match in _MASK.finditer(text) if match[1] in tags), "")
+    return next((match[0] for match in re.finditer(_MASK, text) if match[1] in tags), "")
 
 
 def _masked(text: str, regions: list[tuple[int, int]]) -> str:
