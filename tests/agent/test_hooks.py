@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from qwen_code.agent.hooks import Hook, Hooks, parse_hooks
+from qwen_code.agent.rules.types import Decision, Ruling
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.stop import Stop
@@ -44,13 +45,13 @@ def test_the_setting_in_its_forms() -> None:
         "Stop": [{"anything": 1}],
     }
     assert parse_hooks(table, "x") == [
-        Hook("PreToolUse", "", "a", 60.0),
+        Hook("PreToolUse", "*", "a", 60.0),
         Hook("PreToolUse", "", "b", 2.0),
     ]
 
 
 @pytest.mark.parametrize(
-    "table", [{"PreToolUse": {}}, {"PreToolUse": [{"hooks": [{"type": "url"}]}]}]
+    "table", [[], "x", {"PreToolUse": {}}, {"PreToolUse": [{"hooks": [{"command": 3}]}]}]
 )
 def test_what_is_no_setting(table: Any) -> None:
     with pytest.raises(ConfigError, match="settings: hooks"):
@@ -74,7 +75,7 @@ def test_what_is_no_setting(table: Any) -> None:
 )
 def test_ways_to_say_no(tmp_path: Path, command: str, said: str) -> None:
     made, _ = hooks(tmp_path, "true", command, "touch never")
-    assert made.before(call(), Stop()) == f"Not allowed by a hook: {said}"
+    assert made.before(call(), Stop()) == Ruling(Decision.DENY, f"a hook denies it: {said}")
     assert not (tmp_path / "never").exists()
 
 
@@ -95,7 +96,11 @@ def test_what_it_is_told(tmp_path: Path) -> None:
         "cwd": str(tmp_path),
         "hook_event_name": "PostToolUse",
         "tool_name": "edit",
-        "tool_input": {"path": "a.txt"},
+        "tool_input": {
+            "path": "a.txt",
+            "file_path": str(tmp_path / "a.txt"),
+            "absolute_path": str(tmp_path / "a.txt"),
+        },
         "tool_response": {"output": "the result"},
     }
     assert (tmp_path / "where").read_text().strip() == str(tmp_path)
@@ -107,3 +112,58 @@ def test_what_it_adds(tmp_path: Path) -> None:
     made, said = hooks(tmp_path, block, "exit 3", event="PostToolUse")
     assert made.after(call(), "r", Stop()) == "\n\n[output of a hook of the user:]\nformat it"
     assert said == ["the hook 'exit 3' failed: exit code 3"]
+
+
+@pytest.mark.process
+def test_one_that_asks(tmp_path: Path) -> None:
+    said = (
+        '{"hookSpecificOutput": {"permissionDecision": "ask", "permissionDecisionReason": "sure?"}}'
+    )
+    made, _ = hooks(tmp_path, f"echo '{said}'")
+    assert made.before(call(), Stop()) == Ruling(Decision.ASK, "sure?")
+    made, _ = hooks(tmp_path, f"echo '{said}'", "exit 2")
+    ruling = made.before(call(), Stop())
+    assert ruling is not None and ruling.decision is Decision.DENY
+
+
+@pytest.mark.process
+def test_one_that_changes_the_call_denies_it(tmp_path: Path) -> None:
+    changed = (
+        '{"hookSpecificOutput": {"permissionDecision": "allow", "updatedInput": {"path": "b"}}}'
+    )
+    ruling = hooks(tmp_path, f"echo '{changed}'")[0].before(call(), Stop())
+    assert (
+        ruling is not None and ruling.decision is Decision.DENY and "not supported" in ruling.reason
+    )
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "http", "url": "http://127.0.0.1:1"},
+        {"type": "prompt", "prompt": "Is it safe?"},
+        {"type": "command"},
+        {"command": "true", "shell": "powershell"},
+    ],
+)
+def test_one_that_cannot_run_forbids_what_it_is_for(tmp_path: Path, entry: dict[str, str]) -> None:
+    said: list[str] = []
+    found = parse_hooks({"PreToolUse": [{"matcher": "Edit", "hooks": [entry]}]}, "x", said.append)
+    assert len(said) == 1 and "so it forbids Edit" in said[0]
+    made = Hooks(found, cwd=tmp_path, environ={}, session_id=lambda: "s", notice=said.append)
+    ruling = made.before(call(), Stop())
+    assert ruling is not None and ruling.decision is Decision.DENY
+
+
+def test_what_has_no_effect_or_another_one_is_said() -> None:
+    said: list[str] = []
+    table = {
+        "PreToolUse": [{"matcher": "(", "hooks": [{"command": "a", "timeout": 2500}]}],
+        "UserPromptSubmit": [],
+        "Stop": [],
+    }
+    [hook] = parse_hooks(table, "x", said.append)
+    assert hook.timeout_s == 2.5
+    assert said[0] == "x: hooks of UserPromptSubmit, Stop have no effect here"
+    assert "the matcher '(' is not used" in said[1] and "for every tool" in said[1]

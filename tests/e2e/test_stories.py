@@ -505,13 +505,14 @@ class TestHooks:
         ]
         done = qwen("--yolo", "-p", "go")
         assert done.returncode == 0, done.stderr
-        assert results(server)[0] == "Not allowed by a hook: no secrets in files"
+        assert results(server)[0] == "Not allowed: a hook denies it: no secrets in files."
         assert results(server)[1].endswith("[output of a hook of the user:]\nformatted")
         assert results(server)[2] == "open"
         assert not (qwen.project / "a.txt").exists()
         seen = json.loads((qwen.project / "seen.json").read_text())
         assert (seen["hook_event_name"], seen["tool_name"]) == ("PostToolUse", "write_file")
-        assert seen["tool_input"] == {"path": "b.txt", "content": "open"}
+        call = {"path": "b.txt", "content": "open", "file_path": str(qwen.project / "b.txt")}
+        assert call.items() <= seen["tool_input"].items()
 
     def trusted(self, qwen: Any) -> str:
         code, screen = at_terminal(
@@ -579,6 +580,22 @@ class TestHooks:
         assert not (qwen.project / "hooked").exists()
         assert "not trusted" in qwen("hooks", "list").stdout
 
+    @pytest.mark.parametrize("place", ["~/.qwen/settings.json", ".qwen/settings.json"])
+    def test_the_user_can_switch_all_off(
+        self, qwen: Any, server: Any, calls: Calls, place: str
+    ) -> None:
+        """A project cannot."""
+        tree = json.loads(self.hooks(PreToolUse="exit 2"))
+        qwen.write("~/.qwen/settings.json", json.dumps(tree))
+        if place.startswith("~"):
+            tree["disableAllHooks"] = True
+            qwen.write(place, json.dumps(tree))
+        else:
+            qwen.write(place, '{"disableAllHooks": true}')
+        server.script = [calls("write_file", path="a.txt", content="a"), [{"content": "ok"}]]
+        qwen("--yolo", "-p", "go")
+        assert (qwen.project / "a.txt").exists() is place.startswith("~")
+
     def test_one_that_hangs_is_no_yes(self, qwen: Any, server: Any, calls: Calls) -> None:
         hook = {"matcher": "", "hooks": [{"command": "sleep 60", "timeout": 0.3}]}
         qwen.write("~/.qwen/settings.json", json.dumps({"hooks": {"PreToolUse": [hook]}}))
@@ -587,7 +604,7 @@ class TestHooks:
         assert "did not answer within 0.3 s" in results(server)[0]
 
     def test_a_setting_that_is_none(self, qwen: Any) -> None:
-        qwen.write("~/.qwen/settings.json", '{"hooks": {"PreToolUse": [{"matcher": "("}]}}')
+        qwen.write("~/.qwen/settings.json", '{"hooks": {"PreToolUse": [{"matcher": "x"}]}}')
         done = qwen("-p", "go")
         assert done.returncode == 52 and "hooks" in done.stderr
 

@@ -91,3 +91,32 @@ def test_a_broken_trust_file_trusts_nobody(folder: Folder) -> None:
     folder.write("home/.qwen/trusted_folders.json", "{")
     assert not folder.find()["file"].is_trusted
     assert len(folder.said) == 1
+
+
+@pytest.mark.parametrize(
+    ("user", "project", "expected"),
+    [
+        ({"allowed": ["mine"]}, {}, {"mine"}),
+        ({"allowed": ["*i*"]}, {}, {"mine", "theirs"}),
+        ({"allowed": []}, {}, set()),
+        ({"excluded": ["the*"]}, {}, {"mine"}),
+        ({"allowed": ["mine", "theirs"], "excluded": ["mine"]}, {}, {"theirs"}),
+        ({"excluded": ["mine"]}, {"excluded": ["theirs"]}, set()),
+        ({"excluded": ["mine"]}, {"excluded": []}, {"theirs"}),
+        ({}, {"allowed": ["theirs"]}, {"mine", "theirs"}),
+        ({"allowed": ["mine"]}, {"allowed": ["theirs"]}, {"mine"}),
+    ],
+)
+def test_which_servers_may_be_used(
+    folder: Folder, user: dict[str, Any], project: dict[str, Any], expected: set[str]
+) -> None:
+    folder.write("home/.qwen/settings.json", {**_table(mine="a"), "mcp": user})
+    folder.write("project/.qwen/settings.json", {**_table(theirs="b"), "mcp": project})
+    assert set(folder.find()) == expected
+    assert len(folder.said) == 2 - len(expected)
+
+
+def test_a_list_of_another_type_is_an_error(folder: Folder) -> None:
+    folder.write("home/.qwen/settings.json", {**_table(mine="a"), "mcp": {"excluded": "mine"}})
+    with pytest.raises(ConfigError, match=r"mcp\.excluded"):
+        folder.find()

@@ -7,13 +7,14 @@ is added to the result for the model. The names are those of Node Qwen Code.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from qwen_code.agent.hook_matchers import fits, id_of, problem_of
+from qwen_code.agent.rules.types import Decision, Ruling
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.json_text import decode_json
@@ -22,29 +23,51 @@ from qwen_code.base.stop import Stop
 
 _EVENTS = ("PreToolUse", "PostToolUse")
 _TIMEOUT_S = 60.0
+_LEAST_TIMEOUT_MS = 1000
+"""From this number on, a timeout is one of milliseconds, as it was in earlier versions of Node Qwen
+Code."""
+
 _BLOCK = 2
 _MAX_OUTPUT_LENGTH = 10_000
+_DIRECTORIES = ("QWEN_PROJECT_DIR", "CLAUDE_PROJECT_DIR", "GEMINI_PROJECT_DIR")
 
 
 class Hook(msgspec.Struct, frozen=True):
-    """``matcher`` is a regular expression for the full name of a tool; empty matches every tool."""
+    """``matcher`` says which tools it is for, see `hook_matchers`; empty means every tool."""
 
     event: Literal["PreToolUse", "PostToolUse"]
     matcher: str
     command: str
     timeout_s: float = _TIMEOUT_S
+    env: Mapping[str, str] = {}
     files: Mapping[str, str] = {}
     """The files of a project that it runs, by path, with the digests that the user trusts."""
+    problem: str = ""
+    """Why it cannot run. Then it forbids what it is for: it may be there to forbid that."""
 
 
-class _HookCommand(msgspec.Struct):
-    command: str
-    type: Literal["command"] = "command"
+class _HookEntry(msgspec.Struct):
+    command: str = ""
+    type: str = "command"
     timeout: float = _TIMEOUT_S
+    env: dict[str, str] = {}
+    shell: str = "bash"
+
+    @property
+    def problem(self) -> str:
+        if self.type != "command":
+            return f"hooks of the type {self.type!r} are not supported here"
+        if self.shell != "bash":
+            return f"the shell {self.shell!r} is not supported here"
+        return "" if self.command.strip() else "it has no command"
+
+    @property
+    def timeout_s(self) -> float:
+        return self.timeout / 1000 if self.timeout >= _LEAST_TIMEOUT_MS else self.timeout
 
 
 class _Group(msgspec.Struct):
-    hooks: list[_HookCommand]
+    hooks: list[_HookEntry]
     matcher: str = ""
 
 
@@ -60,6 +83,14 @@ class _HookOutput(msgspec.Struct, rename="camel"):
         return "block" in self.decision or "deny" in (self.decision, said)
 
     @property
+    def asks(self) -> bool:
+        return "ask" in (self.decision, self.hook_specific_output.get("permissionDecision"))
+
+    @property
+    def changes(self) -> bool:
+        return self.hook_specific_output.get("updatedInput") is not None
+
+    @property
     def why(self) -> str:
         return self.reason or str(self.hook_specific_output.get("permissionDecisionReason", ""))
 
@@ -69,37 +100,41 @@ class _HookOutput(msgspec.Struct, rename="camel"):
         return self.additional_context or str(said)
 
 
-def parse_hooks(table: Any, where: str) -> list[Hook]:
+def parse_hooks(
+    table: Any, where: str, notice: Callable[[str], None] = lambda _: None
+) -> list[Hook]:
     """The hooks of a setting: ``{"PreToolUse": [{"matcher": "edit", "hooks": [{"type": "command",
-    "command": "…", "timeout": 60}]}]}``. Other events are ignored.
+    "command": "…", "timeout": 60}]}]}``. ``notice`` gets a line for what is not used as written.
 
     Raises:
-        ConfigError: the format is wrong, or a matcher is not a regular expression.
+        ConfigError: the format is wrong.
     """
     try:
-        groups = {
-            event: msgspec.convert(table.get(event, []), list[_Group])
-            for event in _EVENTS
-            if isinstance(table, dict)
-        }
-        for each in (group for found in groups.values() for group in found):
-            re.compile(_pattern(each))
-    except (msgspec.ValidationError, re.error) as error:
+        tree = msgspec.convert(table, dict[str, Any])
+        groups = {event: msgspec.convert(tree.get(event, []), list[_Group]) for event in _EVENTS}
+    except msgspec.ValidationError as error:
         raise ConfigError(
             f"{where}: hooks: {error}",
             hint='Write {"PreToolUse": [{"matcher": "edit", "hooks": [{"type": "command",'
             ' "command": "…"}]}]}',
         ) from error
-    return [
-        Hook(event, _pattern(group), each.command, each.timeout)  # type: ignore[arg-type]
-        for event, found in groups.items()
-        for group in found
-        for each in group.hooks
+    if others := [name for name in tree if name not in _EVENTS]:
+        notice(f"{where}: hooks of {', '.join(others)} have no effect here")
+    found = [
+        Hook(event, group.matcher, e.command, e.timeout_s, e.env, problem=e.problem)  # type: ignore[arg-type]
+        for event, listed in groups.items()
+        for group in listed
+        for e in group.hooks
     ]
-
-
-def _pattern(group: _Group) -> str:
-    return "" if group.matcher == "*" else group.matcher
+    for hook in found:
+        if problem := problem_of(hook.matcher):
+            effect = "so the hook is for every tool"
+            notice(f"{where}: the matcher {hook.matcher!r} is not used: {problem}, {effect}")
+        if hook.problem:
+            effect = "so it forbids" if hook.event == "PreToolUse" else "so it is not called after"
+            what = hook.matcher or "every tool"
+            notice(f"{where}: {hook.problem}, {effect} {what}")
+    return found
 
 
 class Hooks:
@@ -120,18 +155,24 @@ class Hooks:
         self._session_id = session_id
         self._notice = notice
 
-    def before(self, prepared: Prepared, stop: Stop) -> str | None:
-        """Why a hook denies the call, or ``None``. A hook that does not answer denies it."""
+    def before(self, prepared: Prepared, stop: Stop) -> Ruling | None:
+        """What hooks say about a call before it is made; ``None`` if they do not mind. A hook that
+        does not answer, or asks for something that is not done here, denies it."""
+        asks = None
         for hook in self._fitting("PreToolUse", prepared):
             code, out, err = self._run(hook, prepared, {}, stop)
             answer = _parsed(out)
             if code is None:
-                return f"Not allowed: the hook {hook.command!r} {err}."
+                return _denied(f"the hook {hook.command!r} {err}")
             if code == _BLOCK or answer.blocks:
-                return f"Not allowed by a hook: {answer.why or err or hook.command}"
+                return _denied(f"a hook denies it: {answer.why or err or hook.command}")
             if code:
                 self._notice(f"the hook {hook.command!r} failed with exit code {code}: {err}")
-        return None
+            elif answer.changes:
+                return _denied(f"the hook {hook.command!r} changes calls, which is not supported")
+            elif answer.asks:
+                asks = Ruling(Decision.ASK, answer.why or f"the hook {hook.command} asks for it")
+        return asks
 
     def after(self, prepared: Prepared, text: str, stop: Stop) -> str:
         """The text that hooks add to the result of a call."""
@@ -149,11 +190,7 @@ class Hooks:
 
     def _fitting(self, event: str, prepared: Prepared) -> list[Hook]:
         name = prepared.definition.name
-        return [
-            hook
-            for hook in self._hooks
-            if hook.event == event and (not hook.matcher or re.fullmatch(hook.matcher, name))
-        ]
+        return [hook for hook in self._hooks if hook.event == event and fits(hook.matcher, name)]
 
     def _run(
         self, hook: Hook, prepared: Prepared, more: Mapping[str, Any], stop: Stop
@@ -163,6 +200,8 @@ class Hooks:
 
         from qwen_code.base import process
 
+        if hook.problem:
+            return None, "", f"cannot run: {hook.problem}"
         if changed := _changed_file(hook):
             return None, "", f"runs {changed}, which has changed since you trusted it"
 
@@ -170,14 +209,14 @@ class Hooks:
             "session_id": self._session_id(),
             "cwd": str(self._cwd),
             "hook_event_name": hook.event,
-            "tool_name": prepared.definition.name,
-            "tool_input": msgspec.to_builtins(prepared.arguments),
+            "tool_name": id_of(prepared.definition.name),
+            "tool_input": _as_known(msgspec.to_builtins(prepared.arguments), self._cwd),
             **more,
         }
         try:
             done = process.run(
                 ["bash", "-c", hook.command],
-                env={**self._environ, "QWEN_PROJECT_DIR": str(self._cwd)},
+                env={**self._environ, **dict.fromkeys(_DIRECTORIES, str(self._cwd)), **hook.env},
                 cwd=self._cwd,
                 stdin=msgspec.json.encode(told),
                 timeout_s=hook.timeout_s,
@@ -193,6 +232,23 @@ class Hooks:
             for data in (done.stdout, done.stderr)
         )
         return done.returncode, out, err
+
+
+def _denied(reason: str) -> Ruling:
+    return Ruling(Decision.DENY, reason)
+
+
+def _as_known(arguments: Any, cwd: Path) -> Any:
+    """The arguments of a call, also under the names that they have in Node Qwen Code, where hooks
+    look for those."""
+    if not isinstance(arguments, dict):
+        return arguments
+    known = dict(arguments)
+    if isinstance(path := arguments.get("path"), str):
+        known |= dict.fromkeys(("file_path", "absolute_path"), str(cwd / path))
+    if "background" in arguments:
+        known["is_background"] = arguments["background"]
+    return known
 
 
 def _changed_file(hook: Hook) -> str:

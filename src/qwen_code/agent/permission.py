@@ -107,7 +107,7 @@ class _Refused(Exception):
 class Permission:
     """Decides about calls. ``ask`` asks the person, if ``is_attended``.
 
-    ``before`` is a hook that can deny calls: it returns the reason. ``after`` can add text to a
+    ``before`` is a hook that can deny calls, or have them asked for. ``after`` can add text to a
     result. ``remember`` saves rules for a scope beyond the session.
     """
 
@@ -116,7 +116,7 @@ class Permission:
         judge: Judge,
         ask: Callable[[Question], Answer],
         is_attended: Callable[[], bool] = lambda: True,
-        before: Callable[[Prepared, Stop], str | None] = lambda *_: None,
+        before: Callable[[Prepared, Stop], Ruling | None] = lambda *_: None,
         after: After = lambda *_: "",
         remember: Callable[[Sequence[str], Scope], None] = lambda *_: None,
     ) -> None:
@@ -164,11 +164,12 @@ class Permission:
         ruling = self.judge(prepared.call)
         if ruling.decision is Decision.DENY:
             raise _Refused(f"Not allowed: {ruling.reason}.")
-        if (no := self.before(prepared, stop)) is not None:
-            raise _Refused(no)
+        by_hook = self.before(prepared, stop)
+        if by_hook is not None and by_hook.decision is Decision.DENY:
+            raise _Refused(f"Not allowed: {by_hook.reason.rstrip('.')}.")
         if prepared.definition is EXIT_PLAN_MODE:
             return Ruling(Decision.ASK, "the plan is ready")
-        return ruling
+        return by_hook or ruling
 
     def _question(
         self, call_id: str, prepared: Prepared, preview: Preview, ruling: Ruling, stop: Stop

@@ -37,6 +37,7 @@ _PROJECT_MAY_SET = (
     "providerProtocol",
     "env",
     "context.fileName",
+    "mcp.excluded",
     "permissions.ask",
     "permissions.deny",
     "tools.core",
@@ -120,14 +121,21 @@ class Settings(msgspec.Struct, frozen=True):
             ConfigError: it has another type; ``message`` names key, file and line.
         """
         candidate = self.usable(dotted)
-        if candidate is None:
-            return None
-        try:
-            return msgspec.convert(candidate.value, type_)
-        except msgspec.ValidationError as error:
-            raise ConfigError(
-                f"{candidate.source}: {error}", hint="Fix that line, or remove it."
-            ) from error
+        return None if candidate is None else convert_setting(candidate, type_)
+
+
+def convert_setting(candidate: SettingCandidate, type_: type[T]) -> T:
+    """The value of a candidate as ``type_``.
+
+    Raises:
+        ConfigError: it has another type; ``message`` names key, file and line.
+    """
+    try:
+        return msgspec.convert(candidate.value, type_)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{candidate.source}: {error}", hint="Fix that line, or remove it."
+        ) from error
 
 
 def _env_keys(value: Any) -> Iterator[str]:

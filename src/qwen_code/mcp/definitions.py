@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.config import jsonc
 from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 from qwen_code.config.run_files import digest_of
-from qwen_code.config.settings import Settings, folders_of_project
+from qwen_code.config.settings import Settings, convert_setting, folders_of_project
 from qwen_code.config.trust import TrustStore
 from qwen_code.mcp import PROJECT_FILE, SERVERS_KEY
 from qwen_code.mcp.servers import ServerSpec, files_of, parse_server, parse_servers
@@ -76,7 +77,25 @@ def find_definitions(
         digest = server_digest(name, entry, files)
         is_trusted = _is_trusted(trust, folder, digest, notice)
         found[name] = ServerDefinition(spec, file, folder, digest, is_trusted, files)
-    return list(found.values())
+    return [each for each in found.values() if _is_wanted(each.spec.name, settings, notice)]
+
+
+def _is_wanted(name: str, settings: Settings, notice: Callable[[str], None]) -> bool:
+    """Whether ``mcp.allowed`` and ``mcp.excluded`` let a server be used: names, in which ``*`` and
+    ``?`` stand for others. Each file can exclude; only the user's can allow."""
+    allowed = settings.first("mcp.allowed", list[str])
+    if allowed is not None and not _is_listed(name, allowed):
+        notice(f"the MCP server {name} is not used: it is not in mcp.allowed")
+        return False
+    for candidate in settings.lookup("mcp.excluded"):
+        if _is_listed(name, convert_setting(candidate, list[str])):
+            notice(f"the MCP server {name} is not used: {candidate.source} excludes it")
+            return False
+    return True
+
+
+def _is_listed(name: str, patterns: list[str]) -> bool:
+    return any(fnmatchcase(name, pattern.strip()) for pattern in patterns)
 
 
 def server_digest(name: str, entry: Any, files: Mapping[str, str]) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from qwen_code.agent.hooks import Hook
 
 _KEY = "hooks"
+_OFF = "disableAllHooks"
+"""In the user's settings: no hook runs."""
 
 
 class HookSource(msgspec.Struct, frozen=True):
@@ -45,18 +47,26 @@ def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource
     from qwen_code.agent.hooks import parse_hooks  # only who has some pays for it
 
     found: list[HookSource] = []
+    if config.settings.first(_OFF, bool):
+        return found
     for layer in config.settings.layers:
         table = layer.tree.get(_KEY)
         if not table:
             continue
         try:
-            hooks = parse_hooks(table, str(layer.path))
+            # What a project's may mean is said by those that run, once they are trusted.
+            say = notice if layer.project is None else _ignore
+            hooks = parse_hooks(table, str(layer.path), say)
             found += _sources(config, layer.path, layer.project, table, hooks)
         except ConfigError as error:
             if layer.project is None:
                 raise
             notice(error.message)
     return [source for source in found if source.hooks]
+
+
+def _ignore(_: str) -> None:
+    pass
 
 
 def _sources(
