@@ -133,6 +133,35 @@ def test_secrets_do_not_get_there(store: SessionStore, tmp_path: Path) -> None:
     assert "sk-session" not in file_of(tmp_path, session_id).read_text()
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        'k"ey-0123456789',
+        "back\\slash-0123456",
+        "ends-in-0123\\",
+        '"\\"\\"quotes',
+        "tab\tin-0123456",
+    ],
+)
+def test_a_secret_that_json_escapes_does_not_get_there(
+    store: SessionStore, tmp_path: Path, key: str
+) -> None:
+    Secret(key)
+    call = {"arguments": json.dumps({"command": f"echo '{key}'"})}
+    with store.begin() as session:
+        session.messages += [
+            {"role": "user", "content": f"use {key}"},
+            {"role": "assistant", "content": "", "tool_calls": [{"id": "1", "function": call}]},
+        ]
+        session.save()
+    (file,) = tmp_path.rglob("*.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    user, assistant = (line["message"] for line in lines[-2:])
+    assert re.fullmatch(r"use \[secret:\w{4}\]", user["content"])
+    arguments = assistant["tool_calls"][0]["function"]["arguments"]
+    assert re.fullmatch(r"echo '\[secret:\w{4}\]'", json.loads(arguments)["command"])
+
+
 def test_a_list_and_a_search(store: SessionStore, tmp_path: Path) -> None:
     first = held(store, PROMPT, ANSWER)
     held(store, {"role": "user", "content": "something\nelse " * 20})
