@@ -15,6 +15,7 @@ from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.config.load import Config
+from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.quota import Go, Wait
 from qwen_code.wiring.link import name_model, open_ledger, open_link
@@ -50,7 +51,7 @@ def test_a_list_of_models_that_does_not_come_is_not_needed(tmp_path: Path, setti
     source = Source(SourceKind.SHELL, "LLAMA_API_BASE_URL")
     unnamed = Connection(Method.OPENAI, "x", server.base_url, source, None)
     with open_link(load(tmp_path), unnamed) as link, pytest.raises(TransportError) as caught:
-        name_model(link, Stop())
+        name_model(link, Settings(), Stop())
     server.close()
     assert caught.value.message == f"{server.origin} did not answer within 0.2 s"
     assert "-m" in (caught.value.hint or "")

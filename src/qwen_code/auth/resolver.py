@@ -12,6 +12,7 @@ import msgspec
 
 from qwen_code.auth.api import ApiInputs, ApiResolution, resolve_api
 from qwen_code.auth.offers import Offer, settings_offers, trace
+from qwen_code.auth.policy import check_connection
 from qwen_code.auth.types import (
     Candidate,
     Connection,
@@ -73,10 +74,12 @@ def resolve(inputs: Inputs) -> Resolution:
             if api.connection is None:
                 assert api.error is not None
                 raise _of_api(api, inputs)
+            check_connection(inputs.api.settings, api.connection)
             fields = (method_trace, *api.fields)
             notices = (*notices, *api.notices)
             return Resolution(api.connection, None, fields, notices, api.announcements)
         connection, own = _local(inputs) if method is Method.LOCAL else _oauth(inputs)
+        check_connection(inputs.api.settings, connection)
     except QwenError as error:
         failed = _method_trace(inputs, api)[1]
         return Resolution(None, error, (failed, *api.fields), api.notices)

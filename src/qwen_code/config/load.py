@@ -8,12 +8,16 @@ from typing import Self
 
 import msgspec
 
+from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import Network
+from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
 from qwen_code.config.network import network_from
 from qwen_code.config.paths import Paths
 from qwen_code.config.search import find_env_file, foreign_env_files
 from qwen_code.config.settings import Settings, foreign_settings_files
+
+_STORE = "security.auth.store"
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -36,6 +40,7 @@ class Config(msgspec.Struct, frozen=True):
         env_file = find_env_file(paths)
         settings = Settings.load(paths)
         environment = Environment.build(environ, env_file, settings, paths)
+        _check_store(environment, settings)
         return cls(
             paths,
             settings,
@@ -50,3 +55,22 @@ class Config(msgspec.Struct, frozen=True):
                 ),
             ),
         )
+
+
+def _check_store(environment: Environment, settings: Settings) -> None:
+    """Refuse a store that there is not: credentials must not go into a plain file instead.
+
+    Raises:
+        ConfigError: another store than the file is wanted.
+    """
+    variable = environment.first(env_names.QWEN_STORE)
+    wanted = [(variable.text, str(variable.source))] if variable else []
+    found = (each for each in settings.lookup(_STORE) if each.status == "usable")
+    wanted += [(str(each.value), str(each.source)) for each in found]
+    for value, source in wanted:
+        kind = value.partition(":")[0]
+        if kind != "file":
+            raise ConfigError(
+                f"{source}: the store {kind!r} is not supported, and no file is used instead of it",
+                hint='Use "file", or do without a saved login: LLAMA_API_KEY.',
+            )

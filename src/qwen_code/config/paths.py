@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,9 @@ class Paths(msgspec.Struct, frozen=True):
     cwd: Path
     sudo_uid: int | None = None
     """Who called this program by sudo, if that is known."""
+    system_settings: Path | None = None
+    system_defaults: Path | None = None
+    """The files of this machine, above and below all others."""
 
     @classmethod
     def of(cls, environ: Mapping[str, str], cwd: Path) -> Paths:
@@ -35,7 +39,17 @@ class Paths(msgspec.Struct, frozen=True):
         chosen = environ.get(env_names.QWEN_HOME, "").strip()
         qwen_home = cwd / _expanded(chosen, home) if chosen else home / CONFIG_DIR
         caller = environ.get(env_names.SUDO_UID, "")
-        return cls(home, qwen_home, cwd, int(caller) if caller.isdecimal() else None)
+        policy = environ.get(env_names.QWEN_CODE_SYSTEM_SETTINGS_PATH, "").strip()
+        defaults = environ.get(env_names.QWEN_CODE_SYSTEM_DEFAULTS_PATH, "").strip()
+        directory = _system_directory(environ)
+        return cls(
+            home,
+            qwen_home,
+            cwd,
+            int(caller) if caller.isdecimal() else None,
+            cwd / policy if policy else directory / "settings.json",
+            cwd / defaults if defaults else directory / "system-defaults.json",
+        )
 
     @property
     def settings_file(self) -> Path:
@@ -121,6 +135,14 @@ def owner_of(file: Path) -> Path:
     """
     parent = Path(os.path.realpath(file)).parent
     return parent.parent if parent.name == CONFIG_DIR else parent
+
+
+def _system_directory(environ: Mapping[str, str]) -> Path:
+    if sys.platform == "darwin":
+        return Path("/Library/Application Support/QwenCode")
+    if os.name == "nt":
+        return Path(environ.get(env_names.PROGRAMDATA) or "C:\\ProgramData") / "qwen-code"
+    return Path("/etc/qwen-code")
 
 
 def _home(environ: Mapping[str, str], cwd: Path) -> Path:

@@ -1,4 +1,4 @@
-"""``settings.json``: the user's and a project's, read as layers, every value with its place.
+"""``settings.json`` of the machine, a project and the user, as layers; each value has its place.
 
 Settings that Node Qwen Code has too have the same keys; unknown keys are kept. A project's layer
 overrides the user's, for the few keys that a project can set.
@@ -7,6 +7,7 @@ overrides the user's, for the few keys that a project can set.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -88,12 +89,18 @@ class Settings(msgspec.Struct, frozen=True):
 
     @classmethod
     def load(cls, paths: Paths) -> Settings:
-        """Read the project's file, if there is one, and the user's.
+        """Read the machine's file, the project's, the user's, and the machine's defaults.
 
         Raises:
-            ConfigError: one of them is broken or unreadable; ``message`` names file and line.
+            ConfigError: one of them is broken or unreadable, or anyone can change the machine's;
+                ``message`` names file and line.
         """
-        layers = [_project_layer(paths), read_layer(paths.settings_file)]
+        layers = [
+            _system_layer(paths.system_settings),
+            _project_layer(paths),
+            _guarding(read_layer(paths.settings_file)),
+            _system_layer(paths.system_defaults),
+        ]
         return cls(tuple(layer for layer in layers if layer is not None))
 
     def lookup(self, dotted: str) -> list[SettingCandidate]:
@@ -203,6 +210,29 @@ def _without_user_only(value: Any, dotted: str) -> Any:
         return None
     left = {name: _without_user_only(each, f"{dotted}.{name}") for name, each in value.items()}
     return {name: each for name, each in left.items() if each is not None} or None
+
+
+def _guarding(layer: Layer | None) -> Layer | None:
+    """
+    Raises:
+        ConfigError: what forbids something is there, and cannot be understood.
+    """
+    for key in ("permissions", "security"):
+        if layer is not None and not isinstance(layer.tree.get(key, {}), dict | None):
+            raise ConfigError(
+                f"{key} in {layer.path} is not an object", hint="Fix it, or remove it."
+            )
+    return layer
+
+
+def _system_layer(path: Path | None) -> Layer | None:
+    layer = None if path is None else _guarding(read_layer(path))
+    if layer is not None and os.name != "nt" and layer.path.stat().st_mode & stat.S_IWOTH:
+        raise ConfigError(
+            f"{path} can be changed by every user, so it is not used",
+            hint=f"Run: chmod o-w '{path}'",
+        )
+    return layer
 
 
 def _project_layer(paths: Paths) -> Layer | None:

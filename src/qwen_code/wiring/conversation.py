@@ -16,6 +16,7 @@ import msgspec
 
 from qwen_code.agent.events import AgentEvent, AgentEventStream, StructuredAnswer, TurnEnded
 from qwen_code.agent.rules.types import Mode
+from qwen_code.auth.policy import check_model
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError
@@ -131,7 +132,7 @@ class Conversation:
         announce(config, resolution.announcements, self._front.notice)
         link = open_link(config, connection, stop)
         try:
-            name_model(link, stop)
+            name_model(link, config.settings, stop)
             fit = Fit.of(link.connection, config.settings)
             assembled = self._assembled or assemble(config, self._options, self._front, stop)
         except BaseException:
@@ -186,7 +187,9 @@ class Conversation:
             self._relaunch(launch, stop)
             return
         connection = msgspec.structs.replace(link.connection, model=name)
-        fit = Fit.of(connection, self.config().settings)
+        settings = self.config().settings
+        check_model(settings, name)
+        fit = Fit.of(connection, settings)
         link.use_model(name)
         assembled.fit(fit)
 

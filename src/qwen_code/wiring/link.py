@@ -11,6 +11,7 @@ import msgspec
 
 from qwen_code import __version__
 from qwen_code.auth.bearer import Bearer, StaticKey
+from qwen_code.auth.policy import check_model, is_model_allowed
 from qwen_code.auth.types import Announcement, Connection, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, TransportError
@@ -105,8 +106,8 @@ def open_ledger(config: Config, connection: Connection) -> Ledger | None:
     return SqliteLedger(config.paths.quota_file, account, limits, BlockingClock())
 
 
-def name_model(link: Link, stop: Stop) -> None:
-    """Make sure that a model is named: the endpoint's only one where nothing else says.
+def name_model(link: Link, settings: Settings, stop: Stop) -> None:
+    """Make sure that a model is named: the endpoint's only allowed one where nothing else says.
 
     Raises:
         ConfigError: there are several; the hint lists them.
@@ -121,6 +122,7 @@ def name_model(link: Link, stop: Stop) -> None:
         if error.code == "timeout":
             error.hint = "Name the model with -m, or as LLAMA_API_MODEL: then no list is needed."
         raise
+    names = [name for name in names if is_model_allowed(settings, name)]
     if len(names) != 1:
         listed = ", ".join(names[:_MAX_LISTED_MODELS]) or "none"
         more = (
@@ -144,6 +146,17 @@ def announce(config: Config, lines: tuple[Announcement, ...], say: Callable[[str
             trust.announce(line.folder, line.origin)
 
 
+def _fallbacks(config: Config) -> list[str]:
+    """
+    Raises:
+        AuthError: one of them is not allowed.
+    """
+    named = config.settings.first("model.fallbacks", list[str]) or []
+    for name in named:
+        check_model(config.settings, name)
+    return named
+
+
 def _client(config: Config, connection: Connection) -> ModelClient:
     python = ".".join(map(str, sys.version_info[:2]))
     agent = f"qwen-code/{__version__} (python {python}; {sys.platform})"
@@ -163,7 +176,7 @@ def _client(config: Config, connection: Connection) -> ModelClient:
         clock=BlockingClock(),
         patience=patience,
         ledger=open_ledger(config, connection),
-        fallbacks=config.settings.first("model.fallbacks", list[str]) or (),
+        fallbacks=_fallbacks(config),
     )
 
 

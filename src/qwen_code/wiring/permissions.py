@@ -164,7 +164,10 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
     """Rules that allow come from the user alone; those that ask or forbid, from the project too."""
     if not any(key in layer.tree for layer in settings.layers for key in _TABLES) and not allowed:
         return Rules()
-    from qwen_code.agent.rules.parse import parse_rule  # only who has rules pays for them
+    from qwen_code.agent.rules.parse import (  # only who has rules pays for them
+        parse_rule,
+        parse_tool,
+    )
 
     lists: dict[str, list[Rule]] = {"allow": [], "ask": [], "deny": []}
     for dotted, kind in _LISTS.items():
@@ -173,9 +176,14 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
     for text, source in _project_rules(settings, root):
         lists["allow"].append(parse_rule(text, source, allows=True))
     lists["allow"] += [parse_rule(text, "--allowed-tools", allows=True) for text in allowed]
-    only = [parse_rule(text, source, allows=True) for text, source in _texts(settings, _ONLY)]
+    only: dict[str, list[Rule]] = {}
+    for text, source in _texts(settings, _ONLY):
+        only.setdefault(source, []).append(parse_tool(text, source))
     return Rules(
-        tuple(lists["allow"]), tuple(lists["ask"]), tuple(lists["deny"]), tuple(only) or None
+        tuple(lists["allow"]),
+        tuple(lists["ask"]),
+        tuple(lists["deny"]),
+        tuple(map(tuple, only.values())),
     )
 
 

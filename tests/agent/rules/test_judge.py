@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qwen_code.agent.rules.commands import NoGround
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.parse import parse_rule
-from qwen_code.agent.rules.types import Decision, Mode, Rules, Ruling
+from qwen_code.agent.rules.types import Decision, Mode, Rule, Rules, Ruling
 from qwen_code.agent.toolbox import Call
 from qwen_code.tools.base import Effect, Subject
 
@@ -19,12 +19,10 @@ SHELL = "run_shell_command"
 
 
 def rules(**texts: list[str]) -> Rules:
-    return Rules(
-        **{
-            kind: tuple(parse_rule(text, "x", allows=kind == "allow") for text in of)
-            for kind, of in texts.items()
-        }
-    )
+    def parsed(kind: str) -> tuple[Rule, ...]:
+        return tuple(parse_rule(t, "x", allows=kind == "allow") for t in texts.get(kind, ()))
+
+    return Rules(parsed("allow"), parsed("ask"), parsed("deny"))
 
 
 def decide(mode: Mode, found: Rules, call: Call) -> Ruling:

@@ -98,7 +98,7 @@ def test_rules_with_their_places() -> None:
     data = rules_as_data(judge)
     assert [each["rule"] for each in data["allow"]] == ["Bash(git status *)"]
     assert data["ask"][0]["problem"] == "there is no tool 'Frob'"
-    assert data["only"] is None
+    assert data["only"] == []
 
 
 def test_no_rules() -> None:

@@ -85,9 +85,9 @@ class Judge:
 
     def _is_left_out(self, tool: str) -> bool:
         """Whether settings name the only built-in tools that there are, and not this one."""
-        only = self.rules.only
         is_built_in = catalogue.find(tool) is not None
-        return only is not None and is_built_in and not any(_covers(rule, tool) for rule in only)
+        lists = self.rules.only
+        return is_built_in and any(not any(_covers(r, tool) for r in each) for each in lists)
 
     def _as_remembered(self, call: Call) -> Call:
         if call.kind in (Subject.COMMAND, Subject.HOST) or is_delicate(call):

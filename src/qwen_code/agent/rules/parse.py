@@ -68,6 +68,13 @@ def parse_rule(text: str, source: str, *, allows: bool) -> Rule:
     return _with_subject(rule, name, allows=allows)
 
 
+def parse_tool(text: str, source: str) -> Rule:
+    """The rule for one tool, by any of its names; what is in brackets does not count."""
+    name = text.partition("(")[0].strip()
+    tools = tuple(d.name for d in catalogue.BUILT_IN if name in catalogue.names_of(d.name))
+    return Rule(text, source, tools, problem="" if tools else f"there is no tool {name!r}")
+
+
 def _with_subject(rule: Rule, name: str, *, allows: bool) -> Rule:
     form: Form
     inner = rule.subject or ""

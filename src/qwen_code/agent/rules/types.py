@@ -50,12 +50,13 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The rules that are in force. ``only``: if not ``None``, calls of other tools are denied."""
+    """The rules that are in force. ``only``: for each settings file that has one, the list of the
+    built-in tools that there are; all lists count."""
 
     allow: tuple[Rule, ...] = ()
     ask: tuple[Rule, ...] = ()
     deny: tuple[Rule, ...] = ()
-    only: tuple[Rule, ...] | None = None
+    only: tuple[tuple[Rule, ...], ...] = ()
 
 
 class Ruling(msgspec.Struct, frozen=True):

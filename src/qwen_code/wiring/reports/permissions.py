@@ -76,7 +76,7 @@ def rules_as_data(judge: Judge) -> dict[str, Any]:
         "deny": [_data(rule) for rule in rules.deny],
         "ask": [_data(rule) for rule in rules.ask],
         "allow": [_data(rule) for rule in rules.allow],
-        "only": None if rules.only is None else [_data(rule) for rule in rules.only],
+        "only": [[_data(rule) for rule in each] for each in rules.only],
     }
 
 
@@ -88,7 +88,7 @@ def rules_in_words(judge: Judge) -> str:
         ("Denied:", rules.deny),
         ("Asked:", rules.ask),
         ("Allowed:", rules.allow),
-        ("Only:", rules.only or ()),
+        *(("Only:", each) for each in rules.only),
     ):
         lines += _rows(title, found)
     if len(lines) == 1:
