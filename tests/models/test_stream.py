@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -319,3 +320,17 @@ def test_bad_utf_8_inside_a_chunk_costs_that_character_alone() -> None:
 def test_bad_utf_8_in_a_whole_answer_costs_that_character_alone() -> None:
     body = b'{"choices":[{"message":{"content":"\xe9t\xe9"},"finish_reason":"stop"}]}'
     assert TextDelta("\ufffdt\ufffd") in decode_completion(body, "m")
+
+
+@pytest.mark.parametrize("per_chunk", [1, 100_000])
+def test_an_answer_with_endless_calls(per_chunk: int) -> None:
+    function = {"name": "x", "arguments": "{}"}
+    decoder = ChatDecoder("m")
+    with pytest.raises(BadAnswer, match="more than 1,000 calls"):
+        for first in range(0, 100_000, per_chunk):
+            calls = [
+                {"index": n, "id": str(n), "function": function}
+                for n in range(first, first + per_chunk)
+            ]
+            chunk = {"choices": [{"delta": {"tool_calls": calls}}]}
+            decoder.feed(b"data: " + msgspec.json.encode(chunk) + b"\n\n")

@@ -112,3 +112,12 @@ def test_a_bomb_is_not_unpacked_whole() -> None:
 def test_what_cannot_be_unpacked(body: bytes, encoding: str) -> None:
     with pytest.raises(ToolFailed, match=encoding):
         unpack(body, encoding, 100)
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["<!d", "<", "<title", "<title>", "<!--", "&", "<![CDATA[", "<div>", "<a href='", "</", "<?"],
+)
+def test_hostile_pages_take_no_time(part: str) -> None:
+    """Each is about as long as the longest page that is read. The test's limit of time is the check."""
+    read_text(f"<p>{part * (4_000_000 // len(part))}".encode()[: 5 << 20], "text/html", URL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import httpx2
 
@@ -18,6 +18,7 @@ has just rejected. It can block, and can raise a ``QwenError``."""
 
 _CONNECT_S = 10.0
 _READ_S = 300.0
+_MAX_BODY_BYTES = 64 << 20
 
 
 class RemoteAuth(httpx2.Auth):
@@ -59,14 +60,48 @@ def make_http_client(
     assert spec.url is not None
     proxy = network.proxy_for(Origin.of(spec.url))
     return httpx2.AsyncClient(
-        headers={"User-Agent": user_agent, **spec.headers},
+        headers={"User-Agent": user_agent, "Accept-Encoding": "identity", **spec.headers},
         auth=auth,
         timeout=httpx2.Timeout(_CONNECT_S, read=_READ_S),
         proxy=None if proxy is None or _is_excepted(spec.url, network) else proxy.url,
         verify=_certificates(network),
         trust_env=False,
         follow_redirects=False,
+        event_hooks={"response": [_bound]},
     )
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """Let no server fill the memory: neither by a body without end, nor by a packed one.
+
+    Raises:
+        httpx2.DecodingError: it is packed, which was not asked for.
+    """
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding != "identity":
+        await response.aclose()
+        raise httpx2.DecodingError(f"the server used the encoding {encoding}, which is refused")
+    is_stream = "text/event-stream" in response.headers.get("content-type", "")
+    if not is_stream and isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _BoundedStream(response.stream)
+
+
+class _BoundedStream(httpx2.AsyncByteStream):
+    """The body of a response, of at most `_MAX_BODY_BYTES`."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        count = 0
+        async for data in self._stream:
+            count += len(data)
+            if count > _MAX_BODY_BYTES:
+                raise httpx2.ReadError(f"the server sent more than {_MAX_BODY_BYTES >> 20} MiB")
+            yield data
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 def _certificates(network: Network) -> ssl.SSLContext:

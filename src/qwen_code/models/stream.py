@@ -80,6 +80,10 @@ class _Chunk(msgspec.Struct):
     error: Any = None
 
 
+_MAX_CALLS = 1000
+"""Of one answer. No model means more than that; a server that repeats itself may send them."""
+
+
 class ChatDecoder:
     """Decodes one streamed answer. Feed it bytes, then close it; events come back in order."""
 
@@ -173,6 +177,8 @@ class ChatDecoder:
         function = call.function or _Function()
         index = self._index_of(call, has_name=bool(function.name))
         is_first = index not in self._ids
+        if is_first and len(self._ids) >= _MAX_CALLS:
+            raise BadAnswer(f"the model made more than {_MAX_CALLS:,} calls in one answer")
         if is_first:
             is_free = call.id and call.id not in self._ids.values()
             self._ids[index] = call.id if call.id and is_free else f"call_{new_uuid()}"

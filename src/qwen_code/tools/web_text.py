@@ -12,6 +12,10 @@ from qwen_code.tools.errors import ToolFailed
 _HTML = ("text/html", "application/xhtml+xml")
 _TEXT = re.compile(r"text/.+|application/(.+\+)?(json|xml|yaml|toml|javascript|x-(sh|yaml|ndjson))")
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([a-zA-Z0-9_:-]+)", re.IGNORECASE)
+_TITLE = re.compile(r"<title(?:\s[^<>]{0,500})?>([^<]{1,300})", re.IGNORECASE)
+_DECLARATION = re.compile(r"<!(?!--)[^>]*>?")
+_AMPERSAND = re.compile(r"&(?!#?\w{1,32};)")
+_MAX_HTML_CHARACTERS = 1_000_000
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -88,11 +92,13 @@ def _as_markdown(html: str, url: str) -> str:
         # Stronger presets drop headings in a <header>, and pages that are one <form>.
         preprocessing=PreprocessingOptions(preset="minimal", remove_forms=False),
     )
+    # The converter takes quadratic time for some of what a hostile page can hold.
+    html = _AMPERSAND.sub("&amp;", _DECLARATION.sub("", html[:_MAX_HTML_CHARACTERS]))
     try:
         text = convert(html, options).content or ""
     except ConversionError as error:
         raise ToolFailed(f"{url} could not be converted to text: {error}") from error
-    title = re.search(r"<title[^>]*>([^<]{1,300})", html, re.IGNORECASE)
+    title = _TITLE.search(html)
     if title and not text.lstrip().startswith("# "):
         from html import unescape
 
