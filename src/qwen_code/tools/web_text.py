@@ -93,7 +93,7 @@ def _as_markdown(html: str, url: str) -> str:
         preprocessing=PreprocessingOptions(preset="minimal", remove_forms=False),
     )
     # The converter takes quadratic time for some of what a hostile page can hold.
-    html = _AMPERSAND.sub("&amp;", _DECLARATION.sub("", html[:_MAX_HTML_CHARACTERS]))
+    html = _AMPERSAND.sub("&amp;", _DECLARATION.sub("", html))[:_MAX_HTML_CHARACTERS]
     try:
         text = convert(html, options).content or ""
     except ConversionError as error:
