@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qwen_code.base.errors import QwenError
 from qwen_code.base.secret import Secret
+from qwen_code.fronts import console
 from qwen_code.fronts.console import explain_unexpected, is_interactive, notice, paint, report
 
 
@@ -90,3 +93,52 @@ def test_who_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     closed.close()
     monkeypatch.setattr("sys.stdin", closed)
     assert not is_interactive()
+
+
+def test_nothing_else_writes_to_the_terminal() -> None:
+    """What is shown goes through this module, which cleans it, or a renderer, which does so too."""
+    source = Path(console.__file__).parents[1]
+    allowed = {
+        "fronts/console.py",
+        "fronts/stream_json/session.py",  # JSON alone
+        "base/detached.py",  # to the process that has started it
+        "cli/main.py",  # the version, before anything is imported
+        "local/serve_main.py",  # to the process that has started it
+    }
+    found = []
+    for path in source.rglob("*.py"):
+        name = path.relative_to(source).as_posix()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and name not in allowed:
+                called = ast.unparse(node.func)
+                is_writer = called in ("print", "click.echo", "click.secho") or called.endswith(
+                    ("stdout.write", "stderr.write", "stdout.buffer.write", "stderr.buffer.write")
+                )
+                if is_writer:
+                    found.append(f"{name}:{node.lineno}")
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[1mbold\x1b[0m", "\x1b[1mbold\x1b[0m"),
+        ("a\x1b]52;c;eA==\x07b", "ab"),
+        ("a\x1b[2Jb\x1b[10;10Hc", "abc"),
+        ("a\x9b2Jb\x90x\x9c", "a2Jbx"),
+        ("a\rb\x08c\u202ed", "abcd"),
+        ("a\tb\nc", "a\tb\nc"),
+        ("\x1b[31;5mred\x1b[", "\x1b[31;5mred"),
+    ],
+)
+def test_what_is_said_keeps_styles_alone(
+    capsys: pytest.CaptureFixture[str], text: str, shown: str
+) -> None:
+    console.say_part(text)
+    console.say_error_part(text)
+    assert capsys.readouterr() == (shown, shown)
+
+
+def test_data_for_a_program_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    console.say_data("a\x1b]52;c;eA==\x07")
+    assert capsys.readouterr().out == "a\x1b]52;c;eA==\x07\n"

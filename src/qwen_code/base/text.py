@@ -23,6 +23,11 @@ def safe_text(text: str) -> str:
     return re.sub(_UNSAFE, "", text)
 
 
+def shown_text(text: str) -> str:
+    """`safe_text` that leaves colours and other styles in: for whole lines, in which ours are."""
+    return re.sub(rf"(\x1b\[[0-9;]*m)|{_UNSAFE}", r"\1", text)
+
+
 _INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Characters that count as printable, and show nothing."""
 

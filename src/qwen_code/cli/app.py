@@ -15,7 +15,7 @@ import click
 from qwen_code import __version__
 from qwen_code.base.errors import ExitCode, QwenError, UsageError
 from qwen_code.cli.options import PROMPT_PARAMS
-from qwen_code.fronts.console import explain_unexpected, report
+from qwen_code.fronts.console import explain_unexpected, report, say
 from qwen_code.fronts.output import abandon_stdout, hear_signals_in_stdout
 from qwen_code.fronts.signals import noting_signals
 
@@ -102,7 +102,7 @@ def _is_option(rest: list[str]) -> bool:
 
 def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
     if is_wanted and not context.resilient_parsing:
-        click.echo(__version__)
+        say(__version__)
         context.exit()
 
 

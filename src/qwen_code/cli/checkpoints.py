@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 import msgspec
 
@@ -14,6 +12,7 @@ from qwen_code.base.moment import moment_of_day
 from qwen_code.base.text import safe_text
 from qwen_code.cli.options import with_config
 from qwen_code.config.load import Config
+from qwen_code.fronts.console import say_data, say_part
 from qwen_code.tools.workspace import Workspace
 from qwen_code.wiring.reports.undone import undone_in_words
 from qwen_code.wiring.workbench import checkpoints_in
@@ -29,16 +28,16 @@ def checkpoints(config: Config, as_json: bool) -> int:
     """
     found = _checkpoints(config).all()
     if as_json:
-        sys.stdout.write(f"{msgspec.json.encode([_data(each) for each in found]).decode()}\n")
+        say_data(msgspec.json.encode([_data(each) for each in found]).decode())
         return ExitCode.OK
     if not found:
-        sys.stdout.write("No turn has changed any files in this project.\n")
+        say_part("No turn has changed any files in this project.\n")
     for each in found:
         title = safe_text(" ".join(each.title.split()))[:60]
         mark = "(undone) " if each.state == "undone" else ""
-        sys.stdout.write(f"{each.id}  {moment_of_day(each.at)}  {mark}{title}\n")
+        say_part(f"{each.id}  {moment_of_day(each.at)}  {mark}{title}\n")
         for path in each.paths:
-            sys.stdout.write(f"    {safe_text(path)}\n")
+            say_part(f"    {safe_text(path)}\n")
     return ExitCode.OK
 
 
@@ -55,7 +54,7 @@ def step(config: Config, *, undo: str | None, redo: str | None) -> int:
         raise UsageError("--undo and --redo cannot be used together")
     checkpoints = _checkpoints(config)
     undone = checkpoints.redo(redo or None) if undo is None else checkpoints.undo(undo or None)
-    sys.stdout.write(undone_in_words(undone))
+    say_part(undone_in_words(undone))
     return ExitCode.FAILURE if undone.left or undone.missing else ExitCode.OK
 
 

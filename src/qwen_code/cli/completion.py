@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from qwen_code.fronts.console import say_data
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -21,4 +23,4 @@ def completion(shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(cli, {}, "qwen", "_QWEN_COMPLETE").source())
+    say_data(kind(cli, {}, "qwen", "_QWEN_COMPLETE").source())

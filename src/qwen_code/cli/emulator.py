@@ -24,7 +24,7 @@ from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.cli.options import load_config
 from qwen_code.cli.secret_file import SECRET_FILE, read_secret
 from qwen_code.config import env_names
-from qwen_code.fronts.console import notice
+from qwen_code.fronts.console import notice, say, say_data
 
 if TYPE_CHECKING:
     from qwen_emulator.app import Emulator
@@ -191,15 +191,15 @@ def _set_fault(service: Emulator, spec: str) -> None:
 def _announce(base_url: str, admin_key: str, password: str, *, as_json: bool) -> None:
     if as_json:
         told = {"base_url": base_url, "admin_key": admin_key, "password": password}
-        click.echo(json.dumps(told))
+        say_data(json.dumps(told))
     else:
-        click.echo(f"A sign-in and model service runs at {base_url}")
-        click.echo(f"Password of its approval page: {password}")
-        click.echo(f"Admin key: {admin_key}")
-        click.echo("To use it, in another terminal:\n")
-        click.echo(f"export {env_names.QWEN_OAUTH_BASE_URL}={base_url}")
-        click.echo("qwen auth login --method qwen-oauth\n")
-        click.echo("Stop it with Ctrl-C.")
+        say(f"A sign-in and model service runs at {base_url}")
+        say(f"Password of its approval page: {password}")
+        say(f"Admin key: {admin_key}")
+        say("To use it, in another terminal:\n")
+        say(f"export {env_names.QWEN_OAUTH_BASE_URL}={base_url}")
+        say("qwen auth login --method qwen-oauth\n")
+        say("Stop it with Ctrl-C.")
     sys.stdout.flush()
 
 

@@ -8,7 +8,7 @@ from qwen_code.base.errors import UsageError
 from qwen_code.cli.options import with_config
 from qwen_code.config.load import Config
 from qwen_code.config.trust import TrustStore
-from qwen_code.fronts.console import notice, require_person
+from qwen_code.fronts.console import notice, require_person, say
 from qwen_code.wiring.hooks import find_hooks
 from qwen_code.wiring.reports.trust import hooks_in_words
 
@@ -29,9 +29,9 @@ def list_command(config: Config) -> None:
     for source in found:
         state = "" if source.is_trusted else "  (not trusted: qwen hooks trust)"
         first, *rest = hooks_in_words(source)
-        click.echo("\n".join([f"{first}{state}", *rest]))
+        say("\n".join([f"{first}{state}", *rest]))
     if not found:
-        click.echo("No hooks are defined.")
+        say("No hooks are defined.")
 
 
 @hooks.command("trust")
@@ -44,7 +44,7 @@ def trust_command(config: Config) -> None:
     require_person("trusting hooks")
     for source in found:
         assert source.folder is not None
-        click.echo("\n".join(hooks_in_words(source)))
+        say("\n".join(hooks_in_words(source)))
         if click.confirm("Let them run on this machine, as they are now?"):
             TrustStore.load(config.paths).trust_definition(source.folder, source.digest)
-            click.echo(f"Trusted in {source.folder}.")
+            say(f"Trusted in {source.folder}.")

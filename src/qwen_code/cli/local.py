@@ -14,7 +14,7 @@ from qwen_code.cli.options import with_config
 from qwen_code.cli.secret_file import SECRET_FILE, read_secret
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
-from qwen_code.fronts.console import notice
+from qwen_code.fronts.console import notice, say
 from qwen_code.fronts.text.pull_progress import PullProgress
 from qwen_code.local.pull import pull_weights
 from qwen_code.local.store import WeightStore
@@ -47,7 +47,7 @@ def pull_command(config: Config, large: bool, source: str | None) -> None:
         kept = store.partial_bytes(weights)
         notice(f"stopped; {kept / 1e6:,.0f} MB are kept. To resume: qwen local pull")
         raise
-    click.echo(f"{weights.title} is ready: {path}")
+    say(f"{weights.title} is ready: {path}")
 
 
 @local.command("status")
@@ -68,14 +68,14 @@ def status_command(verify: bool) -> int:
             state += (
                 ", verified" if is_whole else ", DAMAGED (run qwen local rm, then qwen local pull)"
             )
-        click.echo(f"{weights.name:<20}{state}")
-    click.echo(f"{'kept in':<20}{store.directory}")
+        say(f"{weights.name:<20}{state}")
+    say(f"{'kept in':<20}{store.directory}")
     record = read_record(paths.local_server_file)
     running = f"{record.base_url} ({record.model})" if record and is_alive(record) else "no"
-    click.echo(f"{'served':<20}{running}")
+    say(f"{'served':<20}{running}")
     for server in find_servers():
         models = ", ".join(server.models[:5]) or "no models"
-        click.echo(f"{server.title:<20}{server.base_url} ({safe_text(models)})")
+        say(f"{server.title:<20}{server.base_url} ({safe_text(models)})")
     return ExitCode.FAILURE if damaged else ExitCode.OK
 
 
@@ -113,11 +113,11 @@ def serve_command(config: Config, port: int, large: bool, key_file: Path | None)
     record_file = config.paths.local_server_file
     try:
         write_record(record_file, server)
-        click.echo(f"{weights.title} on this machine. For other tools:\n")
-        click.echo(f"export OPENAI_BASE_URL={server.base_url}")
-        click.echo(f"export OPENAI_API_KEY={server.key.reveal()}")
-        click.echo(f"export OPENAI_MODEL={server.model}\n")
-        click.echo("qwen --auth-type local uses it too. Stop it with Ctrl-C.")
+        say(f"{weights.title} on this machine. For other tools:\n")
+        say(f"export OPENAI_BASE_URL={server.base_url}")
+        say(f"export OPENAI_API_KEY={server.key.reveal()}")
+        say(f"export OPENAI_MODEL={server.model}\n")
+        say("qwen --auth-type local uses it too. Stop it with Ctrl-C.")
         code = server.wait()
         notice(f"the server ended unexpectedly (exit code {code})")
     finally:
@@ -134,4 +134,4 @@ def rm_command(large: bool, everything: bool) -> None:
     store = WeightStore(Paths.of(os.environ, Path.cwd()).models_dir)
     chosen = ALL if everything else (LARGE,) if large else (SMALL,)
     freed = sum(store.remove(weights) for weights in chosen)
-    click.echo(f"{freed / 1e6:,.0f} MB freed." if freed else "Nothing to delete.")
+    say(f"{freed / 1e6:,.0f} MB freed." if freed else "Nothing to delete.")

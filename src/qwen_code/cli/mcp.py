@@ -19,7 +19,7 @@ from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
-from qwen_code.fronts.console import notice, require_person
+from qwen_code.fronts.console import notice, require_person, say, say_data
 from qwen_code.mcp.definitions import ServerDefinition, find_definitions, project_file, save_entry
 from qwen_code.mcp.servers import parse_server
 from qwen_code.wiring.reports.trust import server_in_words
@@ -116,7 +116,7 @@ def add_command(
     was_there = save_entry(file, name, entry)
     if scope == "project":
         _trust_own(paths, name)
-    click.echo(f"{'Replaced' if was_there else 'Added'} {name} in {file}. See: qwen mcp list")
+    say(f"{'Replaced' if was_there else 'Added'} {name} in {file}. See: qwen mcp list")
 
 
 @mcp.command("list")
@@ -127,19 +127,19 @@ def list_command(config: Config, as_json: bool) -> None:
     found = find_definitions(config.paths, config.settings, notice)
     lines = _states(config, found)
     if as_json:
-        click.echo(pretty_json(lines).decode())
+        say_data(pretty_json(lines).decode())
         return
     if not lines:
-        click.echo("No servers are defined. Add one: qwen mcp add NAME COMMAND | URL")
+        say("No servers are defined. Add one: qwen mcp add NAME COMMAND | URL")
     for line in lines:
         state = line["state"]
         if state == "connected":
             state += f", {line['tools']} tools{', trusted' if line['trust'] else ''}"
-        click.echo(f"{line['name']}: {state}")
-        click.echo(f"    {safe_text(redact(line['target']))}")
-        click.echo(f"    {line['scope']}: {line['file']}")
+        say(f"{line['name']}: {state}")
+        say(f"    {safe_text(redact(line['target']))}")
+        say(f"    {line['scope']}: {line['file']}")
         if line["reason"]:
-            click.echo(f"    {safe_text(redact(line['reason']))}")
+            say(f"    {safe_text(redact(line['reason']))}")
 
 
 @mcp.command("trust")
@@ -149,13 +149,13 @@ def trust_command(name: str) -> None:
     paths = _paths()
     definition = _find(paths, name)
     if definition.folder is None:
-        click.echo(f"{name} is in your own settings ({definition.file}), and needs no trust.")
+        say(f"{name} is in your own settings ({definition.file}), and needs no trust.")
         return
     require_person("trusting a server")
-    click.echo("\n".join(server_in_words(definition)))
+    say("\n".join(server_in_words(definition)))
     if click.confirm("Let it run on this machine, as it is now?"):
         TrustStore.load(paths).trust_definition(definition.folder, definition.digest)
-        click.echo(f"Trusted in {definition.folder}.")
+        say(f"Trusted in {definition.folder}.")
 
 
 @mcp.command("remove")
@@ -169,7 +169,7 @@ def remove_command(name: str, scope: str | None) -> None:
     files = {"user": paths.settings_file, "project": project_file(paths)}
     for file in [files[scope]] if scope else files.values():
         if file.exists() and save_entry(file, name, None):
-            click.echo(f"Removed {name} from {file}.")
+            say(f"Removed {name} from {file}.")
             return
     raise ConfigError(
         f"no MCP server {name} is defined in {' or '.join(map(str, files.values()))}",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-import click
-
 from qwen_code import __version__
 from qwen_code.auth.oauth.resource_tokens import sign_in_for, sign_out_of
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
+from qwen_code.fronts.console import say, say_part
 from qwen_code.fronts.text.login_display import display_for
 from qwen_code.mcp.definitions import ServerDefinition
 from qwen_code.mcp.servers import expand, is_name
@@ -48,9 +47,9 @@ def login(config: Config, definition: ServerDefinition, *, browser: bool) -> Non
         scopes=spec.scopes,
     )
     where = f" at {token.issuer.name}" if token.issuer else ""
-    click.echo(f"Signed in{where} for {spec.url}. See: qwen mcp list")
+    say(f"Signed in{where} for {spec.url}. See: qwen mcp list")
     if token.refresh_token is None:
-        click.echo("The server sent no refresh token: the sign-in ends when its token expires.")
+        say("The server sent no refresh token: the sign-in ends when its token expires.")
 
 
 def logout(config: Config, name: str) -> None:
@@ -61,11 +60,11 @@ def logout(config: Config, name: str) -> None:
     """
     said = sign_out_of(name, config, user_agent=_AGENT) if is_name(name) else None
     if said is None:
-        click.echo(f"You are not signed in at the MCP server {name}.")
+        say(f"You are not signed in at the MCP server {name}.")
     else:
-        click.echo(f"Signed out of {name}: {said}.")
+        say(f"Signed out of {name}: {said}.")
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
+    say_part(text)
     sys.stdout.flush()

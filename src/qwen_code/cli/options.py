@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +17,7 @@ from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
 from qwen_code.config.load import Config
 from qwen_code.config.providers import PROVIDERS
-from qwen_code.fronts.console import notice
+from qwen_code.fronts.console import notice, say, say_error_part
 from qwen_code.wiring.launch import CHOOSE, LATEST, Launch
 
 if TYPE_CHECKING:
@@ -171,7 +170,7 @@ _AGENT = [
 
 def _show_help(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
     if is_wanted and not context.resilient_parsing:
-        click.echo(context.get_help(), color=context.color)
+        say(context.get_help())
         context.exit()
 
 
@@ -314,4 +313,4 @@ def _start_debug_log() -> None:
 
     paths = Paths.of(os.environ, Path.cwd())
     path = enable_debug_log(paths.logs_dir)
-    sys.stderr.write(f"qwen: writing a log to {path}\n")
+    say_error_part(f"qwen: writing a log to {path}\n")

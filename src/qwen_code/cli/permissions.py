@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from typing import Any
 
 import click
@@ -14,7 +13,7 @@ from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.base.text import safe_text
 from qwen_code.cli.options import F, with_config
 from qwen_code.config.load import Config
-from qwen_code.fronts.console import notice
+from qwen_code.fronts.console import notice, say_part
 
 
 def _with_judge(function: F) -> F:
@@ -82,4 +81,4 @@ def list_command(*, judge: Any, as_json: bool) -> int:
 
 def _say(found: object) -> None:
     text = safe_text(found) if isinstance(found, str) else msgspec.json.encode(found).decode()
-    sys.stdout.write(f"{text}\n")
+    say_part(f"{text}\n")

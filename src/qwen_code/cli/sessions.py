@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from qwen_code.base.text import safe_text
 from qwen_code.cli.app import LazyGroup
 from qwen_code.cli.options import with_config
 from qwen_code.config.load import Config
+from qwen_code.fronts.console import say_data, say_part
 from qwen_code.wiring.agent import session_store
 
 _DAY_S = 24 * 3600
@@ -72,7 +72,7 @@ def export(config: Config, session_id: str, kind: str) -> int:
     """Print the conversation of a session."""
     messages = _store(config).messages(session_id)
     text = as_markdown(messages) if kind == "markdown" else _json(messages)
-    sys.stdout.write(safe_text(text) if sys.stdout.isatty() else text)
+    say_data(text.removesuffix("\n"))
     return ExitCode.OK
 
 
@@ -94,7 +94,7 @@ def delete(config: Config, session_ids: tuple[str, ...], older_than: int | None)
             "no session was named", hint="qwen sessions delete ID, or --older-than DAYS"
         )
     for each in wanted:
-        sys.stdout.write(f"Deleted {store.delete(each)}\n")
+        say_part(f"Deleted {store.delete(each)}\n")
     return ExitCode.OK
 
 
@@ -104,15 +104,15 @@ def _store(config: Config) -> SessionStore:
 
 def _print(found: Sequence[Summary], as_json: bool, otherwise: str) -> int:
     if as_json:
-        sys.stdout.write(_json([msgspec.structs.asdict(each) for each in found]))
+        say_data(_json([msgspec.structs.asdict(each) for each in found]))
         return ExitCode.OK
     for each in found:
         moment = moment_of_day(each.changed_at)
-        sys.stdout.write(f"{each.id}  {moment}  {safe_text(each.title)}\n")
+        say_part(f"{each.id}  {moment}  {safe_text(each.title)}\n")
     if not found:
-        sys.stdout.write(f"{otherwise}\n")
+        say_part(f"{otherwise}\n")
     return ExitCode.OK
 
 
 def _json(data: Any) -> str:
-    return f"{msgspec.json.encode(data).decode()}\n"
+    return msgspec.json.encode(data).decode()

@@ -10,7 +10,7 @@ from typing import TextIO
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.log import debug
 from qwen_code.base.secret import redact
-from qwen_code.base.text import safe_text
+from qwen_code.base.text import safe_text, shown_text
 from qwen_code.config.env_names import QWEN_CODE
 
 
@@ -25,6 +25,34 @@ def paint(text: str, code: str, *, stream: TextIO | None = None) -> str:
 def is_plain() -> bool:
     """Whether the user wants no colours (https://no-color.org) or the terminal has none."""
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def say(text: str = "") -> None:
+    """Write a line to standard output. Nothing in it can control the terminal but styles."""
+    say_part(f"{text}\n")
+
+
+def say_part(text: str) -> None:
+    """`say` without the end of a line, at once."""
+    sys.stdout.write(shown_text(text))
+    sys.stdout.flush()
+
+
+def say_data(text: str) -> None:
+    """Write a line for a program: as it is, unless a terminal would show it."""
+    sys.stdout.write(f"{shown_text(text) if sys.stdout.isatty() else text}\n")
+
+
+def say_error_part(text: str) -> None:
+    """`say_part` on standard error."""
+    sys.stderr.write(shown_text(text))
+    sys.stderr.flush()
+
+
+def rewrite_line(text: str) -> None:
+    """Write over the last line on standard error, for a progress bar."""
+    sys.stderr.write(f"\r\x1b[2K{safe_text(text)}")
+    sys.stderr.flush()
 
 
 def report(error: QwenError) -> None:

@@ -22,7 +22,7 @@ from qwen_code.base.json_text import pretty_json
 from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text
 from qwen_code.cli.options import common_options
-from qwen_code.fronts.console import is_interactive, notice, paint
+from qwen_code.fronts.console import is_interactive, notice, paint, say, say_data
 from qwen_code.wiring.launch import Launch
 
 _MARKS = {Verdict.GOOD: ("✓", "32"), Verdict.WARNING: ("!", "33"), Verdict.BAD: ("✗", "31")}
@@ -40,12 +40,12 @@ def doctor(launch: Launch, as_json: bool, offline: bool) -> int:
     findings = _examine(launch, offline=offline)
     if as_json:
         data = pretty_json(findings)
-        click.echo(redact(data.decode()))
+        say_data(redact(data.decode()))
     else:
         for finding in findings:
-            click.echo(redact(safe_text(_line(finding))))
+            say(redact(safe_text(_line(finding))))
             if finding.fix:
-                click.echo(redact(safe_text(f"    {finding.fix}")))
+                say(redact(safe_text(f"    {finding.fix}")))
     is_bad = any(finding.verdict is Verdict.BAD for finding in findings)
     return ExitCode.FAILURE if is_bad else ExitCode.OK
 

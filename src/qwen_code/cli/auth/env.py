@@ -11,7 +11,7 @@ from qwen_code.auth.types import Connection
 from qwen_code.base.json_text import pretty_json
 from qwen_code.cli.auth.token import reveal
 from qwen_code.cli.options import common_options
-from qwen_code.fronts.console import notice
+from qwen_code.fronts.console import notice, say_data
 from qwen_code.wiring.launch import Launch
 
 
@@ -28,7 +28,7 @@ def env(launch: Launch, format_name: str) -> None:
     """Print LLAMA_* and OPENAI_* lines with the unmasked key: eval "$(qwen auth env)"."""
     inputs = launch.inputs(launch.config(notice), notice)
     connection = resolve(inputs).require()
-    click.echo(FORMATS[format_name](variables(inputs, connection)))
+    say_data(FORMATS[format_name](variables(inputs, connection)))
 
 
 def variables(inputs: Inputs, connection: Connection) -> dict[str, str]:

@@ -12,7 +12,7 @@ from qwen_code.base.errors import ExitCode
 from qwen_code.base.json_text import pretty_json
 from qwen_code.base.secret import redact
 from qwen_code.cli.options import common_options
-from qwen_code.fronts.console import is_interactive, notice, paint
+from qwen_code.fronts.console import is_interactive, notice, paint, say, say_data
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.explain import explain_data, explain_in_words
 from qwen_code.wiring.reports.status import elsewhere
@@ -34,8 +34,8 @@ def explain(launch: Launch, as_json: bool) -> int:
         resolution = msgspec.structs.replace(resolution, notices=(*resolution.notices, other))
     if as_json:
         data = pretty_json(explain_data(config, resolution))
-        click.echo(redact(data.decode()))
+        say_data(redact(data.decode()))
     else:
         text = explain_in_words(config, resolution, lambda t, c: paint(t, c, stream=sys.stdout))
-        click.echo(redact(text))
+        say(redact(text))
     return ExitCode.OK if resolution.connection else resolution.error.exit_code  # type: ignore[union-attr]

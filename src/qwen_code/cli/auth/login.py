@@ -25,7 +25,7 @@ from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.cli.options import common_options
 from qwen_code.config.load import Config
 from qwen_code.config.providers import CUSTOM, OPENAI, Provider, provider_at, provider_named
-from qwen_code.fronts.console import is_interactive, notice
+from qwen_code.fronts.console import is_interactive, notice, say, say_error_part, say_part
 from qwen_code.wiring.launch import Launch
 
 _MAX_KEY_BYTES = 64 * 1024
@@ -73,7 +73,7 @@ def login(
         return
     if method == Method.LOCAL and not is_interactive():
         save_method(config.paths, Method.LOCAL)
-        click.echo("The embedded model is used from now on. See qwen local status.")
+        say("The embedded model is used from now on. See qwen local status.")
         return
     if method == Method.QWEN_OAUTH or (method is None and any(by_browser.values())):
         _sign_in(launch, config, by_browser)
@@ -218,9 +218,7 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
         replaced = f" It replaces the previous one ({before.masked})." if before else ""
     profile = Profile(Method.OPENAI, provider.name, base_url, flags.model, key.reveal())
     save_login(config.paths, name, profile)
-    click.echo(
-        f"Saved the key as profile {name}.{replaced} It is used from now on; see qwen auth status."
-    )
+    say(f"Saved the key as profile {name}.{replaced} It is used from now on; see qwen auth status.")
 
 
 def _check_key(
@@ -282,7 +280,7 @@ def _ask(launch: Launch, config: Config, method: str | None) -> None:
     except EOFError:
         raise KeyboardInterrupt from None
     if saved.text:
-        click.echo("See qwen auth status.")
+        say("See qwen auth status.")
 
 
 def _read_key() -> str:
@@ -302,10 +300,10 @@ def _print_json(data: object) -> None:
 
 
 def _to_stdout(text: str) -> None:
-    sys.stdout.write(text)
+    say_part(text)
     sys.stdout.flush()
 
 
 def _to_stderr(text: str) -> None:
-    sys.stderr.write(text)
+    say_error_part(text)
     sys.stderr.flush()

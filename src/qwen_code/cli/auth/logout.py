@@ -10,7 +10,7 @@ from qwen_code.auth.types import Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import UsageError
 from qwen_code.cli.options import common_options
-from qwen_code.fronts.console import notice
+from qwen_code.fronts.console import notice, say
 from qwen_code.wiring.launch import Launch
 
 
@@ -35,14 +35,14 @@ def logout(launch: Launch, everything: bool) -> None:
     of_one = names[0] if names and not everything else None
     cancelled = cancel_pending(config, of_one, BlockingClock())
     for line in cancelled:
-        click.echo(line)
+        say(line)
     if cancelled and of_one not in profiles.profiles:
         names = [name for name in names if name in profiles.profiles]
     for name in names:
         for line in log_out(config, name, profiles.get(name)):
-            click.echo(line)
+            say(line)
     if not names and not cancelled:
-        click.echo("There was no saved login.")
+        say("There was no saved login.")
     forget_method(config)
     _report_remaining()
 

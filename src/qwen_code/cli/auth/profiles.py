@@ -14,7 +14,7 @@ from qwen_code.base.json_text import pretty_json
 from qwen_code.cli.options import common_options
 from qwen_code.config.paths import Paths
 from qwen_code.config.values import SourceKind
-from qwen_code.fronts.console import notice
+from qwen_code.fronts.console import notice, say, say_data
 from qwen_code.wiring.launch import Launch
 
 
@@ -30,16 +30,16 @@ def list_profiles(launch: Launch, as_json: bool) -> None:
         for name, profile in sorted(saved.profiles.items())
     ]
     if as_json:
-        click.echo(pretty_json(rows).decode())
+        say_data(pretty_json(rows).decode())
     elif not rows:
-        click.echo("No saved logins. Add one: qwen auth login")
+        say("No saved logins. Add one: qwen auth login")
     else:
         width = max(len(str(row["name"])) for row in rows)
         for row in rows:
             mark = "*" if row["current"] else " "
             keys = ("method", "account", "base_url", "model", "key")
             facts = [row[key] for key in keys if row[key]]
-            click.echo(f"{mark} {row['name']:<{width}}  {' · '.join(str(fact) for fact in facts)}")
+            say(f"{mark} {row['name']:<{width}}  {' · '.join(str(fact) for fact in facts)}")
 
 
 def _row(paths: Paths, name: str, profile: Profile, current: bool) -> dict[str, str | bool | None]:
@@ -83,7 +83,7 @@ def switch(launch: Launch, name: str) -> None:
     store = ProfileStore(config.paths)
     store.switch(name)
     save_method(config.paths, Method(store.load().get(name).method))
-    click.echo(f"Switched to {name}.")
+    say(f"Switched to {name}.")
     after = launch.config(lambda _: None)
     connection = resolve(launch.inputs(after, notice)).connection
     source = connection.credential_source if connection else None

@@ -13,7 +13,7 @@ from qwen_code.base.json_text import pretty_json
 from qwen_code.base.stop import Stop
 from qwen_code.cli.options import common_options
 from qwen_code.config.load import Config
-from qwen_code.fronts.console import is_interactive, notice, report
+from qwen_code.fronts.console import is_interactive, notice, report, say, say_data
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.status import (
     elsewhere,
@@ -40,11 +40,11 @@ def status(launch: Launch, as_json: bool, check: bool) -> int:
         _print_json(config, inputs, resolution, {"check": answer} if check else {}, problem)
         return ExitCode.FAILURE if problem else ExitCode.OK
     if resolution.connection:
-        click.echo(status_in_words(config, inputs, resolution.connection))
+        say(status_in_words(config, inputs, resolution.connection))
         if answer:
-            click.echo(f"{'Server:':<12}{answer}")
+            say(f"{'Server:':<12}{answer}")
     else:
-        click.echo(unusable_sign_in(inputs, resolution) or "Not signed in.")
+        say(unusable_sign_in(inputs, resolution) or "Not signed in.")
         if names := sorted(inputs.api.profiles.profiles):
             notice(f"saved logins: {', '.join(names)}; to use one: qwen auth switch NAME")
     if other := elsewhere(inputs, resolution):
@@ -68,7 +68,7 @@ def _print_json(
     data["quota"] = quota_data(quota) if quota else None
     if problem:
         data["error"] = {"message": problem.message, "hint": problem.hint, "code": problem.code}
-    click.echo(pretty_json(data).decode())
+    say_data(pretty_json(data).decode())
 
 
 def _ask(config: Config, resolution: Resolution) -> tuple[str | None, QwenError | None]:

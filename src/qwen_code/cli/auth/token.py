@@ -11,7 +11,7 @@ from qwen_code.base.json_text import pretty_json
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.cli.options import common_options
-from qwen_code.fronts.console import notice
+from qwen_code.fronts.console import notice, say_data
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.reports.status import expires_at
 
@@ -25,7 +25,7 @@ def token(launch: Launch, as_json: bool) -> None:
     connection = resolve(inputs).require()
     secret = reveal(inputs, connection)
     if not as_json:
-        click.echo(secret.reveal())
+        say_data(secret.reveal())
         return
     data = {
         "token": secret.reveal(),
@@ -35,7 +35,7 @@ def token(launch: Launch, as_json: bool) -> None:
         "header": connection.header_style,
         "expires_at": expires_at(inputs, connection),
     }
-    click.echo(pretty_json(data).decode())
+    say_data(pretty_json(data).decode())
 
 
 def reveal(inputs: Inputs, connection: Connection) -> Secret:

@@ -15,7 +15,7 @@ import msgspec
 from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.fronts.console import explain_unexpected
+from qwen_code.fronts.console import explain_unexpected, say_part
 
 ReadLine = Callable[[str], str]
 Write = Callable[[str], None]
@@ -275,5 +275,4 @@ _PIPE_IT = 'Use: printf %s "$KEY" | qwen auth login --with-api-key'
 
 def write_stdout(text: str) -> None:
     """Write to standard output at once."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    say_part(text)

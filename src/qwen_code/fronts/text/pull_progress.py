@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Self
 
+from qwen_code.fronts.console import rewrite_line, say_error_part
+
 
 class PullProgress:
     """A bar on a terminal, otherwise a line every tenth. Use it as a context manager."""
@@ -22,7 +24,7 @@ class PullProgress:
     def __exit__(self, *_: object) -> None:
         """Leave the line of the bar: what comes next is not part of it."""
         if self._is_open:
-            sys.stderr.write("\n")
+            say_error_part("\n")
 
     def __call__(self, source: str, done: int, total: int) -> None:
         step = done * (200 if self._is_terminal else 10) // total
@@ -32,10 +34,12 @@ class PullProgress:
             self._started = (time.monotonic(), done)
         self._shown = (source, step)
         self._is_open = self._is_terminal and done < total
-        sys.stderr.write(
-            self._bar(source, done, total) if self._is_terminal else self._line(source, done, total)
-        )
-        sys.stderr.flush()
+        if not self._is_terminal:
+            say_error_part(self._line(source, done, total))
+            return
+        rewrite_line(self._bar(source, done, total))
+        if done >= total:
+            say_error_part("\n")
 
     def _line(self, source: str, done: int, total: int) -> str:
         return f"{source}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB\n"
@@ -46,6 +50,5 @@ class PullProgress:
         elapsed = time.monotonic() - self._started[0]
         speed = (done - self._started[1]) / elapsed / 1e6 if elapsed > 0.5 else 0.0
         rest = f" {speed:,.0f} MB/s" if speed else ""
-        end = "\n" if done >= total else ""
         bar = "█" * filled + "░" * (30 - filled)
-        return f"\r\x1b[K{source} {bar} {done / 1e6:,.0f}/{total / 1e6:,.0f} MB{rest}{end}"
+        return f"{source} {bar} {done / 1e6:,.0f}/{total / 1e6:,.0f} MB{rest}"
