@@ -86,11 +86,14 @@ def test_files_by_name(tmp_path: Path) -> None:
     (ours / "binary.md").write_bytes(b"\xff")
     (tmp_path / "secret.md").write_text("token")
     (ours / "link.md").symlink_to(tmp_path / "secret.md")
-    assert set(find_commands([mine, ours])) == {"/a", "/git:commit", "/binary"}
+    found_files = find_commands([mine, ours])
+    assert set(found_files) == {"/a", "/project:a", "/git:commit", "/binary"}
+    assert found_files["/a"] == mine / "a.md"  # a project does not take the place of the user's
     found = read_commands([mine, ours, tmp_path / "none"])
     assert [(c.name, c.description, c.text) for c in found] == [
-        ("/a", "Ours", "body"),
+        ("/a", "mine", "mine"),
         ("/git:commit", "# Commit", "# Commit\nall"),
+        ("/project:a", "Ours", "body"),
     ]
 
 

@@ -43,14 +43,19 @@ class CommandFile(msgspec.Struct, frozen=True):
 
 
 def find_commands(directories: Sequence[Path]) -> dict[str, Path]:
-    """The files by name; a later directory wins. Links that leave a directory are skipped."""
+    """The files by name. Links that leave a directory are skipped.
+
+    The user's directory comes first: a command of the project that has the name of one of theirs
+    is ``/project:NAME``, so that a clone cannot take its place.
+    """
     found: dict[str, Path] = {}
     for directory in directories:
         for path in sorted(islice(_markdown_below(directory), _MAX_FILES)):
             parts = path.relative_to(directory).with_suffix("").parts
             is_inside = path.resolve().is_relative_to(directory.resolve())
             if is_inside and all(re.fullmatch(_NAME, part) for part in parts):
-                found[f"/{':'.join(parts)}"] = path
+                name = f"/{':'.join(parts)}"
+                found[name if name not in found else f"/project:{name[1:]}"] = path
     return found
 
 

@@ -36,6 +36,7 @@ _LISTS = {
 }
 """The settings that hold rules, and what each of them does. A project can only forbid and ask."""
 
+_MODE = "tools.approvalMode"
 _ONLY = "tools.core"
 """The setting with the only tools that there are."""
 
@@ -62,7 +63,7 @@ def judge_for(
             notice(_about_problem(rule, allows=rule in rules.allow))
     ground = WorkspaceGround(find_workspace, paths.cwd)
     folders = Folders(paths.cwd, root, paths.home)
-    return Judge(_mode(mode, config.settings), rules, ground, folders)
+    return Judge(_mode(mode, config.settings, notice), rules, ground, folders)
 
 
 def check_untrusted(
@@ -149,15 +150,20 @@ def remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> No
     update_user_value(paths, key, with_rules)
 
 
-def _mode(option: str | None, settings: Settings) -> Mode:
-    text = option or settings.first("tools.approvalMode", str) or Mode.DEFAULT
-    try:
-        return Mode(text.replace("_", "-"))
-    except ValueError as error:
-        raise ConfigError(
-            f"tools.approvalMode: {text!r} is not a mode",
-            hint=f"Use one of: {', '.join(Mode)}.",
-        ) from error
+def _mode(
+    option: str | None, settings: Settings, notice: Callable[[str], None] = lambda _: None
+) -> Mode:
+    """The mode. One in the settings that is not known costs a notice, and is the careful one."""
+    if option:
+        return Mode(option.replace("_", "-"))
+    found = settings.usable(_MODE)
+    if found is None:
+        return Mode.DEFAULT
+    text = str(found.value).replace("_", "-")
+    if text in [*Mode]:
+        return Mode(text)
+    notice(f"{found.source}: {found.value!r} is not a mode, so the mode is {Mode.DEFAULT}")
+    return Mode.DEFAULT
 
 
 def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:

@@ -17,6 +17,9 @@ from qwen_code.agent.rules import scripts
 from qwen_code.agent.rules.line import Word, names
 from qwen_code.agent.rules.programs import BUILTINS, RUNNERS, SHELLS
 
+_COLUMN = re.compile(r"(?<=\s)\|(?=\s|$)")
+"""Between two columns; a ``|`` in a regular expression has no blanks around it."""
+
 _TABLE = Path(__file__).with_suffix(".txt")
 _MAX_KEY_WORDS = 3
 _ALL = "ALL"
@@ -217,7 +220,7 @@ def _lines() -> dict[tuple[str, ...], str]:
 
 @cache
 def _row(line: str) -> Row:
-    key, options, operands, remarks = (part.strip() for part in line.split("|", 3))
+    key, options, operands, remarks = (part.strip() for part in _COLUMN.split(line))
     flags, valued, optional = set[str](), set[str](), set[str]()
     for option in options.split():
         if option.startswith("+"):
