@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen_code.base.files import read_bounded
+from qwen_code.config.settings import folders_of_project
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -42,7 +43,7 @@ class Closed:
     ) -> None:
         self.private = tuple(Path(os.path.realpath(directory)) for directory in private)
         self._forbidden = forbidden or _nothing
-        self._folders = tuple(dict.fromkeys(f for root in roots for f in _up_to_project(root)))
+        self._folders = tuple(dict.fromkeys(f for root in roots for f in folders_of_project(root)))
         self._specs: dict[tuple[Path, bytes], GitIgnoreSpec] = {}
         self._stamps: dict[Path, tuple[int, int, int]] = {}
         self._problems: dict[Path, str] = {}
@@ -157,15 +158,6 @@ def is_ignore_file(name: str) -> bool:
 
 def _holds_keys(real: Path) -> bool:
     return tuple(part.casefold() for part in real.parts[-2:]) == _CREDENTIALS
-
-
-def _up_to_project(root: Path) -> list[Path]:
-    """The root and the folders above it, up to the one with ``.git``."""
-    folders = [root, *root.parents]
-    for index, folder in enumerate(folders):
-        if os.path.lexists(folder / ".git"):
-            return folders[: index + 1]
-    return [root]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
