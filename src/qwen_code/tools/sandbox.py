@@ -7,7 +7,6 @@ holds credentials is not readable, and what decides which programs run later can
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -64,6 +63,8 @@ class Local:
         return self._render(command, cwd, found, network=self._network)
 
     def settle(self) -> list[str]:
+        from shutil import rmtree  # slow to import
+
         removed = []
         for found in self._layouts:
             for directory in found.missing:
@@ -72,7 +73,7 @@ class Local:
             for file in found.not_made:
                 if os.path.lexists(file):
                     with suppress(OSError):
-                        shutil.rmtree(file) if _is_directory(file) else file.unlink()
+                        rmtree(file) if _is_directory(file) else file.unlink()
                         removed.append(file.name)
         self._layouts = self._layouts[-1:]
         return removed
@@ -87,7 +88,9 @@ def find_sandbox(
         ConfigError: there is none, or it does not work on this system.
     """
     if platform == "linux" and kind in ("true", "bwrap"):
-        program = shutil.which("bwrap")
+        from shutil import which
+
+        program = which("bwrap")
         if program is None:
             raise ConfigError(
                 "the sandbox needs bubblewrap (bwrap), which is not installed",

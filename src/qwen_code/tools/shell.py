@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import msgspec
 
@@ -22,8 +22,10 @@ from qwen_code.tools.command_output import CapturedOutput, log_output
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.masks import refuse_masks
-from qwen_code.tools.sandbox import Sandbox
 from qwen_code.tools.workspace import HeldPlaces, Place, Workspace, path_of
+
+if TYPE_CHECKING:
+    from qwen_code.tools.sandbox import Sandbox
 
 _TIMEOUT_S = 120
 _MAX_TIMEOUT_S = 3600

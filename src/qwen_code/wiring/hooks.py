@@ -11,7 +11,6 @@ import msgspec
 from qwen_code.agent.context import project_root
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
-from qwen_code.config.run_files import digest_of, files_run
 from qwen_code.config.trust import TrustStore
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def _sources(
 ) -> list[HookSource]:
     """The hooks of one file. The user's hooks that run files of the project are apart: like the
     project's hooks, they need trust."""
+    from qwen_code.config.run_files import digest_of, files_run  # only who has hooks pays for it
+
     cwd, is_own = config.paths.cwd, project is None
     folder = project or project_root(cwd)
     with_files = [

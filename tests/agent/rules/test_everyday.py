@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from qwen_code.agent.rules.judge import Judge
-from qwen_code.agent.rules.line import names
 from qwen_code.agent.rules.parse import parse_rule
-from qwen_code.agent.rules.types import Decision, Mode, Rules
+from qwen_code.agent.rules.types import Decision, Mode, Rules, names
 from qwen_code.agent.toolbox import Call
 from qwen_code.tools.base import Effect, Subject
 

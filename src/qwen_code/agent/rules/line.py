@@ -15,12 +15,7 @@ from typing import NoReturn
 import msgspec
 
 from qwen_code.agent.errors import NotPlain
-
-
-def names(text: str) -> frozenset[str]:
-    """The words of ``text``: for tables of names."""
-    return frozenset(text.split())
-
+from qwen_code.agent.rules.types import names
 
 MAX_LENGTH = 20_000
 """In characters. A longer line is not plain."""

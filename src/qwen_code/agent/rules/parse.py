@@ -20,8 +20,8 @@ from collections.abc import Iterable
 import msgspec
 
 from qwen_code.agent.errors import NotPlain
-from qwen_code.agent.rules.line import names, scan
-from qwen_code.agent.rules.types import Form, Rule
+from qwen_code.agent.rules.line import scan
+from qwen_code.agent.rules.types import Form, Rule, names
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import Definition, Effect, Subject
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from qwen_code.agent.rules.line import names
+from qwen_code.agent.rules.types import names
 from qwen_code.agent.toolbox import Call
 
 _HARMLESS = names(

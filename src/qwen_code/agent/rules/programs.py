@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qwen_code.agent.errors import NotPlain
-from qwen_code.agent.rules.line import KEYWORDS, names
+from qwen_code.agent.rules.line import KEYWORDS
+from qwen_code.agent.rules.types import names
 
 SAFE_VARIABLES = names(
     "CI NO_COLOR FORCE_COLOR CLICOLOR CLICOLOR_FORCE TZ RUST_BACKTRACE RUST_LOG NODE_ENV "

@@ -17,9 +17,10 @@ import msgspec
 
 from qwen_code.agent.errors import NotPlain
 from qwen_code.agent.rules.grammar import parse, text_of
-from qwen_code.agent.rules.line import MAX_LENGTH, QUIET, names, scan
+from qwen_code.agent.rules.line import MAX_LENGTH, QUIET, scan
 from qwen_code.agent.rules.programs import ADDS_WORDS, EVALUATES, REDEFINES, RUNNERS, SHELLS
 from qwen_code.agent.rules.safe_options import check_rest, find_row
+from qwen_code.agent.rules.types import names
 
 if TYPE_CHECKING:
     from tree_sitter import Node

@@ -14,8 +14,9 @@ import msgspec
 
 from qwen_code.agent.errors import NotPlain
 from qwen_code.agent.rules import scripts
-from qwen_code.agent.rules.line import Word, names
+from qwen_code.agent.rules.line import Word
 from qwen_code.agent.rules.programs import BUILTINS, RUNNERS, SHELLS
+from qwen_code.agent.rules.types import names
 
 _COLUMN = re.compile(r"(?<=\s)\|(?=\s|$)")
 """Between two columns; a ``|`` in a regular expression has no blanks around it."""

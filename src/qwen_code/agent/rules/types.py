@@ -13,6 +13,11 @@ may follow, and options that the table of safe options has. ``known``: only what
 follow. In rules that ask and deny, all are prefixes, and ``pattern`` has a ``*`` anywhere."""
 
 
+def names(text: str) -> frozenset[str]:
+    """The words of ``text``: for tables of names."""
+    return frozenset(text.split())
+
+
 class Mode(StrEnum):
     """PLAN: read-only calls alone. DEFAULT: other calls need approval. AUTO_EDIT: as DEFAULT, but
     changes of files need none. YOLO: everything that no rule denies."""
