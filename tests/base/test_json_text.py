@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from qwen_code.base import json_text
 from qwen_code.base.json_text import MAX_DEPTH, decode_json
 
 
@@ -48,3 +52,23 @@ def test_a_shape_is_held_to() -> None:
         decode_json('{"name": 1}', Named)
     with pytest.raises(msgspec.DecodeError, match="nested too deeply"):
         decode_json('{"more": ' + "[" * 3000 + "]" * 3000 + "}", Named)
+
+
+def test_nothing_else_decodes_json_from_outside() -> None:
+    source = Path(json_text.__file__).parents[1]
+    own = {
+        "base/json_text.py",
+        "agent/session_file.py",  # each line as its type, and what is no such line costs itself
+        "models/stream.py",  # each chunk as its type; `decode_json` reads what is no such chunk
+        *("auth/oauth/poll.py", "auth/oauth/renewer.py", "auth/enrolment.py"),  # from their parent
+        *("local/server.py", "local/serve_main.py"),  # from their own processes
+    }
+    found = []
+    for path in source.rglob("*.py"):
+        name = path.relative_to(source).as_posix()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and name not in own:
+                called = ast.unparse(node.func)
+                if called.endswith(("json.decode", "json.loads", "json.load", "json.Decoder")):
+                    found.append(f"{name}:{node.lineno}")
+    assert found == []

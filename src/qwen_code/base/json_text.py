@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
 
+TOO_DEEP = "it is nested too deeply"
 MAX_DEPTH = 100
 """No real message is nested this deeply, and encoding such a value again is still possible."""
 
@@ -33,10 +34,10 @@ def decode_json(data: bytes | str, shape: Any = Any) -> Any:
         value = msgspec.json.decode(data, type=shape)
     except (UnicodeError, RecursionError) as error:
         is_deep = isinstance(error, RecursionError)
-        raise msgspec.DecodeError("it is nested too deeply" if is_deep else str(error)) from error
+        raise msgspec.DecodeError(TOO_DEEP if is_deep else str(error)) from error
     brackets = (b"[", b"{") if isinstance(data, bytes) else ("[", "{")
     if sum(map(data.count, brackets)) > MAX_DEPTH and _is_deep(value):  # type: ignore[arg-type]
-        raise msgspec.DecodeError("it is nested too deeply")
+        raise msgspec.DecodeError(TOO_DEEP)
     return value
 
 

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 
 from qwen_code.base.errors import ConfigError, ExitCode, UsageError
+from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.cli.options import load_config
@@ -163,8 +165,8 @@ def _texts(script: Path | None) -> list[str]:
     if script is None:
         return []
     try:
-        texts = json.loads(script.read_bytes())
-    except ValueError as error:
+        texts = decode_json(script.read_bytes())
+    except msgspec.DecodeError as error:
         raise UsageError(f"{script} is not JSON: {error}") from error
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise UsageError(f"{script} is not a JSON list of strings", hint='Write ["…", "…"].')

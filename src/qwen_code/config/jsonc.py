@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.json_text import TOO_DEEP, decode_json
 
 # Patterns are compiled by their first use: a run without a settings file needs none of them.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
@@ -59,10 +60,10 @@ def loads(data: bytes) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        tree = msgspec.json.decode(text)
-    except RecursionError:
-        raise JsoncError("it is nested too deeply", 1, 1) from None
-    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        tree = decode_json(text)
+    except msgspec.DecodeError as error:
+        if str(error) == TOO_DEEP:
+            raise JsoncError(TOO_DEEP, 1, 1) from None
         raise _malformed(data, str(error)) from None
     if not isinstance(tree, dict):
         raise _error(data, len(text) - len(text.lstrip()), "it is not an object: { … }")
@@ -72,8 +73,8 @@ def loads(data: bytes) -> dict[str, Any]:
 def _plain(data: bytes) -> dict[str, Any] | None:
     """The object if ``data`` is plain JSON, as in most files: no pattern is needed then."""
     try:
-        tree = msgspec.json.decode(data)
-    except (RecursionError, UnicodeDecodeError, msgspec.DecodeError):
+        tree = decode_json(data)
+    except msgspec.DecodeError:
         return None
     return tree if isinstance(tree, dict) else None
 
@@ -155,7 +156,7 @@ def _members(text: bytes, start: int) -> Iterator[_Member]:
         symbol = token[0]
         if depth == 1 and symbol in (b",", b"}"):
             if key is not None:
-                yield _Member(msgspec.json.decode(key[0], type=str), key.start(), value, end)
+                yield _Member(decode_json(key[0], str), key.start(), value, end)
             if symbol == b"}":
                 return
             key, value = None, -1
