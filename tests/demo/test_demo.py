@@ -102,6 +102,7 @@ def test_an_emulator_that_does_not_start_fails_the_demo(demo: Any, fake: Path) -
 
 @pytest.mark.long
 @pytest.mark.process
+@pytest.mark.timeout(300)
 def test_the_real_demo(demo: Any, tmp_path: Path, require: Callable[[str, bool], None]) -> None:
     weights = list(_MODELS_DIR.glob("*.gguf"))
     require("local_model", bool(weights) and find_spec("xllamacpp") is not None)

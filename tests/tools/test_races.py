@@ -140,6 +140,7 @@ def test_nothing_leaves_the_workspace(place: Place, name: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [*IN_PROCESS, *SPAWNING])
 def test_nothing_leaves_the_workspace_in_many_tries(place: Place, name: str) -> None:
     in_process, spawning = place.tries()
