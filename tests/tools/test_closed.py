@@ -108,6 +108,31 @@ def test_a_list_that_cannot_be_read_closes_everything(project: Path, kind: str) 
         Workspace(project).locate("src/open.txt")
 
 
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbfsecret.txt\n", b"\xef\xbb\xbf\r\nsecret.txt\r\n"])
+def test_a_list_with_a_byte_order_mark(project: Path, data: bytes) -> None:
+    (project / ".qwenignore").write_bytes(data)
+    with pytest.raises(ToolFailed, match="names it"):
+        Workspace(project).locate("secret.txt")
+    Workspace(project).locate("src/open.txt")
+
+
+@pytest.mark.parametrize("data", ["secret.txt\n".encode("utf-16"), "g\xe4heim\n".encode("latin-1")])
+def test_a_list_in_another_encoding_closes_everything(project: Path, data: bytes) -> None:
+    (project / ".qwenignore").write_bytes(data)
+    with pytest.raises(ToolFailed, match="it is not UTF-8"):
+        Workspace(project).locate("src/open.txt")
+
+
+def test_what_a_sandbox_has_to_hide(project: Path) -> None:
+    for folder in (project, project / "src", project / "src" / "deep"):
+        (folder / ".qwen").mkdir(parents=True)
+        (folder / ".qwen" / ".env").touch()
+    found = {p for p in Workspace(project).closed.below(project) if p.exists()}
+    assert found == {project / f / ".qwen" / ".env" for f in ("", "src", "src/deep")}
+    (project / ".qwenignore").write_text("keys/\n")
+    assert project / "keys" in set(Workspace(project).closed.below(project))
+
+
 def test_what_is_closed_stays_closed_in_the_session(project: Path) -> None:
     file = project / ".qwenignore"
     file.write_text("secret.txt\n")

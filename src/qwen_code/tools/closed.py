@@ -76,7 +76,8 @@ class Closed:
         """What is closed below ``root``, files and directories; looks at so many entries only."""
         self._look()
         if not self._specs and self._forbidden is _nothing:
-            yield root.joinpath(*_CREDENTIALS)
+            yield from (root.joinpath(*_CREDENTIALS), *root.glob("*/.qwen/.env"))
+            yield from root.glob("*/*/.qwen/.env")
             return
         looked_at = 0
         for folder, folders, names in os.walk(root):
@@ -125,9 +126,12 @@ class Closed:
                 file = folder / name
                 try:
                     found = file.stat()
-                except OSError:
+                except FileNotFoundError:
                     if file.is_symlink():
                         self._problems[file] = "the link leads nowhere"
+                    continue
+                except OSError as error:
+                    self._problems[file] = error.strerror or str(error)
                     continue
                 stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
                 if self._stamps.get(file) != stamp:
@@ -139,7 +143,10 @@ class Closed:
 
         try:
             data = read_bounded(file, _MAX_IGNORE_BYTES)
-            spec = GitIgnoreSpec.from_lines(data.decode("utf-8", "replace").splitlines())
+            spec = GitIgnoreSpec.from_lines(data.decode("utf-8-sig").splitlines())
+        except UnicodeDecodeError:
+            self._problems[file] = "it is not UTF-8"
+            return
         except (OSError, ValueError) as error:
             self._problems[file] = str(error)
             return
