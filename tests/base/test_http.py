@@ -441,6 +441,17 @@ def test_an_unknown_authority_is_refused_and_the_way_out_named(https: str) -> No
     assert caught.value.code == "certificate" and "SSL_CERT_FILE" in (caught.value.hint or "")
 
 
+def test_the_certificate_of_an_encrypted_proxy_is_checked_for_plain_origins_too(
+    https: str, authority: FakeAuthority
+) -> None:
+    proxy = ProxySetting(https, "HTTP_PROXY in the environment")
+    request = Request("GET", "http://models.example/v1")
+    with pytest.raises(TransportError):
+        client(Network(http_proxy=proxy)).send(request)
+    extra = Setting(str(authority.ca_file), "NODE_EXTRA_CA_CERTS in the environment")
+    assert client(Network(http_proxy=proxy, extra_ca_file=extra)).send(request).status == 204
+
+
 def test_an_extra_authority_is_trusted(https: str, authority: FakeAuthority) -> None:
     extra = Setting(str(authority.ca_file), "NODE_EXTRA_CA_CERTS in the environment")
     assert client(Network(extra_ca_file=extra)).send(Request("GET", https)).status == 204

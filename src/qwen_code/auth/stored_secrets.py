@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -69,21 +70,25 @@ def _is_opaque(text: str) -> bool:
 def _files(paths: Paths) -> Iterator[Path]:
     """The files of the user's directory that may hold secrets, with copies beside them."""
     yield from (paths.local_server_file, paths.qwen_home / _NODE_MCP_TOKENS)
+    beginnings = {
+        paths.qwen_home: (
+            paths.oauth_creds_file.name,
+            paths.profiles_file.name,
+            paths.oauth_pending_dir.name,
+        ),
+        paths.accounts_dir: ("",),
+        paths.mcp_dir: ("",),
+        paths.oauth_pending_dir: ("",),
+    }
     count = 0
-    for folder, pattern in (
-        (paths.qwen_home, f"{paths.oauth_creds_file.name}*"),
-        (paths.qwen_home, f"{paths.profiles_file.name}*"),
-        (paths.qwen_home, f"{paths.oauth_pending_dir.name}*"),
-        (paths.accounts_dir, "*"),
-        (paths.mcp_dir, "*"),
-        (paths.oauth_pending_dir, "*"),
-    ):
-        for file in folder.glob(pattern):
-            count += 1
-            if count > _MAX_FILES:
-                return
-            if file.is_file():
-                yield file
+    for folder, beginning in beginnings.items():
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(beginning) and entry.is_file():
+                    count += 1
+                    if count > _MAX_FILES:
+                        return
+                    yield Path(entry.path)
 
 
 def _remember(tree: Any) -> None:

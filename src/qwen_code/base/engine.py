@@ -50,8 +50,12 @@ def build_engine(
             ) from error
     if address:
         builder = builder.resolve(origin.host, address, origin.port)
-    if origin.scheme == "https":
-        from qwen_code.base.certificates import with_certificates  # only https needs them
+    if origin.scheme == "https" or proxy:  # the connection to a proxy can be encrypted, too
+        from qwen_code.base.certificates import with_certificates  # only TLS needs them
 
         builder = with_certificates(builder, network)
+    else:
+        # There is no TLS to a plain HTTP origin, and no redirect is followed to another. With this,
+        # the engine does not read the system's certificates, which takes 3 to 9 ms.
+        builder = builder.danger_accept_invalid_certs(True)
     return builder.build()

@@ -20,12 +20,17 @@ def safe_text(text: str) -> str:
     thing look like another. Newlines and tabs are kept. If a sequence has no end, only its first
     characters are removed: the rest is harmless without them, and can be part of the answer.
     """
-    return re.sub(_UNSAFE, "", text)
+    return text if _is_plain(text) else re.sub(_UNSAFE, "", text)
 
 
 def shown_text(text: str) -> str:
     """`safe_text` that leaves colours and other styles in: for whole lines, in which ours are."""
-    return re.sub(rf"(\x1b\[[0-9;]*m)|{_UNSAFE}", r"\1", text)
+    return text if _is_plain(text) else re.sub(rf"(\x1b\[[0-9;]*m)|{_UNSAFE}", r"\1", text)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether nothing in ``text`` needs a closer look, as in nearly all text."""
+    return text.replace("\n", "").replace("\t", "").isprintable()
 
 
 _INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import SequenceMatcher
 
 import msgspec
 
@@ -135,6 +134,8 @@ def _differs_in_blanks(lines: list[str], wanted: list[str]) -> tuple[int, str] |
 
 def _most_alike(lines: list[str], wanted: list[str]) -> tuple[float, int]:
     """The similarity of the most similar lines (0 to 1), and the index of the first."""
+    from difflib import SequenceMatcher  # only for a string that is not there
+
     best, where = 0.0, 0
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2("\n".join(wanted))
