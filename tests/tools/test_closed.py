@@ -133,6 +133,19 @@ def test_what_a_sandbox_has_to_hide(project: Path) -> None:
     assert project / "keys" in set(Workspace(project).closed.below(project))
 
 
+def test_a_sandbox_is_refused_where_too_much_must_be_looked_at(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / ".qwenignore").write_text("*.pem\n")
+    many = project / "many"
+    many.mkdir()
+    for number in range(20):
+        (many / f"{number}.txt").touch()
+    monkeypatch.setattr("qwen_code.tools.closed._MAX_LOOKED_AT", 15)
+    with pytest.raises(ToolFailed, match=r"more than 15 files: .* without the sandbox"):
+        list(Workspace(project).closed.below(project))
+
+
 def test_what_is_closed_stays_closed_in_the_session(project: Path) -> None:
     file = project / ".qwenignore"
     file.write_text("secret.txt\n")

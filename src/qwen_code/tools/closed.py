@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qwen_code.base.files import read_bounded
 from qwen_code.config.settings import folders_of_project
+from qwen_code.tools.errors import ToolFailed
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -24,7 +25,7 @@ _CREDENTIALS = (".qwen", ".env")
 """The file for a project's keys. A plain ``.env`` belongs to the project and may be read."""
 
 _MAX_IGNORE_BYTES = 1_000_000
-_MAX_LOOKED_AT = 50_000
+_MAX_LOOKED_AT = 200_000
 
 
 class Closed:
@@ -73,7 +74,12 @@ class Closed:
         return found
 
     def below(self, root: Path) -> Iterator[Path]:
-        """What is closed below ``root``, files and directories; looks at so many entries only."""
+        """What is closed below ``root``, files and directories, for a sandbox to hide. What git has
+        stored of them is not looked for.
+
+        Raises:
+            ToolFailed: there are too many files to look at before each command.
+        """
         self._look()
         if not self._specs and self._forbidden is _nothing:
             yield from (root.joinpath(*_CREDENTIALS), *root.glob("*/.qwen/.env"))
@@ -83,7 +89,10 @@ class Closed:
         for folder, folders, names in os.walk(root):
             looked_at += len(folders) + len(names)
             if looked_at > _MAX_LOOKED_AT:
-                return
+                raise ToolFailed(
+                    f"{root} has more than {_MAX_LOOKED_AT:,} files: the sandbox cannot find those "
+                    "to hide; start qwen in a smaller directory, or without the sandbox"
+                )
             folders[:] = [name for name in folders if name != ".git"]
             for name in [*folders, *names]:
                 if self.reason(path := Path(folder, name)):
