@@ -10,7 +10,6 @@ import pytest
 from qwen_code.agent.hooks import Hook, Hooks, parse_hooks
 from qwen_code.agent.rules.types import Decision, Ruling
 from qwen_code.agent.toolbox import Prepared
-from qwen_code.base.errors import ConfigError
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 
@@ -51,11 +50,23 @@ def test_the_setting_in_its_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [[], "x", {"PreToolUse": {}}, {"PreToolUse": [{"hooks": [{"command": 3}]}]}]
+    ("groups", "matcher"),
+    [
+        ({}, ""),
+        ("x", ""),
+        ([5], ""),
+        ([{"matcher": "edit", "hooks": [{"command": 3}]}], "edit"),
+        ([{"matcher": 5, "hooks": []}], ""),
+        ([{"matcher": "edit"}], "edit"),
+    ],
 )
-def test_what_is_no_setting(table: Any) -> None:
-    with pytest.raises(ConfigError, match="settings: hooks"):
-        parse_hooks(table, "settings")
+def test_what_cannot_be_read_forbids_what_it_is_for(groups: Any, matcher: str) -> None:
+    said: list[str] = []
+    good = {"hooks": [{"command": "true"}]}
+    [hook, after] = parse_hooks({"PreToolUse": groups, "PostToolUse": [good]}, "x", said.append)
+    assert hook.event == "PreToolUse" and hook.matcher == matcher and hook.problem
+    assert said == [f"x: {hook.problem}, so it forbids {matcher or 'every tool'}"]
+    assert after.command == "true" and not after.problem
 
 
 @pytest.mark.process

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from qwen_code.base.errors import ConfigError
 from qwen_code.base.http import Network
 from qwen_code.config.network import network_from
 
@@ -121,5 +120,4 @@ def test_a_project_has_no_say(machine: Any, file: str) -> None:
 
 def test_a_proxy_that_is_no_text(machine: Any) -> None:
     machine.write("home/.qwen/settings.json", '{"proxy": 8080}')
-    with pytest.raises(ConfigError, match=r"proxy in .*settings\.json:1"):
-        network(machine)
+    assert network(machine).http_proxy is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -44,13 +45,8 @@ def test_the_projects_layer_wins(machine: Any) -> None:
         ("proxy", '{"proxy": "@"}'),
         ("network.caFile", '{"network": {"caFile": "@"}}'),
         ("mcpServers", '{"mcpServers": "@"}'),
-        ("hooks", '{"hooks": "@"}'),
-        ("quota.perDay", '{"quota": {"perDay": "@"}}'),
-        ("permissions.allow", '{"permissions": {"allow": "@"}}'),
-        ("tools.approvalMode", '{"tools": {"approvalMode": "@"}}'),
-        ("tools.webFetch.allowPrivate", '{"tools": {"webFetch": {"allowPrivate": "@"}}}'),
+        ("qwen_code.auth.selectedType", '{"qwen_code": {"auth": {"selectedType": "@"}}}'),
         ("model.fallbacks", '{"model": {"fallbacks": "@"}}'),
-        ("model.maxSessionTurns", '{"model": {"maxSessionTurns": "@"}}'),
         ("made.up", '{"made": {"up": "@"}}'),
     ],
 )
@@ -111,10 +107,31 @@ def test_flat_keys_of_the_first_version(
         assert settings.lookup(key)[0].source.name == name
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hooks", {"PreToolUse": []}),
+        ("quota.perDay", 5),
+        ("permissions.allow", ["edit"]),
+        ("tools.approvalMode", "yolo"),
+        ("tools.webFetch.allowPrivate", True),
+        ("model.maxSessionTurns", 5),
+    ],
+)
+def test_user_only_keys_of_other_types(machine: Any, key: str, value: Any) -> None:
+    written = value
+    for name in reversed(key.split(".")):
+        written = {name: written}
+    machine.write(PROJECT, json.dumps(written))
+    machine.write(USER, json.dumps(written))
+    found = machine.settings().lookup(key)
+    assert [(c.value, c.status) for c in found] == [(value, "untrusted"), (value, "usable")]
+
+
 def test_a_wrong_type_is_named(machine: Any) -> None:
-    machine.write(USER, '{\n"model": {"name": 3}}')
-    with pytest.raises(ConfigError, match=r"model\.name in .*settings\.json:2: Expected `str`"):
-        machine.settings().first("model.name", str)
+    machine.write(USER, '{\n"security": {"allowedEndpoints": 3}}')
+    with pytest.raises(ConfigError, match=r"allowedEndpoints in .*settings\.json:2: Expected"):
+        machine.settings().first("security.allowedEndpoints", list[str])
 
 
 @pytest.mark.parametrize("file", [USER, PROJECT])

@@ -23,9 +23,20 @@ def settings(qwen: Any, **tools: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["dockr", "yes please", 3, ["docker"], {"a": 1}])
-def test_an_unknown_one_is_an_error(qwen: Any, server: Any, value: Any) -> None:
+def test_for_one_that_is_not_known_there_is_the_usual_one(
+    qwen: Any, server: Any, value: Any
+) -> None:
     settings(qwen, sandbox=value)
     done = qwen("-y", "-p", "go")
+    assert "tools.sandbox in" in done.stderr and "so true counts" in done.stderr
+    if done.returncode == 52:  # where no sandbox works, there is not none instead
+        assert server.requests == []
+    else:
+        assert "Commands run in a sandbox" in str(server.requests[0].body), done.stderr
+
+
+def test_a_variable_that_is_not_known_is_an_error(qwen: Any, server: Any) -> None:
+    done = qwen("-y", "-p", "go", env={"QWEN_SANDBOX": "dockr"})
     assert done.returncode == 52 and "is not a sandbox" in done.stderr, done.stderr
     assert "docker" in done.stderr and server.requests == []
 

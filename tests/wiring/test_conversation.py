@@ -521,17 +521,17 @@ def test_a_model_that_cannot_be_taken_leaves_the_one_before(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [{"contextWindow": "abc"}, {"vision": "yes"}, {"contextWindow": [1]}]
+    "written", ['{"permissions": {"deny": 5}}', '{"security": "x"}', '{"model": {"vision": yes}}']
 )
 def test_a_change_whose_settings_cannot_be_used_changes_nothing(
-    talk: Talk, model: FakeModelServer, setting: dict[str, Any]
+    talk: Talk, model: FakeModelServer, written: str
 ) -> None:
     """Of the model, the login, and the session: what was in use stays in use as a whole."""
     conversation = talk.open()
     ask(conversation, "first")
     before = conversation.state
     (talk.home / ".qwen").mkdir(exist_ok=True)
-    (talk.home / ".qwen" / "settings.json").write_text(json.dumps({"model": setting}))
+    (talk.home / ".qwen" / "settings.json").write_text(written)
     changes: list[Callable[[], None]] = [
         lambda: conversation.use_model("other", Stop()),
         lambda: conversation.use_login("openai", None, Stop()),

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from qwen_code.auth.types import Method
-from qwen_code.base.errors import ConfigError
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
 from qwen_code.wiring.time_limits import first_byte, patience_with, wall_time
@@ -110,23 +109,18 @@ def test_the_wall_time(
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
-    [
-        ({"timeoutS": -1}, r"model\.timeoutS in .*settings\.json:1: -1 is not a time limit"),
-        ({"timeoutS": "90"}, r"model\.timeoutS in .*settings\.json:1: Expected `float`"),
-        ({NODES: {"timeout": True}}, r"model\.generationConfig\.timeout in .*Expected `float`"),
-    ],
+    "model", [{"timeoutS": -1}, {"timeoutS": "90"}, {NODES: {"timeout": True}}, {NODES: 5}]
 )
-def test_a_value_that_is_not_a_time_is_named(load: Load, model: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        first_byte(load(model))
+def test_what_is_not_a_time_does_not_count(load: Load, model: dict[str, Any]) -> None:
+    settings = load(model)
+    assert first_byte(settings).seconds == 90 and len(settings.warnings) == 1
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5, -2])
 def test_a_wall_time_below_a_second_is_a_mistake(load: Load, seconds: float) -> None:
-    with pytest.raises(ConfigError, match="is not a time limit") as caught:
-        wall_time(None, load({"maxWallTimeSeconds": seconds}))
-    assert caught.value.hint == "Write 1 or more, or -1 for no limit."
+    settings = load({"maxWallTimeSeconds": seconds})
+    assert wall_time(None, settings).seconds == math.inf
+    assert "must be 1 second or more, or -1 for no limit" in settings.warnings[0]
 
 
 def test_the_embedded_model_may_be_slow(load: Load) -> None:

@@ -7,7 +7,7 @@ is added to the result for the model. The names are those of Node Qwen Code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +16,12 @@ import msgspec
 from qwen_code.agent.hook_matchers import fits, id_of, problem_of
 from qwen_code.agent.rules.types import Decision, Ruling
 from qwen_code.agent.toolbox import Prepared
-from qwen_code.base.errors import ConfigError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
 
-_EVENTS = ("PreToolUse", "PostToolUse")
+_Event = Literal["PreToolUse", "PostToolUse"]
+_EVENTS: tuple[_Event, ...] = ("PreToolUse", "PostToolUse")
 _TIMEOUT_S = 60.0
 _LEAST_TIMEOUT_MS = 1000
 """From this number on, a timeout is one of milliseconds, as it was in earlier versions of Node Qwen
@@ -35,7 +35,7 @@ _DIRECTORIES = ("QWEN_PROJECT_DIR", "CLAUDE_PROJECT_DIR", "GEMINI_PROJECT_DIR")
 class Hook(msgspec.Struct, frozen=True):
     """``matcher`` says which tools it is for, see `hook_matchers`; empty means every tool."""
 
-    event: Literal["PreToolUse", "PostToolUse"]
+    event: _Event
     matcher: str
     command: str
     timeout_s: float = _TIMEOUT_S
@@ -101,31 +101,13 @@ class _HookOutput(msgspec.Struct, rename="camel"):
 
 
 def parse_hooks(
-    table: Any, where: str, notice: Callable[[str], None] = lambda _: None
+    table: Mapping[str, Any], where: str, notice: Callable[[str], None] = lambda _: None
 ) -> list[Hook]:
     """The hooks of a setting: ``{"PreToolUse": [{"matcher": "edit", "hooks": [{"type": "command",
-    "command": "…", "timeout": 60}]}]}``. ``notice`` gets a line for what is not used as written.
-
-    Raises:
-        ConfigError: the format is wrong.
-    """
-    try:
-        tree = msgspec.convert(table, dict[str, Any])
-        groups = {event: msgspec.convert(tree.get(event, []), list[_Group]) for event in _EVENTS}
-    except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"{where}: hooks: {error}",
-            hint='Write {"PreToolUse": [{"matcher": "edit", "hooks": [{"type": "command",'
-            ' "command": "…"}]}]}',
-        ) from error
-    if others := [name for name in tree if name not in _EVENTS]:
+    "command": "…", "timeout": 60}]}]}``. ``notice`` gets a line for what is not used as written."""
+    if others := [name for name in table if name not in _EVENTS]:
         notice(f"{where}: hooks of {', '.join(others)} have no effect here")
-    found = [
-        Hook(event, group.matcher, e.command, e.timeout_s, e.env, problem=e.problem)  # type: ignore[arg-type]
-        for event, listed in groups.items()
-        for group in listed
-        for e in group.hooks
-    ]
+    found = [hook for event in _EVENTS for hook in _hooks(event, table.get(event))]
     for hook in found:
         if problem := problem_of(hook.matcher):
             effect = "so the hook is for every tool"
@@ -135,6 +117,25 @@ def parse_hooks(
             what = hook.matcher or "every tool"
             notice(f"{where}: {hook.problem}, {effect} {what}")
     return found
+
+
+def _hooks(event: _Event, groups: Any) -> Iterator[Hook]:
+    """The hooks of an event. In place of what cannot be read, there is one that cannot run."""
+    if groups is None:
+        return
+    if not isinstance(groups, list):
+        yield Hook(event, "", "", problem=f"hooks of {event} must be a list")
+        return
+    for group in groups:
+        try:
+            read = msgspec.convert(group, _Group)
+        except msgspec.ValidationError as error:
+            matcher = group.get("matcher") if isinstance(group, dict) else ""
+            matcher = matcher if isinstance(matcher, str) else ""
+            yield Hook(event, matcher, "", problem=f"a hook cannot be read: {error}")
+            continue
+        for e in read.hooks:
+            yield Hook(event, read.matcher, e.command, e.timeout_s, e.env, problem=e.problem)
 
 
 class Hooks:

@@ -48,7 +48,10 @@ def remember_stored_secrets(config: Config) -> None:
                 Secret(candidate.value.text)
     for layer in config.settings.layers:
         if layer.project is None:
-            _remember({n: each for n, each in layer.tree.items() if n not in _OF_OTHER_PROGRAMS})
+            from qwen_code.config import jsonc  # loaded by now
+
+            tree = jsonc.loads(layer.data)  # all of it, not only what can be used
+            _remember({n: each for n, each in tree.items() if n not in _OF_OTHER_PROGRAMS})
     for file in _files(config.paths):
         with suppress(OSError, msgspec.DecodeError):
             _remember(decode_json(read_bounded(file, _MAX_BYTES)))

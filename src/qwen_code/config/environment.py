@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import holds_secret
 from qwen_code.config import env_names
 from qwen_code.config.paths import Paths
@@ -83,21 +82,13 @@ class Environment:
     def build(
         cls, shell: Mapping[str, str], env_file: EnvFile | None, settings: Settings, paths: Paths
     ) -> Environment:
-        """Merge what was read.
-
-        Raises:
-            ConfigError: ``advanced.excludedEnvVars`` in settings is not a list of names.
-        """
+        """Merge what was read."""
         more = settings.first("advanced.excludedEnvVars", list[str]) or ()
         excluded = frozenset((*env_names.EXCLUDED_FROM_PROJECT_DOTENV, *more))
         return cls(shell, env_file, settings, paths, excluded)
 
     def candidates(self, name: str) -> list[VariableCandidate]:
-        """Every place that sets ``name``, highest precedence first.
-
-        Raises:
-            ConfigError: settings give it a value that is not a text.
-        """
+        """Every place that sets ``name``, highest precedence first."""
         return list(self._candidates(name))
 
     def first(self, name: str) -> Value | None:
@@ -199,8 +190,6 @@ class Environment:
             yield self._from_file(pair, self.env_file)
         for found in sorted(self._settings.lookup(f"env.{name}"), key=_is_projects):
             source = msgspec.structs.replace(found.source, name=name)
-            if not isinstance(found.value, str):
-                raise ConfigError(f"{source} is not a text", hint='Write it in quotes: "…"')
             yield _judged(found.value, source)
 
     def _from_file(self, pair: Pair, file: EnvFile) -> VariableCandidate:

@@ -48,6 +48,7 @@ class Config(msgspec.Struct, frozen=True):
             network_from(environment, settings),
             (
                 *(env_file.warnings() if env_file else ()),
+                *settings.warnings,
                 *(
                     f"{path} belongs to another user, so it is not read; put what you need of it "
                     f"into {paths.qwen_home}, or change its owner"

@@ -10,11 +10,7 @@ from qwen_code.config.values import SourceKind, Value
 
 
 def network_from(environment: Environment, settings: Settings) -> Network:
-    """How this machine reaches others; every part names what set it.
-
-    Raises:
-        ConfigError: a settings key for it is not a string.
-    """
+    """How this machine reaches others; every part names what set it."""
     ca, extra = _certificates(environment, settings)
     no_proxy = environment.first_of(env_names.NO_PROXY)
     return Network(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -50,6 +50,8 @@ notes, forbid, and make waits shorter. No other key counts there: it could decid
 and prompts go, what runs, what happens without a question, or what is spent. A project's hooks and
 servers are read apart, and need the user's trust."""
 
+_READ_APART = ("hooks", "mcpServers")
+
 FLAT_NAMES = {
     "security.auth.selectedType": "selectedAuthType",
     "security.auth.enforcedType": "enforcedAuthType",
@@ -83,25 +85,28 @@ class SettingCandidate(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The layers, highest precedence first."""
+    """The layers, highest precedence first, and a line about each value that does not count."""
 
     layers: tuple[Layer, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, paths: Paths) -> Settings:
         """Read the machine's file, the project's, the user's, and the machine's defaults.
 
         Raises:
-            ConfigError: one of them is broken or unreadable, or anyone can change the machine's;
-                ``message`` names file and line.
+            ConfigError: one of them is broken or unreadable, or anyone can change the machine's, or
+                what decides about permissions and credentials is not an object; ``message`` names
+                file and line.
         """
+        warnings: list[str] = []
         layers = [
             _system_layer(paths.system_settings),
-            _project_layer(paths),
-            _guarding(read_layer(paths.settings_file)),
+            _checked(_project_layer(paths), warnings.append),
+            _checked(read_layer(paths.settings_file), warnings.append),
             _system_layer(paths.system_defaults),
         ]
-        return cls(tuple(layer for layer in layers if layer is not None))
+        return cls(tuple(layer for layer in layers if layer is not None), tuple(warnings))
 
     def lookup(self, dotted: str) -> list[SettingCandidate]:
         """What every layer says for a key such as ``security.auth.baseUrl``, highest first.
@@ -125,7 +130,8 @@ class Settings(msgspec.Struct, frozen=True):
         """The effective value of a key, as ``type_`` (``str``, ``bool``, ``list[str]``, …).
 
         Raises:
-            ConfigError: it has another type; ``message`` names key, file and line.
+            ConfigError: it has another type, and is not in the table of `schema`; ``message`` names
+                key, file and line.
         """
         candidate = self.usable(dotted)
         return None if candidate is None else convert_setting(candidate, type_)
@@ -137,8 +143,11 @@ def convert_setting(candidate: SettingCandidate, type_: type[T]) -> T:
     Raises:
         ConfigError: it has another type; ``message`` names key, file and line.
     """
+    value = candidate.value
+    if type_ == list[str] and isinstance(value, str):
+        value = [value]
     try:
-        return msgspec.convert(candidate.value, type_)
+        return msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
         raise ConfigError(
             f"{candidate.source}: {error}", hint="Fix that line, or remove it."
@@ -161,6 +170,12 @@ def _env_keys(value: Any) -> Iterator[str]:
 def is_user_only(dotted: str) -> bool:
     """Whether a project's file cannot set this key."""
     return not any(dotted == key or dotted.startswith(f"{key}.") for key in _PROJECT_MAY_SET)
+
+
+def _concerns_projects(dotted: str) -> bool:
+    """Whether a project's file can set this key, or one below it."""
+    below = any(key.startswith(f"{dotted}.") for key in _PROJECT_MAY_SET)
+    return below or not is_user_only(dotted) or dotted in _READ_APART
 
 
 def folders_of_project(cwd: Path) -> list[Path]:
@@ -212,21 +227,36 @@ def _without_user_only(value: Any, dotted: str) -> Any:
     return {name: each for name, each in left.items() if each is not None} or None
 
 
-def _guarding(layer: Layer | None) -> Layer | None:
-    """
+def _checked(layer: Layer | None, notice: Callable[[str], None] | None) -> Layer | None:
+    """The layer without the values that cannot be used; ``notice`` gets a line about each.
+
     Raises:
-        ConfigError: what forbids something is there, and cannot be understood.
+        ConfigError: there is no ``notice``, or the value decides about permissions or credentials.
     """
-    for key in ("permissions", "security"):
-        if layer is not None and not isinstance(layer.tree.get(key, {}), dict | None):
+    if layer is None:
+        return None
+    from qwen_code.config import schema  # as for jsonc
+
+    for problem in schema.problems(layer.tree):
+        name = ".".join(problem.path)
+        if layer.project is not None and not _concerns_projects(name):
+            continue  # it would not count anyway
+        from qwen_code.config.jsonc import locate
+
+        line = locate(layer.data, problem.path)
+        source = Source(SourceKind.SETTINGS, name, layer.path, line)
+        if notice is None or problem.is_fatal:
             raise ConfigError(
-                f"{key} in {layer.path} is not an object", hint="Fix it, or remove it."
+                f"{source} must be {problem.words}", hint="Fix that line, or remove it."
             )
+        counts = "it does not count" if problem.instead is None else f"{problem.shown} counts"
+        notice(f"{source} must be {problem.words}, so {counts}")
+        layer = msgspec.structs.replace(layer, tree=schema.without(layer.tree, problem))
     return layer
 
 
 def _system_layer(path: Path | None) -> Layer | None:
-    layer = None if path is None else _guarding(read_layer(path))
+    layer = None if path is None else _checked(read_layer(path), None)
     if layer is not None and os.name != "nt" and layer.path.stat().st_mode & stat.S_IWOTH:
         raise ConfigError(
             f"{path} can be changed by every user, so it is not used",

@@ -50,17 +50,23 @@ def find_definitions(
 ) -> list[ServerDefinition]:
     """All servers that are defined for the current directory. The user's settings take precedence.
 
-    ``notice`` is called for invalid definitions of the project.
+    ``notice`` is called for invalid definitions, which are left out.
 
     Raises:
-        ConfigError: a definition in the user's settings is invalid.
+        ConfigError: a definition in the machine's settings is invalid.
     """
     found: dict[str, ServerDefinition] = {}
     trust = TrustStore.load(paths)
+
+    def refuse(error: ConfigError) -> None:
+        if layer.path in (paths.system_settings, paths.system_defaults):
+            raise error
+        notice(error.message)
+
     for layer in settings.layers:
         table = layer.tree.get(SERVERS_KEY)
         if layer.project is None and table is not None:
-            for spec in parse_servers(table, str(layer.path)):
+            for spec in parse_servers(table, str(layer.path), refuse):
                 found[spec.name] = _own(spec, layer.path, table[spec.name], paths, trust, notice)
     for name, entry, file in _of_the_project(paths, settings, notice):
         if name in found:

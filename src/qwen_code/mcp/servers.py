@@ -6,7 +6,7 @@ The keys are those of Node Qwen Code (``mcpServers`` in settings), and of ``.mcp
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,15 +93,30 @@ def is_name(text: str) -> bool:
     return bool(_NAME.fullmatch(text))
 
 
-def parse_servers(table: Any, where: str) -> list[ServerSpec]:
-    """The servers of an ``mcpServers`` object; ``where`` is the file, for errors.
+def _raise(error: ConfigError) -> None:
+    raise error
+
+
+def parse_servers(
+    table: Any, where: str, refuse: Callable[[ConfigError], None] = _raise
+) -> list[ServerSpec]:
+    """The valid servers of an ``mcpServers`` object; ``where`` is the file, for errors.
+
+    ``refuse`` gets the error of each invalid one, whose ``message`` names the key.
 
     Raises:
-        ConfigError: one of them is invalid; ``message`` names the key.
+        ConfigError: one of them is invalid, unless ``refuse`` does something else.
     """
     if not isinstance(table, dict):
-        raise _unusable(f"mcpServers in {where}", "it is not an object")
-    return [parse_server(name, entry, where) for name, entry in table.items()]
+        refuse(_unusable(f"mcpServers in {where}", "it is not an object"))
+        return []
+    found = []
+    for name, entry in table.items():
+        try:
+            found.append(parse_server(name, entry, where))
+        except ConfigError as error:
+            refuse(error)
+    return found
 
 
 def parse_server(name: str, entry: Any, where: str) -> ServerSpec:

@@ -16,9 +16,6 @@ from typing import Protocol
 from qwen_code.base.errors import ConfigError
 from qwen_code.tools.sandbox_paths import UNSET, Layout
 
-KINDS = ("true", "false", "bwrap", "sandbox-exec", "docker", "podman")
-"""What ``tools.sandbox`` and ``QWEN_SANDBOX`` can be."""
-
 _TOLD = (
     "Commands run in a sandbox: {network}; they can write only to the workspace and /tmp, not to "
     ".git/hooks, .git/config, .env, .envrc, .qwen and the like; credentials cannot be read."

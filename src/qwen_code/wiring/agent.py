@@ -83,10 +83,6 @@ class Fit(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, connection: Connection, settings: Settings) -> Self:
-        """
-        Raises:
-            ConfigError: a setting about the model has another type.
-        """
         is_small, name = connection.method is Method.LOCAL, connection.model or ""
         usual = _LOCAL_WINDOW_TOKENS if is_small else window_tokens(name)
         sees = settings.first("model.vision", bool)
@@ -172,7 +168,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     """
     paths, settings, notice = config.paths, config.settings, front.notice
     root = project_root(paths.cwd)
-    more = _directories(options, settings, paths)
+    more = _directories(options, settings, paths, notice)
     find_workspace = _workspace_finder(config, more, lambda path: judge.closes(path))  # noqa: PLW0108 made below
     judge = judge_for(
         config,
@@ -212,7 +208,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         system=briefing,
         compactor=Compactor(window_tokens("")),
         begin_turn=workbench.begin_turn,
-        max_rounds=options.max_rounds or settings.first("model.maxSessionTurns", int),
+        max_rounds=options.max_rounds or _max_rounds(settings),
         aim=structured,
     )
     return Assembled(
@@ -234,7 +230,7 @@ def find_judge(config: Config, options: AgentOptions, notice: Callable[[str], No
         ConfigError: a setting cannot be used.
         UsageError: a directory does not exist.
     """
-    more = _directories(options, config.settings, config.paths)
+    more = _directories(options, config.settings, config.paths, notice)
     judge = judge_for(
         config,
         project_root(config.paths.cwd),
@@ -355,17 +351,29 @@ def session_store(paths: Paths, root: Path) -> SessionStore:
     return SessionStore(paths.project_dir(root) / "sessions", paths.cwd, BlockingClock())
 
 
-def _directories(options: AgentOptions, settings: Settings, paths: Paths) -> list[Path]:
-    named = [*options.directories]
-    found = settings.usable("context.includeDirectories")
-    if found is not None:
-        listed = settings.first("context.includeDirectories", list[str]) or []
-        named += [str(paths.beside(text, found.source.path)) for text in listed]
-    directories = [paths.cwd / text for text in named]
-    for directory in directories:
+def _max_rounds(settings: Settings) -> int | None:
+    number = settings.first("model.maxSessionTurns", int)
+    return number if number and number > 0 else None
+
+
+def _directories(
+    options: AgentOptions, settings: Settings, paths: Paths, notice: Callable[[str], None]
+) -> list[Path]:
+    """The directories that belong to the workspace, beside the current one.
+
+    Raises:
+        UsageError: one of the options does not exist.
+    """
+    key = "context.includeDirectories"
+    found = settings.usable(key)
+    file = found.source.path if found else None
+    listed = [paths.beside(text, file) for text in settings.first(key, list[str]) or []]
+    for missing in (directory for directory in listed if not directory.is_dir()):
+        notice(f"{found.source if found else key}: {missing} is not a directory")
+    named = [paths.cwd / text for text in options.directories]
+    for directory in named:
         if not directory.is_dir():
             raise UsageError(
-                f"{directory} is not a directory",
-                hint="Correct --include-directories or the setting.",
+                f"{directory} is not a directory", hint="Correct --include-directories."
             )
-    return directories
+    return [*named, *(directory for directory in listed if directory.is_dir())]

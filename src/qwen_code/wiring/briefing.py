@@ -66,10 +66,4 @@ class Briefing:
 
     def _names(self) -> list[str]:
         """``context.fileName``: one name or several, as Node Qwen Code has it."""
-        settings = self._config.settings
-        found = settings.usable("context.fileName")
-        if found is None:
-            return [*NOTE_NAMES]
-        if isinstance(found.value, str):
-            return [found.value]
-        return settings.first("context.fileName", list[str]) or [*NOTE_NAMES]
+        return self._config.settings.first("context.fileName", list[str]) or [*NOTE_NAMES]

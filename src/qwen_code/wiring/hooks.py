@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from qwen_code.agent.context import project_root
-from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
 from qwen_code.config.trust import TrustStore
 
@@ -38,11 +37,7 @@ def has_hooks(config: Config) -> bool:
 
 
 def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource]:
-    """The hooks by file; ``notice`` gets a line for each file of a project that cannot be used.
-
-    Raises:
-        ConfigError: the user's own cannot be used.
-    """
+    """The hooks by file; ``notice`` gets a line for what is not used as it is written."""
     from qwen_code.agent.hooks import parse_hooks  # only who has some pays for it
 
     found: list[HookSource] = []
@@ -52,15 +47,10 @@ def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource
         table = layer.tree.get(_KEY)
         if not table:
             continue
-        try:
-            # What a project's may mean is said by those that run, once they are trusted.
-            say = notice if layer.project is None else _ignore
-            hooks = parse_hooks(table, str(layer.path), say)
-            found += _sources(config, layer.path, layer.project, table, hooks)
-        except ConfigError as error:
-            if layer.project is None:
-                raise
-            notice(error.message)
+        # What a project's may mean is said by those that run, once they are trusted.
+        say = notice if layer.project is None else _ignore
+        hooks = parse_hooks(table, str(layer.path), say)
+        found += _sources(config, layer.path, layer.project, table, hooks)
     return [source for source in found if source.hooks]
 
 

@@ -86,11 +86,7 @@ def open_link(config: Config, connection: Connection, stop: Stop | None = None) 
 
 
 def open_ledger(config: Config, connection: Connection) -> Ledger | None:
-    """Where the requests of ``connection`` are counted; ``None``: only the server counts them.
-
-    Raises:
-        ConfigError: a limit in the settings is not a positive number.
-    """
+    """Where the requests of ``connection`` are counted; ``None``: only the server counts them."""
     if connection.method is not Method.QWEN_OAUTH:
         return None
     from qwen_code.models.ledger import SqliteLedger  # only where requests are counted
@@ -98,8 +94,8 @@ def open_ledger(config: Config, connection: Connection) -> Ledger | None:
 
     usual = Limits()
     limits = Limits(
-        _positive(config.settings, "quota.perMinute", usual.per_minute),
-        _positive(config.settings, "quota.perDay", usual.per_day),
+        config.settings.first("quota.perMinute", int) or usual.per_minute,
+        config.settings.first("quota.perDay", int) or usual.per_day,
     )
     # Several sign-ins of one account share its quota; of an account without a name, none do.
     account = account_key(connection.provider, connection.account or connection.profile or "")
@@ -178,19 +174,6 @@ def _client(config: Config, connection: Connection) -> ModelClient:
         ledger=open_ledger(config, connection),
         fallbacks=_fallbacks(config),
     )
-
-
-def _positive(settings: Settings, dotted: str, usual: int) -> int:
-    number = settings.first(dotted, int)
-    if number is None:
-        return usual
-    if number < 1:
-        found = settings.usable(dotted)
-        raise ConfigError(
-            f"{found.source if found else dotted}: {number} is not 1 or more",
-            hint="Fix that line, or take it out.",
-        )
-    return number
 
 
 def _start_local(

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from qwen_code.agent.context import project_root
 from qwen_code.agent.permission import Scope
 from qwen_code.agent.rules.judge import Judge
@@ -19,7 +17,7 @@ from qwen_code.auth.types import Connection
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
-from qwen_code.config.settings import Settings
+from qwen_code.config.settings import Settings, convert_setting
 
 if TYPE_CHECKING:
     from qwen_code.tools.workspace import Workspace
@@ -63,7 +61,7 @@ def judge_for(
             notice(_about_problem(rule, allows=rule in rules.allow))
     ground = WorkspaceGround(find_workspace, paths.cwd)
     folders = Folders(paths.cwd, root, paths.home)
-    return Judge(_mode(mode, config.settings, notice), rules, ground, folders)
+    return Judge(_mode(mode, config.settings), rules, ground, folders)
 
 
 def check_untrusted(
@@ -150,20 +148,9 @@ def remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> No
     update_user_value(paths, key, with_rules)
 
 
-def _mode(
-    option: str | None, settings: Settings, notice: Callable[[str], None] = lambda _: None
-) -> Mode:
-    """The mode. One in the settings that is not known costs a notice, and is the careful one."""
-    if option:
-        return Mode(option.replace("_", "-"))
-    found = settings.usable(_MODE)
-    if found is None:
-        return Mode.DEFAULT
-    text = str(found.value).replace("_", "-")
-    if text in [*Mode]:
-        return Mode(text)
-    notice(f"{found.source}: {found.value!r} is not a mode, so the mode is {Mode.DEFAULT}")
-    return Mode.DEFAULT
+def _mode(option: str | None, settings: Settings) -> Mode:
+    text = option or settings.first(_MODE, str) or Mode.DEFAULT
+    return Mode(text.replace("_", "-"))
 
 
 def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
@@ -201,10 +188,7 @@ def _texts(settings: Settings, dotted: str) -> Iterator[tuple[str, str]]:
     for found in settings.lookup(dotted):
         if found.status != "usable":
             continue
-        try:
-            texts = msgspec.convert(found.value, list[str])
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"{found.source}: {error}", hint=_LIST_HINT) from error
+        texts = convert_setting(found, list[str])
         yield from ((text, str(found.source)) for text in texts if text.strip())
 
 

@@ -60,17 +60,17 @@ def _kind(config: Config, *, is_wanted: bool) -> str:
 
 
 def _checked(value: object, where: str) -> str:
-    """``value`` as one of `KINDS`.
+    """``value`` as one of `SANDBOX_KINDS`.
 
     Raises:
         ConfigError: it is not one of them.
     """
-    from qwen_code.tools.sandbox import KINDS
+    from qwen_code.config.schema import SANDBOX_KINDS  # most sessions have none
 
     text = str(value).lower() if isinstance(value, bool | str) else ""
     text = {"1": "true", "0": "false", "": "false" if value == "" else ""}.get(text, text)
-    if text not in KINDS:
+    if text not in SANDBOX_KINDS:
         raise ConfigError(
-            f"{where}: {value!r} is not a sandbox", hint=f"Use one of: {', '.join(KINDS)}."
+            f"{where}: {value!r} is not a sandbox", hint=f"Use one of: {', '.join(SANDBOX_KINDS)}."
         )
     return text

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from qwen_code.auth.types import Method
-from qwen_code.base.errors import ConfigError
-from qwen_code.config.settings import SettingCandidate, Settings
+from qwen_code.config.settings import Settings, convert_setting
 from qwen_code.models.patience import Patience
 
 _LOCAL_FIRST_BYTE_S = 300.0
@@ -37,47 +36,34 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 def first_byte(settings: Settings) -> Limit:
-    """How long a model may take until the first byte of its answer.
-
-    Raises:
-        ConfigError: a setting is not a number of seconds.
-    """
+    """How long a model may take until the first byte of its answer."""
     usual = Limit(Patience().timeouts.first_byte_s)
-    return _limit(settings, _FIRST_BYTE, usual, least=0.0, none=0.0)
+    return _limit(settings, _FIRST_BYTE, usual, none=0.0)
 
 
 def wall_time(option_s: float | None, settings: Settings) -> Limit:
     """How long one prompt may take, with everything that is done for it; ``option_s`` is what the
-    command line says.
-
-    Raises:
-        ConfigError: the setting is not a number of seconds.
-    """
+    command line says."""
     if option_s is not None:
         return Limit(option_s, "--max-wall-time")
-    return _limit(settings, _WALL_TIME, Limit(math.inf), least=1.0, none=-1.0)
+    return _limit(settings, _WALL_TIME, Limit(math.inf), none=-1.0)
 
 
 def patience_with(method: Method, settings: Settings) -> Patience:
-    """How long answers are waited for.
-
-    Raises:
-        ConfigError: a setting is not a number of seconds.
-    """
+    """How long answers are waited for."""
     seconds = min(first_byte(settings).seconds, MAX_S)
     return Patience.of(max(seconds, _LOCAL_FIRST_BYTE_S) if method is Method.LOCAL else seconds)
 
 
-def _limit(
-    settings: Settings, units: Mapping[str, float], usual: Limit, *, least: float, none: float
-) -> Limit:
+def _limit(settings: Settings, units: Mapping[str, float], usual: Limit, *, none: float) -> Limit:
     """What the user's own files say, or less where a project's say less."""
     own = project = None
     for name, unit_s in units.items():
         for found in settings.lookup(name):
             if found.status != "usable":
                 continue
-            limit = Limit(_seconds(found, unit_s, least, none), str(found.source))
+            number = convert_setting(found, float)
+            limit = Limit(math.inf if number == none else number * unit_s, str(found.source))
             if found.source.project is None:
                 own = own or limit
             else:
@@ -89,22 +75,3 @@ def _limit(
         return project
     ignored = f"{project.set_by} does not count: a project's files can only make that shorter"
     return msgspec.structs.replace(held, notices=(ignored,))
-
-
-def _seconds(found: SettingCandidate, unit_s: float, least: float, none: float) -> float:
-    try:
-        number = msgspec.convert(found.value, float)
-    except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"{found.source}: {error}", hint="Fix that line, or take it out."
-        ) from error
-    if number == none:
-        return math.inf
-    seconds = number * unit_s
-    if not (seconds > 0 and seconds >= least):
-        allowed = f"{least:g} or more" if least else "more than 0"
-        raise ConfigError(
-            f"{found.source}: {number:g} is not a time limit",
-            hint=f"Write {allowed}, or {none:g} for no limit.",
-        )
-    return seconds

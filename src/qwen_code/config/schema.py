@@ -1,0 +1,199 @@
+"""What the values of settings must be. One that is something else costs a notice and no more: it
+does not count, and where it would forbid something, the strictest value stands for it.
+
+What decides about credentials and permissions is not in this table: where that is not understood,
+the program stops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+MODES = ("plan", "default", "auto-edit", "yolo")
+"""What ``tools.approvalMode`` can be, with ``_`` for ``-``, too."""
+
+SANDBOX_KINDS = ("true", "false", "bwrap", "sandbox-exec", "docker", "podman")
+"""What ``tools.sandbox`` and ``QWEN_SANDBOX`` can be."""
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """``words`` complete "it must be …". Of a list, what ``fits_one`` accepts still counts."""
+
+    words: str
+    fits: Callable[[Any], bool]
+    fits_one: Callable[[Any], bool] | None = None
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A value at ``path`` that cannot be used, because it must be ``words``. ``instead`` stands for
+    it; ``None`` is as if it were not there. ``is_fatal``: it decides about permissions or
+    credentials."""
+
+    path: tuple[str, ...]
+    words: str
+    instead: Any = None
+    is_fatal: bool = False
+
+    @property
+    def shown(self) -> str:
+        """``instead``, as it is written in the file."""
+        return msgspec.json.encode(self.instead).decode()
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, dict) and _is_text(value.get("id"))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and _is_number(value) and value >= 1
+
+
+_TEXT = _Kind("a text", _is_text)
+_TEXTS = _Kind(
+    "a list of texts",
+    lambda value: _is_text(value) or (isinstance(value, list) and all(map(_is_text, value))),
+    _is_text,
+)
+"""One text is as good as a list with it alone."""
+_LIST = _Kind("a list of texts", lambda value: not _is_text(value) and _TEXTS.fits(value))
+_MODELS = _Kind(
+    "a list of models, each with an id",
+    lambda value: isinstance(value, list) and all(map(_is_model, value)),
+    _is_model,
+)
+_OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
+_FLAG = _Kind("true or false", lambda value: isinstance(value, bool))
+_COUNT = _Kind("a whole number, 1 or more", _is_count)
+_WAIT = _Kind("a time, or 0 for no limit", lambda value: _is_number(value) and value >= 0)
+_TURNS = _Kind("1 or more, or -1 for no limit", lambda value: _is_count(value) or value in (0, -1))
+_WALL_TIME = _Kind(
+    "1 second or more, or -1 for no limit",
+    lambda value: _is_number(value) and (value >= 1 or value == -1),
+)
+_MODE = _Kind(
+    f"one of {', '.join(MODES)}",
+    lambda value: _is_text(value) and value.replace("_", "-") in MODES,
+)
+_SANDBOX = _Kind(
+    f"one of {', '.join(SANDBOX_KINDS)}",
+    lambda value: isinstance(value, bool) or str(value).lower() in (*SANDBOX_KINDS, "", "0", "1"),
+)
+
+_KINDS: dict[str, _Kind] = {
+    "advanced.excludedEnvVars": _TEXTS,
+    "context.fileName": _TEXTS,
+    "context.includeDirectories": _TEXTS,
+    "disableAllHooks": _FLAG,
+    "env.*": _TEXT,
+    "excludedProjectEnvVars": _TEXTS,
+    "hooks": _OBJECT,
+    "mcp.allowed": _TEXTS,
+    "mcp.excluded": _TEXTS,
+    "model.allowed": _TEXTS,
+    "model.baseUrl": _TEXT,
+    "model.contextWindow": _COUNT,
+    "model.fallbacks": _TEXTS,
+    "model.generationConfig.timeout": _WAIT,
+    "model.maxSessionTurns": _TURNS,
+    "model.maxWallTimeSeconds": _WALL_TIME,
+    "model.name": _TEXT,
+    "model.timeoutS": _WAIT,
+    "model.vision": _FLAG,
+    "modelProviders.*": _MODELS,
+    "network.caFile": _TEXT,
+    "network.clientCert": _TEXT,
+    "network.clientKey": _TEXT,
+    "providerProtocol.*": _TEXT,
+    "proxy": _TEXT,
+    "quota.perDay": _COUNT,
+    "quota.perMinute": _COUNT,
+    "qwen_code.auth.selectedType": _TEXT,
+    "qwen_code.permissions.projects.*": _TEXTS,
+    "tools.allowed": _TEXTS,
+    "tools.approvalMode": _MODE,
+    "tools.core": _TEXTS,
+    "tools.disabled": _TEXTS,
+    "tools.exclude": _TEXTS,
+    "tools.sandbox": _SANDBOX,
+    "tools.sandboxImage": _TEXT,
+    "tools.sandboxNetwork": _FLAG,
+    "tools.webFetch.allowPrivate": _FLAG,
+}
+
+_STRICTEST: dict[str, Any] = {
+    "disableAllHooks": True,
+    "mcp.allowed": [],
+    "mcp.excluded": ["*"],
+    "model.allowed": [],
+    "tools.core": ["none"],
+    "tools.disabled": ["*"],
+    "tools.exclude": ["*"],
+    "tools.sandbox": True,
+}
+"""These forbid something."""
+
+_FATAL: dict[str, _Kind] = {
+    "permissions": _OBJECT,
+    "permissions.allow": _LIST,
+    "permissions.ask": _LIST,
+    "permissions.deny": _LIST,
+    "security": _OBJECT,
+    "security.auth": _OBJECT,
+    "security.auth.oauth": _OBJECT,
+    "security.environmentVariableRedaction": _OBJECT,
+}
+"""These decide about permissions and credentials. Other keys below are checked where they are
+used."""
+
+
+def problems(tree: dict[str, Any]) -> Iterator[Problem]:
+    """The values of ``tree`` that cannot be used, fatal ones first."""
+    seen: set[tuple[str, ...]] = set()
+    for kinds in (_FATAL, _KINDS):
+        for dotted, kind in kinds.items():
+            path, instead = tuple(dotted.split(".")), _STRICTEST.get(dotted)
+            for found in _problems(tree, (), path, kind, instead):
+                if found.path not in seen:
+                    seen.add(found.path)
+                    yield msgspec.structs.replace(found, is_fatal=kinds is _FATAL)
+
+
+def _problems(
+    value: Any, here: tuple[str, ...], left: tuple[str, ...], kind: _Kind, instead: Any
+) -> Iterator[Problem]:
+    """The problems on the way from ``value``, which is at ``here``, along the names ``left``."""
+    if value is None:
+        return
+    if not left:
+        if not kind.fits(value):
+            if instead is None and kind.fits_one and isinstance(value, list):
+                instead = [each for each in value if kind.fits_one(each)]
+            yield Problem(here, kind.words, instead)
+        return
+    if not isinstance(value, dict):
+        if here != ("model",) or not isinstance(value, str):  # the name in old settings
+            yield Problem(here, "an object")
+        return
+    for name in value if left[0] == "*" else left[:1]:
+        yield from _problems(value.get(name), (*here, name), left[1:], kind, instead)
+
+
+def without(tree: dict[str, Any], found: Problem) -> dict[str, Any]:
+    """``tree`` with what stands for an unusable value in its place."""
+    name, *below = found.path
+    if below:
+        inner = msgspec.structs.replace(found, path=tuple(below))
+        return {**tree, name: without(tree[name], inner)}
+    return {**tree, name: found.instead}

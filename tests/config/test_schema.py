@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwen_code.agent.rules.types import Mode
+from qwen_code.base.errors import ConfigError
+from qwen_code.config.load import Config
+from qwen_code.config.schema import _FATAL, _KINDS, _STRICTEST, MODES
+
+WRONG: dict[str, Any] = {"type": {"of": "another"}}
+
+
+def tree(dotted: str, value: Any) -> dict[str, Any]:
+    for name in reversed(dotted.split(".")):
+        value = {"entry" if name == "*" else name: value}
+    return dict(value)
+
+
+class Home:
+    """A user's, a project's and the machine's settings, and the configuration that they make."""
+
+    def __init__(self, root: Path) -> None:
+        self.project = root / "project"
+        (self.project / ".git").mkdir(parents=True)
+        self.files = {
+            "user": root / ".qwen" / "settings.json",
+            "project": self.project / ".qwen" / "settings.json",
+            "system": root / "system.json",
+        }
+        self.environ = {
+            "HOME": str(root),
+            "QWEN_CODE_SYSTEM_SETTINGS_PATH": str(self.files["system"]),
+        }
+
+    def load(self, **settings: dict[str, Any]) -> Config:
+        for name, written in settings.items():
+            self.files[name].parent.mkdir(exist_ok=True)
+            self.files[name].write_text(json.dumps(written))
+        return Config.load(self.environ, self.project)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.mark.parametrize("dotted", [key for key in _KINDS if key not in ("hooks", "tools.sandbox")])
+def test_a_wrong_value_costs_a_notice_and_itself(home: Home, dotted: str) -> None:
+    config = home.load(user={**tree(dotted, WRONG), "unknown": 1})
+    key = dotted.replace("*", "entry")
+    [notice] = config.warnings
+    assert notice.startswith(f"{key} in {home.files['user']}:1 must be ")
+    found = config.settings.usable(key)
+    assert (found.value if found else None) == _STRICTEST.get(dotted)
+
+
+@pytest.mark.parametrize(("dotted", "value"), [("hooks", 5), ("tools.sandbox", "firejail")])
+def test_what_an_object_or_a_word_must_be(home: Home, dotted: str, value: Any) -> None:
+    config = home.load(user=tree(dotted, value))
+    assert len(config.warnings) == 1 and f"{dotted} in" in config.warnings[0]
+    found = config.settings.usable(dotted)
+    assert (found.value if found else None) == _STRICTEST.get(dotted)
+
+
+@pytest.mark.parametrize("dotted", _KINDS)
+def test_in_the_machines_file_it_is_an_error(home: Home, dotted: str) -> None:
+    wrong = 5 if dotted == "hooks" else WRONG
+    with pytest.raises(ConfigError, match=r"system\.json:1 must be ") as caught:
+        home.load(system=tree(dotted, wrong))
+    assert caught.value.exit_code == 52 and caught.value.hint
+
+
+@pytest.mark.parametrize("dotted", _FATAL)
+@pytest.mark.parametrize("where", ["user", "system"])
+def test_permissions_and_credentials_are_understood_or_the_program_stops(
+    home: Home, dotted: str, where: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{dotted} in .* must be "):
+        home.load(**{where: tree(dotted, "text")})
+
+
+@pytest.mark.parametrize("dotted", ["permissions", "permissions.deny", "permissions.ask"])
+def test_what_a_project_forbids_is_understood_too(home: Home, dotted: str) -> None:
+    with pytest.raises(ConfigError, match="must be "):
+        home.load(project=tree(dotted, 5))
+
+
+@pytest.mark.parametrize("dotted", ["proxy", "security", "permissions.allow", "tools.sandbox"])
+def test_what_a_project_cannot_set_is_not_complained_of(home: Home, dotted: str) -> None:
+    assert not home.load(project=tree(dotted, 5)).warnings
+
+
+@pytest.mark.parametrize("dotted", ["model", "hooks", "tools.exclude", "mcp.excluded", "env"])
+def test_what_a_project_can_set_is_reported(home: Home, dotted: str) -> None:
+    [notice] = home.load(project=tree(dotted, 5)).warnings
+    assert notice.startswith(f"{dotted} in {home.files['project']}:1 must be ")
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "used"),
+    [
+        ("context.fileName", ["A.md", 5, "B.md"], ["A.md", "B.md"]),
+        ("model.fallbacks", ["a", None], ["a"]),
+        ("modelProviders.openai", [5, {"id": "m"}, {"id": 1}], [{"id": "m"}]),
+        ("mcp.excluded", ["a", 5], ["*"]),
+    ],
+)
+def test_of_a_list_the_rest_counts(home: Home, dotted: str, value: Any, used: Any) -> None:
+    config = home.load(user=tree(dotted, value))
+    [notice] = config.warnings
+    assert notice.endswith(f"so {json.dumps(used, separators=(',', ':'))} counts")
+    found = config.settings.usable(dotted)
+    assert found is not None and found.value == used
+
+
+@pytest.mark.parametrize("dotted", ["model", "tools", "context", "quota", "qwen_code"])
+def test_an_object_on_the_way_is_reported_once(home: Home, dotted: str) -> None:
+    assert home.load(user=tree(dotted, 5)).warnings == (
+        f"{dotted} in {home.files['user']}:1 must be an object, so it does not count",
+    )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"model": "a-name"},
+        {"model": {"maxSessionTurns": -1, "maxWallTimeSeconds": -1, "timeoutS": 0.5}},
+        {"context": {"fileName": "NOTES.md", "includeDirectories": []}},
+        {"tools": {"sandbox": "BWRAP", "approvalMode": "auto_edit", "exclude": "edit"}},
+        {"tools": {"sandbox": True}, "env": {}, "hooks": {}, "mcp": {}},
+        {"ui": 5, "general": [], "telemetry": "on", "model": {"unknown": 1}, "proxy": None},
+    ],
+)
+def test_what_is_right_or_not_known_is_not_complained_of(home: Home, written: Any) -> None:
+    assert not home.load(user=written, project=written).warnings
+
+
+def test_one_text_is_a_list(home: Home) -> None:
+    settings = home.load(user={"tools": {"exclude": "edit"}}).settings
+    assert settings.first("tools.exclude", list[str]) == ["edit"]
+
+
+def test_the_modes() -> None:
+    assert list(MODES) == [*Mode]
