@@ -180,6 +180,27 @@ class TestWhatAProjectBrings:
         [note] = find_notes(tmp_path / "none", tmp_path)
         assert note.text.count("word") == 100
 
+    @pytest.mark.parametrize(("there", "expected"), [(0, 2_000), (120, 100)])
+    def test_paths_are_looked_for_a_bounded_number_of_times(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: int, expected: int
+    ) -> None:
+        """Few files name thousands each."""
+        names = " ".join(f"@{n}.md" for n in range(6_000))
+        for n in range(there):
+            (tmp_path / f"{n}.md").write_text(f"word {names}\n")
+        for note in ("QWEN.md", "AGENTS.md"):
+            (tmp_path / note).write_text(names)
+        looked: list[str] = []
+        real = os.path.realpath
+
+        def look(path: str | Path) -> str:
+            looked.append(str(path))
+            return real(path)
+
+        monkeypatch.setattr("os.path.realpath", look)
+        find_notes(tmp_path / "none", tmp_path)
+        assert expected <= len(looked) < expected + 20
+
     @pytest.mark.parametrize("kind", ["pipe", "device", "huge"])
     def test_a_head_that_is_no_file(self, tmp_path: Path, kind: str) -> None:
         (tmp_path / ".git").mkdir()

@@ -603,10 +603,12 @@ class TestHooks:
         qwen("--yolo", "-p", "go")
         assert "did not answer within 0.3 s" in results(server)[0]
 
-    def test_a_setting_that_is_none(self, qwen: Any) -> None:
-        qwen.write("~/.qwen/settings.json", '{"hooks": {"PreToolUse": [{"matcher": "x"}]}}')
-        done = qwen("-p", "go")
-        assert done.returncode == 52 and "hooks" in done.stderr
+    def test_one_that_cannot_be_read_forbids(self, qwen: Any, server: Any, calls: Any) -> None:
+        qwen.write("~/.qwen/settings.json", '{"hooks": {"PreToolUse": [{"matcher": "Write"}]}}')
+        server.script = [calls("write_file", path="a.txt", content="a")]
+        done = qwen("--yolo", "-p", "go")
+        assert done.returncode == 0 and "so it forbids Write" in done.stderr
+        assert "Not allowed" in results(server)[0] and not (qwen.project / "a.txt").exists()
 
 
 class Driver:

@@ -23,6 +23,9 @@ _MARKDOWN = (".md", ".mdc", ".markdown")
 _MAX_BYTES = 64 << 10
 _MAX_TOTAL_CHARACTERS = 100_000
 _MAX_IMPORTS = 100
+_MAX_MENTIONS = 2_000
+"""Of paths that may be imports, in all notes: most text with ``@`` is about something else."""
+
 _MAX_GIT_FILE_BYTES = 4096
 _MAX_DEPTH = 5
 _IMPORT = r"(?<![\w@`/])@((?:\./|\.\./|/|~/)?[\w./-]*\w)"
@@ -47,6 +50,12 @@ class _Bounds(msgspec.Struct, frozen=True):
     home: Path
     imports: list[Path] = []
     """The files that were imported: each counts, so that they cannot multiply."""
+    mentions: list[str] = []
+    """What was looked for, whether it was there or not."""
+
+    @property
+    def is_used_up(self) -> bool:
+        return len(self.imports) >= _MAX_IMPORTS or len(self.mentions) >= _MAX_MENTIONS
 
     def admit(self, real: Path, *, is_named: bool = False) -> bool:
         """``is_named``: the user's settings name this file, so it may be a hidden one."""
@@ -149,11 +158,15 @@ def _with_imports(text: str, file: Path, bounds: _Bounds, open_files: tuple[Path
 
     Files that do not exist, are not text, are closed or import themselves are left as written.
     """
-    if "@" not in text:
+    if "@" not in text or len(open_files) > _MAX_DEPTH:
         return text
-    out, last = [], 0
+    out: list[str] = []
+    last = 0
     for start, end in _outside_code(text):
         for match in re.compile(_IMPORT).finditer(text, start, end):
+            if bounds.is_used_up:
+                return "".join([*out, text[last:]])
+            bounds.mentions.append(match[1])
             imported = _imported(match[1], file, bounds, open_files)
             if imported is not None:
                 out += [text[last : match.start()], imported]
@@ -171,9 +184,7 @@ def _outside_code(text: str) -> Iterator[tuple[int, int]]:
 
 def _imported(name: str, file: Path, bounds: _Bounds, open_files: tuple[Path, ...]) -> str | None:
     real = Path(os.path.realpath(file.parent / name))
-    if real in open_files or len(open_files) > _MAX_DEPTH:
-        return None
-    if len(bounds.imports) >= _MAX_IMPORTS or not bounds.admit(real) or not real.is_file():
+    if real in open_files or not bounds.admit(real) or not real.is_file():
         return None
     bounds.imports.append(real)
     text = _text(real)

@@ -15,7 +15,7 @@ from qwen_code.config.settings import folders_of_project
 from qwen_code.tools.errors import ToolFailed
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+    from qwen_code.base.gitignore import GitIgnore
 
 IGNORE_FILES = (".qwenignore", ".agentignore", ".aiignore")
 """The user's lists of files that are closed, in the format of ``.gitignore``. Tools cannot change
@@ -24,7 +24,7 @@ them, and nothing that git or ripgrep reads opens again what they close."""
 _CREDENTIALS = (".qwen", ".env")
 """The file for a project's keys. A plain ``.env`` belongs to the project and may be read."""
 
-_MAX_IGNORE_BYTES = 1_000_000
+_MAX_IGNORE_BYTES = 200_000
 _MAX_LOOKED_AT = 200_000
 
 
@@ -45,7 +45,7 @@ class Closed:
         self.private = tuple(Path(os.path.realpath(directory)) for directory in private)
         self._forbidden = forbidden or _nothing
         self._folders = tuple(dict.fromkeys(f for root in roots for f in folders_of_project(root)))
-        self._specs: dict[tuple[Path, bytes], GitIgnoreSpec] = {}
+        self._specs: dict[tuple[Path, bytes], GitIgnore] = {}
         self._stamps: dict[Path, tuple[int, int, int]] = {}
         self._problems: dict[Path, str] = {}
         self._look()
@@ -124,7 +124,7 @@ class Closed:
         for (file, _), spec in self._specs.items():
             if real != file.parent and real.is_relative_to(file.parent):
                 name = real.relative_to(file.parent).as_posix()
-                if spec.match_file(f"{name}/" if is_directory else name):
+                if spec.match(f"{name}/" if is_directory else name):
                     return f"{file.name} names it"
         return ""
 
@@ -148,11 +148,11 @@ class Closed:
                     self._take(file)
 
     def _take(self, file: Path) -> None:
-        from pathspec import GitIgnoreSpec  # slow to import; needed only with such a file
+        from qwen_code.base.gitignore import GitIgnore  # most projects have no such file
 
         try:
             data = read_bounded(file, _MAX_IGNORE_BYTES)
-            spec = GitIgnoreSpec.from_lines(data.decode("utf-8-sig").splitlines())
+            spec = GitIgnore(data.decode("utf-8-sig").splitlines())
         except UnicodeDecodeError:
             self._problems[file] = "it is not UTF-8"
             return

@@ -25,7 +25,8 @@ _MAX_MATCHES = 200
 _MAX_LINE_LENGTH = 300
 _MAX_COMPARED = 200
 _MAX_PATTERNS = 500
-_MAX_PATTERN_LENGTH = 2000
+_MAX_PATTERN_LENGTH = 1000
+_NAMES_PER_CHECK = 100
 _MAX_CHECKED_BYTES = 100_000_000
 _TIMEOUT_S = 30.0
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
@@ -79,10 +80,10 @@ class Glob(BuiltInTool[GlobArguments]):
         place = self._places.of(arguments, arguments.path)
         command = ["--files", "--null", *_selection(arguments.pattern)]
         output = _ripgrep(self._workspace, place, command, self._environ, stop)
-        found = (name.removeprefix("./") for name in output.split("\0") if name)
-        names = self._workspace.closed.open_files(place.root, found)
+        found: Iterable[str] = (name.removeprefix("./") for name in output.split("\0") if name)
         if not _is_about_names(arguments.pattern):
-            names = _matching(arguments.pattern, names, place)
+            found = _matching(arguments.pattern, _until(stop, found), place)
+        names = self._workspace.closed.open_files(place.root, _until(stop, found))
         names.sort()
         names.sort(key=_Changed(place.root), reverse=True)
         # A directory may have become a link while ripgrep went through it.
@@ -140,7 +141,7 @@ class Grep(BuiltInTool[GrepArguments]):
             f"--regexp={arguments.pattern}",
         ]
         output = _ripgrep(self._workspace, place, command, self._environ, stop)
-        lines = _lines(self._workspace, place, output, arguments.glob)
+        lines = _lines(self._workspace, place, output, arguments.glob, stop)
         check = _Checked(self._workspace, place.root)
         shown = [_masked(line.text) for line in lines[:_MAX_MATCHES] if check.is_true(line)]
         text = "\n".join(shown) or "nothing matches"
@@ -219,15 +220,23 @@ def _is_about_names(pattern: str) -> bool:
 
 def _matching(pattern: str, names: Iterable[str], place: Place) -> list[str]:
     """The names that match ``pattern``, relative to ``place``."""
-    from pathspec import GitIgnoreSpec  # slow to import; needed only for a search
+    from qwen_code.base.gitignore import GitIgnore  # needed only for a search
 
     directory = place.names[:-1] if place.path.is_file() else place.names
     base = "".join(f"{name}/" for name in directory)
     try:
-        spec = GitIgnoreSpec.from_lines(_without_braces(pattern.lstrip("!")))
+        spec = GitIgnore(_without_braces(pattern.lstrip("!")))
     except ValueError as error:
         raise ToolFailed(f"{pattern} is not a valid pattern of file names: {error}") from error
-    return [name for name in names if spec.match_file(name.removeprefix(base))]
+    return [name for name in names if spec.match(name.removeprefix(base))]
+
+
+def _until(stop: Stop, names: Iterable[str]) -> Iterator[str]:
+    """``names``, as long as the turn goes on: many names and patterns take long to compare."""
+    for index, name in enumerate(names):
+        if index % _NAMES_PER_CHECK == 0:
+            stop.check()
+        yield name
 
 
 def _without_braces(pattern: str) -> list[str]:
@@ -261,13 +270,15 @@ class _Line(msgspec.Struct, frozen=True):
     content: str = ""
 
 
-def _lines(workspace: Workspace, place: Place, output: str, pattern: str) -> list[_Line]:
+def _lines(
+    workspace: Workspace, place: Place, output: str, pattern: str, stop: Stop
+) -> list[_Line]:
     """``path:number:text`` (``-`` for lines around a match), of open files that match."""
     split = [line.removeprefix("./").partition("\0") for line in output.split("\n")[:-1]]
     names: Iterable[str] = dict.fromkeys(name for name, separator, _ in split if separator)
     if pattern:
-        names = _matching(pattern, names, place)
-    wanted = set(workspace.closed.open_files(place.root, names))
+        names = _matching(pattern, _until(stop, names), place)
+    wanted = set(workspace.closed.open_files(place.root, _until(stop, names)))
     return [
         _line(name, rest) if separator else _Line(name)
         for name, separator, rest in split

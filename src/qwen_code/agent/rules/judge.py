@@ -76,10 +76,9 @@ class Judge:
         """Why rules forbid to read the file at the real path ``path``; empty if none does."""
         if not self.rules.deny:
             return ""
-        shown = os.path.relpath(path, os.path.realpath(self._folders.cwd))
         for rule in self.rules.deny:
             reads = catalogue.READ_FILE.name in rule.tools and rule.subject and not rule.problem
-            if reads and matches(rule.subject or "", shown, self._folders, broadly=True):
+            if reads and matches(rule.subject or "", str(path), self._folders, broadly=True):
                 return f"the rule {rule.text} denies it"
         return ""
 

@@ -88,6 +88,12 @@ def _with_subject(rule: Rule, name: str, *, allows: bool) -> Rule:
         return msgspec.structs.replace(rule, subject=host, form=form)
     if kind is Subject.OTHER:
         return _with_problem(rule, f"{name} takes nothing in brackets")
+    from qwen_code.base.gitignore import GitIgnore  # needed only for rules about paths
+
+    try:
+        GitIgnore([f"/{inner}"])
+    except ValueError as error:
+        return _with_problem(rule, str(error))
     return rule
 
 

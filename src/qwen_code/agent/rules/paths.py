@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from qwen_code.agent.rules.types import names
 from qwen_code.agent.toolbox import Call
+
+if TYPE_CHECKING:
+    from qwen_code.base.gitignore import GitIgnore
 
 _HARMLESS = names(
     ".gitignore .gitkeep .keep .dockerignore .editorconfig .npmignore .prettierignore "
@@ -59,6 +63,22 @@ def is_delicate_path(path: str) -> bool:
     )
 
 
+class _Reading(msgspec.Struct, frozen=True):
+    """One meaning of a pattern: ``spec`` for what is below ``base``. ``is_whole``: all of it."""
+
+    base: str
+    spec: GitIgnore
+    is_whole: bool
+
+    def fits(self, absolute: str) -> bool:
+        if absolute == self.base:
+            return self.is_whole or self.spec.match(".")
+        above = self.base.rstrip("/") + "/"
+        return absolute.startswith(above) and (
+            self.is_whole or self.spec.match(absolute.removeprefix(above))
+        )
+
+
 def matches(pattern: str, path: str, folders: Folders, *, broadly: bool) -> bool:
     """Whether the rule's ``pattern`` is about ``path``, absolute or relative to the current
     directory.
@@ -66,19 +86,27 @@ def matches(pattern: str, path: str, folders: Folders, *, broadly: bool) -> bool
     ``broadly``, for rules that ask or deny: in case of doubt it is. A pattern without a slash then
     counts at any depth, ``/x`` may be an absolute path, and a directory is what is in it.
     """
-    absolute = os.path.normpath(folders.cwd / path)
-    for base, glob in _readings(pattern, folders, broadly=broadly):
-        relative = os.path.relpath(absolute, base)
-        if relative.startswith("../") or relative == "..":
-            continue
-        if _spec(_lines(glob, broadly=broadly)).match_file(relative) or (
-            broadly and glob in ("/", "/**")
-        ):
-            return True
-    return False
+    absolute = os.path.normpath(path if path.startswith("/") else f"{folders.cwd}/{path}")
+    return any(reading.fits(absolute) for reading in _readings(pattern, folders, broadly=broadly))
 
 
-def _readings(pattern: str, folders: Folders, *, broadly: bool) -> list[tuple[Path, str]]:
+@cache
+def _readings(pattern: str, folders: Folders, *, broadly: bool) -> tuple[_Reading, ...]:
+    """What ``pattern`` can mean. A home or project behind a link has both names."""
+    from qwen_code.base.gitignore import GitIgnore  # needed only for rules about paths
+
+    found = {}
+    for folder, glob in _anchored(pattern, folders, broadly=broadly):
+        lines = [glob]
+        if broadly and glob.endswith("/**"):
+            lines.append(glob.removesuffix("/**") or "/**")
+        is_whole = broadly and glob in ("/", "/**")
+        for base in (str(folder), os.path.realpath(folder)):
+            found[base, glob] = _Reading(base, GitIgnore(lines), is_whole)
+    return tuple(found.values())
+
+
+def _anchored(pattern: str, folders: Folders, *, broadly: bool) -> list[tuple[Path, str]]:
     """The directory and the anchored pattern below it that ``pattern`` stands for."""
     if pattern.startswith("//"):
         return [(Path("/"), pattern[1:])]
@@ -91,16 +119,3 @@ def _readings(pattern: str, folders: Folders, *, broadly: bool) -> list[tuple[Pa
     if broadly and "/" not in bare.rstrip("/") and bare == pattern:
         return [(folders.cwd, bare), (folders.root, bare)]
     return [(folders.cwd, f"/{bare}")]
-
-
-def _lines(glob: str, *, broadly: bool) -> tuple[str, ...]:
-    return (
-        (glob, glob.removesuffix("/**") or "/**") if broadly and glob.endswith("/**") else (glob,)
-    )
-
-
-@cache
-def _spec(lines: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    from pathspec import GitIgnoreSpec  # slow to import; needed only for rules about paths
-
-    return GitIgnoreSpec.from_lines(lines)
