@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,10 @@ _LISTS = {
     "tools.allowed": "allow",
 }
 """The settings that hold rules, and what each of them does. A project can only forbid and ask."""
+
+_WILDCARD = re.compile(r"[*?\[]")
+_MAX_LOOKED_AT = 20_000
+"""Names in directories that are compared with a pattern in a command."""
 
 _MODE = "tools.approvalMode"
 _ONLY = "tools.core"
@@ -112,11 +118,48 @@ class WorkspaceGround:
         roots = self._find_workspace().roots
         return path is not None and any(path.is_relative_to(root) for root in roots)
 
+    def is_directory(self, path: str) -> bool:
+        try:
+            return Path(path).is_dir()
+        except OSError:  # its name is too long
+            return False
+
+    def behind(self, path: str) -> list[str] | None:
+        if not _WILDCARD.search(path):
+            return [os.path.realpath(path)]
+        found, left = [""], _MAX_LOOKED_AT
+        for part in path.split("/")[1:]:
+            if not _WILDCARD.search(part):
+                found = [f"{each}/{part}" for each in found]
+                continue
+            matching = []
+            for each in found:
+                names = _names_in(f"{each}/")
+                left -= len(names)
+                if left < 0:
+                    return None
+                matching += [f"{each}/{name}" for name in names if _fits(name, part)]
+            found = matching
+        return [real for each in found for real in (each, os.path.realpath(each))]
+
     def _path(self, directory: str, text: str) -> Path | None:
         try:
             return Path(os.path.realpath(self._cwd / directory / text))
         except (OSError, ValueError):
             return None
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except OSError:
+        return []
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """As bash compares names: a dot at the beginning must be in the pattern."""
+    return fnmatchcase(name, pattern) and (name[:1] != "." or pattern[:1] == ".")
 
 
 def _about_problem(rule: Rule, *, allows: bool) -> str:

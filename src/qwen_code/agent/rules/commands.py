@@ -26,6 +26,13 @@ class Ground(Protocol):
     def is_inside(self, directory: str, text: str) -> bool:
         """Whether ``text`` as a path is in the workspace."""
 
+    def is_directory(self, path: str) -> bool:
+        """Whether there is a directory at an absolute path."""
+
+    def behind(self, path: str) -> list[str] | None:
+        """The real paths that an absolute path leads to; those that match, if it is a pattern.
+        ``None``: it would take too long to find them."""
+
 
 class NoGround:
     """Nothing is closed, and what is inside is decided by the text alone."""
@@ -36,6 +43,12 @@ class NoGround:
     def is_inside(self, directory: str, text: str) -> bool:
         path = posixpath.normpath(posixpath.join(directory, text))
         return not path.startswith(("/", "../")) and path != ".."
+
+    def is_directory(self, path: str) -> bool:
+        return False
+
+    def behind(self, path: str) -> list[str] | None:
+        return []
 
 
 def check_line(

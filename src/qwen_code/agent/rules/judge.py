@@ -6,7 +6,6 @@ those that allow.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,9 +153,19 @@ class Judge:
             return rule.subject is None or any(meets(rule, each) for each in reached)
         if rule.subject is None or not _is_about_files(rule):
             return False
+        paths = self._named(call, reached)
+        return paths is None or any(
+            matches(rule.subject, path, self._folders, broadly=True) for path in paths
+        )
+
+    def _named(self, call: Call, reached: Sequence[Reached]) -> set[str] | None:
+        """The paths in a command line; ``None`` if there may be others."""
+        from qwen_code.agent.rules.commands import NoGround
+        from qwen_code.agent.rules.named import named_paths
+
         words = {word for each in reached for word in each.words[1:] if word}
-        paths = {os.path.join(call.directory, part) for word in words for part in _paths_in(word)}  # noqa: PTH118 text
-        return any(matches(rule.subject, path, self._folders, broadly=True) for path in paths)
+        ground = self._ground or NoGround()
+        return named_paths(call.subject, words, call.directory, self._folders, ground)
 
     def _names(self, rule: Rule, call: Call, *, broadly: bool) -> bool:
         if rule.subject is None:
@@ -243,13 +252,6 @@ def _is_host(rule: Rule, host: str, *, broadly: bool) -> bool:
 def _is_about_files(rule: Rule) -> bool:
     found = catalogue.find(rule.tools[0])
     return found is not None and found.subject.is_path
-
-
-def _paths_in(word: str) -> tuple[str, ...]:
-    """What of a word may be a path: all of it, and the value of an option."""
-    return tuple(
-        dict.fromkeys((word, word.rpartition("=")[2], word[2:] if word[:1] == "-" else word))
-    )
 
 
 def _doubt(rule: Rule, reached: Sequence[Reached]) -> str:

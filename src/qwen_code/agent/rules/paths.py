@@ -87,6 +87,7 @@ def matches(pattern: str, path: str, folders: Folders, *, broadly: bool) -> bool
     counts at any depth, ``/x`` may be an absolute path, and a directory is what is in it.
     """
     absolute = os.path.normpath(path if path.startswith("/") else f"{folders.cwd}/{path}")
+    absolute = f"/{absolute.lstrip('/')}"  # two slashes at the beginning would be kept
     return any(reading.fits(absolute) for reading in _readings(pattern, folders, broadly=broadly))
 
 

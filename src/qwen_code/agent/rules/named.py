@@ -1,0 +1,118 @@
+"""Which paths a command line names, for rules about files that ask or deny.
+
+Every piece of the line counts that may be a path, wherever it stands: also in quotes, in scripts
+for shells and other programs, in values of variables and options. What ``~``, ``$HOME``, braces
+and patterns stand for is worked out; a directory that is named may be the one that other pieces
+are relative to. What only a program finds or makes up (``find``, ``$(…)``) is not known.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qwen_code.agent.rules.commands import Ground
+    from qwen_code.agent.rules.paths import Folders
+
+_MAX_PIECES = 5_000
+_MAX_PATHS = 10_000
+_MAX_LENGTH = 1_000
+"""Of a piece that stands for others."""
+
+_BETWEEN_WORDS = re.compile(r"""[\s;|&<>()'"`]+""")
+_BETWEEN_PARTS = re.compile(r"[=,:]+")
+_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_STANDS_FOR_OTHERS = re.compile(r"[~{$]")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)[^{}]*\})")
+
+
+def named_paths(
+    line: str, words: Iterable[str], directory: str, folders: Folders, ground: Ground
+) -> set[str] | None:
+    """Absolute paths, as they are named and as they are behind links. ``None``: there are too many.
+
+    ``words`` are those that are known of the commands in ``line``, which runs in ``directory``.
+    """
+    try:
+        pieces = _unique(_pieces(line, words, folders))
+    except _TooMany:
+        return None
+    start = f"{folders.cwd}/{directory}"
+    entered = (each for each in pieces if ground.is_directory(posixpath.join(start, each)))
+    bases = dict.fromkeys([start, *(posixpath.join(start, each) for each in entered)])
+    if len(pieces) * len(bases) > _MAX_PATHS:
+        return None
+    found: set[str] = set()
+    for base in bases:
+        for piece in pieces:
+            path = posixpath.normpath(posixpath.join(base, piece))
+            behind = ground.behind(path)
+            if behind is None:
+                return None
+            found |= {path, *behind}
+    return found
+
+
+class _TooMany(Exception):
+    """A line that may name any path."""
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for text in texts:
+        found[text] = None
+        if len(found) > _MAX_PIECES:
+            raise _TooMany
+    return list(found)
+
+
+def _pieces(line: str, words: Iterable[str], folders: Folders) -> Iterator[str]:
+    for word in words:
+        for text in (word, word[2:] if word.startswith("-") else "", word.partition("=")[2]):
+            yield from _expanded(text, folders)
+    for text in (line, re.sub(r"""['"]|\\(?=.)""", "", line), *words):
+        for piece in _BETWEEN_WORDS.split(text):
+            for part in (piece, *_BETWEEN_PARTS.split(piece)):
+                yield from _expanded(part, folders)
+
+
+def _expanded(text: str, folders: Folders) -> Iterator[str]:
+    """What ``text`` may be as a path. A variable that is not known may be any usual directory.
+
+    Raises:
+        _TooMany: it is too long to tell, or stands for too many.
+    """
+    waiting, steps = [text], 0
+    while waiting:
+        text, steps = waiting.pop(), steps + 1
+        if text in ("", ".") or "\0" in text:
+            continue
+        is_long = len(text) > _MAX_LENGTH and _STANDS_FOR_OTHERS.search(text)
+        if is_long or steps > _MAX_PIECES:
+            raise _TooMany
+        if (braces := _BRACES.search(text)) is not None:
+            start, end = braces.span()
+            waiting += (text[:start] + one + text[end:] for one in braces[1].split(","))
+        elif text.startswith("~"):
+            home, slash, rest = text.partition("/")
+            home = str(folders.home) if home == "~" else _home_of(home)
+            waiting.append(f"{home}{slash}{rest}")
+        elif (variable := _VARIABLE.search(text)) is None:
+            yield text
+        elif variable[0] != text:
+            name, (start, end) = variable[1] or variable[2], variable.span()
+            known = {"HOME": folders.home, "PWD": folders.cwd, "OLDPWD": folders.cwd}
+            values = [known[name]] if name in known else ["", folders.home, folders.cwd]
+            waiting += (f"{text[:start]}{value}{text[end:]}" for value in values)
+
+
+def _home_of(name: str) -> str:
+    """The home directory of ``~name``."""
+    try:
+        return str(Path(name).expanduser())
+    except RuntimeError:  # there is no such user
+        return f"./{name}"
