@@ -139,6 +139,15 @@ def test_what_is_right_or_not_known_is_not_complained_of(home: Home, written: An
     assert not home.load(user=written, project=written).warnings
 
 
+@pytest.mark.parametrize("name", ["defaultMode", "additionalDirectories", "alow"])
+def test_what_permissions_cannot_have_is_reported(home: Home, name: str) -> None:
+    [notice] = home.load(user={"permissions": {name: "x", "deny": ["edit"]}}).warnings
+    assert notice.startswith(f"permissions.{name} in ")
+    assert notice.endswith("must be allow, ask or deny, so it does not count")
+    home.files["user"].unlink()
+    assert not home.load(system={"permissions": {name: "x"}}).warnings
+
+
 def test_one_text_is_a_list(home: Home) -> None:
     settings = home.load(user={"tools": {"exclude": "edit"}}).settings
     assert settings.first("tools.exclude", list[str]) == ["edit"]

@@ -37,6 +37,8 @@ class Problem(msgspec.Struct, frozen=True):
     words: str
     instead: Any = None
     is_fatal: bool = False
+    is_unknown: bool = False
+    """It has no effect here, and does no harm."""
 
     @property
     def shown(self) -> str:
@@ -158,6 +160,10 @@ _FATAL: dict[str, _Kind] = {
 used."""
 
 
+_RULES = ("allow", "ask", "deny")
+"""All that ``permissions`` can have. Other programs have more there, which would be missed."""
+
+
 def problems(tree: dict[str, Any]) -> Iterator[Problem]:
     """The values of ``tree`` that cannot be used, fatal ones first."""
     seen: set[tuple[str, ...]] = set()
@@ -168,6 +174,10 @@ def problems(tree: dict[str, Any]) -> Iterator[Problem]:
                 if found.path not in seen:
                     seen.add(found.path)
                     yield msgspec.structs.replace(found, is_fatal=kinds is _FATAL)
+    permissions = tree.get("permissions")
+    for name in permissions if isinstance(permissions, dict) else ():
+        if name not in _RULES:
+            yield Problem(("permissions", name), "allow, ask or deny", is_unknown=True)
 
 
 def _problems(

@@ -245,6 +245,8 @@ def _checked(layer: Layer | None, notice: Callable[[str], None] | None) -> Layer
 
         line = locate(layer.data, problem.path)
         source = Source(SourceKind.SETTINGS, name, layer.path, line)
+        if notice is None and problem.is_unknown:
+            continue
         if notice is None or problem.is_fatal:
             raise ConfigError(
                 f"{source} must be {problem.words}", hint="Fix that line, or remove it."

@@ -26,6 +26,10 @@ _MAX_LENGTH = 1_000
 _BETWEEN_WORDS = re.compile(r"""[\s;|&<>()'"`]+""")
 _BETWEEN_PARTS = re.compile(r"[=,:]+")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_SEQUENCE = re.compile(r"\{(?:([A-Za-z])\.\.([A-Za-z])|-?\d+\.\.-?\d+)(?:\.\.-?\d+)?\}")
+_CODE = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|[uU]([0-9A-Fa-f]{1,8})|([0-7]{1,3}))")
+"""How ``$'…'`` writes characters."""
+
 _STANDS_FOR_OTHERS = re.compile(r"[~{$]")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)[^{}]*\})")
 
@@ -74,7 +78,9 @@ def _pieces(line: str, words: Iterable[str], folders: Folders) -> Iterator[str]:
     for word in words:
         for text in (word, word[2:] if word.startswith("-") else "", word.partition("=")[2]):
             yield from _expanded(text, folders)
-    for text in (line, re.sub(r"""['"]|\\(?=.)""", "", line), *words):
+    unquoted = re.sub(r"""['"]|\\(?=.)""", "", line)
+    coded = re.sub(r"""\$?['"]""", "", _CODE.sub(_decoded, line)) if "$'" in line else ""
+    for text in (line, unquoted, coded, *words):
         for piece in _BETWEEN_WORDS.split(text):
             for part in (piece, *_BETWEEN_PARTS.split(piece)):
                 yield from _expanded(part, folders)
@@ -97,17 +103,33 @@ def _expanded(text: str, folders: Folders) -> Iterator[str]:
         if (braces := _BRACES.search(text)) is not None:
             start, end = braces.span()
             waiting += (text[:start] + one + text[end:] for one in braces[1].split(","))
+        elif _SEQUENCE.search(text):
+            waiting.append(_SEQUENCE.sub(_one_of, text))
         elif text.startswith("~"):
             home, slash, rest = text.partition("/")
-            home = str(folders.home) if home == "~" else _home_of(home)
+            known = {"~": folders.home, "~+": folders.cwd, "~-": folders.cwd}
+            home = str(known.get(home) or _home_of(home))
             waiting.append(f"{home}{slash}{rest}")
         elif (variable := _VARIABLE.search(text)) is None:
             yield text
         elif variable[0] != text:
             name, (start, end) = variable[1] or variable[2], variable.span()
-            known = {"HOME": folders.home, "PWD": folders.cwd, "OLDPWD": folders.cwd}
-            values = [known[name]] if name in known else ["", folders.home, folders.cwd]
+            set_ = {"HOME": folders.home, "PWD": folders.cwd, "OLDPWD": folders.cwd}
+            values = [set_[name]] if name in set_ else ["", folders.home, folders.cwd]
             waiting += (f"{text[:start]}{value}{text[end:]}" for value in values)
+
+
+def _one_of(sequence: re.Match[str]) -> str:
+    """A pattern for what a sequence of letters or numbers stands for."""
+    if sequence[1] is None:
+        return "[-0-9]*"
+    first, last = sorted(sequence.group(1, 2))
+    return f"[{first}-{last}]"
+
+
+def _decoded(code: re.Match[str]) -> str:
+    number = int(code[3], 8) if code[3] else int(code[1] or code[2], 16)
+    return chr(number) if number < 0x110000 else code[0]
 
 
 def _home_of(name: str) -> str:
