@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import ast
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import qwen_code
 from qwen_code.agent.rules.types import Mode
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
@@ -146,6 +149,33 @@ def test_what_permissions_cannot_have_is_reported(home: Home, name: str) -> None
     assert notice.endswith("must be allow, ask or deny, so it does not count")
     home.files["user"].unlink()
     assert not home.load(system={"permissions": {name: "x"}}).warnings
+
+
+def _keys_that_are_read() -> Iterator[str]:
+    """The keys in calls such as ``settings.first("model.vision", bool)``, or in constants there."""
+    for file in Path(qwen_code.__file__).parent.rglob("*.py"):
+        tree = ast.parse(file.read_bytes())
+        constants = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                of, key = ast.unparse(node.func.value), node.args[0]
+                named = constants.get(key.id) if isinstance(key, ast.Name) else None
+                text = key.value if isinstance(key, ast.Constant) else named
+                if of.endswith("settings") and node.func.attr in ("first", "usable", "lookup"):
+                    yield from [text] if isinstance(text, str) else []
+
+
+def test_every_setting_that_is_read_is_in_the_table() -> None:
+    keys = set(_keys_that_are_read())
+    assert {"model.vision", "tools.sandbox", "mcp.allowed"} <= keys
+    known = {key.removesuffix(".*") for key in (*_KINDS, *_FATAL)}
+    assert {key for key in keys if not key.startswith("security.")} <= known
 
 
 def test_one_text_is_a_list(home: Home) -> None:
