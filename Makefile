@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 JOBS ?= 2
+# Many tests wait for processes and servers, so two cores have time for more of them.
+TEST_JOBS ?= 4
 FUZZ_EXAMPLES ?=
 BASH_LINES ?= 200000
 PIP := -m pip --quiet --disable-pip-version-check
@@ -19,7 +21,7 @@ demo: setup ## sign in at an emulated service, ask the embedded model, sign out
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo
 
 test: setup ## all tests except the long ones; for some: make test ARGS='tests/auth -x'
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not long' $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) -m 'not long' $(ARGS)
 
 test-fast: setup ## tests that start no processes (under a minute)
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not process and not long' $(ARGS)
