@@ -277,6 +277,18 @@ class TestForReal:
         assert code == 0 and "shared" in text, text
         assert (machine.project / ".vscode" / "x").exists()
 
+    @pytest.mark.parametrize("place", ["inner", "packages/inner"])
+    def test_repositories_below_are_protected(self, machine: Machine, place: str) -> None:
+        inner = machine.project / place
+        machine._git("init", "-q", place)
+        config = (inner / ".git" / "config").read_text()
+        machine.run(
+            f"echo '[core] fsmonitor = evil' >> {place}/.git/config; "
+            f"mkdir -p {place}/.git/hooks; echo evil > {place}/.git/hooks/pre-commit"
+        )
+        assert (inner / ".git" / "config").read_text() == config
+        assert not (inner / ".git" / "hooks" / "pre-commit").exists()
+
     def test_a_git_directory_cannot_be_exchanged(self, machine: Machine) -> None:
         config = (machine.project / ".git" / "config").read_text()
         machine.run(
