@@ -277,6 +277,11 @@ class TestForReal:
         assert code == 0 and "shared" in text, text
         assert (machine.project / ".vscode" / "x").exists()
 
+    def test_repositories_behind_links_are_left_alone(self, machine: Machine) -> None:
+        (machine.project / "up").symlink_to(machine.project.parent)
+        code, text = machine.run("echo x")
+        assert (code, text.strip()) == (0, "x")
+
     @pytest.mark.parametrize("place", ["inner", "packages/inner"])
     def test_repositories_below_are_protected(self, machine: Machine, place: str) -> None:
         inner = machine.project / place

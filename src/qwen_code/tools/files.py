@@ -77,10 +77,11 @@ class ReadFile(BuiltInTool[ReadArguments]):
         suffix = place.path.suffix.lower()
         if kind := _IMAGES.get(suffix):
             size = f"{len(data):,} bytes"
-            text = f"{place.shown} is an image ({size})."
+            text = f"{self._workspace.shown(place)} is an image ({size})."
             return Result(text, f"image, {size}", Image(kind, data))
         if is_binary(data):
-            raise ToolFailed(f"{place.shown} is a binary file of {len(data):,} bytes")
+            shown = self._workspace.shown(place)
+            raise ToolFailed(f"{shown} is a binary file of {len(data):,} bytes")
         cells = _notebook(data) if suffix == ".ipynb" else None
         return _part(redact(sniff(data).decode(data)) if cells is None else cells, arguments)
 
@@ -159,7 +160,8 @@ class WriteFile(BuiltInTool[WriteArguments]):
         return self._places.shown(arguments, arguments.path)
 
     def preview(self, arguments: WriteArguments) -> Preview:
-        return Preview(change=_change(*self._understood(arguments)))
+        place, before, data = self._understood(arguments)
+        return Preview(change=_change(self._workspace.shown(place), before, data))
 
     def run(self, arguments: WriteArguments, show: Callable[[str], None], stop: Stop) -> Result:
         place, before, data = self._understood(arguments)
@@ -170,8 +172,8 @@ class WriteFile(BuiltInTool[WriteArguments]):
         lines = arguments.content.count("\n") + (not arguments.content.endswith("\n"))
         verb = "Created" if before is None else "Replaced"
         size = counted(lines, "line")
-        change = _change(place, before, data)
-        return Result(f"{verb} {place.shown} ({size}).", size, change=change)
+        shown = self._workspace.shown(place)
+        return Result(f"{verb} {shown} ({size}).", size, change=_change(shown, before, data))
 
     def _understood(self, arguments: WriteArguments) -> tuple[Place, bytes | None, bytes]:
         """The place, its present content, and its new content."""
@@ -185,13 +187,13 @@ class WriteFile(BuiltInTool[WriteArguments]):
         return place, before, encoding.mark + _encoded(content, encoding)
 
 
-def _change(place: Place, before: bytes | None, after: bytes) -> FileChange:
+def _change(shown: str, before: bytes | None, after: bytes) -> FileChange:
     """The change as text, with secrets masked; a binary file has none."""
     texts = [
         None if data is None or is_binary(data) else redact(sniff(data).decode(data))
         for data in (before, after)
     ]
-    return FileChange(place.shown, *texts)
+    return FileChange(shown, *texts)
 
 
 def _content(workspace: Workspace, place: Place) -> bytes | None:
@@ -240,7 +242,7 @@ class Edit(BuiltInTool[EditArguments]):
 
     def preview(self, arguments: EditArguments) -> Preview:
         place, before, edited = self._understood(arguments)
-        return Preview(change=_change(place, before, edited.data))
+        return Preview(change=_change(self._workspace.shown(place), before, edited.data))
 
     def run(self, arguments: EditArguments, show: Callable[[str], None], stop: Stop) -> Result:
         place, before, edited = self._understood(arguments)
@@ -249,8 +251,9 @@ class Edit(BuiltInTool[EditArguments]):
         self._workspace.write(place, edited.data)
         self._seen.note(place, edited.data)
         places = f"{edited.count} place{'s' if edited.count > 1 else ''}"
-        change = _change(place, before, edited.data)
-        return Result(f"Changed {places} in {place.shown}.", places, change=change)
+        shown = self._workspace.shown(place)
+        change = _change(shown, before, edited.data)
+        return Result(f"Changed {places} in {shown}.", places, change=change)
 
     def _understood(self, arguments: EditArguments) -> tuple[Place, bytes, Edited]:
         """The place, its present content, and the edit."""

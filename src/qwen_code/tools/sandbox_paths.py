@@ -109,5 +109,5 @@ def _git_directories(root: Path) -> Iterator[Path]:
     """The git directory of ``root``, those of submodules, and of repositories two levels down."""
     found = [root / ".git", *root.glob("*/.git"), *root.glob("*/*/.git")]
     found += [*root.glob(".git/modules/*"), *root.glob(".git/modules/*/modules/*")]
-    directories = (path for path in found if path.is_dir() and not path.is_symlink())
+    directories = (path for path in found if path.is_dir() and path.resolve() == path)
     return (path for _, path in zip(range(_MAX_GIT_DIRECTORIES), directories, strict=False))

@@ -87,11 +87,8 @@ class Glob(BuiltInTool[GlobArguments]):
         names.sort()
         names.sort(key=_Changed(place.root), reverse=True)
         # A directory may have become a link while ripgrep went through it.
-        shown = [
-            name
-            for name in names[:_MAX_PATHS]
-            if self._workspace.is_there(Place(place.root, PurePosixPath(name).parts))
-        ]
+        places = (Place(place.root, PurePosixPath(name).parts) for name in names[:_MAX_PATHS])
+        shown = (self._workspace.shown(each) for each in places if self._workspace.is_there(each))
         text = "\n".join(shown) or "no file matches"
         if len(names) > _MAX_PATHS:
             text += f"\n[{len(names) - _MAX_PATHS} more: narrow the search]"
@@ -143,7 +140,12 @@ class Grep(BuiltInTool[GrepArguments]):
         output = _ripgrep(self._workspace, place, command, self._environ, stop)
         lines = _lines(self._workspace, place, output, arguments.glob, stop)
         check = _Checked(self._workspace, place.root)
-        shown = [_masked(line.text) for line in lines[:_MAX_MATCHES] if check.is_true(line)]
+        above = "" if place.root == self._workspace.roots[0] else f"{place.root}/"
+        shown = [
+            _masked(f"{above if line.name else ''}{line.text}")
+            for line in lines[:_MAX_MATCHES]
+            if check.is_true(line)
+        ]
         text = "\n".join(shown) or "nothing matches"
         if len(lines) > _MAX_MATCHES:
             text += f"\n[{len(lines) - _MAX_MATCHES} more lines: narrow the search]"

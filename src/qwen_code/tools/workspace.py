@@ -41,7 +41,7 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """The path as the model and the user see it, relative to the root."""
+        """The path relative to the root; see also `Workspace.shown`."""
         return "/".join(self.names) or "."
 
 
@@ -86,6 +86,11 @@ class Workspace:
             "Only the user can add folders to it (--include-directories)."
         )
 
+    def shown(self, place: Place) -> str:
+        """The path as the model, the user and rules see it: relative to the first root, as paths of
+        calls are, and absolute in any other."""
+        return place.shown if place.root == self.roots[0] else str(place.path)
+
     def _place(self, real: Path) -> Place | None:
         for root in self.roots:
             if real == root or root in real.parents:
@@ -98,9 +103,9 @@ class Workspace:
 
     def _check_open(self, place: Place) -> None:
         if place.names and (reason := self.closed.reason(place.path)):
-            raise ToolFailed(f"access to {place.shown} is denied: {reason}")
+            raise ToolFailed(f"access to {self.shown(place)} is denied: {reason}")
         if not place.names and self.closed.is_private(place.path):
-            raise ToolFailed(f"access to {place.shown} is denied: it holds credentials")
+            raise ToolFailed(f"access to {self.shown(place)} is denied: it holds credentials")
 
     def entries(self, place: Place) -> list[str]:
         """The names in a directory, without those that are closed; directories end with ``/``.
@@ -224,7 +229,7 @@ class HeldPlaces:
     def shown(self, arguments: object, text: str) -> str:
         """The path as rules see it; ``text`` itself if it cannot be located."""
         try:
-            return self.of(arguments, text).shown
+            return self._workspace.shown(self.of(arguments, text))
         except ToolFailed:
             return text
 

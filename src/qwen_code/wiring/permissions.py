@@ -118,13 +118,15 @@ class WorkspaceGround:
         roots = self._find_workspace().roots
         return path is not None and any(path.is_relative_to(root) for root in roots)
 
-    def is_directory(self, path: str) -> bool:
+    def is_directory(self, directory: str, text: str) -> bool:
+        path = self._path(directory, text)
         try:
-            return Path(path).is_dir()
+            return path is not None and path.is_dir()
         except OSError:  # its name is too long
             return False
 
-    def behind(self, path: str) -> list[str] | None:
+    def behind(self, directory: str, text: str) -> list[str] | None:
+        path = os.path.normpath(self._cwd / directory / text)
         if not _WILDCARD.search(path):
             return [os.path.realpath(path)]
         found, left = [""], _MAX_LOOKED_AT

@@ -156,3 +156,23 @@ def test_a_name_at_any_depth(machine: Machine, line: str) -> None:
 def test_other_lines_are_not(machine: Machine, line: str) -> None:
     rules = [f"Read({SECRET})", "Read(/private/**)", "Edit(*.pem)", "Read(.env)", "Read(//etc/**)"]
     assert machine.decision(line, rules) is Decision.ALLOW
+
+
+@pytest.mark.parametrize("line", ["cat s*/k.txt", "cat [s]ecret/k.txt", "cat */k.txt", "cat .e*"])
+def test_an_allowed_pattern_must_not_reach_what_is_closed(tmp_path: Path, line: str) -> None:
+    project = tmp_path / "closed"
+    (project / "secret").mkdir(parents=True)
+    (project / "secret" / "k.txt").touch()
+    (project / ".env").touch()
+    (project / ".qwenignore").write_text("secret/\n.env\n")
+    workspace = Workspace(project)
+    judge = Judge(
+        Mode.DEFAULT,
+        Rules(allow=(parse_rule("Bash(cat *)", "here", allows=True),)),
+        WorkspaceGround(lambda: workspace, project),
+        Folders(project, project, project),
+    )
+    name = catalogue.RUN_SHELL_COMMAND.name
+    assert judge(Call(name, Effect.ANYTHING, line, Subject.COMMAND)).decision is Decision.ASK
+    other = Call(name, Effect.ANYTHING, "cat *.md", Subject.COMMAND)
+    assert judge(other).decision is Decision.ALLOW

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -26,12 +27,12 @@ class Ground(Protocol):
     def is_inside(self, directory: str, text: str) -> bool:
         """Whether ``text`` as a path is in the workspace."""
 
-    def is_directory(self, path: str) -> bool:
-        """Whether there is a directory at an absolute path."""
+    def is_directory(self, directory: str, text: str) -> bool:
+        """Whether ``text`` as a path is a directory."""
 
-    def behind(self, path: str) -> list[str] | None:
-        """The real paths that an absolute path leads to; those that match, if it is a pattern.
-        ``None``: it would take too long to find them."""
+    def behind(self, directory: str, text: str) -> list[str] | None:
+        """The real paths that ``text`` as a path, or as a pattern of paths, leads to. ``None``: it
+        would take too long to find them."""
 
 
 class NoGround:
@@ -44,10 +45,10 @@ class NoGround:
         path = posixpath.normpath(posixpath.join(directory, text))
         return not path.startswith(("/", "../")) and path != ".."
 
-    def is_directory(self, path: str) -> bool:
+    def is_directory(self, directory: str, text: str) -> bool:
         return False
 
-    def behind(self, path: str) -> list[str] | None:
+    def behind(self, directory: str, text: str) -> list[str] | None:
         return []
 
 
@@ -150,7 +151,10 @@ def _check_paths(
         named.append(".")
     for directory in directories:
         for text in named:
-            if any(ground.is_closed(directory, path) for path in _paths_in(text)):
+            behind = ground.behind(directory, text) if re.search(r"[*?\[]", text) else []
+            if behind is None:
+                raise NotPlain(f"{text!r} may stand for too many files")
+            if any(ground.is_closed(directory, path) for path in (*_paths_in(text), *behind)):
                 raise NotPlain(f"{text!r} names a path that is closed to the model")
         if row is not None and row.changes:
             _check_changed(words[len(row.key) :], directory, ground)

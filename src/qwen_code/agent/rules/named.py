@@ -46,7 +46,7 @@ def named_paths(
     except _TooMany:
         return None
     start = f"{folders.cwd}/{directory}"
-    entered = (each for each in pieces if ground.is_directory(posixpath.join(start, each)))
+    entered = (each for each in pieces if ground.is_directory(directory, each))
     bases = dict.fromkeys([start, *(posixpath.join(start, each) for each in entered)])
     if len(pieces) * len(bases) > _MAX_PATHS:
         return None
@@ -54,7 +54,7 @@ def named_paths(
     for base in bases:
         for piece in pieces:
             path = posixpath.normpath(posixpath.join(base, piece))
-            behind = ground.behind(path)
+            behind = ground.behind("", path)
             if behind is None:
                 return None
             found |= {path, *behind}

@@ -84,7 +84,7 @@ def matches(pattern: str, path: str, folders: Folders, *, broadly: bool) -> bool
     directory.
 
     ``broadly``, for rules that ask or deny: in case of doubt it is. A pattern without a slash then
-    counts at any depth, ``/x`` may be an absolute path, and a directory is what is in it.
+    counts everywhere, ``/x`` may be an absolute path, and a directory is what is in it.
     """
     absolute = os.path.normpath(path if path.startswith("/") else f"{folders.cwd}/{path}")
     absolute = f"/{absolute.lstrip('/')}"  # two slashes at the beginning would be kept
@@ -118,5 +118,5 @@ def _anchored(pattern: str, folders: Folders, *, broadly: bool) -> list[tuple[Pa
         return [*found, (Path("/"), pattern), (folders.cwd, pattern)] if broadly else found
     bare = pattern.removeprefix("./")
     if broadly and "/" not in bare.rstrip("/") and bare == pattern:
-        return [(folders.cwd, bare), (folders.root, bare)]
+        return [(Path("/"), bare)]
     return [(folders.cwd, f"/{bare}")]
