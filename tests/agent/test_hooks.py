@@ -178,3 +178,12 @@ def test_what_has_no_effect_or_another_one_is_said() -> None:
     assert hook.timeout_s == 2.5
     assert said[0] == "x: hooks of UserPromptSubmit, Stop have no effect here"
     assert "the matcher '(' is not used" in said[1] and "for every tool" in said[1]
+
+
+@pytest.mark.parametrize(("matcher", "fits"), [("Bahs", False), ("Bash", True), ("mcp__x", True)])
+def test_a_matcher_that_fits_nothing_is_reported(matcher: str, fits: bool) -> None:
+    said: list[str] = []
+    parse_hooks(
+        {"PreToolUse": [{"matcher": matcher, "hooks": [{"command": "x"}]}]}, "x", said.append
+    )
+    assert said == ([] if fits else ["x: the matcher 'Bahs' fits no tool, so its hook never runs"])

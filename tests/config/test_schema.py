@@ -92,9 +92,25 @@ def test_what_a_project_forbids_is_understood_too(home: Home, dotted: str) -> No
         home.load(project=tree(dotted, 5))
 
 
-@pytest.mark.parametrize("dotted", ["proxy", "security", "permissions.allow", "tools.sandbox"])
+@pytest.mark.parametrize(
+    ("dotted", "value"),
+    [
+        ("permissions.allow", ["edit"]),
+        ("tools.allowed", ["edit"]),
+        ("tools.approvalMode", "yolo"),
+        ("tools.sandbox", True),
+    ],
+)
+def test_what_only_the_user_can_set_is_said(home: Home, dotted: str, value: Any) -> None:
+    assert home.load(project=tree(dotted, value)).warnings == (
+        f"{dotted} in {home.files['project']} does not count: only your own settings can set it",
+    )
+
+
+@pytest.mark.parametrize("dotted", ["proxy", "security", "permissions", "tools.sandboxNetwork"])
 def test_what_a_project_cannot_set_is_not_complained_of(home: Home, dotted: str) -> None:
-    assert not home.load(project=tree(dotted, 5)).warnings
+    value: Any = {} if dotted == "permissions" else 5
+    assert not home.load(project=tree(dotted, value)).warnings
 
 
 @pytest.mark.parametrize("dotted", ["model", "hooks", "tools.exclude", "mcp.excluded", "env"])
@@ -139,7 +155,7 @@ def test_an_object_on_the_way_is_reported_once(home: Home, dotted: str) -> None:
     ],
 )
 def test_what_is_right_or_not_known_is_not_complained_of(home: Home, written: Any) -> None:
-    assert not home.load(user=written, project=written).warnings
+    assert not home.load(user=written).warnings
 
 
 @pytest.mark.parametrize("name", ["defaultMode", "additionalDirectories", "alow"])
@@ -149,6 +165,38 @@ def test_what_permissions_cannot_have_is_reported(home: Home, name: str) -> None
     assert notice.endswith("must be allow, ask or deny, so it does not count")
     home.files["user"].unlink()
     assert not home.load(system={"permissions": {name: "x"}}).warnings
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("permission", "permissions"),
+        ("Permissions", "permissions"),
+        ("permissions.deny", '"permissions": {"deny": …}'),
+        ("securty", "security"),
+        ("excludeTool", "excludeTools"),
+        ("mcp.excluded", '"mcp": {"excluded": …}'),
+        ("disableAllHook", "disableAllHooks"),
+    ],
+)
+def test_a_misspelt_name_is_reported(home: Home, name: str, meant: str) -> None:
+    [notice] = home.load(user={name: {"deny": []}}).warnings
+    assert notice.startswith(f"{name} in ")
+    assert notice.endswith(f"must be written {meant}, so it does not count")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("coreTools", "tools.core"),
+        ("excludeTools", "tools.exclude"),
+        ("allowedTools", "tools.allowed"),
+        ("allowMCPServers", "mcp.allowed"),
+        ("excludeMCPServers", "mcp.excluded"),
+    ],
+)
+def test_names_of_the_first_version(home: Home, old: str, new: str) -> None:
+    assert home.load(user={old: ["a"]}).settings.first(new, list[str]) == ["a"]
 
 
 def _keys_that_are_read() -> Iterator[str]:

@@ -125,3 +125,12 @@ def test_an_answer_that_is_cut_is_an_error_in_json_too(qwen: Any, server: Any) -
     result = json.loads(done.stdout)[-1]
     assert done.returncode == 1
     assert (result["is_error"], result["result"]) == (True, "Hello")
+
+
+@pytest.mark.parametrize(
+    "words", [("--sandbox", "docker", "-p", "hi"), ("-p", "hi", "more"), ("more", "-p", "hi")]
+)
+def test_no_word_is_dropped_beside_a_prompt(qwen: Any, server: Any, words: tuple[str, ...]) -> None:
+    done = qwen(*words)
+    assert done.returncode == 2 and "there are two prompts: -p 'hi' and" in done.stderr
+    assert not server.requests

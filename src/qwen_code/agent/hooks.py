@@ -19,9 +19,11 @@ from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
+from qwen_code.tools import catalogue
 
 _Event = Literal["PreToolUse", "PostToolUse"]
 _EVENTS: tuple[_Event, ...] = ("PreToolUse", "PostToolUse")
+_TOOLS = tuple(tool.name for tool in catalogue.BUILT_IN)
 _TIMEOUT_S = 60.0
 _LEAST_TIMEOUT_MS = 1000
 """From this number on, a timeout is one of milliseconds, as it was in earlier versions of Node Qwen
@@ -112,6 +114,8 @@ def parse_hooks(
         if problem := problem_of(hook.matcher):
             effect = "so the hook is for every tool"
             notice(f"{where}: the matcher {hook.matcher!r} is not used: {problem}, {effect}")
+        elif not any(fits(hook.matcher, name) for name in _TOOLS) and "mcp" not in hook.matcher:
+            notice(f"{where}: the matcher {hook.matcher!r} fits no tool, so its hook never runs")
         if hook.problem:
             effect = "so it forbids" if hook.event == "PreToolUse" else "so it is not called after"
             what = hook.matcher or "every tool"

@@ -37,6 +37,11 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
 
         return step(launch.config(notice), undo=values["undo"], redo=values["redo"])
     argument = values["prompt_option"]
+    if argument is not None and prompt:
+        raise UsageError(
+            f"there are two prompts: -p {argument!r} and {' '.join(prompt)!r}",
+            hint="Put the whole prompt in quotes, and an option's value behind an option that has one.",
+        )
     if argument is None and prompt:
         argument = " ".join(prompt)
     is_json = values["output_format"] != "text"

@@ -95,9 +95,14 @@ _SANDBOX = _Kind(
 
 _KINDS: dict[str, _Kind] = {
     "advanced.excludedEnvVars": _TEXTS,
+    "allowedTools": _TEXTS,
+    "allowMCPServers": _TEXTS,
     "context.fileName": _TEXTS,
     "context.includeDirectories": _TEXTS,
+    "coreTools": _TEXTS,
     "disableAllHooks": _FLAG,
+    "excludeMCPServers": _TEXTS,
+    "excludeTools": _TEXTS,
     "env.*": _TEXT,
     "excludedProjectEnvVars": _TEXTS,
     "hooks": _OBJECT,
@@ -135,7 +140,11 @@ _KINDS: dict[str, _Kind] = {
 }
 
 _STRICTEST: dict[str, Any] = {
+    "allowMCPServers": [],
+    "coreTools": ["none"],
     "disableAllHooks": True,
+    "excludeMCPServers": ["*"],
+    "excludeTools": ["*"],
     "mcp.allowed": [],
     "mcp.excluded": ["*"],
     "model.allowed": [],
@@ -160,6 +169,18 @@ _FATAL: dict[str, _Kind] = {
 used."""
 
 
+_OTHERS = (
+    *("$version", "enforcedAuthType", "experimental", "general", "ide", "mcpServers", "memory"),
+    *("output", "privacy", "selectedAuthType", "skills", "telemetry", "theme", "ui"),
+)
+"""Names at the top that are not in the table."""
+
+ONLY_OF_USERS = (
+    *("permissions.allow", "tools.allowed", "tools.approvalMode", "tools.sandbox"),
+    "allowedTools",
+)
+"""What people write into a project's file, where it has no effect."""
+
 _RULES = ("allow", "ask", "deny")
 """All that ``permissions`` can have. Other programs have more there, which would be missed."""
 
@@ -174,10 +195,28 @@ def problems(tree: dict[str, Any]) -> Iterator[Problem]:
                 if found.path not in seen:
                     seen.add(found.path)
                     yield msgspec.structs.replace(found, is_fatal=kinds is _FATAL)
+    for name in tree:
+        if meant := _meant_by(name):
+            yield Problem((name,), f"written {meant}", is_unknown=True)
     permissions = tree.get("permissions")
     for name in permissions if isinstance(permissions, dict) else ():
         if name not in _RULES:
             yield Problem(("permissions", name), "allow, ask or deny", is_unknown=True)
+
+
+def _meant_by(name: str) -> str:
+    """How a name at the top, which has no effect as it is, must be written; empty if it is right,
+    or not known. Only for what forbids something: others have many names that are not ours."""
+    top = {dotted.partition(".")[0] for dotted in (*_STRICTEST, *_FATAL)}
+    if name in top or name in _OTHERS or any(key.partition(".")[0] == name for key in _KINDS):
+        return ""
+    first, dot, rest = name.partition(".")
+    if dot and first in top:
+        return f'"{first}": {{"{rest}": …}}'
+    from difflib import get_close_matches  # slow to import; few have a name that is not known
+
+    found = get_close_matches(name.lower(), [each.lower() for each in top], n=1, cutoff=0.85)
+    return next((each for each in top if [each.lower()] == found), "")
 
 
 def _problems(

@@ -57,6 +57,11 @@ FLAT_NAMES = {
     "security.auth.enforcedType": "enforcedAuthType",
     "advanced.excludedEnvVars": "excludedProjectEnvVars",
     "model.name": "model",
+    "mcp.allowed": "allowMCPServers",
+    "mcp.excluded": "excludeMCPServers",
+    "tools.allowed": "allowedTools",
+    "tools.core": "coreTools",
+    "tools.exclude": "excludeTools",
 }
 """The names of these keys in the first version of Node Qwen Code's settings."""
 
@@ -240,7 +245,7 @@ def _checked(layer: Layer | None, notice: Callable[[str], None] | None) -> Layer
     for problem in schema.problems(layer.tree):
         name = ".".join(problem.path)
         if layer.project is not None and not _concerns_projects(name):
-            continue  # it would not count anyway
+            continue  # it does not count anyway
         from qwen_code.config.jsonc import locate
 
         line = locate(layer.data, problem.path)
@@ -254,6 +259,9 @@ def _checked(layer: Layer | None, notice: Callable[[str], None] | None) -> Layer
         counts = "it does not count" if problem.instead is None else f"{problem.shown} counts"
         notice(f"{source} must be {problem.words}, so {counts}")
         layer = msgspec.structs.replace(layer, tree=schema.without(layer.tree, problem))
+    for name in schema.ONLY_OF_USERS if layer.project is not None else ():
+        if notice is not None and value_at(layer.tree, name.split(".")) is not None:
+            notice(f"{name} in {layer.path} does not count: only your own settings can set it")
     return layer
 
 

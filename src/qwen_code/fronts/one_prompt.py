@@ -139,7 +139,9 @@ class _Run:
 def _say_what_was_denied(denied: Sequence[ToolAsked]) -> None:
     count = len(denied)
     names = ", ".join(dict.fromkeys(asked.name for asked in denied))
+    calls = "calls were" if count > 1 else "call was"
     notice(
-        f"{count} call{'s were' if count > 1 else ' was'} not allowed ({names}). Allow them with "
-        "--approval-mode auto-edit or yolo, --allowed-tools RULE, or permissions.allow in settings."
+        f"{count} {calls} not allowed ({names}). What no rule allows "
+        "can be allowed with --allowed-tools RULE, permissions.allow in your own settings, or "
+        "--approval-mode auto-edit (for edits) or yolo; what a rule or hook forbids, only there."
     )

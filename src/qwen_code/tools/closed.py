@@ -156,7 +156,10 @@ class Closed:
         except UnicodeDecodeError:
             self._problems[file] = "it is not UTF-8"
             return
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            self._problems[file] = error.strerror or str(error)
+            return
+        except ValueError as error:
             self._problems[file] = str(error)
             return
         if spec.patterns:

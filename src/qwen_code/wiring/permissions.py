@@ -65,6 +65,8 @@ def judge_for(
     for rule in (*rules.deny, *rules.ask, *rules.allow):
         if rule.problem:
             notice(_about_problem(rule, allows=rule in rules.allow))
+    for rule in (rule for each in rules.only for rule in each if rule.problem):
+        notice(f"{rule.source}: {rule.text!r} names no tool ({rule.problem})")
     ground = WorkspaceGround(find_workspace, paths.cwd)
     folders = Folders(paths.cwd, root, paths.home)
     return Judge(_mode(mode, config.settings), rules, ground, folders)
@@ -205,6 +207,7 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
     from qwen_code.agent.rules.parse import (  # only who has rules pays for them
         parse_rule,
         parse_tool,
+        split_rules,
     )
 
     lists: dict[str, list[Rule]] = {"allow": [], "ask": [], "deny": []}
@@ -213,7 +216,8 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
             lists[kind].append(parse_rule(text, source, allows=kind == "allow"))
     for text, source in _project_rules(settings, root):
         lists["allow"].append(parse_rule(text, source, allows=True))
-    lists["allow"] += [parse_rule(text, "--allowed-tools", allows=True) for text in allowed]
+    given = [text for each in allowed for text in split_rules(each)]
+    lists["allow"] += [parse_rule(text, "--allowed-tools", allows=True) for text in given]
     only: dict[str, list[Rule]] = {}
     for text, source in _texts(settings, _ONLY):
         only.setdefault(source, []).append(parse_tool(text, source))
@@ -225,7 +229,7 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
     )
 
 
-_TABLES = ("permissions", "tools", "qwen_code")
+_TABLES = ("permissions", "tools", "qwen_code", "coreTools", "excludeTools", "allowedTools")
 
 
 def _texts(settings: Settings, dotted: str) -> Iterator[tuple[str, str]]:

@@ -176,3 +176,11 @@ def test_an_allowed_pattern_must_not_reach_what_is_closed(tmp_path: Path, line: 
     assert judge(Call(name, Effect.ANYTHING, line, Subject.COMMAND)).decision is Decision.ASK
     other = Call(name, Effect.ANYTHING, "cat *.md", Subject.COMMAND)
     assert judge(other).decision is Decision.ALLOW
+
+
+@pytest.mark.parametrize("rule", ["Read(secret/**)", "Grep(secret/**)", "Read(*.txt)", "Grep"])
+def test_what_rules_deny_to_read_or_search_is_closed(tmp_path: Path, rule: str) -> None:
+    folders = Folders(tmp_path, tmp_path, tmp_path)
+    judge = Judge(rules=Rules(deny=(parse_rule(rule, "x", allows=False),)), folders=folders)
+    assert bool(judge.closes(tmp_path / "secret" / "k.txt")) is ("(" in rule)
+    assert not judge.closes(tmp_path / "open.md")

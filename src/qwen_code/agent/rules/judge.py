@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from qwen_code.agent.rules.reach import Reached
 
 _SHELL = catalogue.RUN_SHELL_COMMAND.name
+_CONTENT = {catalogue.READ_FILE.name, catalogue.GREP.name}
+"""The tools that show what files have in them."""
+
 _EXACT_SHELL = "Bash"
 """The name under which a rule for a command is exact."""
 
@@ -66,6 +69,11 @@ class Judge:
         else:
             self._allowed.add(self._as_remembered(call))
 
+    @property
+    def allowed_for_session(self) -> list[str]:
+        """What the user has allowed until the session ends, a line each."""
+        return sorted(f"{call.tool}({call.subject})" for call in self._allowed)
+
     def excludes(self, tool: str) -> bool:
         """Whether every call of ``tool`` is denied, so that it is not offered to the model."""
         denied = (r for r in self.rules.deny if r.subject is None and not r.problem)
@@ -76,7 +84,7 @@ class Judge:
         if not self.rules.deny:
             return ""
         for rule in self.rules.deny:
-            reads = catalogue.READ_FILE.name in rule.tools and rule.subject and not rule.problem
+            reads = _CONTENT & set(rule.tools) and rule.subject and not rule.problem
             if reads and matches(rule.subject or "", str(path), self._folders, broadly=True):
                 return f"the rule {rule.text} denies it"
         return ""

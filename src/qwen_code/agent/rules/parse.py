@@ -57,6 +57,8 @@ def parse_rule(text: str, source: str, *, allows: bool) -> Rule:
         tools = _meant_by(text.partition("(")[0].strip())
         return _unclear(text, source, tools, 'it is not "tool" or "tool(…)"')
     name, inner = found[1], (found[2] or "").strip()
+    if re.search(r"\)[,\s]+[A-Za-z_][\w.*-]*\(", inner):
+        return _unclear(text, source, _meant_by(name), "it is several rules: write each apart")
     tools = _tools_of(name)
     if not tools:
         if name in _OTHERS:
@@ -66,6 +68,11 @@ def parse_rule(text: str, source: str, *, allows: bool) -> Rule:
         return Rule(text, source, tools)
     rule = Rule(text, source, tools, inner)
     return _with_subject(rule, name, allows=allows)
+
+
+def split_rules(text: str) -> list[str]:
+    """The rules in a list with commas or blanks between them, as other programs take it."""
+    return re.findall(r"[^\s,(]+(?:\((?:[^()]|\([^()]*\))*\))?", text) if "(" in text else [text]
 
 
 def parse_tool(text: str, source: str) -> Rule:
@@ -85,6 +92,10 @@ def _with_subject(rule: Rule, name: str, *, allows: bool) -> Rule:
     if kind is Subject.HOST:
         host = inner.removeprefix("domain:").strip().lower()
         form = "prefix" if inner.startswith("domain:") else "exact"
+        if "/" in host:  # an address: in rules that forbid, all of its host
+            if allows:
+                return _with_problem(rule, f"write a host: {name}(domain:example.com)")
+            host = host.rpartition("://")[2].partition("/")[0]
         return msgspec.structs.replace(rule, subject=host, form=form)
     if kind is Subject.OTHER:
         return _with_problem(rule, f"{name} takes nothing in brackets")

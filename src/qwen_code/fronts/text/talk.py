@@ -445,7 +445,7 @@ class _Talk:
 
     def _help(self, argument: str) -> None:
         for name, command in self._commands.items():
-            write_stdout(f"  {name:<12}{safe_text(command.summary)}\n")
+            write_stdout(f"  {name:<13}{safe_text(command.summary)}\n")
         write_stdout('  End a line with \\ to continue it; """ begins and ends a longer text.\n')
 
 

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from qwen_code.agent.errors import NotPlain
-from qwen_code.agent.rules.types import Decision, Rule
+from qwen_code.agent.rules.types import Decision, Mode, Rule
 from qwen_code.agent.toolbox import Call
+from qwen_code.base.text import visible_text
 from qwen_code.tools import catalogue
 
 if TYPE_CHECKING:
     from qwen_code.agent.rules.judge import Judge
 
 _WORDS = {Decision.ALLOW: "allowed", Decision.ASK: "asked for", Decision.DENY: "denied"}
+_WITHOUT_RULES = {
+    Mode.PLAN: "nothing is changed, and no command runs",
+    Mode.DEFAULT: "edits and commands are asked for, and reading is allowed",
+    Mode.AUTO_EDIT: "edits are allowed, and commands are asked for",
+    Mode.YOLO: "everything is allowed",
+}
 _SHELL = catalogue.RUN_SHELL_COMMAND
 
 
@@ -91,8 +98,10 @@ def rules_in_words(judge: Judge) -> str:
         *(("Only:", each) for each in rules.only),
     ):
         lines += _rows(title, found)
+    for index, text in enumerate(judge.allowed_for_session):
+        lines.append(f"{'Session:' if index == 0 else '':<11}{visible_text(text)}")
     if len(lines) == 1:
-        lines.append("No rules: edits and commands are asked for, and reading is allowed.")
+        lines.append(f"No rules: {_WITHOUT_RULES[judge.mode]}.")
     return "\n".join(lines)
 
 
