@@ -40,7 +40,7 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
     if argument is not None and prompt:
         raise UsageError(
             f"there are two prompts: -p {argument!r} and {' '.join(prompt)!r}",
-            hint="Put the whole prompt in quotes, and an option's value behind an option that has one.",
+            hint="Put the whole prompt in quotes after -p.",
         )
     if argument is None and prompt:
         argument = " ".join(prompt)
