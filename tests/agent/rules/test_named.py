@@ -158,7 +158,13 @@ def test_other_lines_are_not(machine: Machine, line: str) -> None:
     assert machine.decision(line, rules) is Decision.ALLOW
 
 
-@pytest.mark.parametrize("line", ["cat s*/k.txt", "cat [s]ecret/k.txt", "cat */k.txt", "cat .e*"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("cat s*/k.txt", "cat [s]ecret/k.txt", "cat */k.txt", "cat .e*"),
+        *("git show HEAD:secret/k.txt", "git show HEAD:./.env", "git diff HEAD:.env main:.env"),
+    ],
+)
 def test_an_allowed_pattern_must_not_reach_what_is_closed(tmp_path: Path, line: str) -> None:
     project = tmp_path / "closed"
     (project / "secret").mkdir(parents=True)
@@ -168,7 +174,9 @@ def test_an_allowed_pattern_must_not_reach_what_is_closed(tmp_path: Path, line: 
     workspace = Workspace(project)
     judge = Judge(
         Mode.DEFAULT,
-        Rules(allow=(parse_rule("Bash(cat *)", "here", allows=True),)),
+        Rules(
+            allow=tuple(parse_rule(f"Bash({name} *)", "x", allows=True) for name in ("cat", "git"))
+        ),
         WorkspaceGround(lambda: workspace, project),
         Folders(project, project, project),
     )

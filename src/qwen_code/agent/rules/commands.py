@@ -172,9 +172,10 @@ def _check_changed(words: Sequence[Word], directory: str, ground: Ground) -> Non
 
 
 def _paths_in(text: str) -> Iterator[str]:
-    """What of a word may be a path: all of it, the value of an option, what a URL of a file names.
-    Of a pattern, the directory above it counts."""
-    for part in dict.fromkeys((text, text.rpartition("=")[2], text[2:] if text[:1] == "-" else "")):
+    """What of a word may be a path: all of it, the value of an option, what a URL of a file names,
+    or a revision of git. Of a pattern, the directory above it counts."""
+    parts = (text, text.rpartition("=")[2], text.rpartition(":")[2])
+    for part in dict.fromkeys((*parts, text[2:] if text[:1] == "-" else "")):
         path = part.partition("file://")[2] or part
         fixed = []
         for name in path.split("/"):
