@@ -65,6 +65,10 @@ def machine(tmp_path: Path) -> Machine:
         "cat {home}/./project/../secret/a",
         "cat link/a",
         "cat li*/a",
+        "for x in link; do cat $x/a; done",
+        "x=link; cat $x/a",
+        "bash -c 'cat link/a'",
+        "bash -c 'cd link; cat a'",
         "cat ../se[c]ret/?",
         "cat ~/{x,secret}/a",
         "cat ~/{r..t}ecret/a",
@@ -151,6 +155,9 @@ def test_a_name_at_any_depth(machine: Machine, line: str) -> None:
         "printf '%s\\n' {1..5} | sort -r",
         "tail -n 5 /var/log/syslog",
         "test -f secret.txt || touch a",
+        "git commit -m 'rotate private keys'",
+        'git commit -m "make it private, and secret" && git status',
+        "cat > notes.txt <<E\nthis is private\nE",
     ],
 )
 def test_other_lines_are_not(machine: Machine, line: str) -> None:

@@ -25,6 +25,8 @@ _MAX_LENGTH = 1_000
 
 _BETWEEN_WORDS = re.compile(r"""[\s;|&<>()'"`]+""")
 _BETWEEN_PARTS = re.compile(r"[=,:]+")
+_QUOTED = re.compile(r"""<<.*|'[^']*'|"[^"]*\"""", re.DOTALL)
+_IS_LIKE_A_PATH = re.compile(r"[/~$*?\[{]|\w\.\w|^\.")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _SEQUENCE = re.compile(r"\{(?:([A-Za-z])\.\.([A-Za-z])|-?\d+\.\.-?\d+)(?:\.\.-?\d+)?\}")
 _CODE = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|[uU]([0-9A-Fa-f]{1,8})|([0-7]{1,3}))")
@@ -80,10 +82,23 @@ def _pieces(line: str, words: Iterable[str], folders: Folders) -> Iterator[str]:
             yield from _expanded(text, folders)
     unquoted = re.sub(r"""['"]|\\(?=.)""", "", line)
     coded = re.sub(r"""\$?['"]""", "", _CODE.sub(_decoded, line)) if "$'" in line else ""
+    for part in _parts(_QUOTED.sub(_without_prose, line)):
+        yield from _expanded(part, folders)
     for text in (line, unquoted, coded, *words):
-        for piece in _BETWEEN_WORDS.split(text):
-            for part in (piece, *_BETWEEN_PARTS.split(piece)):
-                yield from _expanded(part, folders)
+        for part in filter(_IS_LIKE_A_PATH.search, _parts(text)):
+            yield from _expanded(part, folders)
+
+
+def _without_prose(quoted: re.Match[str]) -> str:
+    """In text with blanks, as in a message for git, a bare word is hardly the name of a file."""
+    return " " if re.search(r"\s|^<<", quoted[0]) else quoted[0]
+
+
+def _parts(text: str) -> Iterator[str]:
+    for piece in _BETWEEN_WORDS.split(text):
+        yield piece
+        if len(parts := _BETWEEN_PARTS.split(piece)) > 1:
+            yield from parts
 
 
 def _expanded(text: str, folders: Folders) -> Iterator[str]:
