@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qwen_code.agent.context import project_root
 from qwen_code.agent.permission import Scope
 from qwen_code.agent.rules.judge import Judge
-from qwen_code.agent.rules.paths import Folders
+from qwen_code.agent.rules.paths import Folders, has_wildcard
 from qwen_code.agent.rules.types import Mode, Rule, Rules
 from qwen_code.auth.errors import ModelUntrusted
 from qwen_code.auth.types import Connection
@@ -36,7 +35,6 @@ _LISTS = {
 }
 """The settings that hold rules, and what each of them does. A project can only forbid and ask."""
 
-_WILDCARD = re.compile(r"[*?\[]")
 _MAX_LOOKED_AT = 20_000
 """Names in directories that are compared with a pattern in a command."""
 
@@ -129,11 +127,11 @@ class WorkspaceGround:
 
     def behind(self, directory: str, text: str) -> list[str] | None:
         path = os.path.normpath(self._cwd / directory / text)
-        if not _WILDCARD.search(path):
+        if not has_wildcard(path):
             return [os.path.realpath(path)]
         found, left = [""], _MAX_LOOKED_AT
         for part in path.split("/")[1:]:
-            if not _WILDCARD.search(part):
+            if not has_wildcard(part):
                 found = [f"{each}/{part}" for each in found]
                 continue
             matching = []

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from qwen_code.agent.errors import NotPlain
 from qwen_code.agent.rules.line import Command, Word
-from qwen_code.agent.rules.paths import is_delicate_path
+from qwen_code.agent.rules.paths import has_wildcard, is_delicate_path
 from qwen_code.agent.rules.programs import check_variable, unwrap
 from qwen_code.agent.rules.safe_options import Row, check_rest, find_row
 from qwen_code.agent.rules.types import Rule
@@ -151,7 +150,7 @@ def _check_paths(
         named.append(".")
     for directory in directories:
         for text in named:
-            behind = ground.behind(directory, text) if re.search(r"[*?\[]", text) else []
+            behind = ground.behind(directory, text) if has_wildcard(text) else []
             if behind is None:
                 raise NotPlain(f"{text!r} may stand for too many files")
             if any(ground.is_closed(directory, path) for path in (*_paths_in(text), *behind)):
@@ -179,7 +178,7 @@ def _paths_in(text: str) -> Iterator[str]:
         path = part.partition("file://")[2] or part
         fixed = []
         for name in path.split("/"):
-            if any(char in name for char in "*?["):
+            if has_wildcard(name):
                 break
             fixed.append(name)
         if path:

@@ -7,6 +7,7 @@ those that allow.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,13 +82,19 @@ class Judge:
 
     def closes(self, path: Path) -> str:
         """Why rules forbid to read the file at the real path ``path``; empty if none does."""
-        if not self.rules.deny:
-            return ""
-        for rule in self.rules.deny:
-            reads = _CONTENT & set(rule.tools) and rule.subject and not rule.problem
-            if reads and matches(rule.subject or "", str(path), self._folders, broadly=True):
+        for rule, pattern in self._closing:
+            if matches(pattern, str(path), self._folders, broadly=True):
                 return f"the rule {rule.text} denies it"
         return ""
+
+    @cached_property
+    def _closing(self) -> list[tuple[Rule, str]]:
+        """The rules that deny to read files, with their patterns."""
+        return [
+            (rule, rule.subject)
+            for rule in self.rules.deny
+            if rule.subject and not rule.problem and _CONTENT & set(rule.tools)
+        ]
 
     def _is_left_out(self, tool: str) -> bool:
         """Whether settings name the only built-in tools that there are, and not this one."""
@@ -102,10 +109,10 @@ class Judge:
 
     def _decide(self, call: Call) -> Ruling:
         rules = self.rules
-        reached = self._reached(call)
-        if forbidden := self._forbidden(call, reached):
+        line = _Line(call, self._folders, self._ground)
+        if forbidden := self._forbidden(call, line):
             return forbidden
-        asking = self._meeting(rules.ask, call, reached)
+        asking = self._meeting(rules.ask, call, line)
         if call.effect.is_read_only:
             if asking:
                 return Ruling(Decision.ASK, f"the rule {asking.text} asks for it", asking)
@@ -113,67 +120,47 @@ class Judge:
         if self.mode is Mode.PLAN:
             return Ruling(Decision.DENY, "plan mode allows no changes and no commands")
         if asking:
-            reason = f"the rule {asking.text} asks for it{_doubt(asking, reached)}"
+            reason = f"the rule {asking.text} asks for it{_doubt(asking, line.reached)}"
             return Ruling(Decision.ASK, reason, asking)
         return self._by_mode(call) or self._by_allowing_rules(call)
 
-    def _forbidden(self, call: Call, reached: Sequence[Reached]) -> Ruling | None:
+    def _forbidden(self, call: Call, line: _Line) -> Ruling | None:
         rules = self.rules
         if self.restriction and call.effect is not Effect.NONE:
             return Ruling(Decision.DENY, self.restriction)
         if self._is_left_out(call.tool):
             return Ruling(Decision.DENY, f"{call.tool} is not one of the tools that settings allow")
-        if rule := self._meeting(rules.deny, call, reached):
-            reason = f"the rule {rule.text} denies it{_doubt(rule, reached)}"
+        if rule := self._meeting(rules.deny, call, line):
+            reason = f"the rule {rule.text} denies it{_doubt(rule, line.reached)}"
             return Ruling(Decision.DENY, reason, rule)
         unclear = (r for r in (*rules.deny, *rules.ask) if r.problem and _covers(r, call.tool))
         if rule := next(unclear, None):
             return Ruling(Decision.ASK, f"the rule {rule.text!r} is not understood", rule)
         return None
 
-    def _reached(self, call: Call) -> list[Reached]:
-        """What a command may run, if a rule needs to know."""
-        if call.kind is not Subject.COMMAND or not (self.rules.deny or self.rules.ask):
-            return []
-        from qwen_code.agent.rules.reach import reached_by  # the parser is slow to import
-
-        return reached_by(call.subject)
-
-    def _meeting(
-        self, rules: Sequence[Rule], call: Call, reached: Sequence[Reached]
-    ) -> Rule | None:
+    def _meeting(self, rules: Sequence[Rule], call: Call, line: _Line) -> Rule | None:
         """The first rule, of those that ask or deny, that the call meets."""
         for rule in rules:
             if rule.problem:
                 continue
             if call.kind is Subject.COMMAND:
-                is_met = self._meets_command(rule, call, reached)
+                is_met = self._meets_command(rule, call, line)
             else:
                 is_met = _covers(rule, call.tool) and self._names(rule, call, broadly=True)
             if is_met:
                 return rule
         return None
 
-    def _meets_command(self, rule: Rule, call: Call, reached: Sequence[Reached]) -> bool:
+    def _meets_command(self, rule: Rule, call: Call, line: _Line) -> bool:
         from qwen_code.agent.rules.match import meets
 
         if _covers(rule, call.tool):
-            return rule.subject is None or any(meets(rule, each) for each in reached)
+            return rule.subject is None or any(meets(rule, each) for each in line.reached)
         if rule.subject is None or not _is_about_files(rule):
             return False
-        paths = self._named(call, reached)
-        return paths is None or any(
-            matches(rule.subject, path, self._folders, broadly=True) for path in paths
+        return line.paths is None or any(
+            matches(rule.subject, path, self._folders, broadly=True) for path in line.paths
         )
-
-    def _named(self, call: Call, reached: Sequence[Reached]) -> set[str] | None:
-        """The paths in a command line; ``None`` if there may be others."""
-        from qwen_code.agent.rules.commands import NoGround
-        from qwen_code.agent.rules.named import named_paths
-
-        words = {word for each in reached for word in each.words[1:] if word}
-        ground = self._ground or NoGround()
-        return named_paths(call.subject, words, call.directory, self._folders, ground)
 
     def _names(self, rule: Rule, call: Call, *, broadly: bool) -> bool:
         if rule.subject is None:
@@ -237,6 +224,34 @@ def rules_for(call: Call) -> tuple[str, ...]:
     if call.effect is Effect.FILES:
         return tuple(sorted(d.name for d in catalogue.BUILT_IN if d.effect is Effect.FILES))
     return (call.tool,)
+
+
+class _Line:
+    """A command as rules that deny and ask see it; worked out once, when one of them needs it."""
+
+    def __init__(self, call: Call, folders: Folders, ground: Ground | None) -> None:
+        self._call = call
+        self._folders = folders
+        self._ground = ground
+
+    @cached_property
+    def reached(self) -> list[Reached]:
+        """What it may run; nothing for a call that is not a command."""
+        if self._call.kind is not Subject.COMMAND:
+            return []
+        from qwen_code.agent.rules.reach import reached_by  # the parser is slow to import
+
+        return reached_by(self._call.subject)
+
+    @cached_property
+    def paths(self) -> set[str] | None:
+        """The paths that it names; ``None`` if there may be others."""
+        from qwen_code.agent.rules.commands import NoGround
+        from qwen_code.agent.rules.named import named_paths
+
+        words = {word for each in self.reached for word in each.words[1:] if word}
+        ground, call = self._ground or NoGround(), self._call
+        return named_paths(call.subject, words, call.directory, self._folders, ground)
 
 
 def _covers(rule: Rule, tool: str) -> bool:

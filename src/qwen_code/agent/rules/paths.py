@@ -63,19 +63,22 @@ def is_delicate_path(path: str) -> bool:
     )
 
 
-class _Reading(msgspec.Struct, frozen=True):
-    """One meaning of a pattern: ``spec`` for what is below ``base``. ``is_whole``: all of it."""
+def has_wildcard(text: str) -> bool:
+    """Whether ``text``, unquoted, is a pattern of paths for bash."""
+    return any(char in text for char in "*?[")
 
-    base: str
+
+class _Reading(msgspec.Struct, frozen=True):
+    """One meaning of a pattern: ``spec`` for what is below ``above``, a directory with ``/`` at the
+    end. ``is_whole``: all of it."""
+
+    above: str
     spec: GitIgnore
     is_whole: bool
 
     def fits(self, absolute: str) -> bool:
-        if absolute == self.base:
-            return self.is_whole or self.spec.match(".")
-        above = self.base.rstrip("/") + "/"
-        return absolute.startswith(above) and (
-            self.is_whole or self.spec.match(absolute.removeprefix(above))
+        return f"{absolute}/".startswith(self.above) and (
+            self.is_whole or self.spec.match(absolute[len(self.above) :] or ".")
         )
 
 
@@ -103,7 +106,8 @@ def _readings(pattern: str, folders: Folders, *, broadly: bool) -> tuple[_Readin
             lines.append(glob.removesuffix("/**") or "/**")
         is_whole = broadly and glob in ("/", "/**")
         for base in (str(folder), os.path.realpath(folder)):
-            found[base, glob] = _Reading(base, GitIgnore(lines), is_whole)
+            above = f"{base.rstrip('/')}/"
+            found[above, glob] = _Reading(above, GitIgnore(lines), is_whole)
     return tuple(found.values())
 
 

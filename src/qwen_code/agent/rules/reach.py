@@ -18,6 +18,7 @@ import msgspec
 from qwen_code.agent.errors import NotPlain
 from qwen_code.agent.rules.grammar import parse, text_of
 from qwen_code.agent.rules.line import MAX_LENGTH, QUIET, scan
+from qwen_code.agent.rules.paths import has_wildcard
 from qwen_code.agent.rules.programs import ADDS_WORDS, EVALUATES, REDEFINES, RUNNERS, SHELLS
 from qwen_code.agent.rules.safe_options import check_rest, find_row
 from qwen_code.agent.rules.types import names
@@ -250,7 +251,7 @@ def _meanings(words: Sequence[str | None], depth: int) -> Iterator[Reached]:
     if not words:
         return
     name = words[0]
-    if name is None or (name != "[" and re.search(r"[*?\[]", name)):
+    if name is None or (name != "[" and has_wildcard(name)):
         yield ANYTHING
         return
     program = program_of(name)
