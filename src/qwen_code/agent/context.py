@@ -158,15 +158,12 @@ def _with_imports(text: str, file: Path, bounds: _Bounds, open_files: tuple[Path
 
     Files that do not exist, are not text, are closed or import themselves are left as written.
     """
-    if "@" not in text or len(open_files) > _MAX_DEPTH:
+    if "@" not in text or len(open_files) > _MAX_DEPTH or bounds.is_used_up:
         return text
     out: list[str] = []
     last = 0
     for start, end in _outside_code(text):
         for match in re.compile(_IMPORT).finditer(text, start, end):
-            if bounds.is_used_up:
-                return "".join([*out, text[last:]])
-            bounds.mentions.append(match[1])
             imported = _imported(match[1], file, bounds, open_files)
             if imported is not None:
                 out += [text[last : match.start()], imported]
@@ -183,6 +180,9 @@ def _outside_code(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _imported(name: str, file: Path, bounds: _Bounds, open_files: tuple[Path, ...]) -> str | None:
+    if bounds.is_used_up:
+        return None
+    bounds.mentions.append(name)
     real = Path(os.path.realpath(file.parent / name))
     if real in open_files or not bounds.admit(real) or not real.is_file():
         return None

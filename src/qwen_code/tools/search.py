@@ -29,7 +29,6 @@ _MAX_PATTERN_LENGTH = 1000
 _NAMES_PER_CHECK = 100
 _MAX_CHECKED_BYTES = 100_000_000
 _TIMEOUT_S = 30.0
-_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
 
 def find_ripgrep() -> str:
@@ -87,7 +86,7 @@ class Glob(BuiltInTool[GlobArguments]):
         names.sort()
         names.sort(key=_Changed(place.root), reverse=True)
         # A directory may have become a link while ripgrep went through it.
-        places = (Place(place.root, PurePosixPath(name).parts) for name in names[:_MAX_PATHS])
+        places = (_below(place.root, name) for name in names[:_MAX_PATHS])
         shown = (self._workspace.shown(each) for each in places if self._workspace.is_there(each))
         text = "\n".join(shown) or "no file matches"
         if len(names) > _MAX_PATHS:
@@ -140,9 +139,8 @@ class Grep(BuiltInTool[GrepArguments]):
         output = _ripgrep(self._workspace, place, command, self._environ, stop)
         lines = _lines(self._workspace, place, output, arguments.glob, stop)
         check = _Checked(self._workspace, place.root)
-        above = "" if place.root == self._workspace.roots[0] else f"{place.root}/"
         shown = [
-            _masked(f"{above if line.name else ''}{line.text}")
+            _masked(f"{self._named(place, line)}{line.text}")
             for line in lines[:_MAX_MATCHES]
             if check.is_true(line)
         ]
@@ -150,6 +148,14 @@ class Grep(BuiltInTool[GrepArguments]):
         if len(lines) > _MAX_MATCHES:
             text += f"\n[{len(lines) - _MAX_MATCHES} more lines: narrow the search]"
         return Result(text, counted(len(lines), "line"))
+
+    def _named(self, place: Place, line: _Line) -> str:
+        return self._workspace.shown(_below(place.root, line.name)) if line.name else ""
+
+
+def _below(root: Path, name: str) -> Place:
+    """The place of a file that ripgrep has named."""
+    return Place(root, PurePosixPath(name).parts)
 
 
 def _masked(line: str) -> str:
@@ -222,12 +228,19 @@ def _is_about_names(pattern: str) -> bool:
 
 def _matching(pattern: str, names: Iterable[str], place: Place) -> list[str]:
     """The names that match ``pattern``, relative to ``place``."""
-    from qwen_code.base.gitignore import GitIgnore  # needed only for a search
+    from qwen_code.base.braces import without_braces  # needed only for a search
+    from qwen_code.base.gitignore import GitIgnore
 
+    if len(pattern) > _MAX_PATTERN_LENGTH:
+        raise ToolFailed(f"the pattern has more than {_MAX_PATTERN_LENGTH:,} characters")
     directory = place.names[:-1] if place.path.is_file() else place.names
     base = "".join(f"{name}/" for name in directory)
     try:
-        spec = GitIgnore(_without_braces(pattern.lstrip("!")))
+        patterns = without_braces(pattern.lstrip("!"), _MAX_PATTERNS)
+    except ValueError as error:
+        raise ToolFailed(f"the pattern stands for more than {_MAX_PATTERNS} patterns") from error
+    try:
+        spec = GitIgnore(patterns)
     except ValueError as error:
         raise ToolFailed(f"{pattern} is not a valid pattern of file names: {error}") from error
     return [name for name in names if spec.match(name.removeprefix(base))]
@@ -241,30 +254,9 @@ def _until(stop: Stop, names: Iterable[str]) -> Iterator[str]:
         yield name
 
 
-def _without_braces(pattern: str) -> list[str]:
-    """The patterns that ``*.{ts,tsx}`` expands to.
-
-    Raises:
-        ToolFailed: there are too many.
-    """
-    if len(pattern) > _MAX_PATTERN_LENGTH:
-        raise ToolFailed(f"the pattern has more than {_MAX_PATTERN_LENGTH:,} characters")
-    waiting, expanded = [pattern], list[str]()
-    while waiting:
-        each = waiting.pop()
-        found = _BRACES.search(each)
-        if found is None:
-            expanded.append(each)
-        else:
-            start, end = found.span()
-            waiting += (each[:start] + one + each[end:] for one in found[1].split(","))
-        if len(waiting) + len(expanded) > _MAX_PATTERNS:
-            raise ToolFailed(f"the pattern stands for more than {_MAX_PATTERNS} patterns")
-    return expanded
-
-
 class _Line(msgspec.Struct, frozen=True):
-    """A line of ripgrep's output. ``number`` is 0 for one that has none."""
+    """A line of ripgrep's output: ``text`` follows the name of the file, if it has one. ``number``
+    is 0 for one that has none."""
 
     text: str
     name: str = ""
@@ -293,7 +285,7 @@ def _line(name: str, rest: str) -> _Line:
     the number."""
     content = rest.lstrip("0123456789")
     digits = rest[: len(rest) - len(content)]
-    return _Line(f"{name}{content[:1]}{rest}", name, int(digits or 0), content[1:])
+    return _Line(f"{content[:1]}{rest}", name, int(digits or 0), content[1:])
 
 
 class _Checked:
@@ -315,7 +307,7 @@ class _Checked:
         return there.startswith(line.content.rstrip("\r")[:_MAX_COMPARED])
 
     def _read(self, name: str) -> list[str]:
-        place = Place(self._root, PurePosixPath(name).parts)
+        place = _below(self._root, name)
         try:
             data = self._workspace.read(place, _MAX_CHECKED_BYTES)
         except ToolFailed:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen_code.base.braces import without_braces
+
 if TYPE_CHECKING:
     from qwen_code.agent.rules.commands import Ground
     from qwen_code.agent.rules.paths import Folders
@@ -27,7 +29,6 @@ _BETWEEN_WORDS = re.compile(r"""[\s;|&<>()'"`]+""")
 _BETWEEN_PARTS = re.compile(r"[=,:]+")
 _QUOTED = re.compile(r"""<<.*|'[^']*'|"[^"]*\"""", re.DOTALL)
 _IS_LIKE_A_PATH = re.compile(r"[/~$*?\[{]|\w\.\w|^\.")
-_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _SEQUENCE = re.compile(r"\{(?:([A-Za-z])\.\.([A-Za-z])|-?\d+\.\.-?\d+)(?:\.\.-?\d+)?\}")
 _CODE = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|[uU]([0-9A-Fa-f]{1,8})|([0-7]{1,3}))")
 """How ``$'…'`` writes characters."""
@@ -107,18 +108,19 @@ def _expanded(text: str, folders: Folders) -> Iterator[str]:
     Raises:
         _TooMany: it is too long to tell, or stands for too many.
     """
-    waiting, steps = [text], 0
+    if _is_too_long(text):
+        raise _TooMany
+    try:
+        waiting, steps = without_braces(text, _MAX_PIECES), 0
+    except ValueError as error:
+        raise _TooMany from error
     while waiting:
         text, steps = waiting.pop(), steps + 1
+        if _is_too_long(text) or steps > _MAX_PIECES:
+            raise _TooMany
         if text in ("", ".") or "\0" in text:
             continue
-        is_long = len(text) > _MAX_LENGTH and _STANDS_FOR_OTHERS.search(text)
-        if is_long or steps > _MAX_PIECES:
-            raise _TooMany
-        if (braces := _BRACES.search(text)) is not None:
-            start, end = braces.span()
-            waiting += (text[:start] + one + text[end:] for one in braces[1].split(","))
-        elif _SEQUENCE.search(text):
+        if _SEQUENCE.search(text):
             waiting.append(_SEQUENCE.sub(_one_of, text))
         elif text.startswith("~"):
             home, slash, rest = text.partition("/")
@@ -132,6 +134,10 @@ def _expanded(text: str, folders: Folders) -> Iterator[str]:
             set_ = {"HOME": folders.home, "PWD": folders.cwd, "OLDPWD": folders.cwd}
             values = [set_[name]] if name in set_ else ["", folders.home, folders.cwd]
             waiting += (f"{text[:start]}{value}{text[end:]}" for value in values)
+
+
+def _is_too_long(text: str) -> bool:
+    return len(text) > _MAX_LENGTH and _STANDS_FOR_OTHERS.search(text) is not None
 
 
 def _one_of(sequence: re.Match[str]) -> str:
