@@ -13,11 +13,20 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.config.settings import FLAT_NAMES
+
 MODES = ("plan", "default", "auto-edit", "yolo")
 """What ``tools.approvalMode`` can be, with ``_`` for ``-``, too."""
 
 SANDBOX_KINDS = ("true", "false", "bwrap", "sandbox-exec", "docker", "podman")
 """What ``tools.sandbox`` and ``QWEN_SANDBOX`` can be."""
+
+
+def sandbox_kind(value: object) -> str | None:
+    """One of `SANDBOX_KINDS`, from a setting or a variable; ``None`` if it is not known."""
+    text = str(value).lower() if isinstance(value, bool | str) else ""
+    text = {"1": "true", "0": "false", "": "false" if value == "" else ""}.get(text, text)
+    return text if text in SANDBOX_KINDS else None
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -89,22 +98,15 @@ _MODE = _Kind(
     lambda value: _is_text(value) and value.replace("_", "-") in MODES,
 )
 _SANDBOX = _Kind(
-    f"one of {', '.join(SANDBOX_KINDS)}",
-    lambda value: isinstance(value, bool) or str(value).lower() in (*SANDBOX_KINDS, "", "0", "1"),
+    f"one of {', '.join(SANDBOX_KINDS)}", lambda value: sandbox_kind(value) is not None
 )
 
 _KINDS: dict[str, _Kind] = {
     "advanced.excludedEnvVars": _TEXTS,
-    "allowedTools": _TEXTS,
-    "allowMCPServers": _TEXTS,
     "context.fileName": _TEXTS,
     "context.includeDirectories": _TEXTS,
-    "coreTools": _TEXTS,
     "disableAllHooks": _FLAG,
-    "excludeMCPServers": _TEXTS,
-    "excludeTools": _TEXTS,
     "env.*": _TEXT,
-    "excludedProjectEnvVars": _TEXTS,
     "hooks": _OBJECT,
     "mcp.allowed": _TEXTS,
     "mcp.excluded": _TEXTS,
@@ -140,11 +142,7 @@ _KINDS: dict[str, _Kind] = {
 }
 
 _STRICTEST: dict[str, Any] = {
-    "allowMCPServers": [],
-    "coreTools": ["none"],
     "disableAllHooks": True,
-    "excludeMCPServers": ["*"],
-    "excludeTools": ["*"],
     "mcp.allowed": [],
     "mcp.excluded": ["*"],
     "model.allowed": [],
@@ -154,6 +152,10 @@ _STRICTEST: dict[str, Any] = {
     "tools.sandbox": True,
 }
 """These forbid something."""
+
+_OLD = {dotted: old for dotted, old in FLAT_NAMES.items() if dotted in _KINDS and old != "model"}
+_KINDS |= {old: _KINDS[dotted] for dotted, old in _OLD.items()}
+_STRICTEST |= {old: _STRICTEST[dotted] for dotted, old in _OLD.items() if dotted in _STRICTEST}
 
 _FATAL: dict[str, _Kind] = {
     "permissions": _OBJECT,
@@ -168,10 +170,10 @@ _FATAL: dict[str, _Kind] = {
 """These decide about permissions and credentials. Other keys below are checked where they are
 used."""
 
-
 _OTHERS = (
-    *("$version", "enforcedAuthType", "experimental", "general", "ide", "mcpServers", "memory"),
-    *("output", "privacy", "selectedAuthType", "skills", "telemetry", "theme", "ui"),
+    *FLAT_NAMES.values(),
+    *("$version", "experimental", "general", "ide", "mcpServers", "memory", "output", "privacy"),
+    *("skills", "telemetry", "theme", "ui"),
 )
 """Names at the top that are not in the table."""
 

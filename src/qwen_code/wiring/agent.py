@@ -169,15 +169,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     paths, settings, notice = config.paths, config.settings, front.notice
     root = project_root(paths.cwd)
     more = _directories(options, settings, paths, notice)
-    find_workspace = _workspace_finder(config, more, lambda path: judge.closes(path))  # noqa: PLW0108 made below
-    judge = judge_for(
-        config,
-        root,
-        mode=options.mode,
-        allowed=options.rules,
-        find_workspace=find_workspace,
-        notice=notice,
-    )
+    judge, find_workspace = _judge(config, options, root, more, notice)
     briefing = Briefing(
         config, judge, more, instead=options.system_prompt, append=options.append, notice=notice
     )
@@ -231,15 +223,27 @@ def find_judge(config: Config, options: AgentOptions, notice: Callable[[str], No
         UsageError: a directory does not exist.
     """
     more = _directories(options, config.settings, config.paths, notice)
+    return _judge(config, options, project_root(config.paths.cwd), more, notice)[0]
+
+
+def _judge(
+    config: Config,
+    options: AgentOptions,
+    root: Path,
+    more: Sequence[Path],
+    notice: Callable[[str], None],
+) -> tuple[Judge, Callable[[], Workspace]]:
+    """The judge, and what makes the workspace; each needs the other."""
+    find_workspace = _workspace_finder(config, more, lambda path: judge.closes(path))  # noqa: PLW0108 made below
     judge = judge_for(
         config,
-        project_root(config.paths.cwd),
+        root,
         mode=options.mode,
         allowed=options.rules,
-        find_workspace=_workspace_finder(config, more, lambda path: judge.closes(path)),  # noqa: PLW0108
+        find_workspace=find_workspace,
         notice=notice,
     )
-    return judge
+    return judge, find_workspace
 
 
 def _toolbox(

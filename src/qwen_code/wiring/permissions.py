@@ -200,7 +200,14 @@ def _mode(option: str | None, settings: Settings) -> Mode:
 
 def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
     """Rules that allow come from the user alone; those that ask or forbid, from the project too."""
-    if not any(key in layer.tree for layer in settings.layers for key in _TABLES) and not allowed:
+    written = [
+        (kind, text, source)
+        for dotted, kind in _LISTS.items()
+        for text, source in _texts(settings, dotted)
+    ]
+    written += [("allow", text, source) for text, source in _project_rules(settings, root)]
+    named = list(_texts(settings, _ONLY))
+    if not (written or named or allowed):
         return Rules()
     from qwen_code.agent.rules.parse import (  # only who has rules pays for them
         parse_rule,
@@ -208,16 +215,14 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
         split_rules,
     )
 
+    written += [
+        ("allow", text, "--allowed-tools") for each in allowed for text in split_rules(each)
+    ]
     lists: dict[str, list[Rule]] = {"allow": [], "ask": [], "deny": []}
-    for dotted, kind in _LISTS.items():
-        for text, source in _texts(settings, dotted):
-            lists[kind].append(parse_rule(text, source, allows=kind == "allow"))
-    for text, source in _project_rules(settings, root):
-        lists["allow"].append(parse_rule(text, source, allows=True))
-    given = [text for each in allowed for text in split_rules(each)]
-    lists["allow"] += [parse_rule(text, "--allowed-tools", allows=True) for text in given]
+    for kind, text, source in written:
+        lists[kind].append(parse_rule(text, source, allows=kind == "allow"))
     only: dict[str, list[Rule]] = {}
-    for text, source in _texts(settings, _ONLY):
+    for text, source in named:
         only.setdefault(source, []).append(parse_tool(text, source))
     return Rules(
         tuple(lists["allow"]),
@@ -225,9 +230,6 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
         tuple(lists["deny"]),
         tuple(map(tuple, only.values())),
     )
-
-
-_TABLES = ("permissions", "tools", "qwen_code", "coreTools", "excludeTools", "allowedTools")
 
 
 def _texts(settings: Settings, dotted: str) -> Iterator[tuple[str, str]]:

@@ -65,12 +65,11 @@ def _checked(value: object, where: str) -> str:
     Raises:
         ConfigError: it is not one of them.
     """
-    from qwen_code.config.schema import SANDBOX_KINDS  # most sessions have none
+    from qwen_code.config.schema import SANDBOX_KINDS, sandbox_kind  # most sessions have none
 
-    text = str(value).lower() if isinstance(value, bool | str) else ""
-    text = {"1": "true", "0": "false", "": "false" if value == "" else ""}.get(text, text)
-    if text not in SANDBOX_KINDS:
+    kind = sandbox_kind(value)
+    if kind is None:
         raise ConfigError(
             f"{where}: {value!r} is not a sandbox", hint=f"Use one of: {', '.join(SANDBOX_KINDS)}."
         )
-    return text
+    return kind
