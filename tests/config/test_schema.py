@@ -113,7 +113,9 @@ def test_what_a_project_cannot_set_is_not_complained_of(home: Home, dotted: str)
     assert not home.load(project=tree(dotted, value)).warnings
 
 
-@pytest.mark.parametrize("dotted", ["model", "hooks", "tools.exclude", "mcp.excluded", "env"])
+@pytest.mark.parametrize(
+    "dotted", ["model", "hooks", "tools.exclude", "mcp.excluded", "env", "excludeTools"]
+)
 def test_what_a_project_can_set_is_reported(home: Home, dotted: str) -> None:
     [notice] = home.load(project=tree(dotted, 5)).warnings
     assert notice.startswith(f"{dotted} in {home.files['project']}:1 must be ")

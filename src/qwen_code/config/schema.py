@@ -154,6 +154,8 @@ _STRICTEST: dict[str, Any] = {
 """These forbid something."""
 
 _OLD = {dotted: old for dotted, old in FLAT_NAMES.items() if dotted in _KINDS and old != "model"}
+"""What had another name in the first version; ``model`` is both a name there and an object here."""
+
 _KINDS |= {old: _KINDS[dotted] for dotted, old in _OLD.items()}
 _STRICTEST |= {old: _STRICTEST[dotted] for dotted, old in _OLD.items() if dotted in _STRICTEST}
 

@@ -178,7 +178,8 @@ def is_user_only(dotted: str) -> bool:
 
 
 def _concerns_projects(dotted: str) -> bool:
-    """Whether a project's file can set this key, or one below it."""
+    """Whether a project's file can set this key, by its old name too, or one below it."""
+    dotted = next((new for new, old in FLAT_NAMES.items() if old == dotted), dotted)
     below = any(key.startswith(f"{dotted}.") for key in _PROJECT_MAY_SET)
     return below or not is_user_only(dotted) or dotted in _READ_APART
 
