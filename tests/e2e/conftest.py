@@ -79,6 +79,22 @@ class Qwen:
             done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
 
+    def start(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        output: int = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
+        """A run that is left going; both of its outputs go to ``output``."""
+        return subprocess.Popen(
+            [*self.command, *arguments],
+            env={**self.environ, **(env or {})},
+            cwd=self.project,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+
     def write(self, place: str, text: str) -> Path:
         """A file: ``~/…`` in the home directory, else in the project."""
         path = self.home / place[2:] if place.startswith("~/") else self.project / place

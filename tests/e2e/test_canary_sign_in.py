@@ -65,15 +65,8 @@ def test_the_renewing_process_shows_none(qwen: Any, auth_server: Any) -> None:
     tokens = sign_in(qwen, auth_server, -60)
     was_looked_at = threading.Event()
     auth_server.on_refresh = lambda: was_looked_at.wait(30)
-    env = {**qwen.environ, "QWEN_OAUTH_BASE_URL": auth_server.base_url, "LLAMA_API_KEY": ""}
-    process = subprocess.Popen(
-        [*qwen.command, "-p", "hi"],
-        env=env,
-        cwd=qwen.project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    env = {"QWEN_OAUTH_BASE_URL": auth_server.base_url, "LLAMA_API_KEY": ""}
+    process = qwen.start("-p", "hi", env=env, output=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
     while not auth_server._used:
         assert time.monotonic() < deadline

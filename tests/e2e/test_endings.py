@@ -89,14 +89,7 @@ def test_a_server_that_is_not_there_is_1_and_named(qwen: Any, env: Any) -> None:
 def test_an_interrupt_keeps_what_came_and_is_130(
     qwen: Any, env: Any, server: Any, output_format: str
 ) -> None:
-    process = subprocess.Popen(
-        [*qwen.command, "-p", "hi", "-o", output_format],
-        env={**qwen.environ, **env},
-        cwd=qwen.project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    process = qwen.start("-p", "hi", "-o", output_format, env=env)
     server.words = ["Hello", *[" again"] * 1000]
     read, write = os.pipe()
     server.after_first_word = lambda: os.read(read, 1)

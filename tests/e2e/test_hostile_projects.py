@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 Calls = Callable[..., list[dict[str, Any]]]
 Make = Callable[[Path], None]
@@ -176,28 +175,12 @@ def test_ctrl_c_ends_a_call_whatever_it_does(
         "~/.qwen/settings.json", '{"permissions": {"deny": ["Bash(rm *)", "Bash(*a*b*c*)"]}}'
     )
     server.script = [calls(tool, **arguments)]
-    for process in _started(qwen, "--yolo", "-p", "hi"):
-        deadline = time.monotonic() + _WITHIN_S
-        while not server.requests:
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.01)
+    process = qwen.start("--yolo", "-p", "hi")
+    try:
+        until(lambda: server.requests)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=_WITHIN_S)
-        assert process.returncode in (0, 130), errors  # 0: the call had ended already
-        assert b"Traceback" not in errors and b"internal error" not in errors
-
-
-def _started(qwen: Any, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        [*qwen.command, *arguments],
-        env=qwen.environ,
-        cwd=qwen.project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        yield process
     finally:
         process.kill()
-        process.communicate()
+    assert process.returncode in (0, 130), errors  # 0: the call had ended already
+    assert b"Traceback" not in errors and b"internal error" not in errors

@@ -384,14 +384,7 @@ def test_a_page_is_fetched_from_a_host_that_rules_allow(
 
 def test_one_session_is_not_held_twice(qwen: Any, server: Any, calls: Calls) -> None:
     server.script = [calls("run_shell_command", command="touch started; sleep 20")]
-    first = subprocess.Popen(
-        [*qwen.command, "--yolo", "-p", "one"],
-        cwd=qwen.project,
-        env=qwen.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    first = qwen.start("--yolo", "-p", "one", output=subprocess.DEVNULL)
     try:
         until((qwen.project / "started").exists)
         done = qwen("--continue", "-p", "two")
