@@ -21,7 +21,7 @@ from qwen_code.agent.toolbox import Toolbox
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import TransportError
 from qwen_code.base.stop import Stop
-from qwen_code.models.errors import ContextLengthExceeded
+from qwen_code.models.errors import BadRequest, ContextLengthExceeded
 from qwen_code.models.events import Notice, Retrying, TextDelta, Usage
 from qwen_code.tools.base import Definition
 from qwen_code.tools.files import ReadFile, WriteFile
@@ -168,17 +168,85 @@ def test_it_is_made_shorter_in_the_middle_of_a_task(make: Make, store: SessionSt
 def test_a_window_that_is_smaller_than_thought(make: Make) -> None:
     agent = make()
     too_long = ContextLengthExceeded("too long", hint=None)
-    model = FakeModel(calls("read_file", path="a.txt"), [too_long], says("short"), says("done"))
+    twice = [calls("read_file", path="a.txt"), calls("read_file", path="a.txt", offset=1)]
+    model = FakeModel(*twice, [too_long], says("short"), says("done"))
     events = go(agent, "read it", model)
     assert any(isinstance(event, Compacted) for event in events)
     assert agent.session.messages[-1]["content"] == "done"
+    assert "RESULT" not in model.asked[-1][-1]["content"], "the last result was not seen yet"
+
+
+def test_a_result_that_the_server_finds_too_long_is_given_in_parts(
+    make: Make, tmp_path: Path
+) -> None:
+    """It is never summarised before the model has seen it, and says how to get the rest."""
+    lines = [f"line {number} of the file" for number in range(1, 2001)]
+    (tmp_path / "long.txt").write_text("\n".join(lines))
+    agent = make()
+    too_long = ContextLengthExceeded("too long", hint=None)
+    model = FakeModel(
+        calls("read_file", path="long.txt", offset=100), [too_long], [too_long], says("done")
+    )
+    events = go(agent, "read it", model)
+    assert not any(isinstance(event, Compacted) for event in events)
+    whole, half, quarter = (asked[-1]["content"] for asked in model.asked[1:])
+    assert len(quarter) < len(half) * 0.6 < len(whole) * 0.4
+    assert "line 100 of the file" in quarter
+    last = int(quarter.rpartition("line ")[2].partition(" ")[0])
+    assert f"read_file with offset={last + 1}" in quarter
+    assert agent.session.messages[-2]["content"] == quarter
+
+
+def test_a_result_never_fills_the_window(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("\n".join(["some words in a line"] * 2000))
+    agent = make(window=4000)
+    model = FakeModel(calls("read_file", path="long.txt"), says("done"))
+    events = go(agent, "read it", model)
+    assert not any(isinstance(event, Compacted) for event in events)
+    shown = model.asked[1][-1]["content"]
+    assert 1000 < len(shown) < 4000 * 4 * 0.4
+    assert "the model's window has no room for more" in shown
+
+
+def test_what_never_changes_is_not_summarised_again_and_again(make: Make) -> None:
+    """Notes and tools alone can be more than what a conversation is kept below."""
+    agent = make(window=10_000)
+    rounds = [
+        [*calls("read_file", path="a.txt", limit=n), Usage(9000 + n, 0, 9000 + n)]
+        for n in range(1, 8)
+    ]
+    model = FakeModel(*rounds[:2], says("a summary"), *rounds[2:], says("done"))
+    events = go(agent, "read it", model)
+    assert len([event for event in events if isinstance(event, Compacted)]) == 1
+
+
+def test_what_a_server_rejects_is_taken_out(make: Make) -> None:
+    agent = make()
+    rejected = BadRequest("the result is odd", hint=None, code=None)
+    model = FakeModel(calls("read_file", path="a.txt"), [rejected], says("done"), says("more"))
+    events = go(agent, "read it", model)
+    assert any("without the last results" in e.text for e in events if isinstance(e, Notice))
+    assert "the result is odd" in model.asked[2][-1]["content"]
+    assert "alpha" not in str(agent.session.messages)
+    go(agent, "go on", model)
+    assert "alpha" not in str(model.asked[3])
+
+
+def test_a_request_that_is_wrong_by_itself_keeps_its_results(make: Make) -> None:
+    agent = make()
+    rejected = BadRequest("the model takes no temperature", hint=None, code=None)
+    model = FakeModel(calls("read_file", path="a.txt"), [rejected], [rejected])
+    with pytest.raises(BadRequest):
+        go(agent, "read it", model)
+    assert agent.session.messages[-1]["content"].startswith("alpha\n")
 
 
 def test_no_summary_to_be_had_loses_no_facts(make: Make) -> None:
     agent = make(window=10_000)
     gone = TransportError("gone")
+    first = calls("read_file", path="a.txt", limit=1)
     used = [*calls("read_file", path="a.txt"), Usage(9000, 0, 9000)]
-    events = go(agent, "mind the gap", FakeModel(used, [gone], says("done")))
+    events = go(agent, "mind the gap", FakeModel(first, used, [gone], says("done")))
     assert any("facts are kept" in e.text for e in events if isinstance(e, Notice))
     assert "mind the gap" in agent.session.messages[0]["content"]
 
@@ -187,12 +255,13 @@ def test_a_summary_that_is_late_ends_the_turn(make: Make) -> None:
     """The next request would be as late. Nothing was made shorter, and nothing is lost."""
     agent = make(window=10_000)
     late = TransportError("it did not answer within 90 s", code="timeout", retryable=True)
+    first = calls("read_file", path="a.txt", limit=1)
     used = [*calls("read_file", path="a.txt"), Usage(9000, 0, 9000)]
     retrying = Retrying(2, 0.5, late.message)
     seen: list[AgentEvent] = []
 
     def collect() -> None:
-        for batch in agent.ask("mind the gap", FakeModel(used, [retrying, late]), Stop()):
+        for batch in agent.ask("mind the gap", FakeModel(first, used, [retrying, late]), Stop()):
             seen.extend(batch)
 
     with pytest.raises(TransportError):
@@ -200,7 +269,7 @@ def test_a_summary_that_is_late_ends_the_turn(make: Make) -> None:
     assert retrying in seen
     assert not any(isinstance(event, Compacted) for event in seen)
     roles = [message["role"] for message in agent.session.messages]
-    assert roles == ["user", "assistant", "tool"]
+    assert roles == ["user", "assistant", "tool", "assistant", "tool"]
 
 
 def test_a_helper_has_a_conversation_of_its_own(make: Make) -> None:
@@ -226,7 +295,7 @@ def test_a_helper_has_a_conversation_of_its_own(make: Make) -> None:
 
 def test_a_helper_that_cannot_is_told_to_the_model(make: Make) -> None:
     agent = make()
-    model = FakeModel(calls("task", prompt="?"), [TextDelta("")], says("then not"))
+    model = FakeModel(calls("task", prompt="?"), [], [], says("then not"))
     events = go(agent, "find out", model)
     (finished,) = [event for event in events if isinstance(event, ToolFinished)]
     assert finished.is_error and "without an answer" in finished.text

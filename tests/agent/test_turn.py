@@ -27,6 +27,7 @@ from qwen_code.agent.transcript import repaired
 from qwen_code.agent.turn import Turn
 from qwen_code.base.stop import Stop
 from qwen_code.models.events import (
+    Attached,
     Cut,
     Event,
     EventStream,
@@ -35,6 +36,7 @@ from qwen_code.models.events import (
     ReasoningDelta,
     Retrying,
     TextDelta,
+    TextWasReasoning,
     ToolCallDelta,
 )
 from qwen_code.tools.files import Edit, ReadFile, WriteFile
@@ -136,9 +138,62 @@ def test_without_calls_it_is_an_answer(turn: Any) -> None:
     assert messages[-1] == {"role": "assistant", "content": "Done."}
 
 
-def test_an_answer_without_a_word_is_said_to_be_one(turn: Any) -> None:
-    events = go(turn(FakeModel([ReasoningDelta("hm"), Finished("stop")])), user())
-    assert [e.text for e in events if isinstance(e, Notice)] == ["the model gave an empty answer"]
+SILENCE: Answer = [ReasoningDelta("hm"), Finished("stop")]
+
+
+def test_a_silent_model_is_asked_once_more(turn: Any) -> None:
+    model = FakeModel(SILENCE, DONE)
+    events = go(turn(model), user())
+    assert [e.text for e in events if isinstance(e, Notice)] == [
+        "the model gave an empty answer; it is asked once more"
+    ]
+    assert events[-1] == TurnEnded("done", 2)
+    assert model.asked[0] == model.asked[1]
+
+
+def test_silence_is_not_a_success(turn: Any) -> None:
+    assert go(turn(FakeModel(SILENCE, SILENCE)), user())[-1] == TurnEnded("empty", 2)
+    read = call("read_file", '{"path": "a.txt"}')
+    assert go(turn(FakeModel(read, SILENCE, SILENCE)), user())[-1] == TurnEnded("empty", 3)
+    too_long: Answer = [ReasoningDelta("hm"), Finished("length")]
+    assert go(turn(FakeModel(too_long)), user())[-1] == TurnEnded("empty", 1)
+
+
+def test_silence_after_words_beside_a_call_is_the_end(turn: Any) -> None:
+    said: Answer = [TextDelta("It is alpha."), *call("read_file", '{"path": "a.txt"}')]
+    assert go(turn(FakeModel(said, SILENCE)), user())[-1] == TurnEnded("done", 2)
+
+
+def test_a_filter_of_the_provider_is_not_a_success(turn: Any) -> None:
+    filtered: Answer = [TextDelta("I will"), Finished("content_filter")]
+    assert go(turn(FakeModel(filtered)), user())[-1] == TurnEnded("filtered", 1)
+
+
+def test_a_call_that_the_limit_of_an_answer_cut_off_is_explained(turn: Any) -> None:
+    cut: Answer = [
+        ToolCallDelta(0, "c", "write_file", '{"path": "a.txt", "con'),
+        Finished("length"),
+    ]
+    events = go(turn(FakeModel(cut, DONE)), user())
+    (end,) = finished(events)
+    assert end.is_error and "Write less at once" in end.text
+
+
+def test_what_a_provider_attaches_is_kept_with_the_answer(turn: Any) -> None:
+    attached = Attached("s", {"reasoning_content": "hm"}, {0: {"extra_content": {"google": 1}}})
+    said: Answer = [*call("read_file", '{"path": "a.txt"}'), attached, Finished("tool_calls")]
+    messages = user()
+    go(turn(FakeModel(said, DONE)), messages)
+    assert messages[1]["reasoning_content"] == "hm"
+    assert messages[1]["attached_by"] == "s"
+    assert messages[1]["tool_calls"][0]["extra_content"] == {"google": 1}
+
+
+def test_text_that_was_reasoning_is_not_the_answer(turn: Any) -> None:
+    said: Answer = [TextDelta("I think"), TextWasReasoning(), TextDelta("Yes."), Finished("stop")]
+    messages = user()
+    go(turn(FakeModel(said)), messages)
+    assert messages[-1]["content"] == "Yes."
 
 
 @pytest.mark.process

@@ -219,8 +219,8 @@ def test_model_providers_of_node_qwen_code_are_read(world: Any) -> None:
     connection = resolution.require()
     assert (connection.base_url, connection.model) == ("https://mine.example/v1", "my-model")
     assert key_of(resolution) == KEY
-    assert connection.headers == {"x-team": "a"}
-    assert connection.extra_body == {"temperature": 0.2, "enable_thinking": True}
+    assert connection.request_headers == {"x-team": "a"}
+    assert connection.generation.body == {"temperature": 0.2, "enable_thinking": True}
 
 
 # -- a provider that the user chose ---------------------------------------------------------------

@@ -160,7 +160,7 @@ class TestAnswers:
         assert answer["tool"] == "read_file"
 
     def test_it_lists_its_one_model(self, real_server: LocalServer) -> None:
-        assert client(real_server).models(Stop()) == [SMALL.name]
+        assert [each.id for each in client(real_server).models(Stop())] == [SMALL.name]
 
     def test_a_prompt_beyond_its_context_is_told_as_such(self, real_server: LocalServer) -> None:
         with pytest.raises(ContextLengthExceeded):

@@ -109,8 +109,8 @@ def test_an_answer_that_does_not_begin_gets_one_more_try(serve: Serve, moment: s
             "the server sent only signs of life for 0.4 s",
         ),
         ("drops", {"idle_s": 0.4}, "the server sent no complete line of its answer for 0.4 s"),
-        ("json_alone", {"idle_s": 0.3}, "sent nothing for 0.3 s"),
-        ("json_in_drops", {"keep_alive_s": 0.4}, "the answer was not complete after 0.4 s"),
+        ("json_alone", {"idle_s": 0.3}, "no complete line of its answer for 0.3 s"),
+        ("json_in_drops", {"keep_alive_s": 0.4}, "only signs of life for 0.4 s"),
     ],
 )
 def test_signs_of_life_are_not_waited_for_without_end(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from qwen_code.models.errors import BadAnswer
 from qwen_code.models.events import (
+    Attached,
     Cut,
     Event,
     Finished,
@@ -64,6 +65,7 @@ def test_a_whole_answer() -> None:
         TextDelta("Hal"),
         TextDelta("lo"),
         Usage(9, 3, 12, 4, 2),
+        Attached("", {"reasoning_content": "hm"}),
         end(),
     ]
 
@@ -214,7 +216,8 @@ def test_odd_deltas_are_understood_as_far_as_possible(delta: Any, event: Event) 
 def test_how_an_answer_can_end() -> None:
     assert decode(line({"content": "a"}, "stop"))[-1] == end()
     assert decode(line({"content": "a"}), DONE)[-1] == end("unknown")
-    assert decode(line({"content": "a"}, "eos_token"), DONE)[-1] == end("unknown")
+    assert decode(line({"content": "a"}, "odd"), DONE)[-1] == Finished("unknown", "m", "r1", "odd")
+    assert decode(line({"content": "a"}, "eos"), DONE)[-1] == Finished("stop", "m", "r1", "eos")
     assert decode(line({"content": "a"}, "length"))[-1] == end("length")
     assert isinstance(decode(line({"content": "a"}))[-1], Cut)
     assert isinstance(decode()[-1], Cut)
@@ -334,3 +337,4 @@ def test_an_answer_with_endless_calls(per_chunk: int) -> None:
             ]
             chunk = {"choices": [{"delta": {"tool_calls": calls}}]}
             decoder.feed(b"data: " + msgspec.json.encode(chunk) + b"\n\n")
+            decoder.check()

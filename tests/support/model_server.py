@@ -6,8 +6,9 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from listeners import stop_listening
@@ -24,6 +25,16 @@ class Seen(NamedTuple):
     @property
     def key(self) -> str:
         return self.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+class RawAnswer(NamedTuple):
+    """A response as it stands; ``holds``: the connection stays open after it."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "text/event-stream"
+    headers: Mapping[str, str] = MappingProxyType({})
+    holds: bool = False
 
 
 class FakeModelServer:
@@ -50,6 +61,8 @@ class FakeModelServer:
         self.after_first_word: Callable[[], None] = lambda: None
         self.script: list[list[dict[str, Any]]] = []
         """Answers for the next chat requests, each as deltas; afterwards, the words."""
+        self.raw_answer: Callable[[Seen], RawAnswer | None] = lambda seen: None
+        """What to send instead of anything else, if it is not ``None``."""
         self.tokens = 0
         """What the server says that it counted, where it says anything."""
         threading.Thread(target=self._accept, daemon=True).start()
@@ -98,6 +111,9 @@ class FakeModelServer:
         return piece
 
     def _answer(self, connection: socket.socket, method: str) -> None:
+        if method == "POST" and (raw := self.raw_answer(self.requests[-1])) is not None:
+            self._raw(connection, raw)
+            return
         if self.status != 200:
             self._whole(connection, self.status, self.error_body)
             return
@@ -144,6 +160,15 @@ class FakeModelServer:
         chunk = {"id": "r1", "object": "chat.completion.chunk", "choices": [choice]}
         chunk["model"] = self.requests[-1].body["model"]
         connection.sendall(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+
+    def _raw(self, connection: socket.socket, raw: RawAnswer) -> None:
+        lines = [f"HTTP/1.1 {raw.status} X", f"Content-Type: {raw.content_type}"]
+        lines += [f"{name}: {value}" for name, value in raw.headers.items()]
+        if not raw.holds:
+            lines += [f"Content-Length: {len(raw.body)}", "Connection: close"]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + raw.body)
+        while raw.holds and connection.recv(65536):
+            pass  # until the client goes
 
     def _whole(self, connection: socket.socket, status: int, body: bytes) -> None:
         extra = "".join(f"{name}: {value}\r\n" for name, value in self.extra_headers.items())

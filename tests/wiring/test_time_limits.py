@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from qwen_code.auth.types import Method
+from qwen_code.auth.types import Connection, Method
+from qwen_code.config.generation import read_generation
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
+from qwen_code.config.values import Source, SourceKind
 from qwen_code.wiring.time_limits import first_byte, patience_with, wall_time
 
 Load = Callable[..., Settings]
@@ -123,13 +125,31 @@ def test_a_wall_time_below_a_second_is_a_mistake(load: Load, seconds: float) -> 
     assert "must be 1 second or more, or -1 for no limit" in settings.warnings[0]
 
 
+def connection(method: Method, **generation: Any) -> Connection:
+    source = Source(SourceKind.FLAG, "--base-url")
+    settings = read_generation(generation)
+    return Connection(method, "custom", "https://h.example/v1", source, generation=settings)
+
+
 def test_the_embedded_model_may_be_slow(load: Load) -> None:
     settings = load({"timeoutS": 20})
-    assert patience_with(Method.OPENAI, settings).timeouts.first_byte_s == 20
-    assert patience_with(Method.LOCAL, settings).timeouts.first_byte_s == 300
-    assert patience_with(Method.LOCAL, load({"timeoutS": 900})).timeouts.first_byte_s == 900
+    assert patience_with(connection(Method.OPENAI), settings).timeouts.first_byte_s == 20
+    assert patience_with(connection(Method.LOCAL), settings).timeouts.first_byte_s == 300
+    assert (
+        patience_with(connection(Method.LOCAL), load({"timeoutS": 900})).timeouts.first_byte_s
+        == 900
+    )
 
 
 def test_no_limit_is_a_time_that_can_be_waited_for(load: Load) -> None:
-    seconds = patience_with(Method.OPENAI, load({"timeoutS": 0})).timeouts.first_byte_s
+    seconds = patience_with(connection(Method.OPENAI), load({"timeoutS": 0})).timeouts.first_byte_s
     assert 86_400 < seconds < 1e8
+
+
+def test_a_models_own_limits(load: Load) -> None:
+    own = connection(Method.OPENAI, timeout=5000, streamIdleTimeoutMs=7000, maxRetries=0)
+    patience = patience_with(own, load({}))
+    assert patience.timeouts.first_byte_s == 5
+    assert patience.timeouts.idle_s == 7
+    assert patience.retry.attempts == 1
+    assert patience_with(own, load({"timeoutS": 20})).timeouts.first_byte_s == 20

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from qwen_code.agent.compaction import Compactor, estimate_tokens
-from qwen_code.agent.events import AgentEventStream, Compacted
+from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
 from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import Progress
 from qwen_code.agent.session import Session
@@ -16,8 +16,11 @@ from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import Aim, ChatModel, Turn
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
-from qwen_code.models.errors import ContextLengthExceeded
-from qwen_code.models.events import EventStream, Notice, Usage
+from qwen_code.models.errors import BadRequest, ContextLengthExceeded
+from qwen_code.models.events import EventStream, Finished, Notice, Usage
+
+_MAX_SHORTENED = 5
+"""How often a conversation is made shorter for one prompt, because the server finds it too long."""
 
 
 class Agent:
@@ -27,7 +30,8 @@ class Agent:
     called, ``permission`` decides which calls may be executed. Everything is saved in ``session``
     as soon as it has happened. ``begin_turn`` is called with each prompt, its session and its
     index in the session, before the prompt is sent. ``guide`` wraps a model that cannot call tools
-    without help.
+    without help. ``confirm_window`` is called once before a conversation is shortened for a window
+    that is only guessed.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class Agent:
         self.progress = Progress(session.before)
         self.sees = False
         self.guide: Callable[[Any], ChatModel] | None = None
+        self.is_window_certain = True
+        self.confirm_window: Callable[[Stop], None] | None = None
         self.api_duration_ms = 0
         self._model: ChatModel | None = None
         self._system = system
@@ -58,6 +64,8 @@ class Agent:
         self._noted = len(session.messages)
         self._is_kept = True
         self._untold = ""
+        self._rejected: list[dict[str, Any]] | None = None
+        """The messages before the last results were taken out of them."""
 
     def ask(self, prompt: str, model: ChatModel, stop: Stop) -> AgentEventStream:
         """Send ``prompt``, and execute the model's tool calls until it makes no more.
@@ -104,7 +112,10 @@ class Agent:
         """
         messages, is_shorter = self.session.messages, False
         try:
-            for batch in self.compactor.compact(messages, self.progress, model, stop):
+            compacting = self.compactor.compact(
+                messages, self.progress, model, stop, overhead_tokens=sum(self.overhead_tokens())
+            )
+            for batch in compacting:
                 is_shorter = is_shorter or isinstance(batch[-1], Compacted)
                 yield batch
         finally:
@@ -151,6 +162,10 @@ class Agent:
 
         def prepare(messages: list[dict[str, Any]]) -> AgentEventStream:
             self._keep()
+            if self.compactor.is_full(messages) and not self.is_window_certain:
+                if self.confirm_window is not None:
+                    self.confirm_window(stop)
+                self.is_window_certain = True
             if self.compactor.is_full(messages):
                 yield from self.compress(model, stop)
 
@@ -164,22 +179,68 @@ class Agent:
             aim=self._aim,
             sees=self.sees,
             hides_pictures=self.progress.has_pictures and not self.sees,
+            room_tokens=self.compactor.room_for_results,
         )
-        try:
-            yield from self._noting(turn, system)
-        except ContextLengthExceeded:
-            if len(self.session.messages) < 2:
-                raise
-            # The window is smaller than assumed: try again with a shorter conversation.
-            self.compactor.window_tokens = max(4000, int(self.size_tokens * 0.8))
-            yield from self.compress(model, stop)
-            yield from self._noting(turn, system)
+        shortened = 0
+        while True:
+            try:
+                yield from self._noting(turn, system)
+                return
+            except ContextLengthExceeded:
+                shortened += 1
+                if shortened > _MAX_SHORTENED or len(self.session.messages) < 2:
+                    raise
+                if not (yield from self._make_room(model, stop)):
+                    raise
+            except BadRequest as error:
+                if not (yield from self._take_out(turn, error)):
+                    raise
+
+    def _make_room(self, model: ChatModel, stop: Stop) -> Generator[list[AgentEvent], None, bool]:
+        """Shorten a conversation that the server finds too long. ``False``: it cannot be shorter.
+
+        The window is smaller than assumed.
+        """
+        messages = self.session.messages
+        self.is_window_certain = True
+        self.compactor.window_tokens = max(1000, int(self.size_tokens * 0.8))
+        count, size = len(messages), self.size_tokens
+        yield from self.compress(model, stop)
+        if len(messages) < count or self.size_tokens < size:
+            return True
+        from qwen_code.agent.fitting import halve_results  # few conversations come to this
+
+        if not halve_results(messages):
+            return False
+        self.compactor.forget()
+        return True
+
+    def _take_out(self, turn: Turn, error: BadRequest) -> Generator[list[AgentEvent], None, bool]:
+        """Leave out what the server may have rejected: the last results, then all images.
+
+        ``False``: there is nothing, so the request itself is wrong; all messages are as they were.
+        """
+        from qwen_code.agent.fitting import without_results  # few requests are rejected
+
+        messages = self.session.messages
+        if self._rejected is not None:  # it was not the results
+            messages[:], self._rejected = self._rejected, None
+        elif (less := without_results(messages, error.message)) is not None:
+            self._rejected, messages[:] = [*messages], less
+            yield [Notice(f"{error.message}; asking again without the last results")]
+            return True
+        if self.progress.has_pictures and turn.hide_pictures():
+            yield [Notice(f"{error.message}; asking again without the images")]
+            return True
+        return False
 
     def _noting(self, turn: Turn, system: Callable[[], list[dict[str, Any]]]) -> AgentEventStream:
         messages = self.session.messages
         with closing(turn.run(messages, system)) as events:
             for batch in events:
                 for event in batch:
+                    if isinstance(event, Finished):
+                        self._rejected = None
                     if isinstance(event, Usage):
                         # The current answer is not among the messages yet.
                         self.compactor.note(event, len(messages) + 1)

@@ -13,16 +13,23 @@ from typing import Any
 import msgspec
 
 from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
+from qwen_code.agent.fitting import begin_of_round
 from qwen_code.agent.progress import Progress, words_of
 from qwen_code.agent.turn import ChatModel, Messages
 from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.stop import Stop
-from qwen_code.models.events import Notice, TextDelta, Usage, holds_answer
+from qwen_code.models.events import Notice, TextDelta, TextWasReasoning, Usage, holds_answer
 
 _FULL_SHARE = 0.75
 _KEPT_SHARE = 0.2
 _SUMMARISED_SHARE = 0.6
 _WORDS_SHARE = 0.05
+_GROWN_SHARE = 0.1
+_RESULTS_SHARE = 0.35
+_LAST_SHARE = 0.9
+_MIN_REPLACED_SHARE = 0.2
+"""A summary of less would hardly help."""
+_MIN_RESULT_TOKENS = 400
 _BYTES_A_TOKEN = 4
 _MAX_RESULT_LENGTH = 1500
 _MAX_WORDS_LENGTH = 4000
@@ -41,12 +48,18 @@ class Compactor:
 
     def __init__(self, window_tokens: int) -> None:
         self.window_tokens = window_tokens
+        self._shortest = -(10**9)
+        """The size after the last compaction; ``_is_uncounted``: the server has not counted it."""
+        self._is_uncounted = False
         self._counted: tuple[int, int] = (0, 0)
         """Tokens, and of how many messages: long sessions are not counted again in each turn."""
 
     def note(self, usage: Usage, count: int) -> None:
         """The server has counted ``usage.total_tokens`` for the first ``count`` messages."""
         self._counted = (usage.total_tokens, count)
+        if self._is_uncounted:
+            self._is_uncounted = False
+            self._shortest = max(self._shortest, usage.prompt_tokens)
 
     def forget(self) -> None:
         """Discard the count, because the messages were replaced."""
@@ -63,13 +76,30 @@ class Compactor:
         return tokens
 
     def is_full(self, messages: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether to shorten the conversation before the next request."""
-        return self.size(messages) > self.window_tokens * _FULL_SHARE
+        """Whether to shorten the conversation before the next request.
+
+        Not if it was shortened and is hardly longer now: then what never changes fills the window.
+        """
+        size = self.size(messages)
+        is_longer = size > self._shortest + self.window_tokens * _GROWN_SHARE
+        return size > self.window_tokens * _FULL_SHARE and is_longer
+
+    def room_for_results(self, messages: Sequence[Mapping[str, Any]]) -> int:
+        """How many tokens the results of one answer may have, so that the model gets them."""
+        left = self.window_tokens * _LAST_SHARE - self.size(messages)
+        return max(_MIN_RESULT_TOKENS, int(min(left, self.window_tokens * _RESULTS_SHARE)))
 
     def compact(
-        self, messages: Messages, progress: Progress, model: ChatModel, stop: Stop
+        self,
+        messages: Messages,
+        progress: Progress,
+        model: ChatModel,
+        stop: Stop,
+        *,
+        overhead_tokens: int = 0,
     ) -> AgentEventStream:
-        """Replace the older part of ``messages`` in place, if there is one.
+        """Replace the older part of ``messages`` in place, if there is one. ``overhead_tokens`` are
+        those of instructions and tools.
 
         Raises:
             TransportError: the model did not answer in time; the messages are unchanged.
@@ -93,8 +123,9 @@ class Compactor:
         if newer and newer[0]["role"] == "user":
             first.append({"role": "assistant", "content": "Understood."})
         messages[:] = [*first, *newer]
-        self.forget()
-        yield [Compacted(before, self.size(messages))]
+        self._counted = overhead_tokens + sum(map(estimate_tokens, messages)), len(messages)
+        self._shortest, self._is_uncounted = self._counted[0], True
+        yield [Compacted(before, self._shortest)]
 
     def _cut(self, messages: Sequence[Mapping[str, Any]]) -> int:
         """The index where the newest part begins: never between a call and its result, and such
@@ -108,7 +139,11 @@ class Compactor:
                 break
             if messages[index]["role"] != "tool":
                 cut = index
-        return cut if cut > 1 else 0
+        begin = begin_of_round(messages)
+        if begin is not None:  # results that the model has not seen yet
+            cut = min(cut, begin)
+        replaced = sum(estimate_tokens(message) for message in messages[:cut])
+        return cut if cut > 1 and replaced > whole * _MIN_REPLACED_SHARE else 0
 
     def _summary(
         self, older: Sequence[Mapping[str, Any]], model: ChatModel, stop: Stop
@@ -127,6 +162,8 @@ class Compactor:
                 for event in events:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)
+                    elif isinstance(event, TextWasReasoning):
+                        pieces.clear()
                     elif isinstance(event, Usage) or not holds_answer([event]):
                         yield [event]
         return "".join(pieces).strip()

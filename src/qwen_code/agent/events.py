@@ -104,14 +104,16 @@ class StructuredAnswer(msgspec.Struct, frozen=True, tag="structured_answer"):
     value: str
 
 
-EndReason = Literal["done", "cut", "loop", "stopped", "budget"]
+EndReason = Literal["done", "cut", "empty", "filtered", "loop", "stopped", "budget"]
 
 
 class TurnEnded(msgspec.Struct, frozen=True, tag="turn_ended"):
     """The last event of a turn.
 
-    ``cut``: the answer was incomplete. ``loop``: the model kept repeating calls. ``stopped``: a
-    person stopped the turn. ``budget``: a limit of the run did; the `Stop` has the reason.
+    ``cut``: the answer was incomplete. ``empty``: the model said nothing, twice. ``filtered``: the
+    provider's content filter ended the answer. ``loop``: the model kept repeating calls.
+    ``stopped``: a person stopped the turn. ``budget``: a limit of the run did; the `Stop` has the
+    reason.
     ``waited_s`` are the seconds that the turn waited for a person, for the rate limit, or to retry.
     """
 

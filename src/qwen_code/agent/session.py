@@ -21,6 +21,7 @@ from qwen_code.agent.session_file import (
     Line,
     Rewound,
     Shortened,
+    Used,
     Withdrawn,
     append,
     drop_torn_end,
@@ -31,6 +32,7 @@ from qwen_code.base.clock import Clock
 from qwen_code.base.errors import InputError, UsageError
 from qwen_code.base.files import make_private_dir
 from qwen_code.base.ids import new_uuid
+from qwen_code.models.purse import Spent
 
 MAX_TITLE_LENGTH = 80
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -59,6 +61,7 @@ class Session:
     def __init__(self, path: Path, cwd: Path, clock: Clock) -> None:
         self.id = path.stem
         self.messages: list[dict[str, Any]] = []
+        self.spent = Spent()
         self._path = path
         self._cwd = cwd
         self._clock = clock
@@ -122,6 +125,16 @@ class Session:
         """
         append(self._opened(), Shortened(self._clock.now(), self.messages))
         self._saved = [*self.messages]
+
+    def note_spent(self, spent: Spent) -> None:
+        """Save what requests of this session cost.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self.spent.join(spent)
+        if self._file is not None:
+            append(self._file, Used(self._clock.now(), spent))
 
     def rewind(self, turn: int) -> str:
         """Rewind the conversation to before prompt number ``turn``, counted from 0.
@@ -195,6 +208,7 @@ class Session:
         self._add_history(replayed.history)
         self.messages = _repaired(replayed.messages)
         self._saved = [*self.messages]
+        self.spent = replayed.spent
 
     def _add_history(self, messages: Sequence[Any]) -> None:
         first = len(self._history)

@@ -17,6 +17,7 @@ import msgspec
 
 from qwen_code.base.errors import InputError, UsageError
 from qwen_code.base.secret import redact
+from qwen_code.models.purse import Spent
 
 MAX_BYTES = 256 << 20
 
@@ -63,19 +64,28 @@ class Withdrawn(msgspec.Struct, frozen=True, tag="withdrawn", tag_field="type"):
     count: _Count
 
 
-Record = Head | Line | Shortened | Rewound | Withdrawn
+class Used(msgspec.Struct, frozen=True, tag="used", tag_field="type"):
+    """What the requests of a turn cost."""
+
+    at: float
+    spent: Spent
+
+
+Record = Head | Line | Shortened | Rewound | Withdrawn | Used
 
 
 class Replayed(msgspec.Struct):
     """The content of a file, including damaged lines.
 
     ``messages`` were last sent to the model. ``history`` are all messages in force, including those
-    that a compaction has replaced. ``started_at`` is 0 if it is not known.
+    that a compaction has replaced. ``started_at`` is 0 if it is not known. ``spent`` is the sum of
+    all turns, also of those that were taken back.
     """
 
     messages: list[Any] = msgspec.field(default_factory=list)
     history: list[Any] = msgspec.field(default_factory=list)
     started_at: float = 0.0
+    spent: Spent = msgspec.field(default_factory=Spent)
 
     def take(self, record: Record) -> None:
         """Apply the next record."""
@@ -88,6 +98,8 @@ class Replayed(msgspec.Struct):
         elif isinstance(record, Rewound):
             self.messages = [*record.messages]
             del self.history[record.remaining :]
+        elif isinstance(record, Used):
+            self.spent.join(record.spent)
         elif isinstance(record, Withdrawn):
             for messages in (self.messages, self.history):
                 del messages[max(0, len(messages) - record.count) :]

@@ -13,7 +13,7 @@ from qwen_code.agent.events import (
     ToolFinished,
     TurnEnded,
 )
-from qwen_code.models.events import Finished, RefusalDelta, TextDelta, Usage
+from qwen_code.models.events import Finished, RefusalDelta, TextDelta, TextWasReasoning, Usage
 
 
 class Tally:
@@ -38,13 +38,12 @@ class Tally:
             kind = type(event)
             if kind is TextDelta or kind is RefusalDelta:
                 self._add_text(event.text)  # type: ignore[union-attr]
+            elif kind is TextWasReasoning:
+                self._pieces.clear()
             elif kind is Finished:
                 self._has_new_round = True
-            elif isinstance(event, Usage):
-                self._add(event)
-            elif isinstance(event, HelperEvent):
-                if isinstance(event.event, Usage):
-                    self._add(event.event)
+            elif isinstance(usage := _own(event), Usage):
+                self._add(usage)
             elif isinstance(event, ToolAsked):
                 self._asked[event.call_id] = event
                 self._has_new_round = True
@@ -79,4 +78,10 @@ class Tally:
             before.total_tokens + usage.total_tokens,
             before.cached_tokens + usage.cached_tokens,
             before.reasoning_tokens + usage.reasoning_tokens,
+            None if before.cost is usage.cost is None else (before.cost or 0) + (usage.cost or 0),
         )
+
+
+def _own(event: AgentEvent) -> AgentEvent:
+    """The event itself, also if it is a helper's."""
+    return event.event if isinstance(event, HelperEvent) else event

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol, runtime_checkable
 
+from qwen_code.agent.answer import ModelAnswer
 from qwen_code.agent.calls import (
     After,
     Ready,
@@ -35,24 +36,17 @@ from qwen_code.agent.permission import Permission, Refusal
 from qwen_code.agent.repeats import Repeats
 from qwen_code.agent.toolbox import Prepared, Toolbox
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.models.events import (
-    Cut,
-    Event,
-    EventStream,
-    Notice,
-    Paced,
-    RefusalDelta,
-    Retrying,
-    TextDelta,
-    ToolCallDelta,
-)
+from qwen_code.models.events import EventStream, Notice
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 
 _REPEATED = "You made exactly this call before, with the same result. Do something else."
 
 _NOT_DONE = "This was not done: the turn ended with an error before it."
-_WORDLESS = "the model gave an empty answer"
+_ASKED_AGAIN = "the model gave an empty answer; it is asked once more"
+_CUT_OFF = """
+The answer reached the longest that is allowed, in the middle of this call. Write less at once: a \
+long file in several parts, for example."""
 _UNSEEN = " You cannot see it: this model takes text only, unless the user sets model.vision."
 
 Messages = list[dict[str, Any]]
@@ -95,8 +89,9 @@ class Turn:
 
     ``prepare`` can shorten the messages before each request. Without an ``aim`` an answer without
     calls ends the turn. ``sees``: the model gets the images that tools read. ``hides_pictures``:
-    images that another model has seen are left out. Setting ``stop`` ends the turn at any point,
-    with a conversation that the API accepts.
+    images that another model has seen are left out. ``room_tokens`` returns how long the results of
+    one answer may be. Setting ``stop`` ends the turn at any point, with a
+    conversation that the API accepts.
     """
 
     def __init__(
@@ -111,6 +106,7 @@ class Turn:
         aim: Aim | None = None,
         sees: bool = False,
         hides_pictures: bool = False,
+        room_tokens: Callable[[Messages], int] | None = None,
     ) -> None:
         self._model = model
         self._toolbox = toolbox
@@ -121,11 +117,19 @@ class Turn:
         self._aim = aim
         self._sees = sees
         self._hides_pictures = hides_pictures
+        self._room_tokens = room_tokens
         self._repeats = Repeats()
         self._rounds = 0
+        self._has_spoken = False
+        self._has_asked_again = False
         self._waited_s = 0.0
         self._announced_s = 0.0
         self._announced_at = 0.0
+
+    def hide_pictures(self) -> bool:
+        """Leave images out from now on; ``False`` if they were left out before."""
+        was, self._hides_pictures = self._hides_pictures, True
+        return not was
 
     def run(self, messages: Messages, system: Callable[[], Messages]) -> AgentEventStream:
         """Continue from ``messages``, which end with the user's, and append to them. ``system``
@@ -151,30 +155,46 @@ class Turn:
             self._rounds += 1
             if self._prepare is not None:
                 yield from self._prepared(messages)
-            answer = _ModelAnswer()
+            answer = ModelAnswer()
             try:
                 yield from self._ask(answer, [*system(), *self._shown(messages)])
             finally:
                 answer.add_to(messages)
+            self._has_spoken = self._has_spoken or bool(answer.text)
             if answer.was_cut:
                 return "cut"
             if answer.calls:
-                yield from self._make(answer.calls, messages)
+                yield from self._make(answer.calls, messages, is_cut_off=answer.reason == "length")
                 self._stop.check()
                 if self._repeats.is_stuck:
                     return "loop"
                 if self._aim is not None and self._aim.is_over:
                     return "done"
-            else:
-                reminder = self._aim.remind(answer.text) if self._aim is not None else None
-                if reminder is None:
-                    if not answer.text and self._rounds == 1:
-                        yield [Notice(_WORDLESS)]
-                    return "done"
-                from qwen_code.agent.transcript import close_open_end  # needed only with an aim
+            elif (reason := (yield from self._after_words(answer, messages))) is not None:
+                return reason
 
-                close_open_end(messages)
-                messages.append({"role": "user", "content": reminder})
+    def _after_words(
+        self, answer: ModelAnswer, messages: Messages
+    ) -> Generator[list[AgentEvent], None, EndReason | None]:
+        """Why the turn ends after an answer without calls; ``None``: the model is asked again."""
+        if answer.reason == "content_filter":
+            return "filtered"
+        if self._aim is not None:
+            reminder = self._aim.remind(answer.text)
+            if reminder is None:
+                return "done"
+            from qwen_code.agent.transcript import close_open_end  # needed only with an aim
+
+            close_open_end(messages)
+            messages.append({"role": "user", "content": reminder})
+            return None
+        if self._has_spoken:
+            return "done"
+        if self._has_asked_again or answer.reason == "length":
+            return "empty"
+        self._has_asked_again = True
+        yield [Notice(_ASKED_AGAIN)]
+        return None
 
     def _prepared(self, messages: Messages) -> AgentEventStream:
         assert self._prepare is not None
@@ -191,7 +211,7 @@ class Turn:
 
         return without_pictures(messages)
 
-    def _ask(self, answer: _ModelAnswer, messages: Messages) -> AgentEventStream:
+    def _ask(self, answer: ModelAnswer, messages: Messages) -> AgentEventStream:
         """Send one request; ``answer`` is complete unless this ends early."""
         tools = self._toolbox.definitions or None
         with closing(self._model.complete(messages, tools, stop=self._stop)) as events:
@@ -215,11 +235,14 @@ class Turn:
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def _make(self, calls: Sequence[ToolCall], messages: Messages) -> AgentEventStream:
+    def _make(
+        self, calls: Sequence[ToolCall], messages: Messages, *, is_cut_off: bool
+    ) -> AgentEventStream:
+        """Execute the calls. ``is_cut_off``: the last one may not be complete."""
         ends: dict[str, ToolFinished] = {}
         begun: dict[str, ToolCall] = {}
         try:
-            for group in self._groups(calls):
+            for group in self._groups(calls, is_cut_off=is_cut_off):
                 self._stop.check()
                 begun |= {ready.call.id: ready.call for ready in group}
                 with closing(self._make_group(group)) as made:
@@ -242,6 +265,7 @@ class Turn:
         self, calls: Sequence[ToolCall], ends: Mapping[str, ToolFinished], messages: Messages
     ) -> None:
         """Append a result for every call, whatever happened to it."""
+        room_tokens = None if self._room_tokens is None else self._room_tokens(messages)
         for call in calls:
             end = ends.get(call.id)
             if end and end.text == _REPEATED:
@@ -250,6 +274,10 @@ class Turn:
                 has_failed = end.is_error and not end.is_denied
                 self._repeats.note(call.name, call.arguments, end.text, is_error=has_failed)
             text = end.text if end else told_of_stop(self._stop) if self._stop.is_set else _NOT_DONE
+            if room_tokens is not None:
+                from qwen_code.agent.fitting import fitted  # only with a window, and results
+
+                text = fitted(text, room_tokens // len(calls), call.name, call.arguments)
             if end and end.image and not self._sees:
                 text += _UNSEEN
             messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
@@ -260,11 +288,13 @@ class Turn:
 
             messages.append(as_message(images))
 
-    def _groups(self, calls: Sequence[ToolCall]) -> Iterator[list[Ready]]:
+    def _groups(self, calls: Sequence[ToolCall], *, is_cut_off: bool) -> Iterator[list[Ready]]:
         """The calls in order, in groups: consecutive read-only calls can run in parallel."""
         reading: list[Ready] = []
         for call in calls:
             ready = self._ready(call)
+            if is_cut_off and ready.problem and call is calls[-1]:
+                ready.problem += _CUT_OFF
             if ready.prepared is not None and _can_run_in_parallel(ready.prepared):
                 reading.append(ready)
                 continue
@@ -335,55 +365,3 @@ def _delegated(ready: Ready, stop: Stop, after: After) -> AgentEventStream:
         yield [finished(call, Result(result.message, ""), is_error=True, ran_s=ran_s)]
     else:
         yield [finished(call, completed(prepared, result, after, stop), ran_s=ran_s)]
-
-
-class _ModelAnswer:
-    """One answer of the model as it is streamed: its text and its tool calls."""
-
-    def __init__(self) -> None:
-        self.wait_s = 0.0
-        """Announced waits that the turn has not counted yet."""
-        self.was_cut = False
-        self.is_whole = False
-        self._text: list[str] = []
-        self._calls: dict[int, ToolCall] = {}
-
-    def take(self, events: Sequence[Event]) -> None:
-        for event in events:
-            kind = type(event)
-            if kind is TextDelta or kind is RefusalDelta:
-                self._text.append(event.text)  # type: ignore[union-attr]
-            elif isinstance(event, ToolCallDelta):
-                call = self._calls.get(event.index) or self._begin(event)
-                call.name += event.name or ""
-                call.arguments += event.arguments
-            elif isinstance(event, Paced | Retrying):
-                self.wait_s += event.wait_s
-            elif kind is Cut:
-                self.was_cut = True
-
-    def _begin(self, event: ToolCallDelta) -> ToolCall:
-        assert event.id is not None, "the first chunk of a call has its id"
-        call = self._calls[event.index] = ToolCall(event.id)
-        return call
-
-    @property
-    def calls(self) -> list[ToolCall]:
-        """The calls to execute; none of an incomplete answer, whose last call may be truncated."""
-        if self.was_cut or not self.is_whole:
-            return []
-        return [call for _, call in sorted(self._calls.items())]
-
-    @property
-    def text(self) -> str:
-        """The text of the answer."""
-        return "".join(self._text)
-
-    def add_to(self, messages: Messages) -> None:
-        text, calls = self.text, self.calls
-        if not text and not calls:
-            return
-        message: dict[str, Any] = {"role": "assistant", "content": text or None}
-        if calls:
-            message["tool_calls"] = [call.as_message() for call in calls]
-        messages.append(message)

@@ -45,7 +45,7 @@ class Access:
     @property
     def headers(self) -> Mapping[str, str]:
         """Headers that the provider needs in addition to the credential."""
-        return self.connection.headers
+        return self.connection.request_headers
 
     @property
     def auth(self) -> Any:
@@ -99,7 +99,7 @@ class Access:
         return {
             "base_url": base_url,
             "api_key": "signed by the auth flow",
-            "default_headers": dict(connection.headers),
+            "default_headers": connection.request_headers,
             "default_query": dict(connection.query),
             **options,
         }

@@ -26,6 +26,7 @@ from qwen_code.auth.offers import (
     ProviderEntry,
     choose_entry,
     environment_offers,
+    generation_for,
     settings_offers,
     trace,
 )
@@ -39,11 +40,12 @@ from qwen_code.auth.types import (
     Method,
     Status,
 )
-from qwen_code.base.errors import ConfigError, CredentialMissing, QwenError
+from qwen_code.base.errors import AuthError, ConfigError, CredentialMissing, QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin, normalise_base_url
 from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
+from qwen_code.config.generation import Generation
 from qwen_code.config.providers import (
     AZURE,
     CUSTOM,
@@ -59,6 +61,7 @@ from qwen_code.config.values import Source, SourceKind
 if TYPE_CHECKING:
     from qwen_code.auth.helper import HelperSpec
 
+_CHAT_COMPLETIONS = "chat-completions"
 _RULE = "flag, --profile, LLAMA_* of shell and .env, a chosen provider, OPENAI_*, settings, login"
 
 
@@ -155,6 +158,11 @@ class _Search:
         key = self._choose_key(base, origin, provider, governed)
         model = self._choose_model(provider, governed)
         credential = credential_for(key, provider, self._in.settings, self._in.make_helper)
+        if governed and governed.wire_api not in (None, _CHAT_COMPLETIONS):
+            raise AuthError(
+                f"{governed.source} uses the API {governed.wire_api!r}, which qwen does not speak",
+                hint=f'Choose another model with -m, or set its wireApi to "{_CHAT_COMPLETIONS}".',
+            )
         connection = self._connection(provider, base, base_url, key, model, credential, governed)
         connection = msgspec.structs.replace(connection, query=query, deployment_in_path=in_path)
         notices = [notice] if notice else []
@@ -194,7 +202,6 @@ class _Search:
         credential: Credential,
         governed: ProviderEntry | None,
     ) -> Connection:
-        headers = provider.headers_for(self._in.version, Method.OPENAI)
         return Connection(
             Method.OPENAI,
             provider.name,
@@ -206,11 +213,19 @@ class _Search:
             key.source if key else None,
             credential.shown,
             credential.style,
-            {**headers, **(governed.headers if governed else {})},
-            extra_body=governed.extra_body if governed else {},
+            provider.headers_for(self._in.version, Method.OPENAI),
+            generation=self._generation(base, base_url, model, governed),
             profile=self._profile_name(base, key),
             is_trusted=self._is_trusted(base, Origin.of(base_url)),
         )
+
+    def _generation(
+        self, base: Offer, base_url: str, model: Offer | None, governed: ProviderEntry | None
+    ) -> Generation:
+        if governed and (model is None or governed.model == model.text):
+            return governed.generation
+        name = model.text if model else ""
+        return generation_for(self._in.settings, name, base_url, base.source)
 
     def _is_trusted(self, base: Offer, origin: Origin) -> bool:
         """Whether the user chose the endpoint, or has agreed to the project's choice."""

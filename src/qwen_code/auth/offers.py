@@ -12,6 +12,7 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
 from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
+from qwen_code.config.generation import OF_ALL_MODELS, Generation, read_generation
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 
@@ -44,8 +45,8 @@ class ProviderEntry(msgspec.Struct, frozen=True):
     source: Source
     base_url: str | None = None
     env_key: str | None = None
-    headers: dict[str, str] = msgspec.field(default_factory=dict)
-    extra_body: dict[str, Any] = msgspec.field(default_factory=dict)
+    generation: Generation = Generation()
+    wire_api: str | None = None
 
 
 def environment_offers(environment: Environment, names: Sequence[str]) -> list[Offer]:
@@ -136,24 +137,28 @@ def _is_same(one: str | None, other: str) -> bool:
 def _entry(provider: str, model: object, source: Source) -> ProviderEntry | None:
     if not isinstance(model, dict) or not isinstance(model.get("id"), str):
         return None
-    generation = model.get("generationConfig")
-    generation = generation if isinstance(generation, dict) else {}
-    headers, body, sampling = (
-        part if isinstance(part := generation.get(key), dict) else {}
-        for key in ("customHeaders", "extra_body", "samplingParams")
-    )
     return ProviderEntry(
         model["id"],
         msgspec.structs.replace(source, name=f"modelProviders.{provider}[{model['id']}]"),
         _text(model.get("baseUrl")),
         _text(model.get("envKey")),
-        {
-            name.lower(): text
-            for name, text in headers.items()
-            if isinstance(text, str) and name.lower() not in ("authorization", "api-key")
-        },
-        {**sampling, **body},
+        read_generation(model.get("generationConfig")),
+        _text(model.get("wireApi")),
     )
+
+
+def generation_for(settings: Settings, model: str, base_url: str, base: Source) -> Generation:
+    """How ``model`` is asked: as its entry in ``modelProviders`` says, else as ``model`` does.
+
+    An entry of a project counts only for the endpoint that the same file chose.
+    """
+    for entry in provider_entries(settings) if model else ():
+        is_own = entry.source.project is None or entry.source.project == base.project
+        is_here = entry.base_url is None or _is_same(entry.base_url, base_url)
+        if entry.model == model and is_own and is_here:
+            return entry.generation
+    found = {name: settings.usable(f"model.generationConfig.{name}") for name in OF_ALL_MODELS}
+    return read_generation({name: each.value for name, each in found.items() if each})
 
 
 def _text(value: object) -> str | None:

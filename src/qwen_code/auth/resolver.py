@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from qwen_code.auth.api import ApiInputs, ApiResolution, resolve_api
-from qwen_code.auth.offers import Offer, settings_offers, trace
+from qwen_code.auth.offers import Offer, generation_for, settings_offers, trace
 from qwen_code.auth.policy import check_connection
 from qwen_code.auth.types import (
     Candidate,
@@ -123,6 +123,10 @@ def _oauth(inputs: Inputs) -> tuple[Connection, dict[str, Candidate]]:
         name = f"model of profile {sign_in.name}"
         model, source = profile.model, Source(SourceKind.LOGIN, name, profiles.path)
     connection = sign_in.connection(model, source, inputs.api.version)
+    generation = generation_for(
+        inputs.api.settings, connection.model or "", connection.base_url, connection.base_url_source
+    )
+    connection = msgspec.structs.replace(connection, generation=generation)
     assert connection.credential_source is not None
     own = {
         "base_url": (connection.base_url, connection.base_url_source),

@@ -13,6 +13,7 @@ from qwen_code.base.errors import QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
+from qwen_code.config.generation import Generation
 from qwen_code.config.providers import HeaderStyle
 from qwen_code.config.values import Source
 
@@ -94,11 +95,17 @@ class Connection(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     deployment_in_path: bool = False
-    extra_body: Mapping[str, object] = msgspec.field(default_factory=dict)
+    generation: Generation = Generation()
+    """How settings say that this model is asked."""
     profile: str | None = None
     account: str | None = None
     is_trusted: bool = True
     """Not, if a project's files chose the endpoint and the user has not agreed to that."""
+
+    @property
+    def request_headers(self) -> dict[str, str]:
+        """The headers of a request, without the credential's."""
+        return {**self.headers, **self.generation.headers}
 
     @property
     def origin(self) -> Origin:

@@ -194,7 +194,7 @@ class HttpClient:
         self._addresses = addresses or {}
         self._network = network
         self._user_agent = user_agent
-        self._timeouts = timeouts or Timeouts()
+        self.timeouts = timeouts or Timeouts()
         self._idle: dict[Origin, list[SyncClient]] = {}
 
     def send(
@@ -216,7 +216,7 @@ class HttpClient:
             Stopped: the turn was stopped.
         """
         stop = stop or Stop()
-        timeouts = self._timeouts
+        timeouts = self.timeouts
         if first_byte_s is not None:
             timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
         if auth is None:

@@ -15,6 +15,7 @@ from qwen_code.auth.types import Method
 from qwen_code.base.errors import UsageError
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
+from qwen_code.config.generation import EFFORT_LEVELS
 from qwen_code.config.load import Config
 from qwen_code.config.providers import PROVIDERS
 from qwen_code.fronts.console import notice, say, say_error_part
@@ -134,6 +135,17 @@ _AGENT = [
         "--max-wall-time",
         metavar="TIME",
         help="End a prompt after this time (90, 90s, 5m, 1h), with exit code 55.",
+    ),
+    click.option(
+        "--max-cost",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="USD",
+        help="End before the next request once the answers have cost this much, with exit code 55.",
+    ),
+    click.option(
+        "--effort",
+        type=click.Choice(EFFORT_LEVELS),
+        help="How much the model reasons.",
     ),
     click.option(
         "-c", "--continue", "go_on", is_flag=True, help="Continue this project's last session."
@@ -281,6 +293,8 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         system_prompt=values["system_prompt"],
         append=values["append_system_prompt"],
         schema=_schema(values["json_schema"]),
+        effort=values["effort"],
+        max_cost=values["max_cost"],
     )
 
 

@@ -88,6 +88,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.qwen_home / "quota.sqlite"
 
     @property
+    def costs_file(self) -> Path:
+        """What all requests cost on each day."""
+        return self.qwen_home / "costs.sqlite"
+
+    @property
     def logs_dir(self) -> Path:
         return self.qwen_home / "logs"
 

@@ -25,6 +25,44 @@ _DASHSCOPE_HEADERS = {
 }
 
 
+Effort = Literal[
+    "reasoning_effort", "reasoning", "thinking", "thinking_with_effort", "enable_thinking"
+]
+"""The fields of a request that say how much to reason: OpenAI's, OpenRouter's object, Kimi's
+object, DeepSeek's and Z.AI's object beside OpenAI's field, DashScope's flag."""
+
+
+class Wire(msgspec.Struct, frozen=True):
+    """How a service differs from the Chat Completions API.
+
+    ``errors`` are its own codes in lower case, each with a kind of `models.error_words`.
+    ``needs_reasoning``: it rejects a message with calls but without ``reasoning_content``.
+    ``marks_cache``: it keeps what it has read of a prompt only up to marks (``cache_control``),
+    for models whose names begin with one of these.
+    """
+
+    errors: Mapping[str, str] = {}
+    needs_reasoning: bool = False
+    marks_cache: tuple[str, ...] = ()
+    effort: Effort = "reasoning_effort"
+
+
+_DASHSCOPE = Wire(
+    errors={
+        "invalidparameter.datainspection": "request",
+        "datainspectionfailed": "request",
+        "data_inspection_failed": "request",
+        "throttling.ratequota": "rate",
+        "throttling.burstrate": "rate",
+        "limit_requests": "rate",
+        "throttling.allocationquota": "quota",
+        "insufficient_quota": "quota",
+    },
+    marks_cache=("",),
+    effort="enable_thinking",
+)
+
+
 class Provider(msgspec.Struct, frozen=True):
     """One service.
 
@@ -46,6 +84,7 @@ class Provider(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
     is_offered: bool = True
     lists_models: bool = True
+    wire: Wire = Wire()
 
     def serves(self, origin: Origin) -> bool:
         """Whether ``origin`` is one of this provider's hosts or a subdomain of one."""
@@ -76,7 +115,70 @@ AZURE = Provider(
     lists_models=False,  # it lists models, but requests name deployments
 )
 
-CUSTOM = Provider("custom", "Any OpenAI-compatible API")
+_OTHERS = (
+    Provider(
+        "deepseek",
+        "DeepSeek",
+        hosts=("api.deepseek.com",),
+        is_offered=False,
+        wire=Wire(needs_reasoning=True, effort="thinking_with_effort"),
+    ),
+    Provider(
+        "moonshot",
+        "Moonshot AI (Kimi)",
+        hosts=("api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"),
+        is_offered=False,
+        wire=Wire(needs_reasoning=True, effort="thinking"),
+    ),
+    Provider(
+        "zai",
+        "Z.AI (GLM)",
+        hosts=("api.z.ai", "open.bigmodel.cn"),
+        is_offered=False,
+        wire=Wire(
+            errors={
+                **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "key"),
+                **dict.fromkeys(("1112", "1113", "1308", "1309", "1310"), "quota"),
+                **dict.fromkeys(("1211", "1212", "1220", "1221", "1222"), "model"),
+                **dict.fromkeys(("1302", "1303", "1304"), "rate"),
+                "1261": "context",
+                "1301": "request",
+                "1305": "overloaded",
+                "1234": "server",
+            },
+            effort="thinking_with_effort",
+        ),
+    ),
+    Provider(
+        "minimax",
+        "MiniMax",
+        hosts=("api.minimax.io", "api.minimaxi.com", "api.minimax.chat"),
+        is_offered=False,
+        wire=Wire(
+            errors={
+                **dict.fromkeys(("1004", "2049"), "key"),
+                **dict.fromkeys(("1002", "1041"), "rate"),
+                **dict.fromkeys(("1008", "2056"), "quota"),
+                "1039": "context",
+                "1000": "server",
+                "1013": "server",
+                "1033": "server",
+            },
+        ),
+    ),
+    Provider(
+        "siliconflow",
+        "SiliconFlow",
+        hosts=("api.siliconflow.cn", "api.siliconflow.com"),
+        is_offered=False,
+        wire=Wire(errors={"20012": "model", "30001": "quota", "50505": "overloaded"}),
+    ),
+)
+"""Services whose answers differ from the API, and which are not in the sign-in dialog."""
+
+CUSTOM = Provider(
+    "custom", "Any OpenAI-compatible API", wire=Wire(marks_cache=("claude", "anthropic/"))
+)
 
 PROVIDERS: tuple[Provider, ...] = (
     OPENAI,
@@ -89,6 +191,7 @@ PROVIDERS: tuple[Provider, ...] = (
         default_model="qwen3-coder-plus",
         key_page="https://bailian.console.aliyun.com/?tab=model#/api-key",
         headers=_DASHSCOPE_HEADERS,
+        wire=_DASHSCOPE,
     ),
     Provider(
         "bailian-intl",
@@ -99,6 +202,7 @@ PROVIDERS: tuple[Provider, ...] = (
         default_model="qwen3-coder-plus",
         key_page="https://modelstudio.console.alibabacloud.com/?tab=model#/api-key",
         headers=_DASHSCOPE_HEADERS,
+        wire=_DASHSCOPE,
     ),
     Provider(
         "modelscope",
@@ -118,9 +222,18 @@ PROVIDERS: tuple[Provider, ...] = (
         default_model="qwen/qwen3-coder",
         key_page="https://openrouter.ai/keys",
         headers={"x-title": "Qwen Code"},
+        wire=Wire(marks_cache=("anthropic/", "qwen/"), effort="reasoning"),
     ),
     AZURE,
-    Provider("qwen", "Qwen", hosts=("qwen.ai",), headers=_DASHSCOPE_HEADERS, is_offered=False),
+    Provider(
+        "qwen",
+        "Qwen",
+        hosts=("qwen.ai",),
+        headers=_DASHSCOPE_HEADERS,
+        is_offered=False,
+        wire=_DASHSCOPE,
+    ),
+    *_OTHERS,
     CUSTOM,
 )
 

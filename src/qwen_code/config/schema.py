@@ -67,6 +67,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_prices(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"input", "output"} <= value.keys():
+        return False
+    return all(_is_number(price) and price >= 0 for price in value.values())
+
+
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and _is_number(value) and value >= 1
 
@@ -101,6 +107,13 @@ _SANDBOX = _Kind(
     f"one of {', '.join(SANDBOX_KINDS)}", lambda value: sandbox_kind(value) is not None
 )
 
+_COST = _Kind("US dollars, more than 0", lambda value: _is_number(value) and value > 0)
+
+_PRICES = _Kind(
+    "prices: input, output and, if it differs, cached, in US dollars for a million tokens",
+    _is_prices,
+)
+
 _KINDS: dict[str, _Kind] = {
     "advanced.excludedEnvVars": _TEXTS,
     "context.fileName": _TEXTS,
@@ -126,9 +139,11 @@ _KINDS: dict[str, _Kind] = {
     "network.clientKey": _TEXT,
     "providerProtocol.*": _TEXT,
     "proxy": _TEXT,
+    "quota.costPerDay": _COST,
     "quota.perDay": _COUNT,
     "quota.perMinute": _COUNT,
     "qwen_code.auth.selectedType": _TEXT,
+    "qwen_code.prices.*": _PRICES,
     "qwen_code.permissions.projects.*": _TEXTS,
     "tools.allowed": _TEXTS,
     "tools.approvalMode": _MODE,
@@ -147,6 +162,7 @@ _STRICTEST: dict[str, Any] = {
     "mcp.excluded": ["*"],
     "model.allowed": [],
     "tools.core": ["none"],
+    "quota.costPerDay": 0.0,
     "tools.disabled": ["*"],
     "tools.exclude": ["*"],
     "tools.sandbox": True,

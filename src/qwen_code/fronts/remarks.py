@@ -13,6 +13,7 @@ _ENDINGS = {
 _TURN_ENDINGS = {
     "loop": "stopped: the model made the same call again and again",
     "stopped": "stopped",
+    "empty": "the model gave no answer",
 }
 
 

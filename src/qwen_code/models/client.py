@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,27 +15,30 @@ from qwen_code.base.log import debug
 from qwen_code.base.moment import duration_in_words
 from qwen_code.base.retry import RetryPolicy
 from qwen_code.base.stop import Stop
+from qwen_code.models.content import always_reasons
 from qwen_code.models.errors import (
     BadAnswer,
-    BadRequest,
     RateLimited,
     ServerFailed,
+    ToolsUnsupported,
     UnknownModel,
 )
-from qwen_code.models.events import Cut, Event, EventStream, Finished, Retrying, holds_answer
+from qwen_code.models.events import Cut, Event, EventStream, Notice, Retrying, Usage, holds_answer
 from qwen_code.models.fallback import first_answer
 from qwen_code.models.openai_wire import (
     Endpoint,
     Message,
+    Terms,
     chat_request,
-    model_ids,
     models_request,
 )
 from qwen_code.models.pacing import Attempt, Meter
 from qwen_code.models.patience import Patience, PatientReader
-from qwen_code.models.stream import ChatDecoder, StreamFailed, decode_completion
+from qwen_code.models.purse import Purse
+from qwen_code.models.stream import ChatDecoder, StreamFailed
 
 if TYPE_CHECKING:
+    from qwen_code.models.listing import ListedModel
     from qwen_code.models.quota import Ledger, Snapshot
     from qwen_code.models.rate_limits import RateLimits
 
@@ -54,16 +57,22 @@ _HINT_S = 10.0
 _ERROR_BODY_S = 5.0
 """How long to wait for the body of an error: its status may be enough."""
 
+_AFTER_FINISH_S = 2.0
+"""How long the counts of tokens may come after the end of an answer."""
+
+_DRAIN_S = 0.05
+
 _SLOW = "Try again later. If the model needs longer: model.timeoutS (seconds) in settings.json."
 
 
 class ModelClient:
     """A client of one endpoint.
 
-    What it learns about the server (that it does not support ``stream_options`` or streams) is
-    remembered for the next request. With a ``ledger``, chat requests are counted and wait for the
-    rate limit. If the model cannot answer, those of ``fallbacks`` are tried in order. ``patience``
-    limits the time of answers that have begun; ``http`` has its own time limits.
+    What it learns about the server from rejected requests (that it does not support
+    ``stream_options``, streams or tools) is remembered for the next one. With a ``ledger``, chat
+    requests are counted and wait for the rate limit. If the model cannot answer, those of
+    ``fallbacks`` are tried in order. ``patience`` limits the time of answers that have begun;
+    ``http`` has its own time limits. ``purse`` adds up what the answers cost.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class ModelClient:
         retry: RetryPolicy | None = None,
         ledger: Ledger | None = None,
         fallbacks: Sequence[str] = (),
+        purse: Purse | None = None,
     ) -> None:
         self.endpoint = endpoint
         self._http = http
@@ -86,9 +96,11 @@ class ModelClient:
         self._retry = retry or self._patience.retry
         self._meter = Meter(ledger, clock)
         self._fallbacks = tuple(fallbacks)
+        self.purse = purse or Purse()
         self._limit_headers: tuple[Mapping[str, str], float] = ({}, 0.0)
-        self._stream = True
-        self._include_usage = True
+        self._terms = Terms()
+        self._terms_of = endpoint.sender
+        self._news: list[str] = []
 
     def complete(
         self,
@@ -120,6 +132,11 @@ class ModelClient:
         models = list(dict.fromkeys((self.endpoint.model, *self._fallbacks)))
         return ask(models[0]) if len(models) == 1 else first_answer(models, ask)
 
+    def use(self, endpoint: Endpoint, patience: Patience) -> None:
+        """Ask another model, or the same one in another way, from now on."""
+        self.endpoint, self._patience, self._retry = endpoint, patience, patience.retry
+        self._http.timeouts = patience.timeouts
+
     @property
     def rate_limits(self) -> RateLimits | None:
         """The rate limits that the server last reported; ``None`` if it reports none."""
@@ -132,8 +149,8 @@ class ModelClient:
         """What is used of the account's quota; ``None`` if it is not counted."""
         return self._meter.snapshot()
 
-    def models(self, stop: Stop, *, first_byte_s: float | None = None) -> list[str]:
-        """The models that the endpoint offers, by name. ``first_byte_s`` is a time limit for this.
+    def models(self, stop: Stop, *, first_byte_s: float | None = None) -> list[ListedModel]:
+        """The models that the endpoint offers. ``first_byte_s`` is a time limit for this.
 
         Raises:
             QwenError: it does not list them.
@@ -146,13 +163,20 @@ class ModelClient:
         if response.status != 200:
             raise self._error(self.endpoint, response)
         body = response.read(within_s=_LIST_S)
-        names = model_ids(body)
-        if names is None:
+        from qwen_code.models.listing import listed_models  # few runs need the list
+
+        found = listed_models(body)
+        if found is None:
             raise BadAnswer(
                 f"{self.endpoint.base_url}/models did not return a list of models",
                 hint="Name one with -m, or as LLAMA_API_MODEL.",
             )
-        return names
+        return found
+
+    def _priced(self, model: str, events: list[Event]) -> list[Event]:
+        if not any(isinstance(event, Usage) for event in events):
+            return events
+        return [self.purse.take(model, e) if isinstance(e, Usage) else e for e in events]
 
     def _complete(
         self,
@@ -161,6 +185,7 @@ class ModelClient:
         tools: Sequence[Mapping[str, Any]] | None,
         stop: Stop,
     ) -> EventStream:
+        self.purse.check()
         tries = _Tries()
         while True:
             given = False
@@ -169,7 +194,7 @@ class ModelClient:
                 with closing(self._try(attempt, tries, endpoint, messages, tools, stop)) as answer:
                     for events in answer:
                         given = given or holds_answer(events)
-                        yield events
+                        yield self._priced(endpoint.model, events)
                 return
             except QwenError as error:
                 wait_s = None if given else self._wait_before_next(tries, error)
@@ -200,6 +225,8 @@ class ModelClient:
             finally:
                 took_s = self._clock.monotonic() - began
                 tries.spent_s += took_s
+            if response is None and self._news:
+                yield [Notice(self._news.pop())]
             if response is None and took_s > _MAX_UNANNOUNCED_S:
                 reason = (
                     f"the server rejected the form of the request after {duration_in_words(took_s)}"
@@ -207,7 +234,7 @@ class ModelClient:
                 yield [Retrying(tries.count + 1, 0.0, reason)]
         began = self._clock.monotonic()
         try:
-            yield from self._read(endpoint, response)
+            yield from self._read(endpoint, response, tools or ())
         finally:
             tries.spent_s += self._clock.monotonic() - began
             response.close()
@@ -221,9 +248,8 @@ class ModelClient:
         stop: Stop,
     ) -> Response | None:
         """A successful response; ``None``: try again without what the server does not support."""
-        request = chat_request(
-            endpoint, messages, tools, stream=self._stream, include_usage=self._include_usage
-        )
+        terms = self._terms_with(endpoint)
+        request = chat_request(endpoint, messages, tools, terms=terms)
         with attempt:
             response = self._http.send(request, self._auth, stop=stop)
             attempt.answered(response.status)
@@ -231,28 +257,34 @@ class ModelClient:
         if response.status == 200:
             return response
         error = self._error(endpoint, response)
-        if not self._learn(error):
+        from qwen_code.models.learning import OF_EFFORT, learn  # most requests are accepted
+
+        before = terms.rejected
+        if not learn(terms, error):
             raise error
+        debug("learned", terms=repr(terms))
+        if isinstance(error, ToolsUnsupported):
+            self._news.append(
+                f"{endpoint.model} does not take tools, so it can only answer in words"
+                f" ({error.message})"
+            )
+        elif fields := (terms.rejected - before).intersection(OF_EFFORT):
+            self._news.append(
+                f"{endpoint.model} does not take {', '.join(sorted(fields))}, so it reasons as much"
+                " as it usually does"
+            )
         return None
+
+    def _terms_with(self, endpoint: Endpoint) -> Terms:
+        """What is known of the server of ``endpoint``; nothing yet of another model."""
+        if self._terms_of != endpoint.sender:
+            self._terms, self._terms_of = Terms(), endpoint.sender
+        return self._terms
 
     def _note_limits(self, response: Response) -> None:
         limits = {n: v for n, v in response.headers.items() if n.startswith("x-ratelimit")}
         if limits:
             self._limit_headers = limits, self._clock.now()
-
-    def _learn(self, error: QwenError) -> bool:
-        """Whether ``error`` is about an optional part of the request, which is now left out."""
-        if not isinstance(error, BadRequest):
-            return False
-        about = f"{error.parameter or ''} {error.message}"
-        if self._include_usage and "stream_options" in about:
-            self._include_usage = False
-        elif self._stream and (error.parameter == "stream" or "stream" in error.message.lower()):
-            self._stream = False
-        else:
-            return False
-        debug("learned", stream=self._stream, include_usage=self._include_usage)
-        return True
 
     def _wait_before_next(self, tries: _Tries, error: QwenError) -> float | None:
         tries.silences += error.code == "timeout"
@@ -261,41 +293,57 @@ class ModelClient:
         asked = error.retry_after_s if isinstance(error, RateLimited | ServerFailed) else None
         return self._retry.wait_before(tries.count + 1, retry_after_s=asked)
 
-    def _read(self, endpoint: Endpoint, response: Response) -> EventStream:
-        if "event-stream" not in response.headers.get("content-type", "event-stream"):
-            body = response.read(_MAX_ANSWER_BYTES, within_s=self._patience.keep_alive_s)
-            try:
-                yield decode_completion(body, endpoint.model)
-            except StreamFailed as failed:
-                raise self._error_in_stream(endpoint, failed) from None
-            except BadAnswer:
-                # Some servers stream with the type text/plain; the body tells.
-                yield _decode_whole_stream(body, endpoint.model)
-            return
-        decoder = ChatDecoder(endpoint.model)
+    def _read(
+        self, endpoint: Endpoint, response: Response, tools: Sequence[Mapping[str, Any]]
+    ) -> EventStream:
+        terms = self._terms_with(endpoint)
+        decoder = ChatDecoder(
+            endpoint.model,
+            tools,
+            sender=endpoint.sender,
+            is_alias=endpoint.deployment_in_path,
+            begins_in_reasoning=terms.begins_in_reasoning or always_reasons(endpoint.model),
+        )
         reader = PatientReader(response.read_chunk, self._clock, self._patience)
         given = False
         try:
-            while (chunk := reader.read()) is not None:
-                if events := decoder.feed(chunk):
-                    given = True
-                    reader.heard()
-                    yield events
+            for events in self._decoded(decoder, reader):
+                given = True
+                yield events
+            _drain(response)
             events = decoder.close()
         except TransportError as error:
             if not given:
                 raise
-            yield [Cut(error.message)]
+            yield [*decoder.abandon(), Cut(error.message)]
             return
         except StreamFailed as failed:
             raise self._error_in_stream(endpoint, failed) from None
-        if not given and not any(isinstance(event, Finished) for event in events):
+        terms.begins_in_reasoning = terms.begins_in_reasoning or decoder.lacks_opening_tag
+        if not given and isinstance(events[-1], Cut) and not holds_answer(events[:-1]):
             raise ServerFailed(
-                f"{endpoint.base_url} closed the connection without an answer",
+                f"{endpoint.base_url} gave no answer: {events[-1].reason}",
                 hint="Try again; if it happens again, check the base URL: qwen auth explain",
                 code=None,
             )
         yield events
+
+    def _decoded(self, decoder: ChatDecoder, reader: PatientReader) -> EventStream:
+        """The events of a stream until it is whole, which may be before it ends."""
+        while not decoder.is_done:
+            within_s = _AFTER_FINISH_S if decoder.has_finish_reason else None
+            try:
+                chunk = reader.read(within_s)
+            except TransportError:
+                if within_s is None:
+                    raise
+                return
+            if chunk is None:
+                return
+            if events := decoder.feed(chunk):
+                reader.heard()
+                yield events
+            decoder.check()
 
     def _error(self, endpoint: Endpoint, response: Response) -> QwenError:
         from qwen_code.models.error_wire import error_from  # most responses are not errors
@@ -311,7 +359,7 @@ class ModelClient:
     def _error_in_stream(self, endpoint: Endpoint, failed: StreamFailed) -> QwenError:
         from qwen_code.models.error_wire import error_from
 
-        return error_from(500, {}, failed.body, endpoint=endpoint, now=self._clock.now())
+        return error_from(200, {}, failed.body, endpoint=endpoint, now=self._clock.now())
 
     def _explained(self, endpoint: Endpoint, error: QwenError, stop: Stop) -> QwenError:
         """Add the available models to the error about an unknown one, and the name of the setting
@@ -321,7 +369,7 @@ class ModelClient:
         if not isinstance(error, UnknownModel):
             return error
         try:
-            names = self.models(stop, first_byte_s=_HINT_S)
+            names = [each.id for each in self.models(stop, first_byte_s=_HINT_S)]
         except QwenError:
             return error
         from difflib import get_close_matches  # needed only for this error
@@ -345,6 +393,8 @@ class _Tries:
         self.spent_s = 0.0
 
 
-def _decode_whole_stream(body: bytes, model: str) -> list[Event]:
-    decoder = ChatDecoder(model)
-    return [*decoder.feed(body), *decoder.close()]
+def _drain(response: Response) -> None:
+    """Read the end of a whole answer, so that its connection can be used again."""
+    with suppress(TransportError):
+        if response.read_chunk(_DRAIN_S):
+            debug("unread", status=response.status)

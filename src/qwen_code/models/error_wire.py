@@ -1,10 +1,12 @@
-"""Maps error responses to our errors: by code, and by words only if there is no code."""
+"""Maps error responses to our errors. What servers call them is data, in `error_words`."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import msgspec
 
@@ -12,6 +14,8 @@ from qwen_code.base.errors import CredentialRejected, QwenError
 from qwen_code.base.moment import moment_in_words
 from qwen_code.base.retry import parse_retry_after
 from qwen_code.base.secret import redact
+from qwen_code.models import error_words
+from qwen_code.models.error_words import ErrorKind
 from qwen_code.models.errors import (
     AccessDenied,
     BadAnswer,
@@ -21,48 +25,43 @@ from qwen_code.models.errors import (
     QuotaExhausted,
     RateLimited,
     ServerFailed,
+    ToolsUnsupported,
     UnknownModel,
 )
 from qwen_code.models.openai_wire import Endpoint, json_or_none
 
 _MAX_MESSAGE_LENGTH = 500
+_MAX_NESTED = 3
+"""How often an error may be the text of another one."""
 
-_EXHAUSTED_CODES = {
-    "insufficient_quota",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    "quota_exceeded",
-    "quotaexceeded",
-    "insufficient_balance",
-    "insufficient_credits",
-    "arrearage",
-    "access_terminated",
-    "throttling.allocationquota",
-    "allocationquota.freetieronly",
-    "freetieronly",
-}
-_CONTEXT_CODES = {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
-_MODEL_CODES = {"model_not_found", "modelnotfound", "model_not_supported", "deploymentnotfound"}
-_EXHAUSTED_WORDS = re.compile(
-    r"free (allocated|tier) quota|quota (has been |is )?(exceeded|exhausted|used up)"
-    r"|insufficient (quota|balance|credit)|exceeded your current quota|billing",
-    re.IGNORECASE,
-)
-_CONTEXT_WORDS = re.compile(
-    r"context (length|size|window)|maximum context|input length|prompt is too long", re.IGNORECASE
-)
-_MODEL_WORDS = re.compile(
-    r"model\b.*\b(not (found|exist|supported)|unknown|does not exist)", re.IGNORECASE
-)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+
+_INNER = ("error", "errors", "Error", "base_resp", "Response", "response", "detail")
+_MESSAGES = (
+    *("message", "msg", "status_msg", "detail", "error_msg", "errorMessage", "Message"),
+    *("error_description", "description", "title", "reason", "error"),
+)
+_CODE_NAMES = ("code", "Code", "type", "error_type", "error_code", "status", "status_code")
+_PARAMETERS = ("param", "parameter", "field")
+_RETRY_NAMES = ("retryDelay", "retry_after", "retry_after_seconds", "resets_in_seconds")
+_RETRY_MS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
+_PER_DAY = re.compile(r"per.?(day|month|week)", re.IGNORECASE)
 
 
 class WireError(msgspec.Struct, frozen=True):
-    """The content of an error body in any known format. ``code`` is lower case."""
+    """The content of an error body in any known format. ``codes`` are lower case; ``status`` is the
+    one in the body; ``retry_after_s`` the wait that it names, in seconds."""
 
     message: str = ""
-    code: str = ""
+    codes: tuple[str, ...] = ()
     parameter: str = ""
+    status: int | None = None
+    retry_after_s: float | None = None
+
+    @property
+    def code(self) -> str:
+        """The first code that is a name, not a number."""
+        return next((each for each in self.codes if not each.lstrip("-").isdigit()), "")
 
 
 def parse_error(body: bytes) -> WireError | None:
@@ -70,90 +69,271 @@ def parse_error(body: bytes) -> WireError | None:
 
     Known formats: ``{"error": {"message", "code", "type", "param"}}`` (OpenAI, Azure, llama.cpp),
     ``{"error": "text"}``, ``{"code", "message"}`` (DashScope), ``{"object": "error", …}`` (vLLM),
-    ``{"detail": …}`` (FastAPI), ``{"errors": {"message"}}`` (ModelScope), and lists of these.
+    ``{"detail": …}`` (FastAPI), ``{"errors": {"message"}}`` (ModelScope), ``{"base_resp": {…}}``
+    (MiniMax), RFC 9457, and lists of these. If a gateway quotes another error in its words, that
+    one counts.
     """
     raw = json_or_none(body)
+    found = _found(raw)
+    return found if found and (found.message or found.codes) else None
+
+
+def _found(raw: Any, depth: int = 0) -> WireError | None:
     if isinstance(raw, list) and raw:
         raw = raw[0]
-    if not isinstance(raw, dict):
+    if not isinstance(raw, dict) or depth > _MAX_NESTED:
         return None
-    inner: Any = raw.get("error") or raw.get("errors") or raw
+    is_inner = (name for name in _INNER if raw.get(name) and not _is_list_of_problems(name, raw))
+    inner = next((raw[name] for name in is_inner), raw)
+    if isinstance(inner, list):
+        inner = inner[0] if inner else {}
     if isinstance(inner, str):
         inner = {"message": inner}
-    elif isinstance(inner, list):
-        inner = inner[0] if inner and isinstance(inner[0], dict) else {}
     if not isinstance(inner, dict):
         return None
-    said: Any = inner.get("message") or inner.get("detail") or inner.get("msg") or ""
-    message = said if isinstance(said, str) else msgspec.json.encode(said).decode()
-    codes = (inner.get("code"), inner.get("type"), raw.get("code"))
-    code = next((c for c in codes if isinstance(c, str) and c and not c.isdigit()), "")
-    if not (message or code):
-        return None
-    parameter = inner.get("param")
-    return WireError(message, code.lower(), parameter if isinstance(parameter, str) else "")
+    if inner is not raw and isinstance(inner.get("error"), dict):
+        return _found(inner, depth + 1)
+    message = _message(inner) or _message(raw)
+    values = [table.get(name) for table in (inner, raw) for name in _CODE_NAMES]
+    codes = [str(value).lower() for value in values if _is_code(value)]
+    numbers = [int(code) for code in codes if code.isdigit() and 400 <= int(code) < 600]
+    found = WireError(
+        message,
+        tuple(dict.fromkeys(code for code in codes if code not in ("error", "0"))),
+        next((inner[name] for name in _PARAMETERS if isinstance(inner.get(name), str)), ""),
+        numbers[0] if numbers else None,
+        _wait(inner),
+    )
+    nested = _nested(inner, message)
+    if nested and (told := _found(nested, depth + 1)) and told.message:
+        return msgspec.structs.replace(
+            told,
+            codes=(*told.codes, *found.codes),
+            status=told.status or found.status,
+            retry_after_s=told.retry_after_s
+            if found.retry_after_s is None
+            else found.retry_after_s,
+        )
+    return found
+
+
+def _is_list_of_problems(name: str, raw: Mapping[str, Any]) -> bool:
+    """Whether a field is FastAPI's list of what is wrong, which `_message` puts into words."""
+    return name == "detail" and isinstance(raw[name], list)
+
+
+def _is_code(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, str) and 0 < len(value) < 80)
+
+
+def _message(table: Mapping[str, Any]) -> str:
+    for name in _MESSAGES:
+        said = table.get(name)
+        if isinstance(said, list) and said and isinstance(said[0], dict):
+            places = [".".join(map(str, each.get("loc") or ())) for each in said]
+            texts = [str(each.get("msg") or each.get("message") or each) for each in said]
+            pairs = zip(places, texts, strict=True)
+            return "; ".join(f"{place}: {text}" if place else text for place, text in pairs)
+        if isinstance(said, dict):
+            return _message(said) or msgspec.json.encode(said).decode()
+        if isinstance(said, str) and said:
+            return said
+    return ""
+
+
+def _nested(inner: Mapping[str, Any], message: str) -> Any:
+    """An error within the words of this one, as gateways pass it on."""
+    metadata = inner.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    for text in (raw, message):
+        if isinstance(text, dict):
+            return text
+        if not isinstance(text, str) or "{" not in text:
+            continue
+        start, end = text.index("{"), text.rfind("}") + 1
+        told = json_or_none(text[start:end].encode())
+        if isinstance(told, dict):
+            return told
+    return {"message": raw} if isinstance(raw, str) and raw else None
+
+
+def _wait(inner: Mapping[str, Any]) -> float | None:
+    """The wait that a body names in a field: Google's ``RetryInfo``, ``retry_after``."""
+    details = inner.get("details")
+    tables = [inner, *(details if isinstance(details, list) else ())]
+    for table in tables:
+        for name in _RETRY_NAMES if isinstance(table, dict) else ():
+            value = table.get(name)
+            if isinstance(value, str):
+                value = value.removesuffix("s")
+            with suppress(TypeError, ValueError, OverflowError):
+                seconds = float(value)
+                if math.isfinite(seconds) and seconds >= 0:
+                    return seconds
+    return None
 
 
 def error_from(
     status: int, headers: Mapping[str, str], body: bytes, *, endpoint: Endpoint, now: float
 ) -> QwenError:
-    """The error for a response with this status. ``now`` is in seconds since the epoch."""
-    wire = parse_error(body)
+    """The error for a response with this status. ``now`` is in seconds since the epoch.
+
+    ``status`` is 200 for an error inside an answer; then what the error says of itself counts.
+    """
     if 300 <= status < 400:
         return _redirected(status, headers, endpoint)
-    said = _clean(wire.message or wire.code) if wire else ""
-    if wire is None:
-        wire = WireError()
-        if status < 500 and status not in (401, 403, 429):
-            return _not_the_api(status, body, endpoint)
-    retry_after_s = parse_retry_after(headers.get("retry-after"), now=now)
-    code = wire.code or None
-    if _is_exhausted(status, wire):
-        return _exhausted(said, code, retry_after_s, now)
+    wire = parse_error(body)
+    if wire is None and status < 500 and status not in (401, 402, 403, 408, 413, 429):
+        return _not_the_api(status, body, endpoint)
+    wire = wire or WireError()
+    kind = _kind(status, wire, endpoint)
+    if status < 400:
+        status = wire.status or error_words.STATUS_OF_KIND[kind]
+    said = _clean(wire.message or wire.code)
+    retry_after_s = _retry_after_s(headers, wire, now)
+    return _error(kind, status, wire, said, endpoint, retry_after_s=retry_after_s, now=now)
+
+
+def _kind(status: int, wire: WireError, endpoint: Endpoint) -> ErrorKind:
+    """What the error means: by the provider's own codes, by known codes, by words, by status."""
+    own = next((code for code in wire.codes if code in endpoint.wire.errors), None)
+    if own is not None:
+        return cast("ErrorKind", endpoint.wire.errors[own])
+    kinds = [kind for code in wire.codes if (kind := error_words.kind_of_code(code))]
+    status = (
+        status
+        if status >= 400
+        else wire.status or (error_words.STATUS_OF_KIND[kinds[0]] if kinds else 0)
+    )
+    exact = next(
+        (kind for kind in kinds if kind in ("context", "quota", "model", "overloaded")), None
+    )
+    if exact is not None:
+        return exact
+    by_words = _kind_by_words(status, wire, kinds)
+    if by_words is not None:
+        return by_words
+    return kinds[0] if kinds and kinds[0] != "request" else _kind_of_status(status)
+
+
+def _kind_by_words(status: int, wire: WireError, kinds: list[ErrorKind]) -> ErrorKind | None:
+    text = wire.message
+    if status == 402:
+        return "quota"
+    if status == 429 or "rate" in kinds:
+        return _kind_of_limit(wire, kinds)
+    if error_words.TOOLS.search(text) or wire.parameter in ("tools", "tool_choice"):
+        return "tools"
+    if status == 413 or (
+        error_words.CONTEXT.search(text) and not error_words.OUTPUT_LIMIT.search(text)
+    ):
+        return "context"
+    if "access" in kinds:
+        return "access"
+    if status in (0, 400, 401, 403) and ("key" in kinds or error_words.KEY.search(text)):
+        return "key"
     if status == 401:
+        return "key"
+    if error_words.MODEL.search(text):
+        return "model"
+    if status in (0, 400, 403) and error_words.QUOTA.search(text):
+        return "quota"
+    if (status == 0 or status >= 500) and error_words.RATE.search(text):
+        return "rate"
+    if error_words.OVERLOADED.search(text):
+        return "overloaded"
+    return None
+
+
+def _kind_of_limit(wire: WireError, kinds: list[ErrorKind]) -> ErrorKind:
+    """Of a 429: a limit that ends soon, one that does not, or one that this request exceeds."""
+    text = wire.message
+    too_large = error_words.LARGER_THAN_THE_LIMIT.search(text)
+    if too_large and int(too_large["r"]) > int(too_large["l"]):
+        return "context"
+    if error_words.QUOTA.search(text) and not any(code in _ONLY_RATES for code in wire.codes):
+        has_wait = wire.retry_after_s is not None or error_words.wait_in(text) is not None
+        return "rate" if has_wait and not _PER_DAY.search(text) else "quota"
+    return "overloaded" if error_words.OVERLOADED.search(text) and not kinds else "rate"
+
+
+_ONLY_RATES = ("throttling.ratequota", "throttling.burstrate", "rate_limit_reached_error")
+"""Codes that are never about a used-up quota, whatever the words say."""
+
+
+def _kind_of_status(status: int) -> ErrorKind:
+    if status == 401:
+        return "key"
+    if status == 403:
+        return "access"
+    if status in (503, 529):
+        return "overloaded"
+    return "server" if status == 0 or status >= 500 or status in (408, 425) else "request"
+
+
+def _error(
+    kind: ErrorKind,
+    status: int,
+    wire: WireError,
+    said: str,
+    endpoint: Endpoint,
+    *,
+    retry_after_s: float | None,
+    now: float,
+) -> QwenError:
+    code = wire.code or None
+    if kind == "quota":
+        return _exhausted(said, code, retry_after_s, now)
+    if kind == "rate":
+        return _throttled(said, code, retry_after_s, now)
+    if kind == "key":
         return CredentialRejected(
             f"the server rejected the key: {said}" if said else "the server rejected the key",
             hint="See which key was used: qwen auth status. Use another: qwen auth login",
             code=code,
         )
-    if status == 429:
-        return _throttled(said, code, retry_after_s or _reset_s(headers, now), now)
-    if status >= 500:
-        is_full = status in (503, 529) or "overload" in (wire.code or wire.message.lower())
-        kind = Overloaded if is_full else ServerFailed
-        return kind(
+    if kind in ("overloaded", "server"):
+        failed = Overloaded if kind == "overloaded" else ServerFailed
+        return failed(
             f"the server failed ({status}){f': {said}' if said else ''}",
             hint="This is a problem of the provider. Try again later.",
             code=code,
             retry_after_s=retry_after_s,
         )
-    return _refused(status, wire, said, endpoint)
+    return _refused(kind, status, wire, said, endpoint)
 
 
-def _refused(status: int, wire: WireError, said: str, endpoint: Endpoint) -> QwenError:
+def _refused(
+    kind: ErrorKind, status: int, wire: WireError, said: str, endpoint: Endpoint
+) -> QwenError:
     code = wire.code or None
-    if wire.code in _CONTEXT_CODES or (
-        status in (400, 413) and _CONTEXT_WORDS.search(wire.message)
-    ):
+    if kind == "context":
         return ContextLengthExceeded(
-            f"the conversation exceeds the model's context window: {said}",
+            f"the conversation exceeds the model's context window: {said or status}",
             hint="Start a new conversation, or send less at once.",
             code=code,
         )
-    if wire.code in _MODEL_CODES or (status in (400, 404) and _MODEL_WORDS.search(wire.message)):
+    if kind == "model":
         return UnknownModel(
-            f"there is no model {endpoint.model!r} at {endpoint.base_url}",
+            f"there is no model {endpoint.model!r} at {endpoint.base_url}"
+            + (f": {said}" if said else ""),
             hint="Name another with -m, or as LLAMA_API_MODEL.",
             code=code,
         )
-    if status == 404:
-        return _not_the_api(status, b"", endpoint)
-    if status == 403:
+    if kind == "access":
         return AccessDenied(
             f"the key is valid, but lacks permission for this: {said}",
             hint="Check the permissions of the key, and the access of your account to the model.",
             code=code,
         )
+    if kind == "tools":
+        return ToolsUnsupported(
+            f"the server rejected the tools ({status}): {said}", hint=None, code=code
+        )
+    if status in (404, 405) and (not wire.message or error_words.NOT_A_PAGE.search(wire.message)):
+        return _not_the_api(status, said.encode(), endpoint)
     return BadRequest(
         f"the server rejected the request ({status}): {said}",
         hint=None,
@@ -162,15 +342,16 @@ def _refused(status: int, wire: WireError, said: str, endpoint: Endpoint) -> Qwe
     )
 
 
-def _is_exhausted(status: int, wire: WireError) -> bool:
-    if status == 402 or wire.code in _EXHAUSTED_CODES:
-        return True
-    has_telling_code = wire.code.startswith("throttling") or "rate_limit" in wire.code
-    return (
-        status in (403, 429)
-        and not has_telling_code
-        and bool(_EXHAUSTED_WORDS.search(wire.message))
-    )
+def _retry_after_s(headers: Mapping[str, str], wire: WireError, now: float) -> float | None:
+    """How long to wait: as a header says, a field of the body, its words, or a limit's reset."""
+    for name in _RETRY_MS_HEADERS:
+        with suppress(ValueError):
+            return max(0.0, float(headers.get(name, "")) / 1000)
+    said = parse_retry_after(headers.get("retry-after"), now=now)
+    for found in (said, wire.retry_after_s, error_words.wait_in(wire.message)):
+        if found is not None:
+            return found
+    return _reset_s(headers, now)
 
 
 def _redirected(status: int, headers: Mapping[str, str], endpoint: Endpoint) -> BadAnswer:

@@ -10,6 +10,7 @@
     │   ├── UnknownModel           404: no such model; ``available`` lists the others
     │   ├── AccessDenied           403: the credential is valid, but lacks permission
     │   ├── BadRequest             any other 4xx
+    │   │   └── ToolsUnsupported   the model or server does not take tools
     │   ├── ServerFailed           5xx: try again
     │   │   └── Overloaded         503 or 529: another model may be available
     │   └── BadAnswer              not a response of this API: HTML, a redirect, other JSON
@@ -84,6 +85,10 @@ class BadRequest(ModelError):
     ) -> None:
         super().__init__(message, hint=hint, code=code)
         self.parameter = parameter
+
+
+class ToolsUnsupported(BadRequest):
+    """The model or its server does not take tools."""
 
 
 class ServerFailed(ModelError):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "failed", "unknown"]
 
 
 class TextDelta(msgspec.Struct, frozen=True, tag="text"):
@@ -20,6 +20,10 @@ class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning"):
     """A part of the model's reasoning (``reasoning_content`` or ``reasoning``)."""
 
     text: str
+
+
+class TextWasReasoning(msgspec.Struct, frozen=True, tag="text_was_reasoning"):
+    """All text of this answer so far was reasoning, whose opening tag was a part of the prompt."""
 
 
 class RefusalDelta(msgspec.Struct, frozen=True, tag="refusal"):
@@ -41,14 +45,27 @@ class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call"):
     arguments: str
 
 
+class Attached(msgspec.Struct, frozen=True, tag="attached"):
+    """What the provider wants back with this answer: fields of its message, and of its calls by
+    their index. ``sender`` is who wants it; others would reject it."""
+
+    sender: str
+    fields: dict[str, Any]
+    calls: dict[int, dict[str, Any]] = {}
+
+
 class Usage(msgspec.Struct, frozen=True, tag="usage"):
-    """The server's count of tokens. ``cached_tokens`` are part of ``prompt_tokens``."""
+    """The server's count of tokens. ``cached_tokens`` are part of ``prompt_tokens``.
+
+    ``cost`` is in US dollars, if the server says what the answer cost.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cost: float | None = None
 
 
 class Retrying(msgspec.Struct, frozen=True, tag="retrying"):
@@ -87,18 +104,22 @@ class Cut(msgspec.Struct, frozen=True, tag="cut"):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """The answer is complete. ``model`` is the model that the server names, if it does."""
+    """The answer is complete. ``model`` is the model that the server names, if it does; ``said``
+    is the reason in its words, if it is not one of the API's."""
 
     reason: FinishReason
     model: str | None = None
     response_id: str | None = None
+    said: str = ""
 
 
 Event = (
     TextDelta
     | ReasoningDelta
+    | TextWasReasoning
     | RefusalDelta
     | ToolCallDelta
+    | Attached
     | Usage
     | Retrying
     | Paced

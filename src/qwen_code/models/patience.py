@@ -26,24 +26,35 @@ ReadChunk = Callable[[float | None], bytes | None]
 
 class Patience(msgspec.Struct, frozen=True):
     """``timeouts`` are those of each request. ``keep_alive_s`` is how long a stream may continue
-    without a part of the answer, in seconds."""
+    without a part of the answer, in seconds. ``max_retries`` is how often a failed request is
+    repeated; ``None`` for the usual number."""
 
     timeouts: Timeouts = Timeouts()
     keep_alive_s: float = 600.0
+    max_retries: int | None = None
 
     @classmethod
-    def of(cls, first_byte_s: float) -> Self:
+    def of(
+        cls, first_byte_s: float, idle_s: float | None = None, max_retries: int | None = None
+    ) -> Self:
         """The default limits with another one for the first byte. The others are at least as long:
-        a slow server stays slow, and some send a tool call only when it is complete."""
+        a slow server stays slow, and some send a tool call only when it is complete. ``idle_s``
+        is the limit between two parts of an answer, if it is set."""
         usual = cls()
-        idle_s = max(usual.timeouts.idle_s, first_byte_s)
+        idle_s = max(usual.timeouts.idle_s, first_byte_s) if idle_s is None else idle_s
         timeouts = Timeouts(first_byte_s=first_byte_s, idle_s=idle_s)
-        return cls(timeouts, max(usual.keep_alive_s, first_byte_s))
+        return cls(timeouts, max(usual.keep_alive_s, first_byte_s), max_retries)
 
     @property
     def retry(self) -> RetryPolicy:
         """A timeout of the first byte leaves time for one more attempt."""
-        return RetryPolicy(max_spent_s=self.timeouts.first_byte_s + _SLACK_S)
+        usual = RetryPolicy()
+        attempts = usual.attempts if self.max_retries is None else self.max_retries + 1
+        return RetryPolicy(
+            attempts=attempts,
+            attempts_in_silence=min(attempts, usual.attempts_in_silence),
+            max_spent_s=self.timeouts.first_byte_s + _SLACK_S,
+        )
 
 
 class PatientReader:
@@ -65,8 +76,8 @@ class PatientReader:
         self._counted_to: float | None = None
         """By the clock; ``None``: time does not count until the next read."""
 
-    def read(self) -> bytes | None:
-        """The next chunk, or ``None`` at the end.
+    def read(self, within_s: float | None = None) -> bytes | None:
+        """The next chunk, or ``None`` at the end. ``within_s`` is a shorter limit for this one.
 
         Raises:
             TransportError: it did not come in time, or the connection broke.
@@ -77,7 +88,9 @@ class PatientReader:
         is_alive = answer_left_s < line_left_s
         if min(line_left_s, answer_left_s) <= 0:
             raise self._silence(is_alive=is_alive)
-        if not self._has_begun:
+        if within_s is not None:
+            chunk = self._read_chunk(within_s)
+        elif not self._has_begun:
             self._has_begun = True
             chunk = self._read_chunk(None)
             self._counted_to = self._clock.monotonic()

@@ -1,16 +1,34 @@
-"""A model's answer as events, decoded from a stream or from one complete body."""
+"""A model's answer as events, decoded from a stream or from one complete body.
+
+The decoder is tolerant of the shape of what comes, and independent of how it is cut into packets.
+What is not understood is skipped; an answer of which nothing is understood is an error.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 import msgspec
 
 from qwen_code.base.errors import QwenError
-from qwen_code.base.ids import new_uuid
+from qwen_code.base.log import debug
+from qwen_code.models.attachments import Attachments
+from qwen_code.models.call_assembly import CallAssembly
+from qwen_code.models.chunks import (
+    ATTACHED_TO_MESSAGES,
+    CallChunk,
+    Choice,
+    Chunk,
+    Delta,
+    call_chunks,
+    lenient,
+)
+from qwen_code.models.content import ContentReader
 from qwen_code.models.errors import BadAnswer
 from qwen_code.models.events import (
+    Attached,
     Cut,
     Event,
     Finished,
@@ -18,23 +36,46 @@ from qwen_code.models.events import (
     Notice,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
-    ToolCallDelta,
     Usage,
 )
 from qwen_code.models.openai_wire import json_or_none
 from qwen_code.models.sse import ServerSentEvent, SseDecoder
 
-_REASONS: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
+_REASONS: Mapping[str, FinishReason] = {
+    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete"), "stop"),
+    **dict.fromkeys(("tool_calls", "function_call", "tool_use", "tool_call"), "tool_calls"),
+    **dict.fromkeys(
+        ("length", "max_tokens", "max_output_tokens", "model_length", "max_length", "token_limit"),
+        "length",
+    ),
+    "model_context_window_exceeded": "length",
+    **dict.fromkeys(
+        (
+            *("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"),
+            *("sensitive", "refusal", "image_safety", "guardrail_intervened", "error_toxic"),
+        ),
+        "content_filter",
+    ),
+    **dict.fromkeys(
+        (
+            *("error", "network_error", "insufficient_system_resource", "abort", "aborted"),
+            *(
+                "cancelled",
+                "canceled",
+                "timeout",
+                "malformed_function_call",
+                "unexpected_tool_call",
+            ),
+            *("error_limit", "server_error", "failed", "overloaded", "repetition_truncation"),
+        ),
+        "failed",
+    ),
 }
-
+"""In lower case. What is not here is "unknown"."""
 
 _SAME_MODEL_ENDING = r"(-\d{4}-\d{2}-\d{2}|-\d{4,8}|-latest|[:@].*)"
+_MAX_BODY_BYTES = 16 << 20
+_LOST = "a part of the answer was damaged and is missing"
 
 
 class StreamFailed(QwenError):
@@ -45,167 +86,268 @@ class StreamFailed(QwenError):
         self.body = body
 
 
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: Any = None
-
-
-class _ToolCallChunk(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: Any = None
-    reasoning_content: str | None = None
-    reasoning: Any = None
-    refusal: str | None = None
-    tool_calls: list[_ToolCallChunk] | None = None
-
-
-class _ChunkChoice(msgspec.Struct):
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Chunk(msgspec.Struct):
-    """The fields that are used; servers add others and omit some."""
-
-    id: str | None = None
-    model: str | None = None
-    choices: list[_ChunkChoice] | None = None
-    usage: Any = None
-    error: Any = None
-
-
-_MAX_CALLS = 1000
-"""Of one answer. No model means more than that; a server that repeats itself may send them."""
-
-
 class ChatDecoder:
-    """Decodes one streamed answer. Feed it bytes, then close it; events come back in order."""
+    """Decodes one answer, a stream or a whole body. Feed it bytes, then close it.
 
-    def __init__(self, model: str) -> None:
-        self._asked_model = model
+    ``tools`` are the definitions that the model was offered. ``sender`` is the name under which the
+    answer's attachments are kept. ``is_alias``: the name of the model is not the one with which the
+    server answers. ``begins_in_reasoning``: see `ContentReader`.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        sender: str = "",
+        is_alias: bool = False,
+        begins_in_reasoning: bool = False,
+    ) -> None:
+        self.is_done = False
+        """Whether the server has said that nothing follows."""
+        self._asked_model = "" if is_alias else model
+        self._sender = sender
         self._sse = SseDecoder()
-        self._decode = msgspec.json.Decoder(_Chunk).decode
+        self._decode = msgspec.json.Decoder(Chunk).decode
+        self._calls = CallAssembly({tool["function"]["name"] for tool in tools})
+        self._content = ContentReader(tools, begins_in_reasoning=begins_in_reasoning)
+        self._attachments = Attachments()
+        self._raw = bytearray()
+        """All bytes, until the first chunk of a stream is decoded."""
+        self._is_body = False
+        """Whether the answer begins like JSON or a page, and not like a stream."""
+        self._failure: QwenError | None = None
         self._answering_model: str | None = None
         self._id: str | None = None
-        self._reason: FinishReason | None = None
-        self._done = False
-        self._ids: dict[int, str] = {}
-        """The ids of the calls so far, by our index."""
-        self._current: dict[int, int] = {}
-        """The server's index of a call, mapped to ours."""
-        self._last_index = 0
+        self._finish_reason: str | None = None
+        self._usage: Usage | None = None
+        """The last count: some servers send it with each chunk."""
+        self._has_chunks = self._has_content = self._has_lost = False
+        self._crumb = b""
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that ``data`` completes.
+        """The events that ``data`` completes. Call :meth:`check` when they are taken.
 
         Raises:
-            StreamFailed: the server reported an error.
+            StreamFailed: the server reported an error, and nothing else came with it.
             BadAnswer: the data is not an answer of this API.
         """
         events: list[Event] = []
-        for event in self._sse.feed(data):
-            self._take(event, events)
+        if not self._has_chunks:
+            self._raw += data
+            if len(self._raw) > _MAX_BODY_BYTES:
+                raise BadAnswer("the server sent an answer of more than 16 MiB")
+            self._is_body = self._is_body or bytes(self._raw.lstrip(_BLANK)[:1]) in _BODIES
+            if self._is_body:
+                return events
+        try:
+            for event in self._sse.feed(data):
+                if not self.is_done:
+                    self._take(event, events)
+        except QwenError as error:
+            self._failure = error
+            if not events:
+                self.check()
         return events
 
+    def check(self) -> None:
+        """Report the error that came after the last events.
+
+        Raises:
+            StreamFailed, BadAnswer: as :meth:`feed`.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def has_finish_reason(self) -> bool:
+        """Whether the answer is whole, even if counts of tokens may follow."""
+        return self._finish_reason is not None
+
+    @property
+    def lacks_opening_tag(self) -> bool:
+        """Whether the reasoning of this model begins in the prompt."""
+        return self._content.lacks_opening_tag
+
     def close(self) -> list[Event]:
-        """The end of the stream: `Finished`, or `Cut` if the answer was not complete."""
+        """The end of the stream: `Finished`, or `Cut` if the answer was not complete.
+
+        Raises:
+            StreamFailed, BadAnswer: as :meth:`feed`.
+        """
+        self.check()
         events: list[Event] = []
-        for event in self._sse.close():
-            self._take(event, events)
-        if self._reason or self._done:
-            reason = self._reason or "unknown"
-            events.append(Finished(reason, self._answering_model, self._id))
-        else:
-            events.append(Cut("the server closed the connection before the end of the answer"))
+        if not self._is_body:
+            for event in () if self.is_done else self._sse.close():
+                self._take(event, events)
+        if not self._has_chunks and (self._crumb or not _STREAM.match(self._raw)):
+            self._take_body(bytes(self._raw), events)
+        self._end(events)
         return events
+
+    def abandon(self) -> list[Event]:
+        """What was held back, for an answer that broke off."""
+        events: list[Event] = []
+        self._content.close(events)
+        events += self._calls.close()
+        return events if self._usage is None else [*events, self._usage]
+
+    # -- chunks -----------------------------------------------------------------------------------
+
+    def _take_body(self, body: bytes, events: list[Event]) -> None:
+        """An answer that is not a stream of events: one JSON object, or one in each line."""
+        if json_or_none(body) is None and b"\n" in body.strip():
+            for line in body.splitlines():
+                if line.strip().startswith(b"{"):
+                    self._take(ServerSentEvent(line), events)
+        else:
+            self._take(ServerSentEvent(body), events)
+        if not self._has_chunks:
+            raise _not_the_api(self._crumb or body)
+        self.is_done = True
 
     def _take(self, event: ServerSentEvent, events: list[Event]) -> None:
         data = event.data
         if event.event == "error":
             raise StreamFailed(data)
-        if data == b"[DONE]":
-            self._done = True
-            return
         try:
             chunk = self._decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            if not (chunk_or_none := _lenient(data)):
-                raise _not_the_api(data) from error
-            chunk = chunk_or_none
-        if chunk.error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if data.strip() == b"[DONE]":
+                self.is_done = True
+                return
+            found = lenient(data)
+            if found is None:
+                self._skip(data)
+                return
+            chunk = found
+        if chunk.error or (chunk.choices is None and _is_error(data, chunk)):
             raise StreamFailed(data)
+        if chunk.choices is None and not chunk.usage:
+            self._crumb = self._crumb or data
+            return
         self._chunk(chunk, events)
 
-    def _chunk(self, chunk: _Chunk, events: list[Event]) -> None:
+    def _skip(self, data: bytes) -> None:
+        """Leave out what is not JSON. Words of a proxy lose nothing; a damaged chunk does."""
+        debug("skipped", data=data[:200].decode("utf-8", "replace"))
+        self._crumb = self._crumb or data
+        self._has_lost = self._has_lost or data.lstrip()[:1] == b"{"
+
+    def _chunk(self, chunk: Chunk, events: list[Event]) -> None:
+        if not self._has_chunks:
+            self._has_chunks = True
+            self._raw.clear()
         if self._answering_model is None and chunk.model:
             self._answering_model = chunk.model
             self._id = chunk.id
-            if not _is_same_model(self._asked_model, chunk.model):
+            if self._asked_model and not _is_same_model(self._asked_model, chunk.model):
                 events.append(Notice(f"{chunk.model} answered instead of {self._asked_model}"))
         if chunk.choices:
-            choice = chunk.choices[0]
-            delta = choice.delta or choice.message
-            if delta is not None:
-                self._delta(delta, events)
-            if choice.finish_reason:
-                self._reason = _REASONS.get(choice.finish_reason, "unknown")
-        if chunk.usage and (usage := _usage(chunk.usage)):
-            events.append(usage)
+            self._choice(chunk.choices[0], events)
+        if chunk.usage:
+            self._usage = _usage(chunk.usage) or self._usage
 
-    def _delta(self, delta: _Delta, events: list[Event]) -> None:
+    def _choice(self, choice: Choice, events: list[Event]) -> None:
+        if choice.error:
+            raise StreamFailed(msgspec.json.encode({"error": choice.error}))
+        if choice.delta is not None:
+            self._delta(choice.delta, events)
+        elif choice.text:
+            self._delta(Delta(content=choice.text), events)
+        # Some servers end a stream with the whole message once more.
+        if choice.message is not None and not self._has_content:
+            self._delta(choice.message, events)
+        if choice.finish_reason:
+            self._finish_reason = choice.finish_reason
+
+    def _delta(self, delta: Delta, events: list[Event]) -> None:
         content = delta.content
-        if content and (text := content if isinstance(content, str) else _text_of(content)):
-            events.append(TextDelta(text))
-        if thought := delta.reasoning_content or (
-            delta.reasoning if isinstance(delta.reasoning, str) else None
-        ):
-            events.append(ReasoningDelta(thought))
-        if delta.refusal:
+        if content:
+            self._has_content = True
+            if not isinstance(content, str):
+                self._parts(content, events)
+            else:
+                self._content.feed(content, events)
+            if self._content.calls:
+                self._take_text_calls(events)
+        self._attach(delta, events)
+        if delta.refusal and isinstance(delta.refusal, str):
+            self._has_content = True
             events.append(RefusalDelta(delta.refusal))
-        for call in delta.tool_calls or ():
-            events.append(self._tool_call(call))  # noqa: PERF401 each call changes the state
+        if delta.tool_calls or delta.function_call:
+            self._has_content = True
+            for raw in (delta.tool_calls, delta.function_call):
+                for call in call_chunks(raw):
+                    self._call(call, events)
 
-    def _tool_call(self, call: _ToolCallChunk) -> ToolCallDelta:
-        """Some servers omit the index or the id, some repeat id and name in every chunk, and some
-        give several calls the same id or index."""
-        function = call.function or _Function()
-        index = self._index_of(call, has_name=bool(function.name))
-        is_first = index not in self._ids
-        if is_first and len(self._ids) >= _MAX_CALLS:
-            raise BadAnswer(f"the model made more than {_MAX_CALLS:,} calls in one answer")
-        if is_first:
-            is_free = call.id and call.id not in self._ids.values()
-            self._ids[index] = call.id if call.id and is_free else f"call_{new_uuid()}"
-        self._last_index = index
-        arguments = function.arguments
-        if arguments is None:
-            arguments = ""
-        elif not isinstance(arguments, str):
-            arguments = msgspec.json.encode(arguments).decode()
-        return ToolCallDelta(
-            index,
-            self._ids[index] if is_first else None,
-            function.name if is_first or not call.id else None,
-            arguments,
-        )
+    def _attach(self, delta: Delta, events: list[Event]) -> None:
+        """Collect what the provider wants back, and show the reasoning in it once."""
+        shown = False
+        for name in ATTACHED_TO_MESSAGES:
+            value = getattr(delta, name)
+            if not value:
+                continue
+            self._has_content = True
+            self._attachments.add(name, value)
+            if not shown and (thought := _thought(name, value)):
+                shown = True
+                self._content.has_reasoning_elsewhere()
+                events.append(ReasoningDelta(thought))
 
-    def _index_of(self, call: _ToolCallChunk, *, has_name: bool) -> int:
-        known = next((i for i, each in self._ids.items() if each == call.id), None)
-        free = max(self._ids, default=-1) + 1
-        if call.index is None:
-            if known is not None:
-                return known
-            return free if call.id else self._last_index
-        begins_another = bool(call.id) and known is None and has_name
-        if call.index not in self._current or begins_another:
-            self._current[call.index] = free if call.index in self._ids else call.index
-        return self._current[call.index]
+    def _parts(self, content: Any, events: list[Event]) -> None:
+        """A content that is a list of parts, some of which may be reasoning (Mistral)."""
+        texts = []
+        for part in content if isinstance(content, list) else [content]:
+            if not isinstance(part, dict) or part.get("type") not in ("thinking", "reasoning"):
+                texts.append(_text_of(part))
+            elif thought := _text_of(part.get("thinking") or part.get("text")):
+                self._content.has_reasoning_elsewhere()
+                events.append(ReasoningDelta(thought))
+        if text := "".join(texts):
+            self._content.feed(text, events)
+
+    def _call(self, call: CallChunk, events: list[Event]) -> None:
+        deltas = self._calls.add(call)
+        events += deltas
+        if call.attached:
+            self._attachments.add_to_call(deltas[0].index, call.attached)
+
+    def _take_text_calls(self, events: list[Event]) -> None:
+        calls, self._content.calls = self._content.calls, []
+        for call in calls:
+            self._call(call, events)
+
+    def _end(self, events: list[Event]) -> None:
+        self._content.close(events)
+        self._take_text_calls(events)
+        events += self._calls.close()
+        if self._usage is not None:
+            events.append(self._usage)
+        if self._has_lost:
+            events.append(Notice(_LOST))
+        if self._attachments.fields or self._attachments.calls:
+            found = self._attachments
+            events.append(Attached(self._sender, found.fields, found.calls))
+        if self._finish_reason is None and not self.is_done:
+            events.append(Cut("the server closed the connection before the end of the answer"))
+            return
+        said = self._finish_reason or ""
+        reason = _REASONS.get(said.lower(), "unknown")
+        if self._calls.count and reason in ("stop", "unknown"):
+            reason = "tool_calls"
+        if reason == "failed":
+            events.append(Cut(f"the provider ended the answer with an error: {said}"))
+            return
+        if said == reason:
+            said = ""
+        events.append(Finished(reason, self._answering_model, self._id, said))
+
+
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+_BODIES = (b"{", b"[", b"<")
+_STREAM = re.compile(rb"[\s\xef\xbb\xbf]*(:|data|event|id|retry|\Z)")
+"""The beginning of a stream of events, or of nothing."""
 
 
 def decode_completion(body: bytes, model: str) -> list[Event]:
@@ -216,87 +358,75 @@ def decode_completion(body: bytes, model: str) -> list[Event]:
         BadAnswer: it is not an answer of this API.
     """
     decoder = ChatDecoder(model)
-    events: list[Event] = []
-    chunk = _lenient(body)
-    if chunk is None or (chunk.choices is None and not chunk.error):
-        raise _not_the_api(body)
-    decoder._take(ServerSentEvent(body), events)
-    decoder._done = True
-    return events + decoder.close()
+    return decoder.feed(body) + decoder.close()
 
 
-def _lenient(data: bytes) -> _Chunk | None:
-    """The chunk in ``data`` without fields of wrong types; ``None`` if it is not an object."""
-    raw = json_or_none(data)
-    if not isinstance(raw, dict):
-        return None
-    choices = raw.get("choices")
-    return _Chunk(
-        id=_str(raw.get("id")),
-        model=_str(raw.get("model")),
-        choices=None if not isinstance(choices, list) else [_lenient_choice(c) for c in choices],
-        usage=raw.get("usage"),
-        error=raw.get("error"),
-    )
+def _is_error(data: bytes, chunk: Chunk) -> bool:
+    """Whether a chunk without choices reports an error in another format than the API's."""
+    if isinstance(chunk.base_resp, dict) and chunk.base_resp.get("status_code"):
+        return True
+    if chunk.usage or (b'"me' not in data and b'"de' not in data and b'"err' not in data):
+        return False
+    from qwen_code.models.error_wire import parse_error  # only for chunks of unknown formats
+
+    found = parse_error(data)
+    return found is not None and bool(found.message and (found.codes or b'"detail"' in data))
 
 
-def _lenient_choice(raw: Any) -> _ChunkChoice:
-    raw = raw if isinstance(raw, dict) else {}
-    delta = raw.get("delta") or raw.get("message")
-    if not isinstance(delta, dict):
-        return _ChunkChoice(finish_reason=_str(raw.get("finish_reason")))
-    calls = delta.get("tool_calls")
-    return _ChunkChoice(
-        delta=_Delta(
-            content=delta.get("content"),
-            reasoning_content=_str(delta.get("reasoning_content")),
-            reasoning=delta.get("reasoning"),
-            refusal=_str(delta.get("refusal")),
-            tool_calls=[_lenient_call(c) for c in calls] if isinstance(calls, list) else None,
-        ),
-        finish_reason=_str(raw.get("finish_reason")),
-    )
-
-
-def _lenient_call(raw: Any) -> _ToolCallChunk:
-    raw = raw if isinstance(raw, dict) else {}
-    function = raw.get("function")
-    function = function if isinstance(function, dict) else {}
-    index = raw.get("index")
-    return _ToolCallChunk(
-        index if isinstance(index, int) else None,
-        _str(raw.get("id")),
-        _Function(_str(function.get("name")), function.get("arguments")),
-    )
-
-
-def _str(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def _thought(name: str, value: Any) -> str:
+    """The reasoning in an attachment, as text to show."""
+    if name in ("signature", "reasoning_opaque", "provider_specific_fields", "extra_content"):
+        return ""
+    return _text_of(value)
 
 
 def _text_of(content: Any) -> str:
-    """The text of a content that is a list of parts."""
-    parts = content if isinstance(content, list) else [content]
-    texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
-    return "".join(text for text in texts if isinstance(text, str))
+    """The text of a content: text, a part, or a list of these."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(_text_of(part) for part in content)
+    if isinstance(content, dict):
+        names = ("text", "summary", "thinking", "content")
+        return next((_text_of(content[name]) for name in names if content.get(name)), "")
+    return ""
 
 
 def _usage(raw: Any) -> Usage | None:
     if not isinstance(raw, dict):
         return None
-
-    def count(table: Any, name: str) -> int:
-        value = table.get(name) if isinstance(table, dict) else None
-        return int(value) if isinstance(value, int | float) else 0
-
-    prompt, completion = count(raw, "prompt_tokens"), count(raw, "completion_tokens")
+    prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
+    prompt_details = raw.get("prompt_tokens_details")
     return Usage(
         prompt,
         completion,
-        count(raw, "total_tokens") or prompt + completion,
-        count(raw.get("prompt_tokens_details"), "cached_tokens"),
-        count(raw.get("completion_tokens_details"), "reasoning_tokens"),
+        _count(raw, "total_tokens") or prompt + completion,
+        next(
+            (n for name in _CACHED for n in (_count(prompt_details, name), _count(raw, name)) if n),
+            0,
+        ),
+        _count(raw.get("completion_tokens_details"), "reasoning_tokens"),
+        cost=_cost(raw),
     )
+
+
+_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+"""OpenAI and most others, DeepSeek, Anthropic's models behind gateways."""
+
+
+def _count(table: Any, name: str) -> int:
+    value = table.get(name) if isinstance(table, dict) else None
+    return int(value) if _is_number(value) and 0 <= value < 1e12 else 0
+
+
+def _cost(raw: dict[str, Any]) -> float | None:
+    """What a provider says the answer cost, in US dollars (OpenRouter)."""
+    cost = raw.get("cost")
+    return float(cost) if _is_number(cost) and 0 <= cost < 1e6 else None
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_same_model(asked: str, answering: str) -> bool:
@@ -311,8 +441,15 @@ def _is_same_model(asked: str, answering: str) -> bool:
 
 
 def _not_the_api(data: bytes) -> BadAnswer:
-    start = data[:200].decode("utf-8", "replace")
+    start = " ".join(data[:2000].decode("utf-8", "replace").split())
+    if start[:1] == "<":
+        title = re.search(r"<title[^>]*>([^<]*)</title>", start, re.IGNORECASE)
+        what = f"a web page{f' ({title[1].strip()!r})' if title else ''}"
+    elif start[:1] in ("{", "["):
+        what = f"JSON of another format: {start[:200]!r}"
+    else:
+        what = f"text: {start[:200]!r}" if start else "nothing"
     return BadAnswer(
-        f"the server's response is not one of the Chat Completions API: {start!r}",
+        f"the server's response is not one of the Chat Completions API, but {what}",
         hint="Check the base URL; it usually ends in /v1 (qwen auth explain shows who set it).",
     )

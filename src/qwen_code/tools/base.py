@@ -168,6 +168,19 @@ class Tool(Protocol):
         """
 
 
+_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "path": ("file_path", "absolute_path", "filepath", "filename", "file", "dir", "dir_path"),
+    "command": ("cmd", "script"),
+    "content": ("contents", "file_text"),
+    "old_string": ("old_str", "old_text"),
+    "new_string": ("new_str", "new_text"),
+    "pattern": ("query", "regex"),
+    "limit": ("num_lines", "max_lines"),
+    "offset": ("start_line", "line"),
+}
+"""What models that learned the tools of other agents call a field."""
+
+
 class BuiltInTool(Generic[A]):
     """The base of the built-in tools, whose arguments are a struct."""
 
@@ -177,14 +190,36 @@ class BuiltInTool(Generic[A]):
     def parse(self, text: str) -> A:
         name = self.definition.name
         try:
-            raw = decode_json(text or "{}")
+            raw = decode_json(text.strip() or "{}")
+            if isinstance(raw, str):  # some models encode the arguments twice
+                raw = decode_json(raw)
         except msgspec.DecodeError as error:
             raise ToolFailed(f"the arguments of {name} are not valid JSON: {error}") from error
         try:
-            return msgspec.convert(raw, self.arguments, strict=False)
+            return msgspec.convert(self._clear(raw), self.arguments, strict=False)
         except msgspec.ValidationError as error:
             names = ", ".join(_shown(self.definition.parameters))
             raise ToolFailed(f"invalid arguments for {name}: {error}. Expected: {names}") from error
+
+    def _clear(self, raw: Any) -> Any:
+        """Arguments whose meaning is clear, as the tool takes them: other agents' names for a
+        field, and ``null`` or an empty text for one that is left out."""
+        if not isinstance(raw, dict):
+            return raw
+        parameters = self.definition.parameters
+        fields, required = parameters["properties"], parameters["required"]
+        clear = {}
+        for given, value in raw.items():
+            meant = given
+            if given not in fields:
+                meant = next((f for f in fields if given in _OTHER_NAMES.get(f, ())), given)
+                if meant in raw:
+                    continue
+            is_text = fields.get(meant, {}).get("type") == "string"
+            is_left_out = value is None or (value == "" and not is_text)
+            if not is_left_out or meant in required:
+                clear[meant] = value
+        return clear
 
     def subject(self, arguments: A) -> str:
         return ""

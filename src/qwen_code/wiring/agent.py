@@ -23,11 +23,12 @@ from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import UsageError
 from qwen_code.base.stop import Stop
+from qwen_code.config.generation import EffortLevel
 from qwen_code.config.load import Config
 from qwen_code.config.paths import CONFIG_DIR, Paths
 from qwen_code.config.settings import Settings
 from qwen_code.models.client import ModelClient
-from qwen_code.models.windows import sees_pictures, window_tokens
+from qwen_code.models.facts import Facts, facts_of
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import Audience, Definition, Tool
 from qwen_code.tools.errors import ToolFailed
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from qwen_code.mcp.client import Servers
     from qwen_code.tools.workspace import Workspace
     from qwen_code.wiring.front import Front
+    from qwen_code.wiring.link import Link
 
 _LOCAL_WINDOW_TOKENS = 8192
 _ANSWER = "answer"
@@ -68,6 +70,9 @@ class AgentOptions(msgspec.Struct, frozen=True):
     system_prompt: str | None = None
     append: str | None = None
     schema: str | None = None
+    effort: EffortLevel | None = None
+    max_cost: float | None = None
+    """In US dollars."""
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -81,16 +86,31 @@ class Fit(msgspec.Struct, frozen=True):
     """Who chose the model and its endpoint, if that is a project that the user does not trust with
     it. Then it only gets tools that read files."""
 
+    is_certain: bool = True
+    """Whether the window is known, and not only guessed."""
+
     @classmethod
-    def of(cls, connection: Connection, settings: Settings) -> Self:
+    def of(cls, link: Link, settings: Settings, connection: Connection | None = None) -> Self:
+        """What settings say of the model, else its endpoint, else its name. ``connection`` is the
+        one that the link will have."""
+        connection = connection or link.connection
         is_small, name = connection.method is Method.LOCAL, connection.model or ""
-        usual = _LOCAL_WINDOW_TOKENS if is_small else window_tokens(name)
-        sees = settings.first("model.vision", bool)
+        facts, listed = facts_of(name), link.listed.get(name)
+        generation = connection.generation
+        told = settings.first("model.contextWindow", int) or generation.window_tokens
+        told = told or (listed.window_tokens if listed else None)
+        sees = (
+            settings.first("model.vision", bool),
+            generation.sees,
+            listed.sees if listed else None,
+            facts.sees,
+        )
         return cls(
             is_small,
-            settings.first("model.contextWindow", int) or usual,
-            sees_pictures(name) if sees is None else sees,
+            told or (_LOCAL_WINDOW_TOKENS if is_small else facts.window_tokens),
+            next(bool(each) for each in sees if each is not None),
             "" if connection.is_trusted else str(connection.base_url_source),
+            is_certain=bool(told) or is_small or facts.is_known,
         )
 
 
@@ -137,6 +157,7 @@ class Assembled:
         agent.guide = self._guide if fit.is_small else None
         agent.compactor.window_tokens = fit.window_tokens
         agent.sees = fit.sees
+        agent.is_window_certain = fit.is_certain
 
     def command_names(self) -> list[str]:
         """The user's own slash commands, without the slash."""
@@ -198,7 +219,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         toolbox,
         permission,
         system=briefing,
-        compactor=Compactor(window_tokens("")),
+        compactor=Compactor(Facts().window_tokens),
         begin_turn=workbench.begin_turn,
         max_rounds=options.max_rounds or _max_rounds(settings),
         aim=structured,

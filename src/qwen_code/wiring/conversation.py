@@ -7,8 +7,9 @@ front is in `wiring.front`. Calls block. Another thread may set the `Stop` of a 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,19 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
+from qwen_code.config.generation import EFFORT_LEVELS, EffortLevel
+from qwen_code.models.purse import Purse, Spent
 from qwen_code.wiring.agent import AgentOptions, Assembled, Fit, assemble
 from qwen_code.wiring.launch import Launch
-from qwen_code.wiring.link import Link, announce, name_model, open_link
+from qwen_code.wiring.link import (
+    Link,
+    announce,
+    name_model,
+    open_link,
+    open_purse,
+    with_effort,
+    with_model,
+)
 from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 
 if TYPE_CHECKING:
@@ -38,6 +49,11 @@ if TYPE_CHECKING:
     from qwen_code.models.rate_limits import RateLimits
     from qwen_code.wiring.front import Front
     from qwen_code.wiring.reports.context import ContextUse
+
+
+def _is_command(word: str) -> bool:
+    """Whether a word that begins with a slash is meant as a command, and is not a path."""
+    return re.fullmatch(r"/[a-z][\w:-]*", word) is not None and not Path(word).exists()
 
 
 class State(msgspec.Struct, frozen=True):
@@ -58,6 +74,7 @@ class State(msgspec.Struct, frozen=True):
     prompts: int
     size_tokens: int
     window_tokens: int
+    effort: EffortLevel | None = None
 
 
 class Conversation:
@@ -74,6 +91,8 @@ class Conversation:
         self._link: Link | None = None
         self._assembled: Assembled | None = None
         self._is_answering = False
+        self._effort = options.effort
+        self._purse: Purse | None = None
         self.wall_time = Limit(math.inf)
         """How long a prompt may take, once it is found."""
 
@@ -109,6 +128,9 @@ class Conversation:
             limits = (first_byte(config.settings), self.wall_time)
             for line in (*resolution.notices, *(text for each in limits for text in each.notices)):
                 self._front.notice(line)
+            if resolution.connection is not None:
+                for problem in resolution.connection.generation.problems:
+                    self._front.notice(f"generationConfig of settings: {problem}; it has no effect")
         self._found = config, resolution
         return resolution.require()
 
@@ -130,10 +152,11 @@ class Conversation:
         if not connection.is_trusted:
             self._check_untrusted(connection)
         announce(config, resolution.announcements, self._front.notice)
-        link = open_link(config, connection, stop)
+        self._purse = self._purse or open_purse(config, self._options.max_cost)
+        link = open_link(config, with_effort(connection, self._effort), stop, self._purse)
         try:
             name_model(link, config.settings, stop)
-            fit = Fit.of(link.connection, config.settings)
+            fit = Fit.of(link, config.settings)
             assembled = self._assembled or assemble(config, self._options, self._front, stop)
         except BaseException:
             link.close()
@@ -141,6 +164,13 @@ class Conversation:
         self._assembled = assembled
         self._take(link)
         assembled.fit(fit)
+        assembled.agent.confirm_window = self._confirm_window
+
+    def _confirm_window(self, stop: Stop) -> None:
+        """Ask the endpoint how large the window is, before the conversation is shortened for one
+        that was only guessed."""
+        with suppress(QwenError):
+            self.models(stop)
 
     def _check_untrusted(self, connection: Connection) -> None:
         """
@@ -186,11 +216,11 @@ class Conversation:
             launch = msgspec.structs.replace(self._launch, flags=flags, auth_type=Method.LOCAL)
             self._relaunch(launch, stop)
             return
-        connection = msgspec.structs.replace(link.connection, model=name)
         settings = self.config().settings
         check_model(settings, name)
-        fit = Fit.of(connection, settings)
-        link.use_model(name)
+        connection = with_effort(with_model(link.connection, settings, name), self._effort)
+        fit = Fit.of(link, settings, connection)
+        link.use_model(connection, settings)
         assembled.fit(fit)
 
     def models(self, stop: Stop) -> list[str]:
@@ -200,7 +230,39 @@ class Conversation:
             QwenError: it does not list them.
             Stopped: ``stop`` was set.
         """
-        return self.client.models(stop)
+        link, assembled = self._opened()
+        names = link.models(stop)
+        listed = link.listed.get(link.connection.model or "")
+        if listed is not None and listed.tells_anything:
+            assembled.fit(Fit.of(link, self.config().settings))
+        return names
+
+    def use_effort(self, level: str | None) -> None:
+        """Let the model reason this much from now on; ``None``: as settings say.
+
+        Raises:
+            UsageError: there is no such level.
+        """
+        if level is not None and level not in EFFORT_LEVELS:
+            raise UsageError(
+                f"{level!r} is not a level of effort",
+                hint=f"Use one of: {', '.join(EFFORT_LEVELS)}.",
+            )
+        self._effort = level
+        link = self._opened()[0]
+        settings = self.config().settings
+        own = with_model(link.connection, settings, link.connection.model or "")
+        link.use_model(with_effort(own, self._effort), settings)
+
+    @property
+    def spent_in_session(self) -> Spent:
+        """What this session cost, also in earlier processes."""
+        return self._opened()[1].agent.session.spent
+
+    @property
+    def spent(self) -> Spent:
+        """What all requests of this process cost."""
+        return self._purse.spent if self._purse else Spent()
 
     @property
     def client(self) -> ModelClient:
@@ -233,6 +295,7 @@ class Conversation:
         """
         link, assembled = self._opened()
         self._is_answering = True
+        before = msgspec.structs.replace(self.spent)
         try:
             text = yield from self._expanded(prompt, stop)
             if assembled.structured is None:
@@ -243,6 +306,13 @@ class Conversation:
             yield [TurnEnded("stopped" if stop.reason is None else "budget", 0)]
         finally:
             self._is_answering = False
+            self._note_spent(assembled, before)
+
+    def _note_spent(self, assembled: Assembled, before: Spent) -> None:
+        spent = self.spent.since(before)
+        if spent.requests:
+            with suppress(OSError):  # the conversation itself is what must be saved
+                assembled.agent.session.note_spent(spent)
 
     def compress(self, stop: Stop) -> AgentEventStream:
         """Shorten the conversation now; no event if it cannot be shorter.
@@ -252,7 +322,11 @@ class Conversation:
             Stopped: ``stop`` was set; the conversation is unchanged.
         """
         link, assembled = self._opened()
-        yield from assembled.agent.compress(link.client, stop)
+        before = msgspec.structs.replace(self.spent)
+        try:
+            yield from assembled.agent.compress(link.client, stop)
+        finally:
+            self._note_spent(assembled, before)
 
     @property
     def api_duration_ms(self) -> int:
@@ -272,7 +346,7 @@ class Conversation:
                     if structured.value is not None:
                         yield [StructuredAnswer(structured.value)]
                 yield batch
-        if structured.value is None and reason in ("done", "loop"):
+        if structured.value is None and reason in ("done", "loop", "empty"):
             raise structured.not_given()
 
     def _expanded(self, prompt: str, stop: Stop) -> Generator[list[AgentEvent], None, str]:
@@ -284,6 +358,12 @@ class Conversation:
         name, arguments = (*prompt.split(maxsplit=1), "")[:2]
         found = {command.name: command for command in read_commands(assembled.command_dirs)}
         if name not in found:
+            if _is_command(name):
+                raise UsageError(
+                    f"there is no command {name} here",
+                    hint="Put a blank before it to send it as text. Commands like /model work in "
+                    "a conversation: qwen",
+                )
             return prompt
         agent = assembled.agent
         return (
@@ -333,6 +413,7 @@ class Conversation:
             len(agent.progress.words),
             agent.size_tokens,
             agent.compactor.window_tokens,
+            connection.generation.effort,
         )
 
     def context(self) -> ContextUse:
@@ -474,7 +555,7 @@ class Conversation:
     def _change_session(self, session_id: str | None, stop: Stop) -> None:
         link, before = self._opened()
         config = self.config()
-        fit = Fit.of(link.connection, config.settings)
+        fit = Fit.of(link, config.settings)
         options = msgspec.structs.replace(self._options, resume=session_id, mode=before.judge.mode)
         # The previous session is closed first: it may be the one to resume.
         session = before.agent.session
@@ -489,3 +570,4 @@ class Conversation:
         before.close()
         self._assembled = after
         after.fit(fit)
+        after.agent.confirm_window = self._confirm_window

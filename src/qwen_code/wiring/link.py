@@ -11,6 +11,7 @@ import msgspec
 
 from qwen_code import __version__
 from qwen_code.auth.bearer import Bearer, StaticKey
+from qwen_code.auth.offers import generation_for
 from qwen_code.auth.policy import check_model, is_model_allowed
 from qwen_code.auth.types import Announcement, Connection, Method
 from qwen_code.base.clock import BlockingClock
@@ -18,15 +19,20 @@ from qwen_code.base.errors import ConfigError, TransportError
 from qwen_code.base.http import HttpClient
 from qwen_code.base.log import debug
 from qwen_code.base.stop import Stop
+from qwen_code.config.generation import EffortLevel, Generation
 from qwen_code.config.load import Config
+from qwen_code.config.providers import provider_at
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
 from qwen_code.config.values import Source, SourceKind
 from qwen_code.models.client import ModelClient
+from qwen_code.models.facts import Prices, facts_of
 from qwen_code.models.openai_wire import Endpoint
+from qwen_code.models.purse import CostOfTheDay, Purse
 from qwen_code.wiring.time_limits import patience_with
 
 if TYPE_CHECKING:
+    from qwen_code.models.listing import ListedModel
     from qwen_code.models.quota import Ledger
 
 _MAX_LISTED_MODELS = 20
@@ -40,13 +46,25 @@ class Link:
     ) -> None:
         self.connection = connection
         self.client = client
+        self.listed: dict[str, ListedModel] = {}
+        """What the endpoint tells of its models, once it was asked."""
         self._end = end
 
-    def use_model(self, name: str, source: Source | None = None) -> None:
-        """Ask this model from now on."""
-        source = source or self.connection.model_source
-        self.connection = msgspec.structs.replace(self.connection, model=name, model_source=source)
-        self.client.endpoint = msgspec.structs.replace(self.client.endpoint, model=name)
+    def use_model(self, connection: Connection, settings: Settings) -> None:
+        """Ask the model of ``connection``, which is the same as before but for that."""
+        self.connection = connection
+        self.client.use(_endpoint(connection), patience_with(connection, settings))
+
+    def models(self, stop: Stop) -> list[str]:
+        """The names of the models that the endpoint offers; ``listed`` then has what it tells.
+
+        Raises:
+            QwenError: it does not list them.
+            Stopped: ``stop`` was set.
+        """
+        found = self.client.models(stop)
+        self.listed = {each.id: each for each in found}
+        return [each.id for each in found]
 
     def close(self) -> None:
         """End what was started for this link. May be called again."""
@@ -66,8 +84,15 @@ class Link:
         self.close()
 
 
-def open_link(config: Config, connection: Connection, stop: Stop | None = None) -> Link:
+def open_link(
+    config: Config,
+    connection: Connection,
+    stop: Stop | None = None,
+    purse: Purse | None = None,
+) -> Link:
     """A client for ``connection``; the embedded model is started where it is the method.
+
+    ``purse`` adds up what its answers cost; it outlives the link.
 
     Raises:
         QwenError: it cannot be started, or a network setting cannot be used.
@@ -78,7 +103,10 @@ def open_link(config: Config, connection: Connection, stop: Stop | None = None) 
         connection, end = _start_local(config, connection, stop or Stop())
     debug("connection", method=connection.method, base_url=connection.base_url)
     try:
-        return Link(connection, _client(config, connection), end)
+        purse = purse or open_purse(config, None)
+        link = Link(connection, _client(config, connection, purse), end)
+        purse.price_of = lambda model: price_of(config.settings, link, model)
+        return link
     except BaseException:
         if end is not None:
             end()
@@ -102,6 +130,25 @@ def open_ledger(config: Config, connection: Connection) -> Ledger | None:
     return SqliteLedger(config.paths.quota_file, account, limits, BlockingClock())
 
 
+def open_purse(config: Config, run_limit: float | None) -> Purse:
+    """What the answers cost. ``run_limit`` is the command line's, in US dollars."""
+    day_limit = config.settings.first("quota.costPerDay", float)
+    day = None if day_limit is None else CostOfTheDay(config.paths.costs_file)
+    return Purse(run_limit=run_limit, day_limit=day_limit, day=day)
+
+
+def price_of(settings: Settings, link: Link, model: str) -> Prices | None:
+    """What the user's settings say of a model, else its endpoint, else the table."""
+    if link.connection.method is Method.LOCAL:
+        return Prices(0.0, 0.0, 0.0)
+    found = settings.usable("qwen_code.prices")
+    own = found.value.get(model) if found and isinstance(found.value, dict) else None
+    if own is not None:
+        return Prices(own["input"], own["output"], own.get("cached", own["input"]))
+    listed = link.listed.get(model)
+    return (listed and listed.prices) or facts_of(model).prices
+
+
 def name_model(link: Link, settings: Settings, stop: Stop) -> None:
     """Make sure that a model is named: the endpoint's only allowed one where nothing else says.
 
@@ -113,7 +160,7 @@ def name_model(link: Link, settings: Settings, stop: Stop) -> None:
     if link.connection.model is not None:
         return
     try:
-        names = link.client.models(stop)
+        names = link.models(stop)
     except TransportError as error:
         if error.code == "timeout":
             error.hint = "Name the model with -m, or as LLAMA_API_MODEL: then no list is needed."
@@ -130,7 +177,33 @@ def name_model(link: Link, settings: Settings, stop: Stop) -> None:
             f"no model is named, and {link.connection.base_url} offers {len(names)}",
             hint=f"Name one with -m, or as LLAMA_API_MODEL. There are: {listed}{more}",
         )
-    link.use_model(names[0], Source(SourceKind.IMPLIED, "the endpoint's only model"))
+    source = Source(SourceKind.IMPLIED, "the endpoint's only model")
+    link.use_model(with_model(link.connection, settings, names[0], source), settings)
+
+
+def with_model(
+    connection: Connection, settings: Settings, model: str, source: Source | None = None
+) -> Connection:
+    """``connection`` with another model, and with what settings say about that one."""
+    generation = connection.generation
+    if connection.method is not Method.LOCAL:
+        generation = generation_for(
+            settings, model, connection.base_url, connection.base_url_source
+        )
+    return msgspec.structs.replace(
+        connection,
+        model=model,
+        model_source=source or connection.model_source,
+        generation=generation,
+    )
+
+
+def with_effort(connection: Connection, effort: EffortLevel | None) -> Connection:
+    """``connection`` with a model that reasons this much; ``None``: as settings say."""
+    if effort is None:
+        return connection
+    generation = msgspec.structs.replace(connection.generation, effort=effort, budget_tokens=None)
+    return msgspec.structs.replace(connection, generation=generation)
 
 
 def announce(config: Config, lines: tuple[Announcement, ...], say: Callable[[str], None]) -> None:
@@ -153,26 +226,35 @@ def _fallbacks(config: Config) -> list[str]:
     return named
 
 
-def _client(config: Config, connection: Connection) -> ModelClient:
-    python = ".".join(map(str, sys.version_info[:2]))
-    agent = f"qwen-code/{__version__} (python {python}; {sys.platform})"
-    endpoint = Endpoint(
+def _endpoint(connection: Connection) -> Endpoint:
+    generation = connection.generation
+    return Endpoint(
         connection.base_url,
         connection.model or "",
-        connection.headers,
+        connection.request_headers,
         connection.query,
         connection.deployment_in_path,
-        connection.extra_body,
+        generation.body,
+        provider_at(connection.origin).wire,
+        generation.effort,
+        generation.budget_tokens,
+        generation.marks_cache,
     )
-    patience = patience_with(connection.method, config.settings)
+
+
+def _client(config: Config, connection: Connection, purse: Purse) -> ModelClient:
+    python = ".".join(map(str, sys.version_info[:2]))
+    agent = f"qwen-code/{__version__} (python {python}; {sys.platform})"
+    patience = patience_with(connection, config.settings)
     return ModelClient(
         HttpClient(config.network, user_agent=agent, timeouts=patience.timeouts),
-        endpoint,
+        _endpoint(connection),
         auth=Bearer.of(connection),
         clock=BlockingClock(),
         patience=patience,
         ledger=open_ledger(config, connection),
         fallbacks=_fallbacks(config),
+        purse=purse,
     )
 
 
@@ -190,6 +272,6 @@ def _start_local(
         model=server.model,
         credential=StaticKey(server.key),
         credential_shown=server.key.masked,
-        extra_body=REQUEST_DEFAULTS,
+        generation=Generation(body=REQUEST_DEFAULTS),
     )
     return ready, server.stop

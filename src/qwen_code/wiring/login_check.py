@@ -28,11 +28,12 @@ from qwen_code.models.errors import (
     ServerFailed,
     UnknownModel,
 )
+from qwen_code.models.listing import listed_models
 from qwen_code.models.openai_wire import (
     Endpoint,
+    Terms,
     chat_request,
     json_or_none,
-    model_ids,
     models_request,
 )
 from qwen_code.wiring.launch import Launch
@@ -114,7 +115,8 @@ class Probe:
             if isinstance(refusal, CredentialRejected):
                 raise refusal
             raise Unreachable(refusal.message, hint=refusal.hint)
-        names = model_ids(body)
+        listed = listed_models(body)
+        names = None if listed is None else [each.id for each in listed]
         return None if names is None else tuple(dict.fromkeys(names))
 
     def proves_key(self, stop: Stop) -> bool:
@@ -147,7 +149,8 @@ class Probe:
             Unreachable: it cannot be asked.
         """
         endpoint = msgspec.structs.replace(self._endpoint(model), extra_body={"max_tokens": 1})
-        request = chat_request(endpoint, [{"role": "user", "content": "Hi"}], stream=False)
+        question = [{"role": "user", "content": "Hi"}]
+        request = chat_request(endpoint, question, terms=Terms(stream=False))
         try:
             response = self._http.send(request, self._auth, stop=stop)
             body = response.read(_MAX_LIST_BYTES)
@@ -174,7 +177,7 @@ class Probe:
         return Endpoint(
             connection.base_url,
             model,
-            connection.headers,
+            connection.request_headers,
             connection.query,
             connection.deployment_in_path,
         )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from qwen_code.auth.types import Method
+from qwen_code.auth.types import Connection, Method
 from qwen_code.config.settings import Settings, convert_setting
 from qwen_code.models.patience import Patience
 
@@ -49,10 +49,16 @@ def wall_time(option_s: float | None, settings: Settings) -> Limit:
     return _limit(settings, _WALL_TIME, Limit(math.inf), none=-1.0)
 
 
-def patience_with(method: Method, settings: Settings) -> Patience:
-    """How long answers are waited for."""
-    seconds = min(first_byte(settings).seconds, MAX_S)
-    return Patience.of(max(seconds, _LOCAL_FIRST_BYTE_S) if method is Method.LOCAL else seconds)
+def patience_with(connection: Connection, settings: Settings) -> Patience:
+    """How long answers of this connection's model are waited for."""
+    generation = connection.generation
+    seconds = first_byte(settings).seconds
+    if generation.timeout_s is not None and settings.usable("model.timeoutS") is None:
+        seconds = generation.timeout_s
+    if connection.method is Method.LOCAL:
+        seconds = max(seconds, _LOCAL_FIRST_BYTE_S)
+    idle_s = None if generation.idle_s is None else min(generation.idle_s, MAX_S)
+    return Patience.of(min(seconds, MAX_S), idle_s, generation.max_retries)
 
 
 def _limit(settings: Settings, units: Mapping[str, float], usual: Limit, *, none: float) -> Limit:

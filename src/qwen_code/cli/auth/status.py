@@ -89,7 +89,7 @@ def _accepted(config: Config, connection: Connection) -> str:
     stop = Stop()
     if connection.method is Method.LOCAL:
         with open_link(config, connection) as link:
-            models: Sequence[str] = link.client.models(stop)
+            models: Sequence[str] = [each.id for each in link.client.models(stop)]
     else:
         probe = Probe(connection, config)
         models = probe.models(stop) or ()

@@ -24,6 +24,7 @@ from qwen_code.models.events import (
     RefusalDelta,
     Retrying,
     TextDelta,
+    TextWasReasoning,
     ToolCallDelta,
     Usage,
 )
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from qwen_code.wiring.conversation import State
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+
+_ENDINGS = {
+    "loop": ("Loop", "stopped: the model kept repeating the same call"),
+    "empty": ("Empty", "the model gave no answer"),
+    "filtered": ("Filtered", "the provider's content filter ended the answer"),
+}
+"""Turns that ended without an error, and yet not well."""
 
 
 class JsonRenderer:
@@ -90,6 +98,8 @@ class JsonRenderer:
                 self._piece("text", event.text)  # type: ignore[union-attr]
             elif kind is ReasoningDelta:
                 self._piece("thinking", event.text)  # type: ignore[union-attr]
+            elif kind is TextWasReasoning:
+                self._text_was_reasoning()
             elif isinstance(event, ToolCallDelta):
                 self._tool_call(event)
             elif isinstance(event, Usage):
@@ -158,6 +168,12 @@ class JsonRenderer:
         block.pieces.append(text)
         self._delta(block, {"type": f"{kind}_delta", kind: text})
 
+    def _text_was_reasoning(self) -> None:
+        for block in self._blocks:
+            if block.kind == "text":
+                block.kind, block.content = "thinking", {"type": "thinking", "thinking": ""}
+        self._kind = "thinking" if self._kind == "text" else self._kind
+
     def _tool_call(self, piece: ToolCallDelta) -> None:
         block = next(
             (b for b in self._blocks if b.kind == "tool_use" and b.call == piece.index), None
@@ -167,6 +183,8 @@ class JsonRenderer:
             start: dict[str, Any] = {"type": "tool_use", "id": piece.id, "name": name, "input": {}}
             block = self._open("tool_use", start)
             block.call = piece.index
+        elif piece.name:  # few servers send it in parts
+            block.content["name"] += piece.name
         block.pieces.append(piece.arguments)
         if piece.arguments:
             self._delta(block, {"type": "input_json_delta", "partial_json": piece.arguments})
@@ -244,6 +262,8 @@ class JsonRenderer:
                 for asked in outcome.denied
             ],
         }
+        if outcome.usage and outcome.usage.cost is not None:
+            result["total_cost_usd"] = round(outcome.usage.cost, 6)
         if outcome.quota:
             result["quota"] = quota_data(outcome.quota)
         if outcome.rate_limits:
@@ -265,9 +285,9 @@ class JsonRenderer:
         if self._cut is not None:
             message = f"the answer was cut off: {self._cut}"
             return {"type": "Cut", "message": message, "hint": None, "code": "cut"}
-        if outcome.ended == "loop":
-            message = "stopped: the model kept repeating the same call"
-            return {"type": "Loop", "message": message, "hint": None, "code": "loop"}
+        if outcome.ended in _ENDINGS:
+            kind, message = _ENDINGS[outcome.ended]
+            return {"type": kind, "message": message, "hint": None, "code": outcome.ended}
         return None
 
     def _stream_event(self, event: dict[str, Any]) -> None:

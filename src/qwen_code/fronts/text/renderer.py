@@ -10,7 +10,7 @@ from qwen_code.agent.events import AgentEvent, QuestionAsked
 from qwen_code.base.text import safe_text
 from qwen_code.fronts.console import is_plain, paint
 from qwen_code.fronts.remarks import remark
-from qwen_code.models.events import RefusalDelta, TextDelta, ToolCallDelta
+from qwen_code.models.events import RefusalDelta, TextDelta, TextWasReasoning, ToolCallDelta
 
 if TYPE_CHECKING:
     from qwen_code.fronts.renderer import Outcome
@@ -64,6 +64,9 @@ class TextRenderer:
                 text += event.text  # type: ignore[union-attr]
             elif kind is ToolCallDelta:
                 self._has_calls = True
+            elif kind is TextWasReasoning:
+                self._write(f"{text}\n")  # what is printed stays; the answer begins a new line
+                text = ""
             elif line := remark(event):
                 self._write(text)
                 text = ""

@@ -22,6 +22,7 @@ from qwen_code.base.errors import CredentialMissing, ExitCode, QwenError, UsageE
 from qwen_code.base.moment import moment_of_day
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.base.text import safe_text, visible_text
+from qwen_code.config.generation import EFFORT_LEVELS
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.console import notice, paint, report
 from qwen_code.fronts.renderer import Outcome, show
@@ -64,8 +65,8 @@ _MAX_TITLE_LENGTH = 70
 _LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/rewind", "/resume")
 _COMMANDS = (
     *_LATEST_FIRST,
-    *("/compress", "/clear", "/permissions", "/context", "/quota", "/status", "/explain"),
-    *("/help", "/quit"),
+    *("/compress", "/clear", "/permissions", "/context", "/effort", "/stats", "/quota"),
+    *("/status", "/explain", "/help", "/quit"),
 )
 
 
@@ -185,6 +186,10 @@ class _Talk:
                 self._permissions,
             ),
             "/context": SlashCommand("what fills the model's context window", self._context),
+            "/effort": SlashCommand(
+                f"how much the model reasons: {', '.join(EFFORT_LEVELS)}, default", self._effort
+            ),
+            "/stats": SlashCommand("requests, tokens and costs of this session", self._stats),
             "/quota": SlashCommand("how many requests are left", self._quota),
             "/status": SlashCommand("method, endpoint, model and key in use", self._status),
             "/explain": SlashCommand("which credential is used, and why", self._explain),
@@ -422,6 +427,16 @@ class _Talk:
         from qwen_code.wiring.reports.context import context_in_words
 
         write_stdout(f"{context_in_words(self._talk.context())}\n")
+
+    def _effort(self, argument: str) -> None:
+        if argument:
+            self._talk.use_effort(None if argument == "default" else argument)
+        write_stdout(f"Effort: {self._talk.state.effort or 'the default of the model'}\n")
+
+    def _stats(self, argument: str) -> None:
+        from qwen_code.wiring.reports.spent import spent_in_words
+
+        write_stdout(f"{spent_in_words(self._talk.spent_in_session)}\n")
 
     def _quota(self, argument: str) -> None:
         from qwen_code.wiring.reports.quota import quota_in_words, rate_limits_in_words
