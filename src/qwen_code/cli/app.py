@@ -57,6 +57,10 @@ class _Root(LazyGroup):
             # Options before a command belong to it: qwen --profile work auth status
             args = [*rest, *leading]
         elif not any(argument in ("-h", "--help") for argument in leading):
+            if rest and rest[0].isascii() and " " not in rest[0] and rest[0][:1] != "-":
+                from qwen_code.cli.near_commands import check_is_prompt  # -p needs no such look
+
+                check_is_prompt(rest, self)
             args = ["ask", *args]
         return super().parse_args(ctx, args)
 

@@ -1,0 +1,118 @@
+"""Words that were meant as a command, and would be paid for as a prompt: ``qwen auht login``.
+
+A prompt of several words is a sentence, whatever its first word is like. So words count as a
+command only if all of them could be: a few, of which the second is a subcommand or an option.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import click
+
+from qwen_code.base.errors import UsageError
+
+_MAX_WORDS = 5
+_WORD = re.compile(r"[a-z][a-z-]*", re.IGNORECASE)
+
+_OF_OTHERS: Mapping[str, str] = {
+    **dict.fromkeys(("login", "signin", "sign-in", "log-in"), "qwen auth login"),
+    **dict.fromkeys(("logout", "signout", "sign-out", "log-out"), "qwen auth logout"),
+    **dict.fromkeys(("status", "whoami", "account", "me"), "qwen auth status"),
+    **dict.fromkeys(("explain", "why"), "qwen auth explain"),
+    **dict.fromkeys(("doctor", "check"), "qwen auth doctor"),
+    **dict.fromkeys(("quota", "usage", "limits"), "qwen auth status"),
+    **dict.fromkeys(("profile", "profiles", "accounts"), "qwen auth list"),
+    **dict.fromkeys(("switch", "use"), "qwen auth switch"),
+    **dict.fromkeys(("token", "env"), "qwen auth {word}"),
+    **dict.fromkeys(("resume", "continue"), "qwen --{word}"),
+    **dict.fromkeys(("history", "conversations", "chats"), "qwen sessions"),
+    **dict.fromkeys(("undo", "redo"), "qwen --{word}"),
+    **dict.fromkeys(("rules", "approvals"), "qwen permissions"),
+    **dict.fromkeys(("pull", "serve"), "qwen local {word}"),
+    **dict.fromkeys(("help", "commands"), "qwen --help"),
+    **dict.fromkeys(("version",), "qwen --version"),
+    **dict.fromkeys(("chat", "start", "run", "repl", "interactive"), "qwen"),
+    **dict.fromkeys(
+        ("update", "upgrade", "config", "settings", "models", "model", "extensions", "init"), ""
+    ),
+}
+"""Commands that other programs have, or that one expects here, with what does it. An empty text:
+nothing does."""
+
+_HINTS = {
+    "update": "Update it as you installed it: uv tool upgrade qwen-code or pipx upgrade qwen-code.",
+    "config": "Settings are in ~/.qwen/settings.json.",
+    "models": "Name a model with -m; to see what an endpoint has, type /model in a conversation.",
+}
+_HINTS |= {
+    "upgrade": _HINTS["update"],
+    "settings": _HINTS["config"],
+    "model": _HINTS["models"],
+}
+_AS_PROMPT = 'To ask the model: qwen -p "{words}"'
+
+
+def check_is_prompt(words: Sequence[str], root: click.Group) -> None:
+    """
+    Raises:
+        UsageError: ``words`` are like a command; the hint names it, and how to ask the model.
+    """
+    first, following = words[0], list(words[1:])
+    if len(words) > _MAX_WORDS or " " in "".join(words[:2]) or not _WORD.fullmatch(first):
+        return
+    first = first.lower()
+    as_prompt = _AS_PROMPT.format(words=" ".join(words))
+    if first in _OF_OTHERS and _is_of_a_command(following):
+        meant = _OF_OTHERS[first].format(word=first)
+        way = f"Did you mean {meant}?" if meant else _HINTS.get(first, "See: qwen --help.")
+        raise UsageError(f"{first!r} is not a command of qwen", hint=f"{way} {as_prompt}")
+    for name in root.list_commands(click.Context(root)):
+        if not _is_near(first, name):
+            continue
+        command = root.get_command(click.Context(root), name)
+        own: list[str] = []
+        if is_group := isinstance(command, click.Group):
+            own = command.list_commands(click.Context(command))
+        subcommand = _near_one(following[0], own) if following else ""
+        is_alone = not following or following[0].startswith("-")
+        if is_alone or subcommand or (not is_group and len(following) == 1):
+            meant = " ".join(["qwen", name, *([subcommand] if subcommand else following[:1])])
+            raise UsageError(
+                f"{first!r} is not a command of qwen", hint=f"Did you mean {meant}? {as_prompt}"
+            )
+
+
+def _is_of_a_command(following: Sequence[str]) -> bool:
+    """Whether words can follow a command: options, or one of the usual subcommands."""
+    usual = ("list", "show", "get", "set", "add", "remove", "delete", "edit", "install", "new")
+    return not following or following[0].startswith("-") or following[0].lower() in usual
+
+
+def _near_one(word: str, names: Sequence[str]) -> str:
+    return next((name for name in names if word.lower() == name or _is_near(word, name)), "")
+
+
+def _is_near(word: str, name: str) -> bool:
+    """Whether ``word`` is ``name`` with a typing mistake, or without its plural."""
+    if word == name:
+        return False
+    if f"{word}s" == name or word == f"{name}s":
+        return True
+    allowed = 2 if len(name) >= 7 else 1
+    return abs(len(word) - len(name)) <= allowed and _distance(word, name) <= allowed
+
+
+def _distance(a: str, b: str) -> int:
+    """How many letters to add, remove, replace or exchange with the next one (Damerau)."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, start=1):
+        last, before, row = before, row, [i]
+        for j, other in enumerate(b, start=1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return row[-1]

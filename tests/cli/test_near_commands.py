@@ -1,0 +1,88 @@
+"""Words that are meant as a command are not sent to a model; a sentence is a prompt."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwen_code.base.errors import UsageError
+from qwen_code.cli.app import cli
+from qwen_code.cli.near_commands import check_is_prompt
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("auht login", "qwen auth login"),
+        ("atuh", "qwen auth"),
+        ("auth-login", ""),
+        ("permission list", "qwen permissions list"),
+        ("permisions lst", "qwen permissions list"),
+        ("session list", "qwen sessions list"),
+        ("sesions", "qwen sessions"),
+        ("hook", "qwen hooks"),
+        ("mpc add", "qwen mcp add"),
+        ("mcps list", "qwen mcp list"),
+        ("loca serve", "qwen local serve"),
+        ("lcoal pull", "qwen local pull"),
+        ("checkpoint", "qwen checkpoints"),
+        ("emulater", "qwen emulator"),
+        ("completions bash", "qwen completion bash"),
+        ("Login", "qwen auth login"),
+        ("logout", "qwen auth logout"),
+        ("logout --all", "qwen auth logout"),
+        ("login --method openai", "qwen auth login"),
+        ("status", "qwen auth status"),
+        ("whoami", "qwen auth status"),
+        ("doctor", "qwen auth doctor"),
+        ("token", "qwen auth token"),
+        ("resume", "qwen --resume"),
+        ("undo", "qwen --undo"),
+        ("help", "qwen --help"),
+        ("version", "qwen --version"),
+        ("update", "uv tool upgrade"),
+        ("config set a b", "settings.json"),
+        ("models list", "-m"),
+        ("extensions list", "qwen --help"),
+        ("init", "qwen --help"),
+    ],
+)
+def test_what_is_like_a_command(line: str, meant: str) -> None:
+    if not meant:
+        check_is_prompt(line.split(), cli)
+        return
+    with pytest.raises(UsageError) as caught:
+        check_is_prompt(line.split(), cli)
+    assert "is not a command of qwen" in caught.value.message
+    assert meant in (caught.value.hint or "")
+    assert f'qwen -p "{line}"' in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hello",
+        "fix it",
+        "help me with this",
+        "update the readme",
+        "why is this slow",
+        "run the tests",
+        "status of the build please",
+        "session cookies are lost",
+        "hook up the parser",
+        "author list",
+        "what does main.py do",
+        "login does not work",
+        "config loader crashes",
+        "résumé",
+        "model the data",
+        "review",
+        "explain main.py",
+    ],
+)
+def test_a_sentence_is_a_prompt(line: str) -> None:
+    check_is_prompt(line.split(), cli)
+
+
+def test_a_quoted_prompt_is_never_a_command() -> None:
+    check_is_prompt(["auht login"], cli)
+    check_is_prompt(["status", "of the build"], cli)
