@@ -50,6 +50,8 @@ class FakeModelServer:
         self.connections = 0
         self.words = ["Hello", " from", " the", " model"]
         self.models = ["only-model"]
+        self.listing: dict[str, Any] = {}
+        """The whole list of models, if it says more than their names."""
         self.lists_to_anyone = False
         self.accepts: set[str] | None = None
         """The keys that it accepts; ``None``: all."""
@@ -131,7 +133,7 @@ class FakeModelServer:
             self._whole(connection, 404, said.encode())
             return
         if method == "GET":
-            models = json.dumps({"data": [{"id": m} for m in self.models]})
+            models = json.dumps(self.listing or {"data": [{"id": m} for m in self.models]})
             self._whole(connection, 200, models.encode())
             return
         if not self.requests[-1].body.get("stream"):

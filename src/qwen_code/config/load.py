@@ -38,7 +38,7 @@ class Config(msgspec.Struct, frozen=True):
         """
         paths = Paths.of(environ, cwd)
         env_file = find_env_file(paths)
-        settings = Settings.load(paths)
+        settings = Settings.load(paths, environ)
         environment = Environment.build(environ, env_file, settings, paths)
         _check_store(environment, settings)
         return cls(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -96,8 +96,10 @@ class Settings(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, paths: Paths) -> Settings:
+    def load(cls, paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the machine's file, the project's, the user's, and the machine's defaults.
+
+        ``environ`` has the variables that texts of the machine's and the user's can name.
 
         Raises:
             ConfigError: one of them is broken or unreadable, or anyone can change the machine's, or
@@ -111,7 +113,8 @@ class Settings(msgspec.Struct, frozen=True):
             _checked(read_layer(paths.settings_file), warnings.append),
             _system_layer(paths.system_defaults),
         ]
-        return cls(tuple(layer for layer in layers if layer is not None), tuple(warnings))
+        found = (_with_variables(layer, environ or {}) for layer in layers if layer is not None)
+        return cls(tuple(found), tuple(warnings))
 
     def lookup(self, dotted: str) -> list[SettingCandidate]:
         """What every layer says for a key such as ``security.auth.baseUrl``, highest first.
@@ -264,6 +267,14 @@ def _checked(layer: Layer | None, notice: Callable[[str], None] | None) -> Layer
         if notice is not None and value_at(layer.tree, name.split(".")) is not None:
             notice(f"{name} in {layer.path} does not count: only your own settings can set it")
     return layer
+
+
+def _with_variables(layer: Layer, environ: Mapping[str, str]) -> Layer:
+    if layer.project is not None or b"$" not in layer.data:
+        return layer
+    from qwen_code.config.variables import expanded  # few files name any
+
+    return msgspec.structs.replace(layer, tree=expanded(layer.tree, environ))
 
 
 def _system_layer(path: Path | None) -> Layer | None:
