@@ -10,7 +10,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-long fuzz check bench lock clean
+.PHONY: help setup demo test test-fast test-long fuzz check bench litellm lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,8 @@ check: setup ## format, lint, types, layers, dependencies
 bench: setup .venv-bench/.set-up ## speed and size, compared with floors and the peers on PATH
 	$(BIN)/python bench/run.py --python .venv-bench/bin/python --qwen .venv-bench/bin/qwen $(ARGS)
 
+litellm: .venv-litellm/.set-up ## LiteLLM's proxy for the tests, in its own environment (730 MB)
+
 lock: ## update constraints.txt to the latest versions that pyproject.toml allows
 	$(call make_venv,.venv-lock)
 	.venv-lock/bin/python $(PIP) install -e '.[all,dev]'
@@ -51,7 +53,7 @@ lock: ## update constraints.txt to the latest versions that pyproject.toml allow
 	rm -rf .venv-lock
 
 clean: ## remove environments, builds and caches
-	rm -rf .venv .venv-bench .venv-lock build dist
+	rm -rf .venv .venv-bench .venv-litellm .venv-lock build dist
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -64,6 +66,12 @@ clean: ## remove environments, builds and caches
 .venv-bench/.set-up: pyproject.toml constraints.txt $(shell find src -name '*.py')
 	$(call make_venv,.venv-bench)
 	.venv-bench/bin/python $(PIP) install -c constraints.txt '.[mcp]' httpx openai bpe-openai==0.1.4
+	@touch $@
+
+# LiteLLM pins other versions than this project, so it is installed apart.
+.venv-litellm/.set-up: tests/model_servers/litellm.txt
+	$(call make_venv,.venv-litellm)
+	.venv-litellm/bin/python $(PIP) install -r tests/model_servers/litellm.txt
 	@touch $@
 
 # Some systems ship Python without ensurepip. Then their pip installs one into the environment.

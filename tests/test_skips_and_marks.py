@@ -70,7 +70,9 @@ def test_a_requirement_that_no_test_knows_is_an_error(
     monkeypatch.setenv("QWEN_TEST_REQUIRE", "tmux,chromum")
     ended = run.runpytest_subprocess()
     assert ended.ret == pytest.ExitCode.USAGE_ERROR
-    assert "QWEN_TEST_REQUIRE names chromum; known are: bwrap,chromium," in ended.stderr.str()
+    assert (
+        "QWEN_TEST_REQUIRE names chromum; known are: aimock,bwrap,chromium," in ended.stderr.str()
+    )
 
 
 def test_only_a_test_with_the_mark_may_start_a_process(run: pytest.Pytester) -> None:

@@ -23,11 +23,15 @@ class _Prerequisite(NamedTuple):
 
 
 _PREREQUISITES = {
+    "aimock": _Prerequisite(
+        "aimock", {"node": "nodejs", "npm": "npm"}, "npm ci --prefix tests/model_servers"
+    ),
     "bwrap": _Prerequisite("bubblewrap", {"bwrap": "bubblewrap"}),
     "chromium": _Prerequisite(
         "chromium", {"chromium": "chromium", "chromedriver": "chromium-driver"}
     ),
     "emulator": _Prerequisite("the emulator's packages", command="make setup"),
+    "litellm": _Prerequisite("litellm", command="make litellm"),
     "local_model": _Prerequisite(
         "embedded model", command="QWEN_HOME=~/.cache/qwen-test .venv/bin/qwen local pull"
     ),
