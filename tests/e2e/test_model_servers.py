@@ -164,19 +164,7 @@ def test_a_tool_is_called_and_its_result_is_used(client: Client) -> None:
     assert (usage["input_tokens"], usage["output_tokens"]) == (30 + 50, 7 + 8)
 
 
-@at(
-    "aimock",
-    pytest.param(
-        "litellm",
-        marks=(
-            *_LONG,
-            pytest.mark.xfail(
-                raises=AssertionError, reason='LiteLLM says 400 and "No connected db."'
-            ),
-        ),
-    ),
-    LLAMA,
-)
+@at("aimock", LITELLM, LLAMA)
 def test_a_wrong_key_is_refused(client: Client) -> None:
     wrong = "sk-wrong-0123456789"
     failed = client.error("hello", 41, key=wrong)

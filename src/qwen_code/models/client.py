@@ -374,12 +374,13 @@ class ModelClient:
             return error
         from difflib import get_close_matches  # needed only for this error
 
-        near = get_close_matches(endpoint.model, names, n=3, cutoff=0.4)
-        listed = [*near, *(name for name in names if name not in near)][:_MAX_LISTED_MODELS]
-        more = len(names) - len(listed)
-        hint = (
-            f"Available: {', '.join(listed)}{f', and {more} more' if more else ''}.\n{error.hint}"
-        )
+        others = [name for name in names if name != endpoint.model]
+        near = get_close_matches(endpoint.model, others, n=3, cutoff=0.4)
+        listed = [*near, *(name for name in others if name not in near)][:_MAX_LISTED_MODELS]
+        more = len(others) - len(listed)
+        refused = "The server lists it, but does not answer for it. " if others != names else ""
+        available = ", ".join(listed) + (f", and {more} more" if more else "")
+        hint = f"{refused}Available: {available or 'none'}.\n{error.hint}"
         return UnknownModel(error.message, hint=hint, code=error.code, available=names)
 
 

@@ -45,6 +45,7 @@ _CODE_NAMES = ("code", "Code", "type", "error_type", "error_code", "status", "st
 _PARAMETERS = ("param", "parameter", "field")
 _RETRY_NAMES = ("retryDelay", "retry_after", "retry_after_seconds", "resets_in_seconds")
 _RETRY_MS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
+_MINUTE_S = 60.0
 _PER_DAY = re.compile(r"per.?(day|month|week)", re.IGNORECASE)
 
 
@@ -347,7 +348,8 @@ def _retry_after_s(headers: Mapping[str, str], wire: WireError, now: float) -> f
     for name in _RETRY_MS_HEADERS:
         with suppress(ValueError):
             return max(0.0, float(headers.get(name, "")) / 1000)
-    said = parse_retry_after(headers.get("retry-after"), now=now)
+    header = headers.get("retry-after") or headers.get("llm_provider-retry-after")  # LiteLLM's
+    said = parse_retry_after(header, now=now)
     for found in (said, wire.retry_after_s, error_words.wait_in(wire.message)):
         if found is not None:
             return found
@@ -379,7 +381,8 @@ def _not_the_api(status: int, body: bytes, endpoint: Endpoint) -> BadAnswer:
 def _exhausted(
     said: str, code: str | None, retry_after_s: float | None, now: float
 ) -> QuotaExhausted:
-    resets_at = None if retry_after_s is None else now + retry_after_s
+    is_soon = retry_after_s is None or retry_after_s <= _MINUTE_S  # a retry, not a new quota
+    resets_at = None if is_soon or retry_after_s is None else now + retry_after_s
     when = f"It is available again at {moment_in_words(resets_at, now)}. " if resets_at else ""
     return QuotaExhausted(
         f"the quota of this account is used up: {said}" if said else "the quota is used up",

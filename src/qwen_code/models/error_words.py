@@ -71,7 +71,7 @@ _CODES: dict[ErrorKind, tuple[str, ...]] = {
             "unauthorized",
             "authenticationerror",
         ),
-        "missing_api_key",
+        *("missing_api_key", "no_db_connection"),  # LiteLLM, for a key that is not its own
     ),
     "access": (
         *("permission_denied", "permission_error", "key_model_access_denied", "accessdenied"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -44,6 +45,8 @@ class TextRenderer:
         self._out = out
         self._err = err
         self._is_terminal = is_terminal
+        self._is_shared = is_terminal or _is_same_file(out, err)
+        """Whether remarks are seen between the parts of the answer."""
         self._styler = _styler() if is_styled else None
         self._ends_in_newline = True
         self._wrote = False
@@ -125,12 +128,20 @@ class TextRenderer:
             self._out.write(text.encode(encoding, "replace").decode(encoding))
 
     def _remark(self, line: str) -> None:
-        if self._wrote and not self._ends_in_newline and self._is_terminal:
+        if self._wrote and not self._ends_in_newline and self._is_shared:
             self._put("\n")
             self._ends_in_newline = True
         self._out.flush()
         self._err.write(f"qwen: {safe_text(line)}\n")
         self._err.flush()
+
+
+def _is_same_file(out: TextIO, err: TextIO) -> bool:
+    """Whether both go to one place, as after ``2>&1``."""
+    try:
+        return os.path.sameopenfile(out.fileno(), err.fileno())
+    except (OSError, ValueError):
+        return False
 
 
 def text_renderer(out: TextIO, result: TextIO | None = None) -> TextRenderer:
