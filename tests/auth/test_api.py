@@ -198,6 +198,107 @@ def test_azure_has_two_surfaces(
     assert (connection.header_style, connection.model) == ("api-key", "mine")
 
 
+V1 = "https://r.openai.azure.com/openai/v1"
+HOST = "https://r.openai.azure.com"
+VERSION = {"api-version": "2024-10-21"}
+
+
+@pytest.mark.parametrize(
+    ("address", "extra", "base_url", "query", "in_path", "model"),
+    [
+        (HOST, {}, V1, {}, False, None),
+        (f"{HOST}/", {}, V1, {}, False, None),
+        (f"{HOST}/openai", {}, V1, {}, False, None),
+        (f"{HOST}/openai/v1/", {}, V1, {}, False, None),
+        (f"{HOST}/openai/v1/chat/completions", {}, V1, {}, False, None),
+        (
+            f"{HOST}/openai/responses?api-version=preview",
+            {},
+            V1,
+            {"api-version": "preview"},
+            False,
+            None,
+        ),
+        (f"{HOST}/openai/deployments/mine", {}, V1, {}, False, "mine"),
+        (f"{HOST}/openai/deployments/mine/", {}, V1, {}, False, "mine"),
+        (f"{HOST}/openai/deployments/my%20own", {}, V1, {}, False, "my own"),
+        (
+            f"{HOST}/openai/deployments/mine/chat/completions?api-version=2024-10-21",
+            {},
+            HOST,
+            VERSION,
+            True,
+            "mine",
+        ),
+        (f"{HOST}/openai/deployments/mine?api-version=2024-10-21", {}, HOST, VERSION, True, "mine"),
+        (
+            f"{HOST}/openai/deployments/mine",
+            {"OPENAI_API_VERSION": "2024-10-21"},
+            HOST,
+            VERSION,
+            True,
+            "mine",
+        ),
+        (
+            f"{HOST}/openai/deployments/mine?api-version=2024-10-21",
+            {"OPENAI_API_VERSION": "2023-05-15"},
+            HOST,
+            VERSION,
+            True,
+            "mine",
+        ),
+        (
+            f"{HOST}/openai/deployments/mine?api-version=2024-10-21",
+            {"LLAMA_API_MODEL": "other"},
+            HOST,
+            VERSION,
+            True,
+            "other",
+        ),
+        (HOST, {"OPENAI_API_VERSION": "2024-10-21"}, HOST, VERSION, True, None),
+        (HOST, {"AZURE_OPENAI_DEPLOYMENT_NAME": "named"}, V1, {}, False, "named"),
+        (
+            "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
+            {"OPENAI_MODEL": "m"},
+            "https://r.services.ai.azure.com/models",
+            {"api-version": "2024-05-01-preview"},
+            False,
+            "m",
+        ),
+        (
+            "https://r.openai.azure.us/openai/deployments/mine?api-version=2024-10-21",
+            {},
+            "https://r.openai.azure.us",
+            VERSION,
+            True,
+            "mine",
+        ),
+    ],
+)
+@pytest.mark.parametrize("variable", ["AZURE_OPENAI_ENDPOINT", "OPENAI_BASE_URL"])
+def test_azure_takes_what_its_portal_shows(
+    world: Any,
+    variable: str,
+    address: str,
+    extra: dict[str, str],
+    base_url: str,
+    query: dict[str, str],
+    in_path: bool,
+    model: str | None,
+) -> None:
+    connection = world.resolve(
+        env={"AZURE_OPENAI_API_KEY": KEY, variable: address, **extra}
+    ).require()
+    assert (connection.base_url, connection.query) == (base_url, query)
+    assert (connection.deployment_in_path, connection.model) == (in_path, model)
+    assert connection.header_style == "api-key"
+
+
+def test_a_query_elsewhere_is_a_mistake(world: Any) -> None:
+    env = {"LLAMA_API_KEY": KEY, "LLAMA_API_BASE_URL": "https://h.example/v1?api-version=1"}
+    assert isinstance(world.resolve(env=env).error, ConfigError)
+
+
 def test_azure_without_an_endpoint_says_so(world: Any) -> None:
     error = world.resolve(env={"AZURE_OPENAI_API_KEY": KEY}).error
     assert isinstance(error, ConfigError) and "AZURE_OPENAI_ENDPOINT" in error.message

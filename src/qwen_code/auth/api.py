@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,7 @@ from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 
 if TYPE_CHECKING:
+    from qwen_code.auth.azure import Surface
     from qwen_code.auth.helper import HelperSpec
 
 _CHAT_COMPLETIONS = "chat-completions"
@@ -142,21 +143,26 @@ class _Search:
         base, field = trace("base_url", self._base_url_offers(), _RULE)
         self.fields.append(field)
         assert base is not None
-        base_url, notice = _normalised(base)
-        is_azure = base.source.name == env_names.AZURE_OPENAI_ENDPOINT
-        provider = AZURE if is_azure else self._provider_of(base, base_url)
-        query: Mapping[str, str] = {}
-        in_path = False
-        if provider.header_style == "api-key":
-            from qwen_code.auth.azure import surface_of  # few use Azure
+        version = None
+        if "?" in base.text and self._is_azure(base):
+            from qwen_code.auth.azure import without_query  # few use Azure
 
-            base_url, query, in_path = surface_of(base_url, self._in.environment)
+            address, version = without_query(base.text)
+            base = msgspec.structs.replace(base, text=address)
+        base_url, notice = _normalised(base)
+        provider = AZURE if self._is_azure(base) else self._provider_of(base, base_url)
+        surface = None
+        if provider.header_style == "api-key":
+            from qwen_code.auth.azure import surface_of
+
+            surface = surface_of(base_url, version, self._in.environment)
+            base_url, notice = surface.base_url, None
         origin = Origin.of(base_url)
         entry = self._choice.entry
         governed = entry if entry and base.source == entry.source else None
 
         key = self._choose_key(base, origin, provider, governed)
-        model = self._choose_model(provider, governed)
+        model = self._choose_model(provider, governed, surface)
         credential = credential_for(key, provider, self._in.settings, self._in.make_helper)
         if governed and governed.wire_api not in (None, _CHAT_COMPLETIONS):
             raise AuthError(
@@ -164,7 +170,10 @@ class _Search:
                 hint=f'Choose another model with -m, or set its wireApi to "{_CHAT_COMPLETIONS}".',
             )
         connection = self._connection(provider, base, base_url, key, model, credential, governed)
-        connection = msgspec.structs.replace(connection, query=query, deployment_in_path=in_path)
+        if surface is not None:
+            connection = msgspec.structs.replace(
+                connection, query=surface.query, deployment_in_path=surface.in_path
+            )
         notices = [notice] if notice else []
         if mixed := mixed_logins(base, key):
             notices.append(mixed)
@@ -177,6 +186,14 @@ class _Search:
             is_canonical=any(offer.is_canonical for offer in (base, key) if offer),
             is_chosen=self.has_choice,
         )
+
+    def _is_azure(self, base: Offer) -> bool:
+        if base.source.name == env_names.AZURE_OPENAI_ENDPOINT:
+            return True
+        try:
+            return provider_at(Origin.of(base.text.strip())) is AZURE
+        except ConfigError:
+            return False
 
     def _provider_of(self, base: Offer, base_url: str) -> Provider:
         """The provider of the host. For an unknown host, the one that the command line or the saved
@@ -260,7 +277,11 @@ class _Search:
         offers += self._in_order(env_names.BASE_URL, of_entry)
         offers += settings_offers(settings, "security.auth.baseUrl")
         offers += self._profile_base_url(self._saved, SourceKind.LOGIN)
-        offers.append(self._implied_base_url())
+        try:
+            offers.append(self._implied_base_url())
+        except ConfigError:
+            if all(offer.status is not None for offer in offers):
+                raise
         return offers
 
     def _profile_base_url(self, saved: tuple[str, Profile] | None, kind: SourceKind) -> list[Offer]:
@@ -378,11 +399,16 @@ class _Search:
             return []
         return [Offer(saved[1].model, self._login(saved[0], kind, "model"))]
 
-    def _choose_model(self, provider: Provider, governed: ProviderEntry | None) -> Offer | None:
+    def _choose_model(
+        self, provider: Provider, governed: ProviderEntry | None, surface: Surface | None
+    ) -> Offer | None:
         of_settings = settings_offers(self._in.settings, "model.name")
         offers = [*self._model_flags(), *self._in_order(env_names.MODEL, of_settings)]
         if provider is AZURE:
-            offers += environment_offers(self._in.environment, [env_names.AZURE_OPENAI_DEPLOYMENT])
+            offers += environment_offers(self._in.environment, env_names.AZURE_OPENAI_DEPLOYMENT)
+        if surface and surface.deployment:
+            source = Source(SourceKind.IMPLIED, "the deployment in the address")
+            offers.append(Offer(surface.deployment, source))
         if governed:
             offers.append(Offer(governed.model, governed.source))
         offers += self._profile_model(self._saved, SourceKind.LOGIN)

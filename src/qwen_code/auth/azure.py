@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
 
 from qwen_code.base.errors import AuthError
 from qwen_code.base.secret import Secret
@@ -13,18 +17,42 @@ from qwen_code.config.environment import Environment
 _SCOPE = "https://cognitiveservices.azure.com/.default"
 
 
-def surface_of(base_url: str, environment: Environment) -> tuple[str, dict[str, str], bool]:
-    """The base URL and query of requests, and whether the model (the deployment) is in their path.
+class Surface(msgspec.Struct, frozen=True):
+    """Where requests go. ``in_path``: the deployment is part of their path. ``deployment``: the one
+    that the address names."""
 
-    Azure serves ``/openai/v1/`` as other providers do, or deployments with an ``api-version``,
-    which ``AZURE_OPENAI_API_VERSION`` chooses.
+    base_url: str
+    query: dict[str, str]
+    in_path: bool
+    deployment: str | None = None
+
+
+def without_query(text: str) -> tuple[str, str | None]:
+    """An address as the portal shows it, without its query, and the ``api-version`` in that."""
+    address, _, query = text.partition("?")
+    versions = dict(parse_qsl(query)).get("api-version")
+    return (address, versions) if query else (text, None)
+
+
+def surface_of(base_url: str, version: str | None, environment: Environment) -> Surface:
+    """The surface of a resource: its endpoint, its base URL, or the target URI of a deployment.
+
+    Azure serves ``/openai/v1/`` as other providers do, deployments below
+    ``/openai/deployments/NAME`` with an ``api-version``, and ``/models`` of Foundry with one.
+    ``version`` is the one in the address; else a variable chooses it.
     """
-    resource = base_url.removesuffix("/v1").removesuffix("/openai")
-    version = environment.first(env_names.AZURE_OPENAI_API_VERSION)
-    if version is None or version.text in ("v1", "preview"):
-        query = {"api-version": version.text} if version else {}
-        return f"{resource}/openai/v1", query, False
-    return resource, {"api-version": version.text}, True
+    found = environment.first_of(env_names.AZURE_OPENAI_API_VERSION)
+    version = version or (found.text if found else None)
+    address = re.sub(r"/(responses|completions|embeddings)$", "", base_url)
+    query = {"api-version": version} if version else {}
+    if address.endswith("/models"):
+        return Surface(address, query, in_path=False)
+    resource, _, deployment = address.partition("/openai/deployments/")
+    resource = resource.removesuffix("/v1").removesuffix("/openai")
+    name = unquote(deployment.partition("/")[0]) or None
+    if version is None or version in ("v1", "preview"):
+        return Surface(f"{resource}/openai/v1", query, in_path=False, deployment=name)
+    return Surface(resource, query, in_path=True, deployment=name)
 
 
 def is_installed() -> bool:

@@ -42,7 +42,7 @@ def build_engine(
     )
     if proxy := network.proxy_for(origin):
         try:
-            builder = builder.proxy(ProxyBuilder.all(proxy.url).no_proxy(network.no_proxy))
+            builder = builder.proxy(ProxyBuilder.all(proxy.url))
         except ValueError as error:
             raise ConfigError(
                 f"{proxy.blame} is not a proxy address: {proxy.shown}",

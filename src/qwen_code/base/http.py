@@ -79,10 +79,16 @@ class Network(msgspec.Struct, frozen=True):
     client_key: Setting | None = None
 
     def proxy_for(self, origin: Origin) -> ProxySetting | None:
-        """The proxy for ``origin``; always ``None`` for this machine."""
-        if origin.is_loopback:
+        """The proxy for ``origin``; ``None`` for this machine and what ``no_proxy`` lists."""
+        proxy = self.https_proxy if origin.scheme == "https" else self.http_proxy
+        if proxy is None or origin.is_loopback:
             return None
-        return self.https_proxy if origin.scheme == "https" else self.http_proxy
+        if self.no_proxy:
+            from qwen_code.base.no_proxy import bypasses_proxy  # few machines have a proxy
+
+            if bypasses_proxy(self.no_proxy, origin):
+                return None
+        return proxy
 
 
 class Timeouts(msgspec.Struct, frozen=True):

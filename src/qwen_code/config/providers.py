@@ -38,12 +38,14 @@ class Wire(msgspec.Struct, frozen=True):
     ``errors`` are its own codes in lower case, each with a kind of `models.error_words`.
     ``needs_reasoning``: it rejects a message with calls but without ``reasoning_content``.
     ``marks_cache``: it keeps what it has read of a prompt only up to marks (``cache_control``),
-    for models whose names begin with one of these.
+    for models whose names begin with one of these. ``names_deployments``: a request's model is the
+    name of a deployment, and the answer's is not.
     """
 
     errors: Mapping[str, str] = {}
     needs_reasoning: bool = False
     marks_cache: tuple[str, ...] = ()
+    names_deployments: bool = False
     effort: Effort = "reasoning_effort"
 
 
@@ -108,11 +110,16 @@ OPENAI = Provider(
 AZURE = Provider(
     "azure",
     "Azure OpenAI",
-    hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+    hosts=(
+        *("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+        *("openai.azure.us", "cognitiveservices.azure.us", "openai.azure.cn"),
+        "cognitiveservices.azure.cn",
+    ),
     key_names=("AZURE_OPENAI_API_KEY",),
     key_page="https://ai.azure.com",
     header_style="api-key",
     lists_models=False,  # it lists models, but requests name deployments
+    wire=Wire(names_deployments=True),
 )
 
 _OTHERS = (

@@ -63,7 +63,7 @@ def make_http_client(
         headers={"User-Agent": user_agent, "Accept-Encoding": "identity", **spec.headers},
         auth=auth,
         timeout=httpx2.Timeout(_CONNECT_S, read=_READ_S),
-        proxy=None if proxy is None or _is_excepted(spec.url, network) else proxy.url,
+        proxy=None if proxy is None else proxy.url,
         verify=_certificates(network),
         trust_env=False,
         follow_redirects=False,
@@ -112,11 +112,3 @@ def _certificates(network: Network) -> ssl.SSLContext:
         key = network.client_key.value if network.client_key else None
         context.load_cert_chain(network.client_cert.value, key)
     return context
-
-
-def _is_excepted(url: str, network: Network) -> bool:
-    host = Origin.of(url).host
-    names = [name.strip().lower().lstrip("*").lstrip(".") for name in network.no_proxy.split(",")]
-    return any(name and (host == name or host.endswith(f".{name}")) for name in names) or (
-        "*" in network.no_proxy.split(",")
-    )

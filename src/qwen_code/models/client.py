@@ -301,7 +301,7 @@ class ModelClient:
             endpoint.model,
             tools,
             sender=endpoint.sender,
-            is_alias=endpoint.deployment_in_path,
+            is_alias=endpoint.wire.names_deployments,
             begins_in_reasoning=terms.begins_in_reasoning or always_reasons(endpoint.model),
         )
         reader = PatientReader(response.read_chunk, self._clock, self._patience)

@@ -21,7 +21,7 @@ from qwen_code.base.log import debug
 from qwen_code.base.stop import Stop
 from qwen_code.config.generation import EffortLevel, Generation
 from qwen_code.config.load import Config
-from qwen_code.config.providers import provider_at
+from qwen_code.config.providers import provider_at, provider_named
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
 from qwen_code.config.values import Source, SourceKind
@@ -235,7 +235,7 @@ def _endpoint(connection: Connection) -> Endpoint:
         connection.query,
         connection.deployment_in_path,
         generation.body,
-        provider_at(connection.origin).wire,
+        (provider_named(connection.provider) or provider_at(connection.origin)).wire,
         generation.effort,
         generation.budget_tokens,
         generation.marks_cache,
