@@ -1,9 +1,9 @@
 """The one HTTP layer: proxy, certificates, time limits, streaming, cancellation, readable errors.
 
-The engine is ``pyreqwest`` (Rust ``reqwest``), chosen by measurement: ``engine`` builds one,
-``http_errors`` explains its errors, and nothing else depends on it.
-Its calls cannot be interrupted from Python. So each request runs on a separate thread, which puts
-what arrives into a queue; a wait on that queue can be interrupted and can time out.
+``engine`` builds what speaks HTTP to one origin, ``http_errors`` explains its errors, and nothing
+else depends on either. Its calls cannot be interrupted from Python. So each request runs on a
+separate thread, which puts what arrives into a queue; a wait on that queue can be interrupted and
+can time out.
 
 Redirects are never followed: a credential must not be sent to an address that the user did not
 choose.
@@ -16,20 +16,15 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
-from qwen_code.base.engine import build_engine
+from qwen_code.base.engine import Engine, build_engine
 from qwen_code.base.errors import TransportError
 from qwen_code.base.log import debug
 from qwen_code.base.stop import Stop, Stopped, take
 from qwen_code.base.url import Origin
-
-if TYPE_CHECKING:
-    from pyreqwest.client import SyncClient
-
-_SENSITIVE = ("authorization", "api-key")
 
 _MAX_WAITING_CHUNKS = 4096
 """With this many unread chunks, the network thread pauses until some are read."""
@@ -201,7 +196,7 @@ class HttpClient:
         self._network = network
         self._user_agent = user_agent
         self.timeouts = timeouts or Timeouts()
-        self._idle: dict[Origin, list[SyncClient]] = {}
+        self._idle: dict[Origin, list[Engine]] = {}
 
     def send(
         self,
@@ -255,7 +250,7 @@ class HttpClient:
         idle = self._idle.setdefault(origin, []) if self._keep_alive else None
         debug("request", method=request.method, url=request.url, body_bytes=len(request.body))
 
-        def start(engine: SyncClient) -> Response:
+        def start(engine: Engine) -> Response:
             exchange = _Exchange(engine, idle, origin, self._network, timeouts, stop)
             return exchange.start(request)
 
@@ -280,8 +275,8 @@ class _Exchange:
 
     def __init__(
         self,
-        engine: SyncClient,
-        idle: list[SyncClient] | None,
+        engine: Engine,
+        idle: list[Engine] | None,
         origin: Origin,
         network: Network,
         timeouts: Timeouts,
@@ -324,7 +319,10 @@ class _Exchange:
             else:
                 self._ended = True
                 self._forget()
-                self._idle.append(self._engine)
+                if self._engine.is_reusable:
+                    self._idle.append(self._engine)
+                else:
+                    self._engine.close()
             return None
         assert isinstance(chunk, bytes)
         return chunk
@@ -365,16 +363,10 @@ class _Exchange:
         """Run the exchange. Runs on the thread; all results and errors go into the inbox."""
         put = self._inbox.put
         try:
-            builder = self._engine.request(request.method, request.url).body_bytes(request.body)
-            for name, value in request.headers.items():
-                builder = builder.header(name, value, is_sensitive=name in _SENSITIVE)
-            # Without this the engine holds the head back until it has 64 KiB of the body.
-            with builder.streamed_read_buffer_limit(0).build_streamed() as answer:
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                put(Response(answer.status, headers, self))
-                read = answer.body_reader.read_chunk
-                while (chunk := read()) is not None:
-                    put(bytes(chunk))
+            with self._engine.exchange(request) as answer:
+                put(Response(answer.status, answer.headers, self))
+                while (chunk := answer.read_chunk()) is not None:
+                    put(chunk)
                     while self._inbox.qsize() > _MAX_WAITING_CHUNKS and not self._closed.wait(
                         0.005
                     ):

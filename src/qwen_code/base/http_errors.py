@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 def explained(error: BaseException, origin: Origin, network: Network) -> BaseException:
     """The error to report for ``error``, which ended a request to ``origin``."""
-    from pyreqwest.exceptions import (
-        ConnectError,
-        ConnectTimeoutError,
-        PyreqwestError,
-    )
+    from qwen_code.base.plain_engine import PlainError
+
+    if isinstance(error, PlainError):
+        return _not_connected(origin, str(error)) if error.is_connecting else _cut(origin, error)
+    from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError
 
     if not isinstance(error, PyreqwestError):
         return error
@@ -45,10 +45,18 @@ def explained(error: BaseException, origin: Origin, network: Network) -> BaseExc
             retryable=True,
         )
     if connecting:
-        return TransportError(
-            f"cannot connect to {origin}: {reason}",
-            hint="Check the address and the network (qwen auth explain shows who set it).",
-            code="connect",
-            retryable=True,
-        )
+        return _not_connected(origin, reason)
+    return _cut(origin, reason)
+
+
+def _not_connected(origin: Origin, reason: str) -> TransportError:
+    return TransportError(
+        f"cannot connect to {origin}: {reason}",
+        hint="Check the address and the network (qwen auth explain shows who set it).",
+        code="connect",
+        retryable=True,
+    )
+
+
+def _cut(origin: Origin, reason: object) -> TransportError:
     return TransportError(f"the connection to {origin} broke: {reason}", code="cut", retryable=True)

@@ -48,6 +48,25 @@ class Delta(msgspec.Struct):
     tool_calls: Any = None
     function_call: Any = None
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is anything but content. Most chunks have nothing, so this is quick."""
+        return bool(
+            self.tool_calls
+            or self.reasoning_content
+            or self.reasoning
+            or self.reasoning_details
+            or self.reasoning_text
+            or self.reasoning_opaque
+            or self.thinking
+            or self.thinking_blocks
+            or self.signature
+            or self.provider_specific_fields
+            or self.extra_content
+            or self.refusal
+            or self.function_call
+        )
+
 
 class Choice(msgspec.Struct):
     delta: Delta | None = None

@@ -47,6 +47,11 @@ _MAX_HELD = 1 << 20
 _ALWAYS_REASONS = re.compile(r"qwq|(^|[-/_])r1($|[-:_])|thinking", re.IGNORECASE)
 
 
+def has_marks(text: str) -> bool:
+    """Whether ``text`` may have a part of a tag, or of a code block."""
+    return "<" in text or "[" in text or "`" in text or "◁" in text
+
+
 def always_reasons(model: str) -> bool:
     """Whether a model of this name begins every answer with reasoning."""
     return bool(_ALWAYS_REASONS.search(model))
@@ -77,6 +82,8 @@ class ContentReader:
         """Those at the end of the text so far."""
         self.calls: list[CallChunk] = []
         """The calls that were read and not yet taken."""
+        self.is_plain = False
+        """Whether nothing is held back, and no mark was at the end of the text so far."""
         self.lacks_opening_tag = False
         """Whether the reasoning of this model is known to begin in the prompt."""
         if begins_in_reasoning:
@@ -88,13 +95,14 @@ class ContentReader:
             self._state, self._unsure = "start", None
 
     def feed(self, text: str, events: list[Event]) -> None:
-        """Add what ``text`` brings to ``events``, and calls to ``calls``."""
-        if self._state == "text" and not self._held and _FIRST.isdisjoint(text):
-            self._text(text, events)
-            return
+        """Add what ``text`` brings to ``events``, and calls to ``calls``.
+
+        A text without marks can be taken as it is while ``is_plain``.
+        """
         self._held += text
         while self._held and self._step(events):
             pass
+        self.is_plain = self._state == "text" and not self._held and not self._backticks
 
     def close(self, events: list[Event]) -> None:
         """The end of the answer: nothing is held back any longer."""

@@ -41,6 +41,8 @@ class SseDecoder:
                 return []
             buffer = buffer.removeprefix(b"\xef\xbb\xbf")
             self._started = True
+        if b"\r" not in buffer and b"\n\n" in buffer and not (self._data or self._event):
+            return self._whole_events(buffer)
         if b"\r" not in buffer:
             lines = buffer.split(b"\n")
         elif buffer.endswith(b"\r"):
@@ -57,10 +59,24 @@ class SseDecoder:
             self._take(line, events)
         return events
 
+    def _whole_events(self, buffer: bytes) -> list[ServerSentEvent]:
+        """The events of the usual form, one line of data each; the others line by line."""
+        *blocks, self._rest = buffer.split(b"\n\n")
+        events: list[ServerSentEvent] = []
+        for block in blocks:
+            if block.startswith(b"data: ") and b"\n" not in block:
+                events.append(ServerSentEvent(block[6:]))
+            else:
+                for line in block.split(b"\n"):
+                    self._take(line, events)
+                self._take(b"", events)
+        return events
+
     def close(self) -> list[ServerSentEvent]:
         """The last event of the stream, for servers that omit the blank line after it."""
         events: list[ServerSentEvent] = []
-        self._take(self._rest.rstrip(b"\r"), events)
+        for line in re.split(_LINE_END, self._rest.rstrip(b"\r")):
+            self._take(line, events)
         self._rest = b""
         self._take(b"", events)
         return events

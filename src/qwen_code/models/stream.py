@@ -25,7 +25,7 @@ from qwen_code.models.chunks import (
     call_chunks,
     lenient,
 )
-from qwen_code.models.content import ContentReader
+from qwen_code.models.content import ContentReader, has_marks
 from qwen_code.models.errors import BadAnswer
 from qwen_code.models.events import (
     Attached,
@@ -36,6 +36,7 @@ from qwen_code.models.events import (
     Notice,
     ReasoningDelta,
     RefusalDelta,
+    TextDelta,
     Usage,
 )
 from qwen_code.models.openai_wire import json_or_none
@@ -221,6 +222,10 @@ class ChatDecoder:
                 self._skip(data)
                 return
             chunk = found
+        text = _plain_text(chunk) if self._content.is_plain else None
+        if text and not has_marks(text):
+            events.append(TextDelta(text))
+            return
         if chunk.error or (chunk.choices is None and _is_error(data, chunk)):
             raise StreamFailed(data)
         if chunk.choices is None and not chunk.usage:
@@ -265,18 +270,17 @@ class ChatDecoder:
         content = delta.content
         if content:
             self._has_content = True
-            if not isinstance(content, str):
+            if type(content) is not str:
                 self._parts(content, events)
             else:
                 self._content.feed(content, events)
             if self._content.calls:
                 self._take_text_calls(events)
-        self._attach(delta, events)
-        if delta.refusal and isinstance(delta.refusal, str):
+        if delta.has_more:
             self._has_content = True
-            events.append(RefusalDelta(delta.refusal))
-        if delta.tool_calls or delta.function_call:
-            self._has_content = True
+            self._attach(delta, events)
+            if delta.refusal and isinstance(delta.refusal, str):
+                events.append(RefusalDelta(delta.refusal))
             for raw in (delta.tool_calls, delta.function_call):
                 for call in call_chunks(raw):
                     self._call(call, events)
@@ -288,7 +292,6 @@ class ChatDecoder:
             value = getattr(delta, name)
             if not value:
                 continue
-            self._has_content = True
             self._attachments.add(name, value)
             if not shown and (thought := _thought(name, value)):
                 shown = True
@@ -348,6 +351,18 @@ _BLANK = b" \t\r\n\xef\xbb\xbf"
 _BODIES = (b"{", b"[", b"<")
 _STREAM = re.compile(rb"[\s\xef\xbb\xbf]*(:|data|event|id|retry|\Z)")
 """The beginning of a stream of events, or of nothing."""
+
+
+def _plain_text(chunk: Chunk) -> str | None:
+    """The text of a chunk that has nothing else, as most of them; ``None`` for the others."""
+    if chunk.usage or chunk.error or not chunk.choices:
+        return None
+    choice = chunk.choices[0]
+    delta = choice.delta
+    if delta is None or choice.finish_reason or choice.error or delta.has_more:
+        return None
+    content = delta.content
+    return content if type(content) is str else None
 
 
 def decode_completion(body: bytes, model: str) -> list[Event]:
