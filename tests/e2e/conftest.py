@@ -84,13 +84,14 @@ class Qwen:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         output: int = subprocess.PIPE,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """A run that is left going; both of its outputs go to ``output``."""
         return subprocess.Popen(
             [*self.command, *arguments],
             env={**self.environ, **(env or {})},
             cwd=self.project,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=output,
         )

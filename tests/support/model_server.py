@@ -21,6 +21,8 @@ class Seen(NamedTuple):
     path: str
     headers: dict[str, str]
     body: Any
+    raw: bytes = b""
+    """The body as it came."""
 
     @property
     def key(self) -> str:
@@ -46,7 +48,7 @@ class FakeModelServer:
         self.port = self._listener.getsockname()[1]
         self.base_url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1"
         self.requests: list[Seen] = []
-        self.raw = b""
+        self.raw = bytearray()
         self.connections = 0
         self.words = ["Hello", " from", " the", " model"]
         self.models = ["only-model"]
@@ -98,9 +100,8 @@ class FakeModelServer:
                 while len(body) < int(headers.get("content-length", 0)):
                     body += self._receive(connection)
                 method, path, _ = first.split(" ")
-                self.requests.append(
-                    Seen(method, path, headers, json.loads(body) if body else None)
-                )
+                parsed = json.loads(body) if body else None
+                self.requests.append(Seen(method, path, headers, parsed, body))
                 self._answer(connection, method)
             except (OSError, EOFError):
                 pass

@@ -7,7 +7,6 @@ brings. It is meant for `base.http` alone, which runs each exchange on a thread 
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 from collections.abc import Iterator
@@ -22,8 +21,10 @@ if TYPE_CHECKING:
 _READ_BYTES = 16_384
 _MAX_HEAD_BYTES = 65_536
 _MAX_SIZE_LINE_BYTES = 1024
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: [^\r\n]*)?")
-_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*")
+_MAX_SIZE_DIGITS = 15
+_PROTOCOLS = (b"HTTP/1.1", b"HTTP/1.0")
+_SIGNS = b"!#$%&'*+-.^_`|~"
+"""What the name of a header can have beside letters and digits (RFC 9110 §5.6.2)."""
 
 
 class PlainError(Exception):
@@ -39,16 +40,17 @@ class PlainAnswer:
 
     def __init__(self, engine: PlainEngine, head: bytes, rest: bytes) -> None:
         first, *lines = head.split(b"\r\n")
-        found = _STATUS_LINE.fullmatch(first)
-        if found is None:
+        protocol, _, words = first.partition(b" ")
+        code = words[:3]
+        if protocol not in _PROTOCOLS or not code.isdigit() or words[3:4] not in (b"", b" "):
             raise PlainError("it does not answer in HTTP/1.1")
-        self.status = int(found[1])
+        self.status = int(code)
         self.headers: dict[str, str] = {}
         for line in lines:
-            field = _HEADER.fullmatch(line)
-            if field is None:
+            raw, colon, text = line.partition(b":")
+            if not colon or not raw.translate(None, _SIGNS).isalnum():
                 raise PlainError("a header of its answer is malformed")
-            name, value = field[1].decode().lower(), field[2].decode("latin-1")
+            name, value = raw.decode().lower(), text.strip(b" \t").decode("latin-1")
             before = self.headers.get(name)
             self.headers[name] = value if before is None else f"{before}, {value}"
         self._engine = engine
@@ -137,9 +139,12 @@ class _Chunks:
 
 def _size(line: bytes) -> int:
     size = line.partition(b";")[0].strip()
-    if not re.fullmatch(rb"[0-9A-Fa-f]{1,15}", size):
+    if len(size) > _MAX_SIZE_DIGITS or not size.isalnum() or size[1:2] in (b"x", b"X"):
         raise PlainError("a chunk of its answer is malformed")
-    return int(size, 16)
+    try:
+        return int(size, 16)
+    except ValueError as error:
+        raise PlainError("a chunk of its answer is malformed") from error
 
 
 class PlainEngine:
@@ -233,7 +238,9 @@ class PlainEngine:
 
 def _encoded(request: Request, origin: Origin, user_agent: str) -> bytes:
     """The request as bytes. What could end a line early cannot be in it."""
-    target = re.sub(r"^https?://[^/?#]*", "", request.url).partition("#")[0]
+    address = request.url.partition("#")[0].partition("://")[2]
+    start = min((at for at in map(address.find, "/?") if at >= 0), default=len(address))
+    target = address[start:]
     target = target if target.startswith("/") else f"/{target}"
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     port = "" if origin.port == 80 else f":{origin.port}"

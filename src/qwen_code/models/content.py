@@ -8,7 +8,6 @@ text.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -44,7 +43,6 @@ _END_OF_WRAPPER = "</tool_call>"
 
 _FIRST = frozenset(tag[0] for tag in (*_REASONING_TAGS, *_ORPHANS, *_CALL_TAGS))
 _MAX_HELD = 1 << 20
-_ALWAYS_REASONS = re.compile(r"qwq|(^|[-/_])r1($|[-:_])|thinking", re.IGNORECASE)
 
 
 def has_marks(text: str) -> bool:
@@ -54,7 +52,9 @@ def has_marks(text: str) -> bool:
 
 def always_reasons(model: str) -> bool:
     """Whether a model of this name begins every answer with reasoning."""
-    return bool(_ALWAYS_REASONS.search(model))
+    name = model.lower()
+    parts = name.replace("/", "-").replace("_", "-").replace(":", "-").split("-")
+    return "qwq" in name or "thinking" in name or "r1" in parts
 
 
 class ContentReader:

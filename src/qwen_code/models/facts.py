@@ -6,8 +6,6 @@ What the endpoint or the user's settings say counts before this table. It is dat
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 AS_OF = "2025-12"
@@ -125,7 +123,7 @@ _ROWS: tuple[tuple[str, int, bool, tuple[float, float, float] | None], ...] = (
     ("llama4", 256 * _K, True, None),
 )
 
-_SEES = re.compile(r"-vl\b|vision|omni|multimodal")
+_SEES = ("-vl", "vision", "omni", "multimodal")
 """In names of models that accept images."""
 
 
@@ -136,5 +134,9 @@ def facts_of(model: str) -> Facts:
     for beginning, window, sees, prices in _ROWS:
         if last.startswith(beginning):
             known = Prices(*prices) if prices else None
-            return Facts(window, sees or bool(_SEES.search(last)), known)
-    return Facts(sees=bool(_SEES.search(name)), is_known=False)
+            return Facts(window, sees or _names_vision(last), known)
+    return Facts(sees=_names_vision(name), is_known=False)
+
+
+def _names_vision(name: str) -> bool:
+    return any(part in name for part in _SEES)

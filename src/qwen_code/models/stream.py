@@ -181,7 +181,7 @@ class ChatDecoder:
         if not self._is_body:
             for event in () if self.is_done else self._sse.close():
                 self._take(event, events)
-        if not self._has_chunks and (self._crumb or not _STREAM.match(self._raw)):
+        if not self._has_chunks and (self._crumb or not _is_stream(self._raw)):
             self._take_body(bytes(self._raw), events)
         self._end(events)
         return events
@@ -349,8 +349,8 @@ class ChatDecoder:
 
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 _BODIES = (b"{", b"[", b"<")
-_STREAM = re.compile(rb"[\s\xef\xbb\xbf]*(:|data|event|id|retry|\Z)")
-"""The beginning of a stream of events, or of nothing."""
+_FIELDS = (b":", b"data", b"event", b"id", b"retry")
+"""The beginnings of a stream of events."""
 
 
 def _plain_text(chunk: Chunk) -> str | None:
@@ -363,6 +363,12 @@ def _plain_text(chunk: Chunk) -> str | None:
         return None
     content = delta.content
     return content if type(content) is str else None
+
+
+def _is_stream(data: bytearray) -> bool:
+    """Whether ``data`` begins like a stream of events, or is empty."""
+    start = data.lstrip(_BLANK)
+    return not start or start.startswith(_FIELDS)
 
 
 def decode_completion(body: bytes, model: str) -> list[Event]:
