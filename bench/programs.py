@@ -107,6 +107,7 @@ def _codex(base_url: str, found: Path) -> Iterator[Program]:
             version=[str(command), "--version"],
             prompt=[str(command), "exec", "--skip-git-repo-check", _PROMPT],
             env={"BENCH_KEY": "k"},
+            streams=True,
             files={
                 ".codex/config.toml": (
                     'model = "m"\nmodel_provider = "stub"\n'

@@ -193,6 +193,8 @@ def _streaming(bench: Bench, names: Sequence[str]) -> str:
             cell(bench.median(name, f"{many} rss")),
             cell(_ratio(bench, name, BARE, f"{few}"), 2, " ×"),
             cell(_ratio(bench, name, BARE, f"{many}"), 2, " ×"),
+            cell(_ratio(bench, QWEN, name, f"{many}"), 2, " ×"),
+            cell(_ratio(bench, QWEN, name, f"{many} cpu"), 2, " ×"),
         ]
 
     columns = [
@@ -202,6 +204,8 @@ def _streaming(bench: Bench, names: Sequence[str]) -> str:
         f"peak memory MB for {many:,}",
         f"{few:,} relative to bare",
         f"{many:,} relative to bare",
+        f"{QWEN} relative, {many:,}",
+        f"{QWEN} relative, CPU",
     ]
     return table(["many chunks", *columns], {name: row(name) for name in names})
 

@@ -83,3 +83,30 @@ def test_what_was_forgotten_may_be_made_again() -> None:
     assert repeats.is_again("read", "1")
     repeats.forget()
     assert not repeats.is_again("read", "1")
+
+
+def test_a_circle_that_is_longer_than_the_window_ends() -> None:
+    """The model makes the same calls after each compaction, which forgets their results."""
+    repeats = Repeats()
+    rounds = 0
+    while not repeats.is_stuck and rounds < 200:
+        for name in ("a", "b", "c"):
+            if repeats.is_again(name, "{}"):
+                repeats.refused()
+            else:
+                repeats.note(name, "{}", f"result of {name}", is_error=False)
+            repeats.end_round()
+            rounds += 1
+        repeats.forget()
+    assert repeats.is_stuck
+    assert rounds < 30
+
+
+def test_a_result_that_is_read_again_after_a_compaction_is_new() -> None:
+    repeats = Repeats()
+    for _ in range(2):
+        repeats.note("a", "{}", "x", is_error=False)
+        repeats.end_round()
+        repeats.forget()
+    assert not repeats.is_again("a", "{}")
+    assert not repeats.is_stuck

@@ -3,7 +3,7 @@ failing. Without this the turn would never end, and every round costs tokens."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import Literal
 
 import msgspec
@@ -15,6 +15,9 @@ _MAX_SAME = 2
 
 _MAX_KNOWN = 4
 """After this many fruitless rounds in a row, calls that were made before are refused."""
+
+_MAX_FORGOTTEN = 2
+"""After the result of a call was forgotten this often, the same call is fruitless."""
 
 _MAX_FRUITLESS = 8
 _MAX_REFUSED = 2
@@ -30,6 +33,8 @@ class Repeats:
     def __init__(self) -> None:
         self._last: deque[tuple[_Key, str]] = deque(maxlen=_MAX_SAME)
         self._results: dict[_Key, set[str]] = {}
+        self._forgotten: Counter[tuple[_Key, str]] = Counter()
+        """How often the result of a call was forgotten."""
         self._round: list[_Kind] = []
         self._fruitless = 0
         """Fruitless rounds in a row. ``_refused``: rounds in a row with a refused call."""
@@ -51,7 +56,8 @@ class Repeats:
         """Record the result of a call."""
         key = _key(name, arguments)
         known = self._results.setdefault(key, set())
-        self._round.append("fruitless" if is_error or result in known else "new")
+        is_known = result in known or self._forgotten[key, result] >= _MAX_FORGOTTEN
+        self._round.append("fruitless" if is_error or is_known else "new")
         known.add(result)
         self._last.append((key, result))
 
@@ -62,7 +68,14 @@ class Repeats:
         self._refused = self._refused + 1 if "refused" in kinds and "new" not in kinds else 0
 
     def forget(self) -> None:
-        """Forget the results, because the model no longer has them and may need them again."""
+        """Forget the results, because the model no longer has them and may need them again.
+
+        It may need each of them only so often: it could go round in a circle that is longer than
+        its window.
+        """
+        self._forgotten.update(
+            (key, result) for key, results in self._results.items() for result in results
+        )
         self._last.clear()
         self._results.clear()
 
