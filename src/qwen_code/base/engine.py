@@ -98,7 +98,7 @@ def build_engine(
 
 
 class _Reqwest:
-    """``pyreqwest``, which keeps connections in a pool of its own."""
+    """``pyreqwest``, which has its own pool of connections."""
 
     is_reusable = True
 

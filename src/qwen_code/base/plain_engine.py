@@ -2,7 +2,7 @@
 
 The usual engine hands over each chunk of an answer by itself, which takes 25 µs, and a fast server
 on this machine sends many tokens in that time. This one passes on what one read of the socket
-brings. It is meant for `base.http` alone, which runs each exchange on a thread of its own.
+brings. It is meant for `base.http` alone, which runs each exchange on its own thread.
 """
 
 from __future__ import annotations
