@@ -251,7 +251,7 @@ def test_calls_that_change_something_come_in_order(turn: Any, project: Path) -> 
     ("name", "arguments", "said"),
     [
         ("read_file", '{"path": ', "not valid JSON"),
-        ("read_file", '{"file": "a"}', "missing required field `path`"),
+        ("read_file", '{"name": "a"}', "missing required field `path`"),
         ("red_file", "{}", "there is no tool 'red_file'; available: read_file"),
         ("read_file", '{"path": "../x"}', "outside of the workspace"),
     ],
@@ -386,13 +386,15 @@ def test_what_was_made_before_may_be_made_again_after_other_things(turn: Any) ->
 
 
 def test_after_a_compaction_a_call_may_be_made_again(turn: Any) -> None:
-    rounds = [call(*each) for each in (A, B) * 10]
-
     def prepare(messages: list[Any]) -> Any:
         yield [Compacted(9, 1)]
 
-    made = turn(FakeModel(*rounds, DONE), prepare=prepare)
+    twice = [call(*each) for each in (A, B) * 2]
+    made = turn(FakeModel(*twice, DONE), prepare=prepare)
     assert ended(go(made, user())).reason == "done"
+    endless = [call(*each) for each in (A, B) * 10]
+    made = turn(FakeModel(*endless, DONE), prepare=prepare)
+    assert ended(go(made, user())).reason == "loop"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -117,8 +118,15 @@ class Toolbox:
         return made
 
     def definition(self, name: str) -> Definition | None:
-        """The definition of the tool of that name, whether it is offered or not."""
-        return self._definitions.get(name)
+        """The definition of the tool of that name, whether it is offered or not.
+
+        Models also write ``functions.read_file``, ``Read_File``, or another agent's name.
+        """
+        found = self._definitions.get(name)
+        if found is not None or not name:
+            return found
+        bare = re.split(r"[.:/]", name)[-1].replace("-", "_").lower()
+        return next((each for each in self._definitions.values() if _is_called(each, bare)), None)
 
     def prepare(self, name: str, arguments: str) -> Prepared:
         """Parse a call of the model.
@@ -129,11 +137,16 @@ class Toolbox:
         definition = self.definition(name)
         if definition is None:
             raise ToolFailed(f"there is no tool {name!r}; available: {', '.join(self.names)}")
-        tool = self._tools.get(name)
+        tool = self._tools.get(definition.name)
         if tool is None:
-            tool = self._tools[name] = self._make(definition)
+            tool = self._tools[definition.name] = self._make(definition)
         return Prepared(definition, tool, tool.parse(arguments))
 
     def _offered(self) -> list[Definition]:
         audience = self._audience()
         return [each for each in self._definitions.values() if each.audience & audience]
+
+
+def _is_called(definition: Definition, name: str) -> bool:
+    """Whether a name in lower case means this tool."""
+    return name in (definition.name.lower(), *map(str.lower, definition.aliases))

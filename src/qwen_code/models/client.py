@@ -23,7 +23,19 @@ from qwen_code.models.errors import (
     ToolsUnsupported,
     UnknownModel,
 )
-from qwen_code.models.events import Cut, Event, EventStream, Notice, Retrying, Usage, holds_answer
+from qwen_code.models.events import (
+    Cut,
+    Event,
+    EventStream,
+    Notice,
+    ReasoningDelta,
+    RefusalDelta,
+    Retrying,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    holds_answer,
+)
 from qwen_code.models.fallback import first_answer
 from qwen_code.models.openai_wire import (
     Endpoint,
@@ -98,8 +110,8 @@ class ModelClient:
         self._fallbacks = tuple(fallbacks)
         self.purse = purse or Purse()
         self._limit_headers: tuple[Mapping[str, str], float] = ({}, 0.0)
-        self._terms = Terms()
-        self._terms_of = endpoint.sender
+        self._terms: dict[str, Terms] = {}
+        """What is known of each model's server."""
         self._news: list[str] = []
 
     def complete(
@@ -276,10 +288,7 @@ class ModelClient:
         return None
 
     def _terms_with(self, endpoint: Endpoint) -> Terms:
-        """What is known of the server of ``endpoint``; nothing yet of another model."""
-        if self._terms_of != endpoint.sender:
-            self._terms, self._terms_of = Terms(), endpoint.sender
-        return self._terms
+        return self._terms.setdefault(endpoint.sender, Terms())
 
     def _note_limits(self, response: Response) -> None:
         limits = {n: v for n, v in response.headers.items() if n.startswith("x-ratelimit")}
@@ -320,7 +329,7 @@ class ModelClient:
         except StreamFailed as failed:
             raise self._error_in_stream(endpoint, failed) from None
         terms.begins_in_reasoning = terms.begins_in_reasoning or decoder.lacks_opening_tag
-        if not given and isinstance(events[-1], Cut) and not holds_answer(events[:-1]):
+        if not given and isinstance(events[-1], Cut) and not _has_content(events):
             raise ServerFailed(
                 f"{endpoint.base_url} gave no answer: {events[-1].reason}",
                 hint="Try again; if it happens again, check the base URL: qwen auth explain",
@@ -399,3 +408,11 @@ def _drain(response: Response) -> None:
     with suppress(TransportError):
         if response.read_chunk(_DRAIN_S):
             debug("unread", status=response.status)
+
+
+def _has_content(events: Sequence[Event]) -> bool:
+    """Whether any of ``events`` is a part of what the model said."""
+    return any(
+        isinstance(each, TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta)
+        for each in events
+    )
