@@ -61,7 +61,7 @@ def test_other_names_are_unknown(toolbox: Toolbox, name: str) -> None:
         ({"path": "a", "limit": "", "offset": ""}, "a", 1, 2000),
         ({"path": "a", "limit": "10", "offset": "3"}, "a", 3, 10),
         ({"path": "a", "limit": 10.0}, "a", 1, 10),
-        ({"path": "a", "offset": 0}, "a", 0, 2000),
+        ({"path": "a", "offset": 0, "limit": 0}, "a", 1, 2000),
         ({"file_path": "a"}, "a", 1, 2000),
         ({"absolute_path": "a", "start_line": 4}, "a", 4, 2000),
         ({"path": "a", "file_path": "b"}, "a", 1, 2000),

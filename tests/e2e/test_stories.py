@@ -262,9 +262,10 @@ def test_killed_in_the_middle_it_goes_on_from_there(qwen: Any, server: Any, call
 def test_a_long_task_is_made_shorter_and_goes_on(qwen: Any, server: Any, calls: Calls) -> None:
     qwen.write("~/.qwen/settings.json", '{"model": {"contextWindow": 20000}}')
     qwen.write("a.txt", "alpha\n" * 100)
-    server.tokens = 19_000
+    server.tokens = 15_500
     server.script = [
         calls("read_file", path="a.txt"),
+        calls("read_file", path="a.txt", offset=100),
         [{"content": "I have read a.txt; what remains is to write b.txt."}],
         calls("write_file", path="b.txt", content="beta\n"),
         [{"content": "I have read a.txt and written b.txt."}],
@@ -274,10 +275,11 @@ def test_a_long_task_is_made_shorter_and_goes_on(qwen: Any, server: Any, calls: 
     assert done.returncode == 0, done.stderr
     assert "made shorter" in done.stderr
     assert (qwen.project / "b.txt").read_text() == "beta\n"
-    summarised = server.requests[1].body
+    summarised = server.requests[2].body
     assert "tools" not in summarised and "RESULT: alpha" in summarised["messages"][0]["content"]
-    after = server.requests[2].body["messages"]
-    assert [m["role"] for m in after] == ["system", "user"]
+    after = server.requests[3].body["messages"]
+    assert [m["role"] for m in after] == ["system", "user", "assistant", "tool"]
+    assert "alpha" in after[3]["content"], "the model had not seen it yet"
     assert "copy the idea of a.txt" in after[1]["content"]
     assert "what remains is to write b.txt" in after[1]["content"]
 

@@ -42,7 +42,7 @@ class TestArguments:
             ("[]", "Expected `object`"),
             ("{}", "missing required field `path`"),
             ('{"path": 5}', "Expected `str`"),
-            ('{"path": "x", "offset": -1}', "Expected `int` >= 0"),
+            ('{"path": "x", "offset": -1}', "Expected `int` >= 1"),
         ],
     )
     def test_bad_ones_come_back_as_a_sentence(self, read: Tool, text: str, said: str) -> None:

@@ -118,8 +118,12 @@ def test_own_slash_commands_are_expanded(talk: Talk, model: FakeModelServer) -> 
     conversation = talk.open()
     ask(conversation, "/tidy the attic")
     assert sent(model)[-1]["content"] == "Tidy up the attic."
-    ask(conversation, "/nothing of that name")
-    assert sent(model)[-1]["content"] == "/nothing of that name"
+    with pytest.raises(UsageError, match="there is no command /nothing"):
+        ask(conversation, "/nothing of that name")
+    for text in (" /nothing", "/etc/hosts, what is it?", f"{talk.project} is a directory"):
+        ask(conversation, text)
+        assert sent(model)[-1]["content"] == text
+    assert len(model.requests) == 4, "what is not a prompt was not sent"
 
 
 # -- permission -----------------------------------------------------------------------------------
@@ -749,5 +753,5 @@ def test_a_limit_that_a_project_makes_longer_is_said(talk: Talk) -> None:
 def test_a_turn_whose_time_is_over_before_it_begins(talk: Talk, model: FakeModelServer) -> None:
     stop = Stop()
     stop.set(QwenError("the time is over"))
-    assert ask(talk.open(), "/hello", stop)[-1] == TurnEnded("budget", 0)
+    assert ask(talk.open(), "hello", stop)[-1] == TurnEnded("budget", 0)
     assert not model.requests

@@ -203,7 +203,7 @@ class BuiltInTool(Generic[A]):
 
     def _clear(self, raw: Any) -> Any:
         """Arguments whose meaning is clear, as the tool takes them: other agents' names for a
-        field, and ``null`` or an empty text for one that is left out."""
+        field, and ``null``, an empty text or a 0 that cannot be for one that is left out."""
         if not isinstance(raw, dict):
             return raw
         parameters = self.definition.parameters
@@ -215,8 +215,10 @@ class BuiltInTool(Generic[A]):
                 meant = next((f for f in fields if given in _OTHER_NAMES.get(f, ())), given)
                 if meant in raw:
                     continue
-            is_text = fields.get(meant, {}).get("type") == "string"
-            is_left_out = value is None or (value == "" and not is_text)
+            field = fields.get(meant, {})
+            is_empty = value == "" and field.get("type") != "string"
+            is_below = value in (0, "0") and field.get("minimum", 0) > 0
+            is_left_out = value is None or is_empty or is_below
             if not is_left_out or meant in required:
                 clear[meant] = value
         return clear

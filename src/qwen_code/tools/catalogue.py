@@ -42,7 +42,7 @@ READ_FILE = Definition(
     _object(
         "path",
         path=_text("Relative to the project, or absolute."),
-        offset=_count(0, description="First line, from 1."),
+        offset=_count(1, description="First line, from 1."),
         limit=_count(1, description="Most lines."),
     ),
     effect=Effect.NONE,

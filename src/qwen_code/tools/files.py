@@ -44,7 +44,7 @@ def _keep_nothing(place: Place, data: bytes) -> None:
 
 class ReadArguments(msgspec.Struct):
     path: str
-    offset: Annotated[int, msgspec.Meta(ge=0)] = 1
+    offset: Annotated[int, msgspec.Meta(ge=1)] = 1
     limit: Annotated[int, msgspec.Meta(ge=1)] = _MAX_LINES
 
 
@@ -90,7 +90,7 @@ def _part(text: str, arguments: ReadArguments) -> Result:
     lines = text.splitlines(keepends=True)
     if not lines:
         return Result("(the file is empty)", "empty")
-    first = max(0, arguments.offset - 1)
+    first = arguments.offset - 1
     if first >= len(lines):
         raise ToolFailed(f"the file has {len(lines)} lines; there is no line {arguments.offset}")
     chosen = lines[first : first + min(arguments.limit, _MAX_LINES)]
