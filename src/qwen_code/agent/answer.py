@@ -92,4 +92,4 @@ class ModelAnswer:
             message.get("tool_calls", ()), sorted(self._calls.items()), strict=False
         ):
             for name, value in attached.calls.get(index, {}).items():
-                call[name] = merged(call.get(name), value)
+                call[name] = merged([call[name], value]) if name in call else value

@@ -6,7 +6,7 @@ also says who sent them (``attached_by``), because another provider would reject
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 SENDER = "attached_by"
@@ -21,63 +21,68 @@ class Attachments:
     """Collects the attachments of one answer while it is streamed."""
 
     def __init__(self) -> None:
-        self.fields: dict[str, Any] = {}
-        self.calls: dict[int, dict[str, Any]] = {}
-        """By the index of the call."""
+        self._parts: dict[str, list[Any]] = {}
+        self._of_calls: dict[int, list[dict[str, Any]]] = {}
 
     def add(self, name: str, value: Any) -> None:
         """Add a part of a field of the message."""
-        self.fields[name] = merged(self.fields.get(name), value)
+        self._parts.setdefault(name, []).append(value)
 
     def add_to_call(self, index: int, values: Mapping[str, Any]) -> None:
         """Add parts of the fields of a call."""
-        self.calls[index] = merged(self.calls.get(index), dict(values))
+        self._of_calls.setdefault(index, []).append(dict(values))
 
-
-def merged(before: Any, more: Any) -> Any:
-    """A field of two parts: texts and lists are joined, objects are merged.
-
-    Elements of a list that have an ``index`` are parts of the element with the same one, as in
-    OpenRouter's ``reasoning_details``.
-    """
-    if before is None:
-        return _grouped([], more) if isinstance(more, list) else more
-    if isinstance(before, str) and isinstance(more, str):
-        return before + more
-    if isinstance(before, dict) and isinstance(more, dict):
-        joined = {**before}
-        for name, value in more.items():
-            is_label = name in _LABELS or name not in joined
-            joined[name] = value if is_label else merged(joined[name], value)
-        return joined
-    if isinstance(before, list) and isinstance(more, list):
-        return _grouped(before, more)
-    return before if more is None else more
+    def whole(self) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+        """The fields of the message, and those of the calls by their index."""
+        fields = {name: merged(parts) for name, parts in self._parts.items()}
+        return fields, {index: merged(parts) for index, parts in self._of_calls.items()}
 
 
 _LABELS = ("type", "format", "id", "index")
 """Of a part, these name what it belongs to, and are repeated in each."""
 
 
-def _grouped(before: list[Any], more: list[Any]) -> list[Any]:
-    parts = list(before)
-    for part in more:
-        last = parts[-1] if parts else None
-        if _is_continued(last, part):
-            parts[-1] = merged(last, part)
-        else:
-            parts.append(part)
-    return parts
+def merged(parts: Sequence[Any]) -> Any:
+    """A field of its parts: texts and lists are joined, objects are merged.
+
+    Elements of a list that have an ``index`` are parts of the element with the same one, as in
+    OpenRouter's ``reasoning_details``. Of values that do not fit together, the last one counts.
+    """
+    if all(isinstance(part, str) for part in parts):
+        return "".join(parts)
+    if all(isinstance(part, list) for part in parts):
+        return [merged(group) for group in _groups(part for each in parts for part in each)]
+    if all(isinstance(part, dict) for part in parts):
+        values: dict[str, list[Any]] = {}
+        for part in parts:
+            for name, value in part.items():
+                values.setdefault(name, []).append(value)
+        return {n: each[-1] if n in _LABELS else merged(each) for n, each in values.items()}
+    return parts[-1]
 
 
-def _is_continued(last: Any, part: Any) -> bool:
+def _groups(parts: Iterable[Any]) -> Iterator[list[Any]]:
+    """The elements of lists, those together that are parts of one."""
+    group: list[Any] = []
+    is_signed = False
+    for part in parts:
+        if group and not _is_continued(group[-1], part, is_signed=is_signed):
+            yield group
+            group, is_signed = [], False
+        group.append(part)
+        is_signed = is_signed or (isinstance(part, dict) and bool(part.get("signature")))
+    if group:
+        yield group
+
+
+def _is_continued(last: Any, part: Any, *, is_signed: bool) -> bool:
     if not isinstance(last, dict) or not isinstance(part, dict):
         return False
     if last.get("type") != part.get("type") or "encrypted" in str(part.get("type")):
         return False
     if "index" in last or "index" in part:
         return bool(last.get("index") == part.get("index"))
-    return not last.get("signature") and any(name in part for name in ("text", "summary"))
+    return not is_signed and any(name in part for name in ("text", "summary"))
 
 
 def for_sender(

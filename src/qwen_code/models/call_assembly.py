@@ -20,6 +20,8 @@ from qwen_code.models.events import ToolCallDelta
 
 _MAX_CALLS = 1000
 """Of one answer. No model means more than that; a server that repeats itself may send them."""
+_MAX_CHECKS = 200
+_GROWTH = 1.2
 
 
 class _Call:
@@ -32,11 +34,24 @@ class _Call:
         self.parts: list[str] = []
         self.held: list[str] = []
         self._length = 0
+        self._checks = 0
+        self._checked_length = 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether the arguments so far are a whole JSON object."""
-        return bool(self.parts or self.held) and _is_object(self.settled()[0])
+        """Whether the arguments so far are a whole JSON object.
+
+        That looks at all of them. After many times they must have grown, so that arguments in
+        very many parts do not take quadratic time.
+        """
+        last = (self.held or self.parts or [""])[-1]
+        if not last.rstrip().endswith("}"):
+            return False
+        self._checks += 1
+        if self._checks > _MAX_CHECKS and self._length < self._checked_length * _GROWTH:
+            return False
+        self._checked_length = self._length
+        return _is_object(self.settled()[0])
 
     def add(self, part: str) -> str:
         """Add a part of the arguments; returns what is certain to be new."""
@@ -50,7 +65,7 @@ class _Call:
     def _may_begin_again(self, part: str) -> bool:
         if len(part) >= self._length:
             return part.startswith("".join(self.parts)) or self.is_complete
-        return self.parts[-1].rstrip().endswith("}") and self.is_complete
+        return self.is_complete
 
     def settled(self) -> tuple[str, str]:
         """The whole arguments, and their part that :meth:`add` has not returned."""
@@ -72,6 +87,7 @@ class CallAssembly:
     def __init__(self, tools: Container[str]) -> None:
         self._tools = tools
         self._calls: list[_Call] = []
+        self._of_id: dict[str, _Call] = {}
         self._of_index: dict[int, _Call] = {}
         """The latest call under a server's index."""
 
@@ -104,9 +120,9 @@ class CallAssembly:
         index = len(self._calls)
         if index >= _MAX_CALLS:
             raise BadAnswer(f"the model made more than {_MAX_CALLS:,} calls in one answer")
-        is_free = chunk.id and all(chunk.id != call.id for call in self._calls)
+        is_free = chunk.id and chunk.id not in self._of_id
         call_id = chunk.id if chunk.id and is_free else f"call_{new_uuid()}"
-        call = _Call(index, call_id, chunk.name or "")
+        call = self._of_id[call_id] = _Call(index, call_id, chunk.name or "")
         self._calls.append(call)
         if chunk.index is not None:
             self._of_index[chunk.index] = call
@@ -115,7 +131,7 @@ class CallAssembly:
 
     def _continued(self, chunk: CallChunk, arguments: str) -> _Call | None:
         """The call that a part belongs to; ``None`` if it begins another."""
-        by_id = next((call for call in self._calls if chunk.id and call.id == chunk.id), None)
+        by_id = self._of_id.get(chunk.id) if chunk.id else None
         if chunk.index is not None:
             call = self._of_index.get(chunk.index)
             call = by_id if call and by_id else call

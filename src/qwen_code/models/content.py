@@ -43,6 +43,7 @@ _END_OF_WRAPPER = "</tool_call>"
 
 _FIRST = frozenset(tag[0] for tag in (*_REASONING_TAGS, *_ORPHANS, *_CALL_TAGS))
 _MAX_HELD = 1 << 20
+_MAX_BLANKS = 1000
 
 
 def has_marks(text: str) -> bool:
@@ -77,6 +78,10 @@ class ContentReader:
         self._unsure: list[str] | None = None
         """The reasoning so far, which had no opening tag."""
         self._has_calls = False
+        self._parts: list[str] = []
+        self._length = 0
+        """Parts of a call after ``_held``; ``_last`` are the latest characters before them."""
+        self._last = ""
         self._fences = 0
         self._backticks = ""
         """Those at the end of the text so far."""
@@ -99,14 +104,30 @@ class ContentReader:
 
         A text without marks can be taken as it is while ``is_plain``.
         """
-        self._held += text
+        if self._state == "call" and self._held:
+            self._parts.append(text)
+            self._length += len(text)
+            if self._length < _MAX_HELD and not self._ends_in(text):
+                return
+            self._held += "".join(self._parts)
+            self._parts, self._length = [], 0
+        else:
+            self._held += text
         while self._held and self._step(events):
             pass
         self.is_plain = self._state == "text" and not self._held and not self._backticks
 
+    def _ends_in(self, text: str) -> bool:
+        """Whether the end of the call is in ``text``, or begins before it."""
+        if not self._end:
+            return False
+        recent = self._last + text
+        self._last = recent[-len(self._end) :]
+        return self._end in recent
+
     def close(self, events: list[Event]) -> None:
         """The end of the answer: nothing is held back any longer."""
-        held, self._held = self._held, ""
+        held, self._held = self._held + "".join(self._parts), ""
         if self._state == "call":
             self._end_call(held, events)
         elif self._state == "reasoning":
@@ -127,14 +148,14 @@ class ContentReader:
 
     def _step_at_start(self) -> bool:
         bare = self._held.lstrip()
-        if not bare:
+        if not bare and len(self._held) < _MAX_BLANKS:
             return False
         found = next((tag for tag in _REASONING_TAGS if bare.startswith(tag)), None)
         if found:
             self._held = bare[len(found) :]
             self._state, self._end = "reasoning", _REASONING_TAGS[found]
             return True
-        if any(tag.startswith(bare) for tag in _REASONING_TAGS):
+        if bare and any(tag.startswith(bare) for tag in _REASONING_TAGS):
             return False
         self._state = "text"
         if self._strips:
@@ -157,6 +178,7 @@ class ContentReader:
     def _step_in_call(self, events: list[Event]) -> bool:
         at = self._held.find(self._end) if self._end else -1
         if at < 0 and len(self._held) <= _MAX_HELD:
+            self._last = self._held[-len(self._end) :] if self._end else ""
             return False
         end = at + len(self._end) if at >= 0 else len(self._held)
         body, self._held = self._held[:end], self._held[end:]

@@ -76,6 +76,7 @@ _REASONS: Mapping[str, FinishReason] = {
 
 _SAME_MODEL_ENDING = r"(-\d{4}-\d{2}-\d{2}|-\d{4,8}|-latest|[:@].*)"
 _MAX_BODY_BYTES = 16 << 20
+_KEPT_BYTES = 64 << 10
 _LOST = "a part of the answer was damaged and is missing"
 
 
@@ -114,9 +115,10 @@ class ChatDecoder:
         self._content = ContentReader(tools, begins_in_reasoning=begins_in_reasoning)
         self._attachments = Attachments()
         self._raw = bytearray()
-        """All bytes, until the first chunk of a stream is decoded."""
-        self._is_body = False
-        """Whether the answer begins like JSON or a page, and not like a stream."""
+        """What came until the first chunk of a stream is decoded."""
+        self._is_body: bool | None = None
+        """Whether the answer begins like JSON or a page, and not like a stream; ``None``: it has
+        not begun."""
         self._failure: QwenError | None = None
         self._answering_model: str | None = None
         self._id: str | None = None
@@ -134,13 +136,8 @@ class ChatDecoder:
             BadAnswer: the data is not an answer of this API.
         """
         events: list[Event] = []
-        if not self._has_chunks:
-            self._raw += data
-            if len(self._raw) > _MAX_BODY_BYTES:
-                raise BadAnswer("the server sent an answer of more than 16 MiB")
-            self._is_body = self._is_body or bytes(self._raw.lstrip(_BLANK)[:1]) in _BODIES
-            if self._is_body:
-                return events
+        if not self._has_chunks and self._is_still_body(data):
+            return events
         try:
             for event in self._sse.feed(data):
                 if not self.is_done:
@@ -150,6 +147,19 @@ class ChatDecoder:
             if not events:
                 self.check()
         return events
+
+    def _is_still_body(self, data: bytes) -> bool:
+        """Keep ``data``, and say whether it belongs to an answer that is not a stream.
+
+        Of a stream only the beginning is kept, for an error about one that has no chunks.
+        """
+        if self._is_body is None and (start := data.lstrip(_BLANK)):
+            self._is_body = start[:1] in _BODIES
+        if self._is_body or len(self._raw) < _KEPT_BYTES:
+            self._raw += data
+        if len(self._raw) > _MAX_BODY_BYTES:
+            raise BadAnswer("the server sent an answer of more than 16 MiB")
+        return bool(self._is_body)
 
     def check(self) -> None:
         """Report the error that came after the last events.
@@ -329,9 +339,9 @@ class ChatDecoder:
             events.append(self._usage)
         if self._has_lost:
             events.append(Notice(_LOST))
-        if self._attachments.fields or self._attachments.calls:
-            found = self._attachments
-            events.append(Attached(self._sender, found.fields, found.calls))
+        fields, calls = self._attachments.whole()
+        if fields or calls:
+            events.append(Attached(self._sender, fields, calls))
         if self._finish_reason is None and not self.is_done:
             events.append(Cut("the server closed the connection before the end of the answer"))
             return

@@ -44,12 +44,18 @@ _MISTRAL = re.compile(
     r"\[TOOL_CALLS\]\s*(\w[\w.-]*)\s*(?:\[ARGS\])?\s*(\{.*?\})\s*(?=\[TOOL_CALLS\]|\Z)", re.DOTALL
 )
 
+_BEGINNINGS = ("<arg_key>", "<|tool_call_begin|>", "<｜tool▁call▁begin｜>", "<tool_call>")
+_MAX_BEGINNINGS = 200
+"""An answer with more is no text of a model; each of them can cost a look at all of it."""
+
 _Call = tuple[str, Any]
 
 
 def calls_in(text: str, tools: Sequence[Mapping[str, Any]]) -> list[CallChunk]:
     """The calls in ``text``, if all of it are complete calls of ``tools``; else none."""
     schemas = {tool["function"]["name"]: tool["function"].get("parameters") for tool in tools}
+    if sum(map(text.count, _BEGINNINGS)) > _MAX_BEGINNINGS:
+        return []
     chunks = []
     for name, written in _read(text):
         if name not in schemas:
