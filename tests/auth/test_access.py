@@ -172,6 +172,7 @@ def test_a_redirect_takes_no_credential_along(
     assert other.keys == [""]
 
 
+@pytest.mark.process
 def test_the_openai_package_is_ready_to_use(connect: Any, server: Server) -> None:
     messages: Any = [{"role": "user", "content": "hi"}]
     with connect().openai() as client:
@@ -185,6 +186,29 @@ def test_the_openai_package_is_ready_to_use(connect: Any, server: Server) -> Non
             return str(answer.choices[0].message.content)
 
     assert asyncio.run(asynchronous()) == "hello"
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "is_direct"),
+    [
+        ("m.example", True),
+        ("*.example:443", True),
+        ("[fd00::2]:8443, a.example m.example", True),
+        ("bücher.example,fd00::/8", False),
+        ("m.example:8443", False),
+    ],
+)
+def test_the_openai_package_goes_the_way_of_qwen(
+    connect: Any, monkeypatch: pytest.MonkeyPatch, no_proxy: str, is_direct: bool
+) -> None:
+    env = {"https_proxy": "http://127.0.0.1:9", "no_proxy": no_proxy}
+    for name, value in {**env, "all_proxy": "http://127.0.0.1:7"}.items():
+        monkeypatch.setenv(name, value)  # the package would read these
+    access = connect(env={**env, "LLAMA_API_BASE_URL": "https://m.example/v1"})
+    with access.openai() as client:
+        way: Any = client._client._transport_for_url(client.base_url)
+        proxy = getattr(way._pool, "_proxy_url", None)
+    assert (proxy and proxy.port) == (None if is_direct else 9)
 
 
 @pytest.mark.process

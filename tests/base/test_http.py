@@ -439,6 +439,7 @@ def test_an_unknown_authority_is_refused_and_the_way_out_named(https: str) -> No
     with pytest.raises(TransportError) as caught:
         client().send(Request("GET", https))
     assert caught.value.code == "certificate" and "SSL_CERT_FILE" in (caught.value.hint or "")
+    assert "proxy" not in f"{caught.value.message} {caught.value.hint}"
 
 
 def test_the_certificate_of_an_encrypted_proxy_is_checked_for_plain_origins_too(

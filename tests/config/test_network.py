@@ -42,6 +42,22 @@ def test_no_proxy(machine: Any, name: str) -> None:
     assert network(machine, **{name: "a.example,.b"}).no_proxy == "a.example,.b"
 
 
+@pytest.mark.parametrize(
+    ("shell", "listed"),
+    [
+        ({"no_proxy": "a.example", "NO_PROXY": "b.example"}, "a.example,b.example"),
+        ({"no_proxy": "a.example", "NO_PROXY": "a.example"}, "a.example"),
+        ({"no_proxy": "", "NO_PROXY": "b.example"}, "b.example"),
+        ({"no_proxy": " ", "NO_PROXY": ""}, "f.example"),
+        ({"NO_PROXY": "b.example"}, "b.example"),
+        ({}, "f.example"),
+    ],
+)
+def test_both_lists_of_one_place_count(machine: Any, shell: dict[str, str], listed: str) -> None:
+    machine.write("home/.qwen/.env", "NO_PROXY=f.example")
+    assert network(machine, **shell).no_proxy == listed
+
+
 def test_the_settings_proxy_is_the_lowest(machine: Any) -> None:
     path = machine.write("home/.qwen/settings.json", '{\n"proxy": "s:1"}')
     found = network(machine)

@@ -35,3 +35,35 @@ def test_this_machine_needs_no_entry(qwen: Any, server: FakeModelServer) -> None
         "LLAMA_API_MODEL": "m",
     }
     assert qwen("-p", "hi", env=env).stdout == "Hello from the model\n"
+
+
+UNSPECIFIED = "http://0.0.0.0:{port}/v1"
+"""Reaches this machine, and is not one of its names: a proxy is asked for it."""
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"no_proxy": "0.0.0.0"},
+        {"NO_PROXY": "0.0.0.0"},
+        {"no_proxy": "a.example", "NO_PROXY": "0.0.0.0:{port}"},
+        {"no_proxy": "a.example\tb.example,  0.0.0.1/24"},
+        {"no_proxy": "[::ffff:0.0.0.0]"},
+        {"no_proxy": "*"},
+    ],
+)
+def test_no_prompt_goes_to_the_proxy(
+    qwen: Any, new_server: Any, server: FakeModelServer, listed: dict[str, str]
+) -> None:
+    proxy = new_server()
+    env = {
+        "http_proxy": f"http://127.0.0.1:{proxy.port}",
+        "LLAMA_API_KEY": "k",
+        "LLAMA_API_BASE_URL": UNSPECIFIED.format(port=server.port),
+        "LLAMA_API_MODEL": "m",
+    }
+    listed = {name: text.replace("{port}", str(server.port)) for name, text in listed.items()}
+    assert qwen("-p", "hi", env={**env, **listed}).stdout == "Hello from the model\n"
+    assert proxy.raw == b"" and server.prompts == ["hi"]
+    assert qwen("-p", "hi", env={**env, "no_proxy": "0.0.0.0:1"}).returncode == 0
+    assert proxy.prompts == ["hi"] == server.prompts

@@ -14,7 +14,9 @@ if find_spec("httpx2") is None:
 
 import httpx2
 
+from qwen_code.base.http import Network, ProxySetting
 from qwen_code.mcp import remote
+from qwen_code.mcp.servers import ServerSpec
 
 
 class Body(httpx2.AsyncByteStream):
@@ -52,3 +54,20 @@ def test_a_body_without_end() -> None:
 def test_a_stream_of_events_may_be_long() -> None:
     headers = {"content-type": "text/event-stream"}
     assert len(read(httpx2.Response(200, headers=headers, stream=Body(70 << 20)))) == 70 << 20
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "is_direct"),
+    [
+        ("*.corp.example", True),
+        ("a.example m.corp.example:443", True),
+        ("m.corp.example:80", False),
+    ],
+)
+def test_the_proxy_is_for_what_is_not_listed(no_proxy: str, is_direct: bool) -> None:
+    spec = ServerSpec("s", url="https://m.corp.example/mcp")
+    proxy = ProxySetting("http://127.0.0.1:9", "HTTPS_PROXY in the environment")
+    network = Network(https_proxy=proxy, no_proxy=no_proxy)
+    auth = remote.RemoteAuth(spec, lambda _, __: None)
+    client = remote.make_http_client(spec, network, auth, "qwen")
+    assert (client._transport_for_url(httpx2.URL(str(spec.url))) is client._transport) is is_direct

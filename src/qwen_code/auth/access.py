@@ -17,6 +17,7 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.auth.sources import gather
 from qwen_code.auth.types import Connection, Method, Resolution
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.http import Network
 from qwen_code.base.secret import Secret
 from qwen_code.base.url import Origin
 from qwen_code.config.load import Config
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 class Access:
     """A resolved connection, for programs that bring their own HTTP client."""
 
-    def __init__(self, connection: Connection, resolution: Resolution) -> None:
+    def __init__(self, connection: Connection, resolution: Resolution, network: Network) -> None:
         self.connection = connection
         self.resolution = resolution
+        self._network = network
 
     @property
     def base_url(self) -> str:
@@ -72,7 +74,7 @@ class Access:
         """
         package, http = _import_openai()
         client: OpenAI = package.OpenAI(
-            http_client=http.Client(auth=self.auth, trust_env=self._uses_proxies),
+            http_client=http.Client(auth=self.auth, **self._way(http)),
             **self._options(options),
         )
         return client
@@ -81,15 +83,20 @@ class Access:
         """The asynchronous client of the ``openai`` package."""
         package, http = _import_openai()
         client: AsyncOpenAI = package.AsyncOpenAI(
-            http_client=http.AsyncClient(auth=self.auth, trust_env=self._uses_proxies),
+            http_client=http.AsyncClient(auth=self.auth, **self._way(http)),
             **self._options(options),
         )
         return client
 
-    @property
-    def _uses_proxies(self) -> bool:
-        """Whether proxies in the environment apply: they cannot reach this machine's loopback."""
-        return not self.connection.origin.is_loopback
+    def _way(self, http: Any) -> dict[str, Any]:
+        """How a client reaches the endpoint: as ``qwen`` does. Of the environment, the package may
+        read certificates only: it understands less of ``NO_PROXY``, and fails at some of it."""
+        proxy = self._network.proxy_for(self.connection.origin)
+        return {
+            "proxy": proxy.url if proxy else None,
+            "verify": http.create_ssl_context(),
+            "trust_env": False,
+        }
 
     def _options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         connection = self.connection
@@ -140,7 +147,7 @@ def connect(
             "the embedded model runs only inside a qwen process",
             hint="Run `qwen local serve`, and connect to the address and key that it prints.",
         )
-    return Access(connection, resolution)
+    return Access(connection, resolution, config.network)
 
 
 def _import_openai() -> tuple[Any, Any]:

@@ -34,7 +34,7 @@ def explained(error: BaseException, origin: Origin, network: Network) -> BaseExc
         where = f" {ca.blame} is {ca.value}." if ca else ""
         return TransportError(
             f"the certificate of {origin} was not accepted: {reason}",
-            hint=f"Behind a company proxy, set SSL_CERT_FILE to its certificate (PEM).{where}",
+            hint=f"Set SSL_CERT_FILE to the certificate (PEM) of your company, if any.{where}",
             code="certificate",
         )
     if proxy and connecting:

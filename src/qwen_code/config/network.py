@@ -12,11 +12,10 @@ from qwen_code.config.values import SourceKind, Value
 def network_from(environment: Environment, settings: Settings) -> Network:
     """How this machine reaches others; every part names what set it."""
     ca, extra = _certificates(environment, settings)
-    no_proxy = environment.first_of(env_names.NO_PROXY)
     return Network(
         http_proxy=_proxy(environment, settings, _http_names(environment)),
         https_proxy=_proxy(environment, settings, env_names.HTTPS_PROXY),
-        no_proxy=no_proxy.text if no_proxy else "",
+        no_proxy=_no_proxy(environment),
         ca_file=_file(environment, ca),
         extra_ca_file=_file(environment, extra),
         client_cert=_file(
@@ -46,6 +45,18 @@ def _proxy(
         return None
     url = value.text if "://" in value.text else f"http://{value.text}"
     return ProxySetting(url, str(value.source))
+
+
+def _no_proxy(environment: Environment) -> str:
+    """Both lists, where one place has both names: curl and requests read ``no_proxy`` first, Go
+    ``NO_PROXY``."""
+    first = environment.first_of(env_names.NO_PROXY)
+    if first is None:
+        return ""
+    found = (c for name in env_names.NO_PROXY for c in environment.candidates(name))
+    usable = (c.value for c in found if c.status == "usable")
+    texts = (value.text for value in usable if value.source.kind is first.source.kind)
+    return ",".join(dict.fromkeys(texts))
 
 
 def _certificates(
