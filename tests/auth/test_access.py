@@ -228,6 +228,8 @@ def test_the_azure_deployment_is_in_the_path(connect: Any, server: Server) -> No
     with connect(env=env).openai() as client:
         assert str(client.base_url) == "https://r.openai.azure.com/openai/deployments/m/"
         assert client.default_query == {"api-version": "2024-10-21"}
+    with connect(env={**env, "LLAMA_API_MODEL": "my own"}).openai() as client:
+        assert str(client.base_url) == "https://r.openai.azure.com/openai/deployments/my%20own/"
 
 
 def test_nothing_configured_is_an_error_of_ours(world: Any) -> None:

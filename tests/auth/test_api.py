@@ -656,6 +656,65 @@ def test_a_saved_key_at_an_address_for_this_program_is_said(world: Any) -> None:
     assert any("the endpoint LLAMA_API_BASE_URL" in notice for notice in resolution.notices)
 
 
+TARGET = "/openai/deployments/mine/chat/completions?api-version=2024-10-21"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("r.openai.azure.com", "r.cognitiveservices.azure.com", "r.services.ai.azure.com"),
+        *("r.openai.azure.us", "r.cognitiveservices.azure.us", "r.services.ai.azure.us"),
+        *("r.openai.azure.cn", "r.cognitiveservices.azure.cn", "r.services.ai.azure.cn"),
+        *("eastus.api.cognitive.microsoft.com", "r.privatelink.openai.azure.com"),
+    ],
+)
+def test_azure_has_hosts_in_all_its_clouds(world: Any, host: str) -> None:
+    env = {"AZURE_OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"https://{host}{TARGET}"}
+    connection = world.resolve(env=env).require()
+    assert (connection.provider, connection.header_style) == ("azure", "api-key")
+    assert (connection.base_url, connection.model) == (f"https://{host}", "mine")
+
+
+@pytest.mark.parametrize("host", [HOST, "https://ai.corp.example"])
+@pytest.mark.parametrize("model", [None, "own"])
+def test_a_saved_login_may_have_azures_target(world: Any, host: str, model: str | None) -> None:
+    login = {"method": "openai", "provider": "azure", "baseUrl": f"{host}{TARGET}", "apiKey": KEY}
+    world.profiles("a", a={**login, **({"model": model} if model else {})})
+    connection = world.resolve().require()
+    assert (connection.base_url, connection.query) == (host, VERSION)
+    assert connection.model == (model or "mine")
+    assert key_of(world.resolve()) == KEY
+
+
+def test_the_model_of_another_login_is_no_deployment(world: Any) -> None:
+    world.profiles("o", o={"method": "openai", "model": "other", "apiKey": OTHER})
+    env = {"AZURE_OPENAI_API_KEY": KEY, "AZURE_OPENAI_ENDPOINT": f"{HOST}{TARGET}"}
+    assert world.resolve(env=env).require().model == "mine"
+
+
+@pytest.mark.parametrize("name", ["mine", "own"])
+def test_an_entry_of_settings_names_its_deployment(world: Any, name: str) -> None:
+    entry = {
+        "id": name,
+        "baseUrl": f"{HOST}{TARGET}",
+        "envKey": "AZURE_OPENAI_API_KEY",
+        "generationConfig": {"samplingParams": {"temperature": 0.5}},
+    }
+    world.write("~/.qwen/settings.json", {"modelProviders": {"openai": [entry]}})
+    for flags in ({}, {"model": name}):
+        connection = world.resolve(env={"AZURE_OPENAI_API_KEY": KEY}, **flags).require()
+        assert (connection.base_url, connection.model) == (HOST, name)
+        assert connection.generation.body == {"temperature": 0.5}
+
+
+@pytest.mark.parametrize("query", ["?api-version=2024-10-21&k=v", "?api-version=2024-10-21#x"])
+def test_what_is_wrong_with_azures_address_names_who_set_it(world: Any, query: str) -> None:
+    env = {"AZURE_OPENAI_API_KEY": KEY, "AZURE_OPENAI_ENDPOINT": f"{HOST}/openai{query}"}
+    error = world.resolve(env=env).error
+    assert isinstance(error, ConfigError)
+    assert error.message.startswith("AZURE_OPENAI_ENDPOINT in the environment: ")
+
+
 def test_azure_behind_a_host_name_of_its_owner(world: Any) -> None:
     gateway = {"method": "openai", "provider": "azure", "baseUrl": "https://ai.corp.example"}
     world.profiles("corp", corp={**gateway, "apiKey": KEY, "model": "gpt"})

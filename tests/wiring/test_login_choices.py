@@ -223,6 +223,25 @@ def test_a_refused_answer_is_no_step_to_go_back_to(
     assert isinstance(key, Ask) and key.is_secret and key.problem is None
 
 
+def test_azures_target_names_the_deployment(world: World, server: FakeModelServer) -> None:
+    server.accepts, server.lists_to_anyone = None, True
+    target = "/openai/deployments/mine/chat/completions?api-version=2024-10-21"
+    address = f"http://127.0.0.1:{server.port}{target}"
+    login = world.choices().begin("openai")
+    saved = answer(login, "azure", address, KEY)
+    assert isinstance(saved, Saved)
+    profile = world.saved()["profiles"]["azure"]
+    assert (profile["baseUrl"], profile["model"]) == (address, "mine")
+    assert server.requests[-1].path == target
+    assert server.requests[-1].headers["api-key"] == KEY
+
+
+def test_azures_address_is_checked_as_it_is_typed(world: World) -> None:
+    login = world.choices().begin("openai")
+    step = answer(login, "azure", "https://gw.corp.example/openai?api-version=1&key=2")
+    assert isinstance(step, Ask) and "api-version" in problem(step).message
+
+
 def test_what_was_said_of_an_address_is_not_said_again(world: World) -> None:
     login = world.choices().begin("openai")
     answer(login, "custom", "http://lab.example/v1", "two words", "three more words")

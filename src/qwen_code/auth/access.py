@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from qwen_code import __version__
 from qwen_code.auth.api import Flags
@@ -102,7 +103,7 @@ class Access:
         connection = self.connection
         base_url = connection.base_url
         if connection.deployment_in_path:
-            base_url = f"{base_url}/openai/deployments/{connection.model}"
+            base_url = f"{base_url}/openai/deployments/{quote(connection.model or '', safe='')}"
         return {
             "base_url": base_url,
             "api_key": "signed by the auth flow",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,27 +144,24 @@ class _Search:
         base, field = trace("base_url", self._base_url_offers(), _RULE)
         self.fields.append(field)
         assert base is not None
-        version = None
-        if "?" in base.text and self._is_azure(base):
-            from qwen_code.auth.azure import without_query  # few use Azure
+        notice, surface = None, None
+        with _blaming(base):
+            provider = self._provider_of(base)
+            if provider is AZURE:
+                from qwen_code.auth.azure import surface_of  # few use Azure
 
-            address, version = without_query(base.text)
-            base = msgspec.structs.replace(base, text=address)
-        base_url, notice = _normalised(base)
-        provider = AZURE if self._is_azure(base) else self._provider_of(base, base_url)
-        surface = None
-        if provider.header_style == "api-key":
-            from qwen_code.auth.azure import surface_of
-
-            surface = surface_of(base_url, version, self._in.environment)
-            base_url, notice = surface.base_url, None
+                surface = surface_of(base.text, self._in.environment)
+                base_url = surface.base_url
+            else:
+                base_url, notice = normalise_base_url(base.text)
         origin = Origin.of(base_url)
         entry = self._choice.entry
         governed = entry if entry and base.source == entry.source else None
 
         key = self._choose_key(base, origin, provider, governed)
-        model = self._choose_model(provider, governed, surface)
-        credential = credential_for(key, provider, self._in.settings, self._in.make_helper)
+        model = self._choose_model(base, provider, governed, surface)
+        settings, make_helper = self._in.settings, self._in.make_helper
+        credential = credential_for(key, provider, origin, settings, make_helper)
         if governed and governed.wire_api not in (None, _CHAT_COMPLETIONS):
             raise AuthError(
                 f"{governed.source} uses the API {governed.wire_api!r}, which qwen does not speak",
@@ -187,22 +185,16 @@ class _Search:
             is_chosen=self.has_choice,
         )
 
-    def _is_azure(self, base: Offer) -> bool:
-        if base.source.name == env_names.AZURE_OPENAI_ENDPOINT:
-            return True
-        try:
-            return provider_at(Origin.of(base.text.strip())) is AZURE
-        except ConfigError:
-            return False
-
-    def _provider_of(self, base: Offer, base_url: str) -> Provider:
+    def _provider_of(self, base: Offer) -> Provider:
         """The provider of the host. For an unknown host, the one that the command line or the saved
         login names: some gateways have their owner's host name."""
+        if base.source.name == env_names.AZURE_OPENAI_ENDPOINT:
+            return AZURE
         name = self._in.flags.provider or ""
         saved = self._named or self._saved
         if saved and base in self._profile_base_url(saved, base.source.kind):
             name = saved[1].provider or ""
-        return provider_at(Origin.of(base_url), provider_named(name) or CUSTOM)
+        return provider_at(Origin.of(base.text.strip()), provider_named(name) or CUSTOM)
 
     @property
     def has_choice(self) -> bool:
@@ -400,18 +392,24 @@ class _Search:
         return [Offer(saved[1].model, self._login(saved[0], kind, "model"))]
 
     def _choose_model(
-        self, provider: Provider, governed: ProviderEntry | None, surface: Surface | None
+        self,
+        base: Offer,
+        provider: Provider,
+        governed: ProviderEntry | None,
+        surface: Surface | None,
     ) -> Offer | None:
         of_settings = settings_offers(self._in.settings, "model.name")
         offers = [*self._model_flags(), *self._in_order(env_names.MODEL, of_settings)]
         if provider is AZURE:
             offers += environment_offers(self._in.environment, env_names.AZURE_OPENAI_DEPLOYMENT)
-        if surface and surface.deployment:
-            source = Source(SourceKind.IMPLIED, "the deployment in the address")
-            offers.append(Offer(surface.deployment, source))
         if governed:
             offers.append(Offer(governed.model, governed.source))
-        offers += self._profile_model(self._saved, SourceKind.LOGIN)
+        saved = self._profile_model(self._saved, SourceKind.LOGIN)
+        deployment = surface.deployment if surface else None
+        source = Source(SourceKind.IMPLIED, "the deployment in the address")
+        in_address = [Offer(deployment, source)] if deployment else []
+        # A saved login's model is the name for its own address, and a guess for any other.
+        offers += [*saved, *in_address] if is_of_login(base.source) else [*in_address, *saved]
         if provider.default_model:
             source = Source(SourceKind.DEFAULT, provider.title)
             offers.append(Offer(provider.default_model, source))
@@ -439,8 +437,10 @@ class _Search:
         return tuple(lines)
 
 
-def _normalised(base: Offer) -> tuple[str, str | None]:
+@contextmanager
+def _blaming(base: Offer) -> Iterator[None]:
+    """Name the place that has the address in what is wrong with it."""
     try:
-        return normalise_base_url(base.text)
+        yield
     except ConfigError as error:
         raise ConfigError(f"{base.source}: {error.message}", hint=error.hint) from error

@@ -33,9 +33,11 @@ from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.files import LockHeld
 from qwen_code.base.http import HttpClient
 from qwen_code.base.secret import Secret, fits_header
-from qwen_code.base.url import normalise_base_url
+from qwen_code.base.url import Origin, normalise_base_url
+from qwen_code.config.environment import Environment
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
+from qwen_code.config.providers import AZURE, Provider, provider_at
 from qwen_code.config.settings_edit import save_user_value
 from qwen_code.config.values import Source, SourceKind
 
@@ -68,6 +70,29 @@ def clean_key(text: str) -> Secret:
             hint="Copy the key alone; it is one word of plain ASCII.",
         )
     return Secret(key)
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A base URL as it is saved; what the person should know about it; and the model it names."""
+
+    text: str
+    notice: str | None = None
+    model: str | None = None
+
+
+def clean_address(text: str, provider: Provider, environment: Environment) -> Address:
+    """The base URL in what was typed. ``provider`` is whose API it is, if the host tells nothing.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    text = text.strip()
+    if provider_at(Origin.of(text), provider) is not AZURE:
+        return Address(*normalise_base_url(text))
+    from qwen_code.auth.azure import surface_of  # few use Azure
+
+    # It is saved whole: its path and its query say which surface and version it means.
+    return Address(text.rstrip("/"), model=surface_of(text, environment).deployment)
 
 
 def save_method(paths: Paths, method: Method) -> None:

@@ -41,10 +41,11 @@ class Credential(msgspec.Struct, frozen=True):
 def credential_for(
     key: Offer | None,
     provider: Provider,
+    origin: Origin,
     settings: Settings,
     make_helper: Callable[[HelperSpec], CredentialSource],
 ) -> Credential:
-    """The credential that ``key`` means.
+    """The credential that ``key`` means at ``origin``.
 
     Raises:
         ConfigError: it is not a valid key, or the helper's setting cannot be used.
@@ -55,7 +56,7 @@ def credential_for(
     if key.source.name == ENTRA:
         from qwen_code.auth.azure import EntraToken
 
-        return Credential(EntraToken(), "Microsoft Entra ID token", "authorization")
+        return Credential(EntraToken(origin), "Microsoft Entra ID token", "authorization")
     if key.source.name == HELPER:
         from qwen_code.auth.helper import parse_helper
 

@@ -25,7 +25,7 @@ from qwen_code.base.files import (
 )
 from qwen_code.base.json_text import decode_json, pretty_json
 from qwen_code.base.secret import Secret
-from qwen_code.base.url import Origin, normalise_base_url
+from qwen_code.base.url import Origin
 from qwen_code.config.paths import Paths
 from qwen_code.config.providers import provider_named
 
@@ -59,7 +59,7 @@ class Profile(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     def origin(self) -> Origin | None:
         """The origin of the address; ``None`` if it has none that can be used."""
         try:
-            return Origin.of(normalise_base_url(self.address)[0]) if self.address else None
+            return Origin.of(self.address.strip()) if self.address else None
         except ConfigError:
             return None
 

@@ -112,8 +112,10 @@ AZURE = Provider(
     "Azure OpenAI",
     hosts=(
         *("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
-        *("openai.azure.us", "cognitiveservices.azure.us", "openai.azure.cn"),
-        "cognitiveservices.azure.cn",
+        *("openai.azure.us", "cognitiveservices.azure.us", "services.ai.azure.us"),
+        *("openai.azure.cn", "cognitiveservices.azure.cn", "services.ai.azure.cn"),
+        # Resources without a name of their own, as eastus.api.cognitive.microsoft.com.
+        *("api.cognitive.microsoft.com", "api.cognitive.microsoft.us", "api.cognitive.azure.cn"),
     ),
     key_names=("AZURE_OPENAI_API_KEY",),
     key_page="https://ai.azure.com",

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
-from qwen_code.auth.enrolment import DeviceSignIn, clean_key, save_login, save_method
+from qwen_code.auth.enrolment import (
+    DeviceSignIn,
+    clean_address,
+    clean_key,
+    save_login,
+    save_method,
+)
 from qwen_code.auth.keys import NO_KEY
 from qwen_code.auth.oauth.resource import is_qwen
 from qwen_code.auth.oauth.server import ServerFlags, choose_server
@@ -20,7 +26,7 @@ from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError, CredentialRejected, QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
-from qwen_code.base.url import Origin, normalise_base_url
+from qwen_code.base.url import Origin
 from qwen_code.config.load import Config
 from qwen_code.config.providers import (
     CUSTOM,
@@ -247,14 +253,14 @@ class LoginChoices:
         while True:
             text = yield Ask("Base URL", f"as {example}", problem=problem)
             try:
-                base_url, notice = normalise_base_url(text)
+                address = clean_address(text, provider, self._config.environment)
             except ConfigError as error:
                 problem = error
                 continue
-            for line in (notice, unencrypted(base_url)):
+            for line in (address.notice, unencrypted(address.text)):
                 if line:
                     self._journal.run(partial(self._notice, line))
-            return base_url
+            return address.text
 
     def _key(
         self, provider: Provider, base_url: str, problem: QwenError | None
@@ -303,7 +309,8 @@ class LoginChoices:
         probe = self._probe(provider, base_url, key)
         listed = probe.models(self._stop)
         if not provider.lists_models or not listed:
-            return (), False
+            model = clean_address(base_url, provider, self._config.environment).model
+            return (model,) if model else (), False
         return listed, probe.proves_key(self._stop)
 
     def _model(

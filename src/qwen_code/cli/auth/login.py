@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from qwen_code.auth.enrolment import DeviceSignIn, clean_key, save_login, save_method
+from qwen_code.auth.enrolment import (
+    Address,
+    DeviceSignIn,
+    clean_address,
+    clean_key,
+    save_login,
+    save_method,
+)
 from qwen_code.auth.oauth.pending import PendingFlow
 from qwen_code.auth.oauth.server import ServerFlags
 from qwen_code.auth.profiles import Profile, ProfileStore
@@ -21,7 +28,7 @@ from qwen_code.base.json_text import pretty_json
 from qwen_code.base.moment import duration_in_words
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
-from qwen_code.base.url import Origin, normalise_base_url
+from qwen_code.base.url import Origin
 from qwen_code.cli.options import common_options
 from qwen_code.config.load import Config
 from qwen_code.config.providers import CUSTOM, OPENAI, Provider, provider_at, provider_named
@@ -194,17 +201,19 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
 
     flags = launch.flags
     provider = provider_named(flags.provider or "")
-    base_url = normalise_base_url(flags.base_url)[0] if flags.base_url else None
-    if base_url is None:
+    text = flags.base_url
+    if not text:
         provider = provider or OPENAI
-        base_url = provider.base_url
-        if base_url is None:
+        text = provider.base_url
+        if text is None:
             raise ConfigError(f"{provider.title} needs an address", hint="Add --base-url URL.")
+    address = clean_address(text, provider or CUSTOM, config.environment)
+    base_url = address.text
     provider = provider_at(Origin.of(base_url)) if provider is None else provider
     if warning := unencrypted(base_url):
         notice(warning)
     if check:
-        _check_key(launch, config, provider, base_url, key)
+        _check_key(launch, config, provider, address, key)
     store = ProfileStore(config.paths)
     profiles = store.load().profiles
     usual = provider.name if provider is not CUSTOM else Origin.of(base_url).host
@@ -222,19 +231,19 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
 
 
 def _check_key(
-    launch: Launch, config: Config, provider: Provider, base_url: str, key: Secret
+    launch: Launch, config: Config, provider: Provider, address: Address, key: Secret
 ) -> None:
     """Ask the endpoint once whether it accepts the key, and for a model that can be used."""
     from qwen_code.wiring.login_check import Probe, Unreachable
 
-    probe, stop = Probe.of_key(launch, config, provider, base_url, key), Stop()
+    probe, stop = Probe.of_key(launch, config, provider, address.text, key), Stop()
     try:
         models = probe.models(stop) or ()
-        model = launch.flags.model or provider.default_model
+        model = launch.flags.model or address.model or provider.default_model
         if model is None and len(models) == 1:
             model = models[0]
         if model is None:
-            raise _no_model(base_url, models)
+            raise _no_model(address.text, models)
         probe.prove(models, model, stop)
     except CredentialRejected as error:
         error.hint = "The key from standard input was not saved. Check it, and pipe it again."
