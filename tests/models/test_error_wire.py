@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from qwen_code.base.errors import CredentialRejected, QwenError
 from qwen_code.base.secret import Secret
-from qwen_code.models.error_wire import error_from, parse_error
+from qwen_code.models.error_body import parse_error
+from qwen_code.models.error_wire import error_from
 from qwen_code.models.errors import (
     AccessDenied,
     BadAnswer,

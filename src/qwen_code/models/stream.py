@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import msgspec
 
@@ -26,13 +26,13 @@ from qwen_code.models.chunks import (
     lenient,
 )
 from qwen_code.models.content import ContentReader, has_marks
+from qwen_code.models.endings import finish_reason, usage_of
 from qwen_code.models.errors import BadAnswer
 from qwen_code.models.events import (
     Attached,
     Cut,
     Event,
     Finished,
-    FinishReason,
     Notice,
     ReasoningDelta,
     RefusalDelta,
@@ -41,38 +41,6 @@ from qwen_code.models.events import (
 )
 from qwen_code.models.openai_wire import json_or_none
 from qwen_code.models.sse import ServerSentEvent, SseDecoder
-
-_REASONS: Mapping[str, FinishReason] = {
-    **dict.fromkeys(("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete"), "stop"),
-    **dict.fromkeys(("tool_calls", "function_call", "tool_use", "tool_call"), "tool_calls"),
-    **dict.fromkeys(
-        ("length", "max_tokens", "max_output_tokens", "model_length", "max_length", "token_limit"),
-        "length",
-    ),
-    "model_context_window_exceeded": "length",
-    **dict.fromkeys(
-        (
-            *("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"),
-            *("sensitive", "refusal", "image_safety", "guardrail_intervened", "error_toxic"),
-        ),
-        "content_filter",
-    ),
-    **dict.fromkeys(
-        (
-            *("error", "network_error", "insufficient_system_resource", "abort", "aborted"),
-            *(
-                "cancelled",
-                "canceled",
-                "timeout",
-                "malformed_function_call",
-                "unexpected_tool_call",
-            ),
-            *("error_limit", "server_error", "failed", "overloaded", "repetition_truncation"),
-        ),
-        "failed",
-    ),
-}
-"""In lower case. What is not here is "unknown"."""
 
 _SAME_MODEL_ENDING = r"(-\d{4}-\d{2}-\d{2}|-\d{4,8}|-latest|[:@].*)"
 _MAX_BODY_BYTES = 16 << 20
@@ -261,7 +229,7 @@ class ChatDecoder:
         if chunk.choices:
             self._choice(chunk.choices[0], events)
         if chunk.usage:
-            self._usage = _usage(chunk.usage) or self._usage
+            self._usage = usage_of(chunk.usage) or self._usage
 
     def _choice(self, choice: Choice, events: list[Event]) -> None:
         if choice.error:
@@ -346,7 +314,7 @@ class ChatDecoder:
             events.append(Cut("the server closed the connection before the end of the answer"))
             return
         said = self._finish_reason or ""
-        reason = _REASONS.get(said.lower(), "unknown")
+        reason = finish_reason(said)
         if self._calls.count and reason in ("stop", "unknown"):
             reason = "tool_calls"
         if reason == "failed":
@@ -398,7 +366,7 @@ def _is_error(data: bytes, chunk: Chunk) -> bool:
         return True
     if chunk.usage or (b'"me' not in data and b'"de' not in data and b'"err' not in data):
         return False
-    from qwen_code.models.error_wire import parse_error  # only for chunks of unknown formats
+    from qwen_code.models.error_body import parse_error  # only for chunks of unknown formats
 
     found = parse_error(data)
     return found is not None and bool(found.message and (found.codes or b'"detail"' in data))
@@ -421,43 +389,6 @@ def _text_of(content: Any) -> str:
         names = ("text", "summary", "thinking", "content")
         return next((_text_of(content[name]) for name in names if content.get(name)), "")
     return ""
-
-
-def _usage(raw: Any) -> Usage | None:
-    if not isinstance(raw, dict):
-        return None
-    prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
-    prompt_details = raw.get("prompt_tokens_details")
-    return Usage(
-        prompt,
-        completion,
-        _count(raw, "total_tokens") or prompt + completion,
-        next(
-            (n for name in _CACHED for n in (_count(prompt_details, name), _count(raw, name)) if n),
-            0,
-        ),
-        _count(raw.get("completion_tokens_details"), "reasoning_tokens"),
-        cost=_cost(raw),
-    )
-
-
-_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
-"""OpenAI and most others, DeepSeek, Anthropic's models behind gateways."""
-
-
-def _count(table: Any, name: str) -> int:
-    value = table.get(name) if isinstance(table, dict) else None
-    return int(value) if _is_number(value) and 0 <= value < 1e12 else 0
-
-
-def _cost(raw: dict[str, Any]) -> float | None:
-    """What a provider says the answer cost, in US dollars (OpenRouter)."""
-    cost = raw.get("cost")
-    return float(cost) if _is_number(cost) and 0 <= cost < 1e6 else None
-
-
-def _is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_same_model(asked: str, answering: str) -> bool:
