@@ -23,8 +23,9 @@ from qwen_code.fronts.signals import is_given_up
 from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.models.events import TextDelta
 from qwen_code.wiring.agent import AgentOptions
-from qwen_code.wiring.conversation import Conversation, State
+from qwen_code.wiring.conversation import Conversation
 from qwen_code.wiring.launch import Launch
+from qwen_code.wiring.state import State
 from qwen_code.wiring.time_limits import Limit
 
 

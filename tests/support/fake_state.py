@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qwen_code.agent.rules.types import Mode
-from qwen_code.wiring.conversation import State
+from qwen_code.wiring.state import State
 
 
 def fake_state(**changes: Any) -> State:

@@ -20,7 +20,8 @@ from qwen_code.models.events import Usage
 if TYPE_CHECKING:
     from qwen_code.models.quota import Snapshot
     from qwen_code.models.rate_limits import RateLimits
-    from qwen_code.wiring.conversation import Conversation, State
+    from qwen_code.wiring.conversation import Conversation
+    from qwen_code.wiring.state import State
 
 
 class Outcome(msgspec.Struct, frozen=True):

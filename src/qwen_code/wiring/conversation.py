@@ -7,10 +7,8 @@ front is in `wiring.front`. Calls block. Another thread may set the `Stop` of a 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +20,7 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.config.generation import EFFORT_LEVELS, EffortLevel
+from qwen_code.config.generation import EFFORT_LEVELS
 from qwen_code.models.purse import Purse, Spent
 from qwen_code.wiring.agent import AgentOptions, Assembled, Fit, assemble
 from qwen_code.wiring.launch import Launch
@@ -35,6 +33,8 @@ from qwen_code.wiring.link import (
     with_effort,
     with_model,
 )
+from qwen_code.wiring.slash_prompts import expanded
+from qwen_code.wiring.state import State, state_of
 from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 
 if TYPE_CHECKING:
@@ -49,32 +49,6 @@ if TYPE_CHECKING:
     from qwen_code.models.rate_limits import RateLimits
     from qwen_code.wiring.front import Front
     from qwen_code.wiring.reports.context import ContextUse
-
-
-def _is_command(word: str) -> bool:
-    """Whether a word that begins with a slash is meant as a command, and is not a path."""
-    return re.fullmatch(r"/[a-z][\w:-]*", word) is not None and not Path(word).exists()
-
-
-class State(msgspec.Struct, frozen=True):
-    """What a front shows of a conversation, as of now."""
-
-    session_id: str
-    cwd: Path
-    method: str
-    model: str
-    base_url: str
-    chosen_by: str | None
-    """What chose the endpoint, where a project's files did."""
-    mode: Mode
-    tools: tuple[str, ...]
-    commands: tuple[str, ...]
-    mcp_servers: Mapping[str, str | None]
-    """By name: why it cannot be used, ``None`` where it can."""
-    prompts: int
-    size_tokens: int
-    window_tokens: int
-    effort: EffortLevel | None = None
 
 
 class Conversation:
@@ -297,7 +271,7 @@ class Conversation:
         self._is_answering = True
         before = msgspec.structs.replace(self.spent)
         try:
-            text = yield from self._expanded(prompt, stop)
+            text = yield from expanded(prompt, assembled, stop)
             if assembled.structured is None:
                 yield from assembled.agent.ask(text, link.client, stop)
             else:
@@ -349,27 +323,6 @@ class Conversation:
         if structured.value is None and reason in ("done", "loop", "empty"):
             raise structured.not_given()
 
-    def _expanded(self, prompt: str, stop: Stop) -> Generator[list[AgentEvent], None, str]:
-        if not prompt.startswith("/"):
-            return prompt
-        from qwen_code.agent.commands import expand, read_commands
-
-        assembled = self._opened()[1]
-        name, arguments = (*prompt.split(maxsplit=1), "")[:2]
-        found = {command.name: command for command in read_commands(assembled.command_dirs)}
-        if name not in found:
-            if _is_command(name):
-                raise UsageError(
-                    f"there is no command {name} here",
-                    hint="Put a blank before it to send it as text. Commands like /model work in "
-                    "a conversation: qwen",
-                )
-            return prompt
-        agent = assembled.agent
-        return (
-            yield from expand(found[name], arguments.strip(), agent.toolbox, agent.permission, stop)
-        )
-
     # -- what it is -------------------------------------------------------------------------------
 
     def set_mode(self, name: str) -> Mode:
@@ -395,45 +348,13 @@ class Conversation:
     @property
     def state(self) -> State:
         """All of it, as of now."""
-        link, assembled = self._opened()
-        connection, agent = link.connection, assembled.agent
-        project = connection.base_url_source.project
-        states = assembled.servers.states() if assembled.servers else ()
-        return State(
-            agent.session.id,
-            assembled.cwd,
-            connection.method,
-            connection.model or "",
-            connection.base_url,
-            str(connection.base_url_source) if project else None,
-            assembled.judge.mode,
-            tuple(agent.toolbox.names),
-            tuple(assembled.command_names()),
-            {each.name: each.reason for each in states},
-            len(agent.progress.words),
-            agent.size_tokens,
-            agent.compactor.window_tokens,
-            connection.generation.effort,
-        )
+        return state_of(*self._opened())
 
     def context(self) -> ContextUse:
         """What fills the model's window."""
-        from qwen_code.agent.compaction import estimate_tokens
-        from qwen_code.wiring.reports.context import ContextUse
+        from qwen_code.wiring.reports.context import context_of
 
-        agent = self._opened()[1].agent
-        by_role = {"user": 0, "assistant": 0, "tool": 0}
-        for message in agent.session.messages:
-            by_role[str(message["role"])] += estimate_tokens(message)
-        instructions, tools = agent.overhead_tokens()
-        return ContextUse(
-            agent.compactor.window_tokens,
-            instructions,
-            tools,
-            by_role["user"],
-            by_role["assistant"],
-            by_role["tool"],
-        )
+        return context_of(self._opened()[1].agent)
 
     def command_descriptions(self) -> dict[str, str]:
         """The user's own slash commands, each with what it is for."""

@@ -30,7 +30,7 @@ from qwen_code.models.events import (
 )
 from qwen_code.models.quota import Snapshot
 from qwen_code.models.rate_limits import Allowance, RateLimits
-from qwen_code.wiring.conversation import State
+from qwen_code.wiring.state import State
 
 ANSWER: list[Event] = [
     ReasoningDelta("Let me "),

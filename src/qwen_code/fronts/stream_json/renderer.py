@@ -31,7 +31,7 @@ from qwen_code.models.events import (
 from qwen_code.wiring.reports.quota import quota_data, rate_limits_data
 
 if TYPE_CHECKING:
-    from qwen_code.wiring.conversation import State
+    from qwen_code.wiring.state import State
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qwen_code.fronts.renderer import Outcome
     from qwen_code.fronts.text.markdown import MarkdownStyler
     from qwen_code.fronts.text.tool_lines import ToolLines
-    from qwen_code.wiring.conversation import State
+    from qwen_code.wiring.state import State
 
 _TOOL_EVENTS = {
     *("ToolAsked", "QuestionAsked", "ToolChanged", "ToolOutput", "ToolFinished", "HelperEvent"),

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
+
+from qwen_code.agent.compaction import estimate_tokens
+
+if TYPE_CHECKING:
+    from qwen_code.agent.agent import Agent
 
 
 class ContextUse(msgspec.Struct, frozen=True):
@@ -19,6 +26,22 @@ class ContextUse(msgspec.Struct, frozen=True):
     def total(self) -> int:
         """All of a request."""
         return self.instructions + self.tools + self.prompts + self.answers + self.results
+
+
+def context_of(agent: Agent) -> ContextUse:
+    """What fills the window in the agent's conversation."""
+    by_role = {"user": 0, "assistant": 0, "tool": 0}
+    for message in agent.session.messages:
+        by_role[str(message["role"])] += estimate_tokens(message)
+    instructions, tools = agent.overhead_tokens()
+    return ContextUse(
+        agent.compactor.window_tokens,
+        instructions,
+        tools,
+        by_role["user"],
+        by_role["assistant"],
+        by_role["tool"],
+    )
 
 
 def context_in_words(use: ContextUse) -> str:
