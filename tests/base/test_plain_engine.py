@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -143,3 +144,40 @@ def test_a_header_cannot_add_others(value: str) -> None:
     request = Request("GET", "http://h.example/", {"x-a": value})
     with pytest.raises(PlainError, match="cannot be sent"):
         _encoded(request, Origin.of(request.url), "agent")
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_kept"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"hello"), True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello and more", False),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"hello") + b"x",
+            False,
+        ),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", False),
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", False),
+    ],
+)
+def test_a_connection_is_used_again_only_where_that_is_safe(
+    serve: Serve, raw: bytes, is_kept: bool
+) -> None:
+    requests: list[bytes] = []
+
+    def answering(connection: socket.socket, head: bytes) -> None:
+        requests.append(head)
+        connection.sendall(raw)
+        if not is_kept and b"Connection" not in raw and b"Content-Length" not in raw:
+            return
+        head = connection.recv(65536)
+        if head:
+            requests.append(b"again")
+            connection.sendall(raw)
+
+    url = serve(answering)
+    client = HttpClient(Network(), user_agent="test")
+    for _ in range(2):
+        assert client.send(Request("GET", url)).read() == b"hello"
+    assert (b"again" in requests) is is_kept

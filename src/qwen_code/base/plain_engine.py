@@ -56,6 +56,8 @@ class PlainAnswer:
         self._engine = engine
         self._rest = rest
         self._chunks: _Chunks | None = None
+        self._has_more = self._ends_with_connection = False
+        self._is_old = protocol == b"HTTP/1.0"
         self._left: int | None = None
         """Bytes of the body that are left; ``None``: until the connection ends."""
         if self.status in (204, 304):
@@ -75,23 +77,31 @@ class PlainAnswer:
         """
         while True:
             if self._left == 0 or (self._chunks is not None and self._chunks.is_done):
-                self._engine.is_reusable = self.headers.get("connection", "").lower() != "close"
+                self._engine.is_reusable = self._can_be_followed
                 return None
             data, self._rest = self._rest, b""
             if not data:
                 data = self._engine.receive()
             if not data:
                 if self._left is None and self._chunks is None:
-                    self._left = 0
+                    self._left, self._ends_with_connection = 0, True
                     continue
                 raise PlainError("it was closed before the answer was complete")
             if self._chunks is not None:
                 data = self._chunks.feed(data)
             elif self._left is not None:
+                self._has_more = len(data) > self._left
                 data = data[: self._left]
                 self._left -= len(data)
             if data:
                 return data
+
+    @property
+    def _can_be_followed(self) -> bool:
+        """Whether another answer can come on this connection."""
+        is_last = self._is_old or self.headers.get("connection", "").lower() == "close"
+        has_more = self._has_more or bool(self._chunks and self._chunks.rest) or bool(self._rest)
+        return not is_last and not has_more and not self._ends_with_connection
 
 
 class _Chunks:
@@ -99,13 +109,13 @@ class _Chunks:
 
     def __init__(self) -> None:
         self.is_done = False
-        self._rest = b""
+        self.rest = b""
         self._left = 0
         self._is_after_chunk = self._is_in_trailers = False
 
     def feed(self, data: bytes) -> bytes:
         """The payload in ``data``."""
-        data, position = self._rest + data, 0
+        data, position = self.rest + data, 0
         payload: list[bytes] = []
         while True:
             if self._left:
@@ -133,7 +143,7 @@ class _Chunks:
             else:
                 self._left = _size(line)
                 self._is_in_trailers = self._left == 0
-        self._rest = data[position:]
+        self.rest = data[position:]
         return b"".join(payload)
 
 
