@@ -46,7 +46,7 @@ _MISTRAL = re.compile(
 
 _BEGINNINGS = ("<arg_key>", "<|tool_call_begin|>", "<｜tool▁call▁begin｜>", "<tool_call>")
 _MAX_BEGINNINGS = 200
-"""An answer with more is no text of a model; each of them can cost a look at all of it."""
+"""No model writes more into an answer, and each of them can cost a look at all of it."""
 
 _Call = tuple[str, Any]
 
