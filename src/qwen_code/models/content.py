@@ -91,13 +91,11 @@ class ContentReader:
         """Whether nothing is held back, and no mark was at the end of the text so far."""
         self.lacks_opening_tag = False
         """Whether the reasoning of this model is known to begin in the prompt."""
-        if begins_in_reasoning:
-            self._state, self._end, self._unsure = "reasoning", "</think>", []
+        self._presumes_reasoning = begins_in_reasoning
 
     def has_reasoning_elsewhere(self) -> None:
         """The server sends the reasoning in a field, so the text has none."""
-        if self._unsure == []:
-            self._state, self._unsure = "start", None
+        self._presumes_reasoning = False
 
     def feed(self, text: str, events: list[Event]) -> None:
         """Add what ``text`` brings to ``events``, and calls to ``calls``.
@@ -133,7 +131,9 @@ class ContentReader:
         elif self._state == "reasoning":
             self._reasoning(held, events)
             if self._unsure and not self._has_calls:
-                events.append(TextDelta("".join(self._unsure)))
+                text, self._unsure, self._state = "".join(self._unsure), None, "start"
+                self.feed(text, events)
+                self.close(events)
         elif held.strip() or not self._strips:
             self._text(held, events)
 
@@ -153,12 +153,16 @@ class ContentReader:
         found = next((tag for tag in _REASONING_TAGS if bare.startswith(tag)), None)
         if found:
             self._held = bare[len(found) :]
+            self._presumes_reasoning = False
             self._state, self._end = "reasoning", _REASONING_TAGS[found]
             return True
         if bare and any(tag.startswith(bare) for tag in _REASONING_TAGS):
             return False
         self._state = "text"
-        if self._strips:
+        if self._presumes_reasoning:
+            self._presumes_reasoning = False
+            self._state, self._end, self._unsure = "reasoning", "</think>", []
+        elif self._strips:
             self._held = bare
         return True
 
