@@ -86,3 +86,14 @@ def test_a_sentence_is_a_prompt(line: str) -> None:
 def test_a_quoted_prompt_is_never_a_command() -> None:
     check_is_prompt(["auht login"], cli)
     check_is_prompt(["status", "of the build"], cli)
+
+
+@pytest.mark.parametrize("word", ["why", "explain", "check", "review", "run", "status"])
+def test_a_word_about_what_is_piped_in_is_a_prompt(word: str) -> None:
+    check_is_prompt([word], cli, has_input=True)
+
+
+@pytest.mark.parametrize("line", ["login", "logout --all", "update", "auht login", "sesions list"])
+def test_what_is_never_a_prompt(line: str) -> None:
+    with pytest.raises(UsageError):
+        check_is_prompt(line.split(), cli, has_input=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -60,7 +61,7 @@ class _Root(LazyGroup):
             if rest and rest[0].isascii() and " " not in rest[0] and rest[0][:1] != "-":
                 from qwen_code.cli.near_commands import check_is_prompt  # -p needs no such look
 
-                check_is_prompt(rest, self)
+                check_is_prompt(rest, self, has_input=_has_piped_input())
             args = ["ask", *args]
         return super().parse_args(ctx, args)
 
@@ -95,6 +96,15 @@ class _Root(LazyGroup):
             if option and _takes_next(option, rest):
                 leading.append(rest.pop(0))
         return leading, rest
+
+
+def _has_piped_input() -> bool:
+    """Whether standard input is a pipe or a file."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def _long_name(option: click.Option) -> str:

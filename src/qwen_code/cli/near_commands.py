@@ -41,6 +41,12 @@ _OF_OTHERS: Mapping[str, str] = {
 """Commands that other programs have, or that one expects here, with what does it. An empty text:
 nothing does."""
 
+_NEVER_PROMPTS = (
+    *("login", "signin", "sign-in", "log-in", "logout", "signout", "sign-out", "log-out"),
+    *("update", "upgrade", "version", "whoami"),
+)
+"""Of these, what is a command also where a text is piped in."""
+
 _HINTS = {
     "update": "Update it as you installed it: uv tool upgrade qwen-code or pipx upgrade qwen-code.",
     "config": "Settings are in ~/.qwen/settings.json.",
@@ -54,8 +60,9 @@ _HINTS |= {
 _AS_PROMPT = 'To ask the model: qwen -p "{words}"'
 
 
-def check_is_prompt(words: Sequence[str], root: click.Group) -> None:
-    """
+def check_is_prompt(words: Sequence[str], root: click.Group, *, has_input: bool = False) -> None:
+    """``has_input``: there is text for the model on standard input, as in ``make | qwen why``.
+
     Raises:
         UsageError: ``words`` are like a command; the hint names it, and how to ask the model.
     """
@@ -64,7 +71,8 @@ def check_is_prompt(words: Sequence[str], root: click.Group) -> None:
         return
     first = first.lower()
     as_prompt = _AS_PROMPT.format(words=" ".join(words))
-    if first in _OF_OTHERS and _is_of_a_command(following):
+    is_expected = first in _OF_OTHERS and (first in _NEVER_PROMPTS or not has_input)
+    if is_expected and _is_of_a_command(following):
         meant = _OF_OTHERS[first].format(word=first)
         way = f"Did you mean {meant}?" if meant else _HINTS.get(first, "See: qwen --help.")
         raise UsageError(f"{first!r} is not a command of qwen", hint=f"{way} {as_prompt}")
