@@ -12,6 +12,8 @@ DEAD = "http://127.0.0.1:9"
 
 @pytest.mark.parametrize("no_proxy", ["*.invalid", "a.example models.invalid", "models.invalid:80"])
 def test_a_listed_host_is_not_blamed_on_the_proxy(qwen: Any, no_proxy: str) -> None:
+    settings = '{"model": {"generationConfig": {"maxRetries": 0}}}'
+    qwen.write("~/.qwen/settings.json", settings)
     env = {
         "http_proxy": DEAD,
         "no_proxy": no_proxy,

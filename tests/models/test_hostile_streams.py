@@ -16,7 +16,7 @@ from stream_corpus import TOOLS
 from qwen_code.base.errors import QwenError
 from qwen_code.models.stream import ChatDecoder
 
-COUNT = 30_000
+COUNT = 15_000
 MAX_S = 15.0
 
 
