@@ -49,7 +49,8 @@ def usage_of(raw: Any) -> Usage | None:
     """The counts in a ``usage``; ``None`` if it is not one."""
     if not isinstance(raw, dict):
         return None
-    prompt, completion = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
+    prompt = _count(raw, "prompt_tokens") or _count(raw, "input_tokens")
+    completion = _count(raw, "completion_tokens") or _count(raw, "output_tokens")
     prompt_details = raw.get("prompt_tokens_details")
     return Usage(
         prompt,

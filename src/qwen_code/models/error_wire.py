@@ -85,17 +85,15 @@ def _kind_by_words(status: int, wire: WireError, kinds: list[ErrorKind]) -> Erro
         return "quota"
     if status == 429 or "rate" in kinds:
         return _kind_of_limit(wire, kinds)
-    if error_words.TOOLS.search(text) or wire.parameter in ("tools", "tool_choice"):
+    if _is_about_tools(wire):
         return "tools"
-    if status == 413 or (
-        error_words.CONTEXT.search(text) and not error_words.OUTPUT_LIMIT.search(text)
-    ):
+    if status == 413 or _is_about_context(text):
         return "context"
     if "access" in kinds:
         return "access"
     if status in (0, 400, 401, 403) and ("key" in kinds or error_words.KEY.search(text)):
         return "key"
-    if status == 401:
+    if status == 401 or (status == 403 and error_words.KEY_WHERE_REFUSED.search(text)):
         return "key"
     if error_words.MODEL.search(text):
         return "model"
@@ -106,6 +104,19 @@ def _kind_by_words(status: int, wire: WireError, kinds: list[ErrorKind]) -> Erro
     if error_words.OVERLOADED.search(text):
         return "overloaded"
     return None
+
+
+def _is_about_tools(wire: WireError) -> bool:
+    named = wire.parameter in ("tools", "tool_choice") or error_words.TOOLS.search(wire.message)
+    return bool(named) and not error_words.NOT_TOOLS.search(wire.message)
+
+
+def _is_about_context(text: str) -> bool:
+    others = (error_words.OUTPUT_LIMIT, error_words.NOT_CONTEXT)
+    if not error_words.CONTEXT.search(text):
+        return False
+    is_of_both = "image and text" in text.lower()  # Doubao counts them together
+    return is_of_both or not any(each.search(text) for each in others)
 
 
 def _kind_of_limit(wire: WireError, kinds: list[ErrorKind]) -> ErrorKind:

@@ -22,7 +22,7 @@ def _words(*alternatives: str) -> re.Pattern[str]:
 _CODES: dict[ErrorKind, tuple[str, ...]] = {
     "context": (
         *("context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"),
-        *("contextwindowexceedederror", "string_above_max_length", "tokens_limit_reached"),
+        *("contextwindowexceedederror", "tokens_limit_reached"),
         *("model_max_prompt_tokens_exceeded", "model_context_window_exceeded", "request_too_large"),
         *("invalid_prompt_length", "prompt_too_long", "max_tokens_exceeded"),
     ),
@@ -115,7 +115,7 @@ CONTEXT = _words(
     r"(must be|is) (less|longer) than.{0,40}(max_seq_len|context)",
     r"max_seq_len|max_model_len|prompt_tokens \(\d+\)",
     r"range of input length|input is too (long|large)|body too large|entity too large",
-    r"string too long|max message tokens|max input characters|overflows\b.*context",
+    r"messages.{0,40}string too long|max message tokens|max input characters|overflows\b.*context",
     r"tokens.{0,40}\+.{0,40}(must be|exceed)|tokens to keep from the initial prompt",
     r"(prompt|request|input).{0,20}exceeds?.{0,20}(max|limit)(?!.*per (min|day|sec))",
     r"(超[过出长]|过长).{0,20}(长度|上下文|token|限制)|(输入|上下文|内容|prompt|提示词).{0,20}(过长|超长|超[过出])",
@@ -127,6 +127,10 @@ OUTPUT_LIMIT = _words(
     r"(?<!\+ `)(?<!\+ )max_(completion_|output_|new_)?tokens\W{0,3}( is| must| should| cannot|: )"
 )
 """Not the conversation is too long, but the answer that was asked for."""
+
+NOT_CONTEXT = _words(r"\bimages?\b|\bpictures?\b")
+NOT_TOOLS = _words(r"array too long|maximum length|schema")
+"""What is wrong with some of the tools, not with there being any."""
 
 MODEL = _words(
     r"models?\b.{0,120}\b(not (found|exist|supported|available)|unknown|does ?n[o']t exist)",
@@ -151,7 +155,7 @@ QUOTA = _words(
     r"(quota|budget|credits?|balance)\b.{0,40}(exceeded|exhausted|used up|depleted|reached)",
     r"balance is too low",
     r"exceeded your (current |monthly |daily )?(\w+ )?(quota|budget)|billing|payment required",
-    r"(more|out of|add|purchase) credits|spending limit",
+    r"(more|out of|add|add \d+|purchase) credits|spending limit",
     r"(monthly|daily|weekly) (usage |token )?limit",
     r"usage limit|余额不足|欠费|额度(不足|已用|已耗)|账户.{0,8}(余额|欠)|access.{0,20}terminated",
 )
@@ -160,14 +164,19 @@ RATE = _words(
     r"请求(过于)?频繁|速率|限流",
 )
 KEY = _words(
-    r"(invalid|incorrect|wrong|missing|bad|expired|no) (api|auth\w*|proxy|access)?[ -]?"
-    r"(server )?(api )?(key|token|authentication|credentials?)\b(?! (limit|count|usage|per))",
+    r"(invalid|incorrect|wrong|missing|bad|expired|no) (or \w+ )?(api|auth\w*|proxy|access)[ -]?"
+    r"(server )?(api )?(key|token|header|credentials?)\b",
+    r"(invalid|incorrect|missing|bad|expired|no) (credentials?|authentication)\b",
     r"(api[ _-]?key|auth\w* token|access token|credentials?)\b.{0,40}"
     r"(invalid|not valid|incorrect|expired|missing|revoked|required|not found|wrong)",
     r"(api|virtual) key expected|not authenticated|authentication (error|fail|required)",
     r"unauthorized|invalid subscription key",
     r"login fail|身份验证|令牌|鉴权|api ?key.{0,8}(无效|错误|不正确)|security token.{0,30}invalid",
 )
+KEY_WHERE_REFUSED = _words(r"(invalid|incorrect|wrong|missing|bad|expired) (key|token)\b")
+"""Of an error whose status says that something is not allowed. Elsewhere a key is a field, and a
+token is a word."""
+
 OVERLOADED = _words(
     r"overload|at capacity|capacity exceeded|high demand|server.{0,9}busy",
     r"model is (currently )?loading|繁忙|过载|服务器.{0,8}(忙|负载)",
