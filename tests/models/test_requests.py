@@ -169,8 +169,14 @@ def test_attachments_go_to_their_sender_alone() -> None:
     rejected = Terms(rejected=frozenset({"reasoning_content"}))
     left = body([user(), answer, result], terms=rejected)["messages"][1]
     assert "reasoning_content" not in left
-    insisting = body([user(), answer, result], model="other", wire=Wire(needs_reasoning=True))
-    assert insisting["messages"][1]["reasoning_content"]
+    wire = Wire(needs_reasoning=True)
+    quiet = body([user(), answer, result], model="other", wire=wire)
+    assert "reasoning_content" not in quiet["messages"][1], "it may not be thinking"
+    of_others = {name: answer[name] for name in ("role", "content", "tool_calls")}
+    thinking = body([user(), of_others, result, answer, result], wire=wire)
+    assert thinking["messages"][1]["reasoning_content"]
+    told = body([user(), answer, result], None, Terms(needs_reasoning=True), model="other")
+    assert told["messages"][1]["reasoning_content"]
 
 
 def test_a_model_without_tools_gets_calls_as_text() -> None:

@@ -36,7 +36,8 @@ class Wire(msgspec.Struct, frozen=True):
     """How a service differs from the Chat Completions API.
 
     ``errors`` are its own codes in lower case, each with a kind of `models.error_words`.
-    ``needs_reasoning``: it rejects a message with calls but without ``reasoning_content``.
+    ``needs_reasoning``: while a model thinks, it rejects a message with calls but without
+    ``reasoning_content``.
     ``marks_cache``: it keeps what it has read of a prompt only up to marks (``cache_control``),
     for models whose names begin with one of these. ``names_deployments``: a request's model is the
     name of a deployment, and the answer's is not.

@@ -113,7 +113,9 @@ def _conversation(
         from qwen_code.models.plain_history import without_calls  # few models need it
 
         return without_calls(shown), None
-    if endpoint.wire.needs_reasoning or terms.needs_reasoning:
+    # Without own reasoning in the conversation, the model may not be in its thinking mode.
+    is_thinking = any("reasoning_content" in message for message in shown)
+    if terms.needs_reasoning or (endpoint.wire.needs_reasoning and is_thinking):
         shown = [
             {**each, "reasoning_content": _UNKNOWN_REASONING}
             if each.get("tool_calls") and not each.get("reasoning_content")

@@ -107,7 +107,8 @@ def _part(text: str, arguments: ReadArguments) -> Result:
 def _cut(line: str) -> str:
     if len(line) <= _MAX_LINE_LENGTH:
         return line
-    return f"{line[:_MAX_LINE_LENGTH]}… [truncated: {len(line):,} characters]\n"
+    way_on = f"to go on, run: sed -n NUMBERp FILE | cut -c{_MAX_LINE_LENGTH + 1}-"
+    return f"{line[:_MAX_LINE_LENGTH]}… [truncated: {len(line):,} characters; {way_on}]\n"
 
 
 def _notebook(data: bytes) -> str | None:
