@@ -154,7 +154,7 @@ def test_what_one_adds_to_a_project_one_trusts(qwen_mcp: Machine) -> None:
     [
         (["add"], 2),
         (["add", "name"], 2),
-        (["add", "a/b", "command"], 52),
+        (["add", "a\nb", "command"], 52),
         (["add", "a", "-e", "novalue", "command"], 2),
         (["add", "a", "-H", "novalue", "https://host"], 2),
         (["add", "a", "-e", "A=1", "https://host"], 2),

@@ -14,7 +14,8 @@ import pytest
 
 from qwen_code.base.stop import Stop
 from qwen_code.mcp.client import Servers
-from qwen_code.mcp.servers import parse_servers
+from qwen_code.mcp.context import ServerContext
+from qwen_code.mcp.entries import parse_servers
 
 SERVER = Path(__file__).parent.parent / "support" / "mcp_server.py"
 
@@ -25,26 +26,25 @@ class Session:
     def __init__(self, table: Mapping[str, Any], root: Path, **options: Any) -> None:
         self.said: list[str] = []
         self.logs = root / "logs"
-        self.servers = Servers(
-            parse_servers(table, "settings.json"),
-            {
+        ask = options.pop("ask", None)
+        given: dict[str, Any] = {
+            "environ": {
                 "PATH": os.environ["PATH"],
                 "HOME": str(root),
                 "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
             },
-            self.said.append,
-            root,
-            **{
-                "variables": {},
-                "logs_dir": self.logs,
-                "version": "0",
-                "start_timeout_s": 30.0,
-                **options,
-            },
-        )
+            "variables": {},
+            "cwd": root,
+            "logs_dir": self.logs,
+            "version": "0",
+            **options,
+        }
+        context = ServerContext(**given)
+        specs = parse_servers(table, "settings.json")
+        self.servers = Servers(specs, context, self.said.append, ask=ask)
 
     def call(self, name: str, arguments: str = "{}", show: Any = lambda _: None) -> Any:
-        tool = {tool.definition.name: tool for tool in self.servers.tools()}[name]
+        tool: Any = {tool.definition.name: tool for tool in self.servers.tools()}[name]
         return tool.run(tool.parse(arguments), show, Stop())
 
 

@@ -52,7 +52,7 @@ def test_resources_and_sounds_become_text() -> None:
         "[resource file:///b]",
         "inside",
         "[resource file:///c: x/y]",
-        "[audio: audio/wav]",
+        "[audio not shown: audio/wav]",
         "[hologram: not shown]",
     ]
 
@@ -65,5 +65,5 @@ def test_a_failure_is_one() -> None:
 
 
 def test_long_answers_are_cut() -> None:
-    text = read_answer({"content": [{"type": "text", "text": "x" * 30_001}]}).text
-    assert text == "x" * 30_000 + "\n[1 more characters omitted]"
+    text = read_answer({"content": [{"type": "text", "text": "x" * 50_001}]}).text
+    assert text.startswith("x" * 50_000 + "\n[1 more characters omitted")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from qwen_code.base.secret import Secret, redact
 from qwen_code.base.stop import Stop
-from qwen_code.mcp.tool import ListedTool, make_tools
+from qwen_code.mcp.offers import ListedResource, ListedTool
+from qwen_code.mcp.tool import make_tools
 from qwen_code.tools.base import Effect, Result
 from qwen_code.tools.errors import ToolFailed
 
@@ -24,6 +25,16 @@ class FakeCaller:
     ) -> Result:
         self.calls.append((tool, arguments))
         return Result("ok", "ok")
+
+    def read(self, uri: str, show: Callable[[str], None], stop: Stop) -> Result:
+        return Result(f"what {uri} holds", "")
+
+    @property
+    def resources(self) -> list[ListedResource]:
+        return [
+            ListedResource("demo://a", "A", media_type="text/plain"),
+            ListedResource("demo://b"),
+        ]
 
 
 def test_names_are_safe_and_differ() -> None:
@@ -88,7 +99,7 @@ def test_schemas_are_made_acceptable() -> None:
         },
         "required": ["title"],
     }
-    (tool,) = make_tools([(FakeCaller(), ListedTool("go", "a\n b " * 200, written), False)])
+    (tool,) = make_tools([(FakeCaller(), ListedTool("go", "a\n b " * 600, written), False)])
     assert tool.definition.parameters == {
         "type": "object",
         "properties": {
@@ -97,9 +108,8 @@ def test_schemas_are_made_acceptable() -> None:
         },
         "required": ["title"],
     }
-    assert len(tool.definition.description) == 400 and tool.definition.description.startswith(
-        "a b a b"
-    )
+    description = tool.definition.description
+    assert len(description) == 1024 and description.startswith("a b a b")
     (bare,) = make_tools([(FakeCaller(), ListedTool("go", schema={"type": "string"}), False)])
     assert bare.definition.parameters == {"type": "object", "properties": {}}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -68,19 +68,30 @@ class Prepared(msgspec.Struct, frozen=True):
         return self.tool.run(self.arguments, show, stop)
 
 
+class OfferedTool(Protocol):
+    """A tool of another program, with its definition."""
+
+    @property
+    def definition(self) -> Definition: ...
+
+
 class Toolbox:
     """Tools by name. ``make`` creates a tool at its first call, because most sessions call few.
-    ``audience`` tells who is offered the tools at the moment."""
+    ``audience`` tells who is offered the tools at the moment. ``others`` are the tools of other
+    programs, which may be different ones for each request."""
 
     def __init__(
         self,
         definitions: Sequence[Definition],
         make: Callable[[Definition], Tool],
         audience: Callable[[], frozenset[Audience]] = lambda: frozenset({"agent"}),
+        others: Callable[[], Sequence[OfferedTool]] = tuple,
     ) -> None:
-        self._definitions = {each.name: each for each in definitions}
+        self._built_in = definitions
         self._make = make
         self._audience = audience
+        self._others = others
+        self._fits: Callable[[Definition], bool] = lambda _: True
         self._tools: dict[str, Tool] = {}
 
     @property
@@ -105,28 +116,25 @@ class Toolbox:
 
     def offered_to(self, audience: Audience) -> Toolbox:
         """A toolbox with the tools for another audience only; it shares the tool objects."""
-        fitting = [each for each in self._definitions.values() if audience in each.audience]
-        made = Toolbox(fitting, self._make, lambda: frozenset({audience}))
-        made._tools = self._tools
+        made = self._narrowed(lambda each: audience in each.audience)
+        made._audience = lambda: frozenset({audience})
         return made
 
     def restricted_to(self, names: Collection[str]) -> Toolbox:
         """A toolbox with the tools of these names only; it shares the tool objects."""
-        fitting = [each for name, each in self._definitions.items() if name in names]
-        made = Toolbox(fitting, self._make, self._audience)
-        made._tools = self._tools
-        return made
+        return self._narrowed(lambda each: each.name in names)
 
     def definition(self, name: str) -> Definition | None:
         """The definition of the tool of that name, whether it is offered or not.
 
         Models also write ``functions.read_file``, ``Read_File``, or another agent's name.
         """
-        found = self._definitions.get(name)
+        known = self._definitions()
+        found = known.get(name)
         if found is not None or not name:
             return found
         bare = re.split(r"[.:/]", name)[-1].replace("-", "_").lower()
-        return next((each for each in self._definitions.values() if _is_called(each, bare)), None)
+        return next((each for each in known.values() if _is_called(each, bare)), None)
 
     def prepare(self, name: str, arguments: str) -> Prepared:
         """Parse a call of the model.
@@ -137,14 +145,31 @@ class Toolbox:
         definition = self.definition(name)
         if definition is None:
             raise ToolFailed(f"there is no tool {name!r}; available: {', '.join(self.names)}")
-        tool = self._tools.get(definition.name)
-        if tool is None:
-            tool = self._tools[definition.name] = self._make(definition)
+        tool = self._tool(definition)
         return Prepared(definition, tool, tool.parse(arguments))
+
+    def _tool(self, definition: Definition) -> Tool:
+        for other in self._others():
+            if other.definition is definition:
+                return cast("Tool", other)
+        if definition.name not in self._tools:
+            self._tools[definition.name] = self._make(definition)
+        return self._tools[definition.name]
+
+    def _definitions(self) -> dict[str, Definition]:
+        all_of_them = [*self._built_in, *(other.definition for other in self._others())]
+        return {each.name: each for each in all_of_them if self._fits(each)}
 
     def _offered(self) -> list[Definition]:
         audience = self._audience()
-        return [each for each in self._definitions.values() if each.audience & audience]
+        return [each for each in self._definitions().values() if each.audience & audience]
+
+    def _narrowed(self, fits: Callable[[Definition], bool]) -> Toolbox:
+        made = Toolbox(self._built_in, self._make, self._audience, self._others)
+        before = self._fits
+        made._fits = lambda each: before(each) and fits(each)
+        made._tools = self._tools
+        return made
 
 
 def _is_called(definition: Definition, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.console import notice, require_person, say, say_data
 from qwen_code.mcp.definitions import ServerDefinition, find_definitions, project_file, save_entry
-from qwen_code.mcp.servers import parse_server
+from qwen_code.mcp.entries import parse_server
 from qwen_code.wiring.reports.trust import server_in_words
 from qwen_code.wiring.servers import start_servers
 
@@ -55,8 +56,8 @@ class _Add(click.Command):
 @click.option(
     "-t",
     "--transport",
-    type=click.Choice(["stdio", "http"]),
-    help="Default: http for a URL, else stdio.",
+    type=click.Choice(["stdio", "http", "sse"]),
+    help="Default: for a URL what it speaks, else stdio.",
 )
 @click.option(
     "-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="A variable for a command."
@@ -94,8 +95,11 @@ def add_command(
             hint="For example: qwen mcp add time uvx mcp-server-time",
         )
     name, target, *arguments = words
-    is_remote = transport == "http" or (transport is None and "://" in target)
-    entry: dict[str, Any] = {"httpUrl": target} if is_remote else {"command": target}
+    is_remote = transport in ("http", "sse") or (transport is None and "://" in target)
+    entry: dict[str, Any] = {"command": target}
+    if is_remote:
+        entry = {"httpUrl": target} if transport == "http" else {"url": target}
+        entry |= {"type": transport} if transport else {}
     more = {
         "args": arguments,
         "env": _pairs(variables, "=", "-e KEY=VALUE"),
@@ -199,18 +203,18 @@ def logout_command(config: Config, name: str) -> None:
 
 
 def _states(config: Config, found: Sequence[ServerDefinition]) -> list[dict[str, Any]]:
-    with start_servers(config, [d.spec for d in found if d.is_trusted]) as servers:
+    with start_servers(config, found) as servers:
         servers.tools()
         states = {state.name: state for state in servers.states()}
     lines = []
     for definition in found:
         spec = definition.spec
         state = states.get(spec.name)
-        reason = state.reason if state else f"to trust it: qwen mcp trust {spec.name}"
+        reason = state.reason if state else _why_unused(definition)
         lines.append(
             {
                 "name": spec.name,
-                "state": "not trusted" if state is None else "failed" if reason else "connected",
+                "state": _state(definition, reason),
                 "tools": state.tools if state else 0,
                 "trust": spec.trust,
                 "scope": definition.scope,
@@ -220,6 +224,20 @@ def _states(config: Config, found: Sequence[ServerDefinition]) -> list[dict[str,
             }
         )
     return lines
+
+
+def _why_unused(definition: ServerDefinition) -> str | None:
+    if definition.spec.is_disabled:
+        return None
+    return f"to trust it: qwen mcp trust {shlex.quote(definition.spec.name)}"
+
+
+def _state(definition: ServerDefinition, reason: str | None) -> str:
+    if definition.spec.is_disabled:
+        return "disabled"
+    if not definition.is_trusted:
+        return "not trusted"
+    return "failed" if reason else "connected"
 
 
 def _trust_own(paths: Paths, name: str) -> None:

@@ -13,7 +13,7 @@ from qwen_code.config.load import Config
 from qwen_code.fronts.console import say, say_part
 from qwen_code.fronts.text.login_display import display_for
 from qwen_code.mcp.definitions import ServerDefinition
-from qwen_code.mcp.servers import expand, is_name
+from qwen_code.mcp.servers import expand
 
 _AGENT = f"qwen-code/{__version__}"
 
@@ -58,7 +58,7 @@ def logout(config: Config, name: str) -> None:
     Raises:
         ConfigError: it cannot be removed.
     """
-    said = sign_out_of(name, config, user_agent=_AGENT) if is_name(name) else None
+    said = sign_out_of(name, config, user_agent=_AGENT)
     if said is None:
         say(f"You are not signed in at the MCP server {name}.")
     else:

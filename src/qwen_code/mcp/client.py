@@ -1,4 +1,4 @@
-"""The servers of a session: started together, called from any thread, and always ended.
+"""The servers of a session: started together, used from any thread, and always ended.
 
 They run in one thread with one event loop; the rest of this program has no event loop. Their
 problems are reported in the thread that uses them.
@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, wait
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import CancelledError, Future, InvalidStateError, wait
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from qwen_code.base.errors import ConfigError
-from qwen_code.base.http import Network
-from qwen_code.base.stop import Stop
-from qwen_code.mcp.content import read_answer
+from qwen_code.base.stop import Stop, take
+from qwen_code.mcp.content import read_answer, read_contents, read_prompt
+from qwen_code.mcp.context import ServerContext
+from qwen_code.mcp.offers import ListedPrompt, ListedResource, ListedTool
 from qwen_code.mcp.servers import ServerSpec
-from qwen_code.mcp.tool import ListedTool, McpTool, make_tools
+from qwen_code.mcp.tool import McpTool, ResourceTool, make_readers, make_tools
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 
@@ -30,13 +30,17 @@ if TYPE_CHECKING:
     import asyncio
 
     from qwen_code.mcp.connection import ServerConnection
-    from qwen_code.mcp.remote import TokenFor
+    from qwen_code.mcp.elicitation import Answer, Elicitation, RunningCall
 
-START_TIMEOUT_S = 30.0
 _CLOSE_S = 1.7
 _SLACK_S = 5.0
 _POLL_S = 0.05
 _PATIENCE_S = 3.0
+_RELIST_S = 5.0
+"""How long a request waits for tools that have just changed."""
+
+AskPerson = Callable[["Elicitation", Stop], "Answer"]
+"""Puts a server's question to the person, and waits for the answer."""
 
 
 class ServerState(msgspec.Struct, frozen=True):
@@ -57,9 +61,9 @@ def is_installed() -> bool:
 class Servers:
     """The servers of a session. Close it, or use it as a context manager.
 
-    ``environ`` is the environment of server processes, and ``variables`` has the values of the
-    ``$NAMES`` in definitions, which may be tokens for the servers; neither may hold our own
-    credentials. ``say`` is called with problems, in the thread that lists or calls tools.
+    ``say`` is called with problems, in the thread that lists or calls tools. ``ask`` puts what a
+    server asks to the person, in the thread that waits for the server; without it, servers are told
+    that no person is there.
 
     Raises:
         ConfigError: the package ``mcp`` is not installed.
@@ -68,16 +72,10 @@ class Servers:
     def __init__(
         self,
         specs: Sequence[ServerSpec],
-        environ: Mapping[str, str],
+        context: ServerContext,
         say: Callable[[str], None],
-        cwd: Path,
         *,
-        variables: Mapping[str, str],
-        logs_dir: Path,
-        version: str,
-        network: Network | None = None,
-        token_for: TokenFor = lambda _server, _refused: None,
-        start_timeout_s: float = START_TIMEOUT_S,
+        ask: AskPerson | None = None,
     ) -> None:
         if specs and not is_installed():
             raise ConfigError(
@@ -85,40 +83,74 @@ class Servers:
                 hint='Install it: pip install "qwen-code[mcp]"',
             )
         self._say = say
-        self._start_timeout_s = start_timeout_s
+        self.ask = ask
         self._hosts = [_Host(spec, self) for spec in specs]
-        self._given = (environ, variables, cwd, logs_dir, network or Network(), token_for, version)
+        self._context = msgspec.structs.replace(context, is_attended=ask is not None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mcp", daemon=True)
         self._is_open = bool(specs)
+        self._made: tuple[list[int], list[McpTool | ResourceTool]] = ([], [])
         self.broken: str | None = None
         """Why no server can be used, if none can."""
         if specs:
             self._thread.start()
 
-    def tools(self, stop: Stop | None = None) -> list[McpTool]:
-        """The tools of all running servers; waits until each has started or failed.
+    def tools(self, stop: Stop | None = None) -> list[McpTool | ResourceTool]:
+        """The tools of all running servers; waits until each has started or failed, and for lists
+        that have just changed.
 
         Raises:
             Stopped: ``stop`` was set meanwhile.
         """
         if not self._is_open:
             return []
-        self._wait_for_starts(stop or Stop())
+        self._wait_for_lists(stop or Stop())
         self.tell()
-        return make_tools(
-            [(host, listed, host.spec.trust) for host in self._hosts for listed in host.tools()]
-        )
+        generations = [host.generation for host in self._hosts]
+        if generations != self._made[0]:
+            self._made = generations, self._make()
+        return self._made[1]
 
     def states(self) -> list[ServerState]:
         """The current state of each server."""
         return [ServerState(h.name, len(h.tools()), h.failure) for h in self._hosts]
 
+    def instructions(self) -> dict[str, str]:
+        """What servers tell models about themselves, by their names."""
+        return {host.name: host.instructions for host in self._hosts if host.instructions}
+
+    def prompts(self) -> dict[str, list[ListedPrompt]]:
+        """The prompts that the servers offer, by server."""
+        return {host.name: host.prompts for host in self._hosts if host.prompts}
+
+    def resources(self) -> dict[str, list[ListedResource]]:
+        """The resources that the servers offer, by server."""
+        return {host.name: host.resources for host in self._hosts if host.resources}
+
+    def prompt(self, server: str, name: str, arguments: dict[str, str], stop: Stop) -> str:
+        """The text of a prompt.
+
+        Raises:
+            ToolFailed: there is no such server, or it has not given the prompt.
+        """
+        return self._host(server).prompt(name, arguments, stop)
+
+    def read(self, server: str, uri: str, stop: Stop) -> Result:
+        """What a resource holds.
+
+        Raises:
+            ToolFailed: there is no such server, or it has not given the resource.
+        """
+        return self._host(server).read(uri, lambda _: None, stop)
+
     def tell(self) -> None:
-        """Report servers that have failed, each only once."""
+        """Report what the user does not know yet of the servers."""
         for host in self._hosts:
+            for line in host.take_news():
+                if self._is_open:
+                    self._say(f"the MCP server {host.name}: {line}")
             if host.failure is not None and not host.was_told and self._is_open:
                 host.was_told = True
                 self._say(f"the MCP server {host.name} cannot be used: {host.failure}")
@@ -149,6 +181,24 @@ class Servers:
         """The event loop of the servers; ``None`` after it has ended."""
         return self._loop if self._is_open and self._thread.is_alive() else None
 
+    def _make(self) -> list[McpTool | ResourceTool]:
+        listed = [(host, tool, host.spec.trust) for host in self._hosts for tool in host.tools()]
+        readers = [host for host in self._hosts if host.resources]
+        tools = make_tools(listed)
+        return [*tools, *make_readers([(host, host.spec.trust) for host in readers], tools)]
+
+    def _host(self, name: str) -> _Host:
+        found = next((host for host in self._hosts if host.name == name), None)
+        if found is None:
+            raise ToolFailed(f"there is no MCP server {name}")
+        return found
+
+    def _wait_for_lists(self, stop: Stop) -> None:
+        self._wait_for_starts(stop)
+        deadline = time.monotonic() + _RELIST_S
+        while any(host.is_stale for host in self._hosts) and time.monotonic() < deadline:
+            stop.wait(0.01)
+
     def _wait_for_starts(self, stop: Stop) -> None:
         while not self._ready.wait(_POLL_S):  # while the package is being imported
             stop.check()
@@ -157,7 +207,7 @@ class Servers:
         if waiting:
             names = ", ".join(sorted(starts[start] for start in waiting))
             self._say(f"waiting for the MCP servers: {names}")
-            _wait(waiting, self._start_timeout_s + _SLACK_S, stop)
+            _wait(waiting, self._context.start_timeout_s + _SLACK_S, stop)
 
     def _run(self) -> None:
         import asyncio  # needed only in sessions with servers
@@ -173,13 +223,12 @@ class Servers:
     async def _serve(self) -> None:
         import asyncio
 
-        from qwen_code.mcp.connection import ServerConnection, ServerContext  # takes half a second
+        from qwen_code.mcp.connection import ServerConnection  # takes half a second
 
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, _context: None)
-        context = ServerContext(*self._given, self._start_timeout_s)
         for host in self._hosts:
-            host.connection = ServerConnection(host.spec, context)
+            host.connection = ServerConnection(host.spec, self._context)
         self._loop = loop
         self._tasks = [loop.create_task(h.connection.serve()) for h in self._hosts if h.connection]
         self._ready.set()
@@ -220,43 +269,136 @@ class _Host:
             return self._servers.broken
         return self.connection.failure or self._servers.broken
 
-    def tools(self) -> list[ListedTool]:
-        """Its tools; empty if it is not running."""
+    @property
+    def generation(self) -> int:
+        """Changes with what it offers."""
+        return -1 if self.connection is None or self.failure else self.connection.lists.generation
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its lists are being fetched again."""
+        return self.connection is not None and self.connection.lists.is_stale
+
+    @property
+    def instructions(self) -> str:
+        """What it tells models about itself."""
+        return self.connection.instructions if self.connection and not self.failure else ""
+
+    @property
+    def _usable(self) -> ServerConnection | None:
+        """The connection, if it has started and can be used."""
         connection = self.connection
         if connection is None or connection.failure or not connection.started.done():
-            return []
-        listed = connection.started.result()
-        return listed if isinstance(listed, list) else []
+            return None
+        return connection
+
+    def tools(self) -> list[ListedTool]:
+        """Its tools; empty if it cannot be used."""
+        return self._usable.lists.tools if self._usable else []
+
+    def take_news(self) -> list[str]:
+        """What the user has not been told yet."""
+        news = self.connection.news if self.connection else []
+        taken = [*news]
+        del news[: len(taken)]
+        return taken
+
+    @property
+    def prompts(self) -> list[ListedPrompt]:
+        """Its prompts; empty if it cannot be used."""
+        return self._usable.lists.prompts if self._usable else []
+
+    @property
+    def resources(self) -> list[ListedResource]:
+        """Its resources; empty if it cannot be used."""
+        return self._usable.lists.resources if self._usable else []
 
     def call(
         self, tool: str, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop
     ) -> Result:
         """Call a tool and wait for the result; see :class:`qwen_code.mcp.tool.Caller`."""
+        return read_answer(self._use(lambda c, call: c.call(tool, arguments, call), show, stop))
+
+    def read(self, uri: str, show: Callable[[str], None], stop: Stop) -> Result:
+        """Read a resource; see :class:`qwen_code.mcp.tool.Caller`."""
+        return read_contents(self._use(lambda c, call: c.read(uri, call), show, stop))
+
+    def prompt(self, name: str, arguments: dict[str, str], stop: Stop) -> str:
+        """The text of a prompt.
+
+        Raises:
+            ToolFailed: the server has not given it.
+        """
+        answer = self._use(lambda c, call: c.prompt(name, arguments, call), lambda _: None, stop)
+        return read_prompt(answer)
+
+    def _use(
+        self,
+        use: Callable[[ServerConnection, RunningCall], Coroutine[Any, Any, Any]],
+        show: Callable[[str], None],
+        stop: Stop,
+    ) -> Any:
+        """Wait for what the event loop does with the connection. The person's questions are asked
+        on this thread.
+
+        Raises:
+            ToolFailed: it did not succeed.
+            Stopped: ``stop`` was set meanwhile; the server is notified.
+        """
         import asyncio
+
+        from qwen_code.mcp.elicitation import RunningCall
 
         self._servers.tell()
         loop, connection = self._servers.loop, self.connection
         if loop is None or connection is None:
             reason = self.failure or "it has been stopped"
             raise ToolFailed(f"the MCP server {self.name} can no longer be used: {reason}")
-        progress: SimpleQueue[str | None] = SimpleQueue()
-        answer = asyncio.run_coroutine_threadsafe(
-            connection.call(tool, arguments, progress.put), loop
-        )
-        deadline = time.monotonic() + self.spec.timeout_ms / 1000 + _SLACK_S
-        answer.add_done_callback(lambda _: progress.put(None))
+        inbox: SimpleQueue[str | tuple[Elicitation, Future[Answer]] | None] = SimpleQueue()
+
+        def ask(question: Elicitation) -> Future[Answer]:
+            answer: Future[Answer] = Future()
+            inbox.put((question, answer))
+            return answer
+
+        async def used() -> Any:
+            limit_s = self.spec.timeout_ms / 1000
+            return await use(connection, RunningCall(limit_s, inbox.put, ask))
+
+        result = asyncio.run_coroutine_threadsafe(used(), loop)
+        result.add_done_callback(lambda _: inbox.put(None))
         try:
-            with stop.calling(lambda: progress.put(None)), suppress(Empty):
-                while (
-                    said := progress.get(timeout=max(0.0, deadline - time.monotonic()))
-                ) is not None:
-                    show(said)
+            with stop.calling(lambda: inbox.put(None)):
+                while (said := self._next(inbox)) is not None:
+                    if isinstance(said, str):
+                        show(said)
+                    else:
+                        self._put(said[0], said[1], stop)
             stop.check()
-            if not answer.done():
-                raise ToolFailed(f"the MCP server {self.name} did not answer")
-            return read_answer(answer.result())
+            if not result.done():
+                raise ToolFailed(f"the MCP server {self.name} has been stopped")
+            return result.result()
         except CancelledError:
             raise ToolFailed(f"the MCP server {self.name} has been stopped") from None
         finally:
-            answer.cancel()  # if it is not done, the server is notified
+            result.cancel()  # if it is not done, the server is notified
             self._servers.tell()
+
+    def _next(self, inbox: SimpleQueue[Any]) -> Any:
+        """The next item; ``None`` if the event loop has ended."""
+        while self._servers.loop is not None:
+            with suppress(Empty):
+                return take(inbox, _SLACK_S)
+        return None
+
+    def _put(self, question: Elicitation, answer: Future[Answer], stop: Stop) -> None:
+        """Put a question of the server to the person."""
+        from qwen_code.mcp.elicitation import Answer
+
+        given = Answer("cancel")
+        try:
+            if self._servers.ask is not None:
+                given = self._servers.ask(question, stop)
+        finally:
+            with suppress(InvalidStateError):  # the server has given up meanwhile
+                answer.set_result(given)

@@ -1,4 +1,4 @@
-"""Converts the result of a server for the model. Pure: decoded JSON in, a `Result` out."""
+"""Converts the results of a server for the model. Pure: decoded JSON in, a `Result` out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from qwen_code.base.secret import redact
 from qwen_code.tools.base import Image, Result
 from qwen_code.tools.errors import ToolFailed
 
-_MAX_CHARACTERS = 30_000
+_MAX_CHARACTERS = 50_000
 _MAX_IMAGE_BYTES = 8 << 20
-_IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_IMAGE_TYPES = {
+    "image/png": "image/png",
+    "image/jpeg": "image/jpeg",
+    "image/jpg": "image/jpeg",
+    "image/gif": "image/gif",
+    "image/webp": "image/webp",
+}
 
 
 def read_answer(answer: Mapping[str, Any]) -> Result:
@@ -23,37 +29,64 @@ def read_answer(answer: Mapping[str, Any]) -> Result:
     Raises:
         ToolFailed: the tool reported an error.
     """
-    blocks: Sequence[Mapping[str, Any]] = answer.get("content") or ()
+    result = _shown(answer.get("content") or (), answer.get("structuredContent"))
+    if answer.get("isError"):
+        raise ToolFailed(result.text if answer.get("content") else "it failed without a message")
+    return result
+
+
+def read_contents(answer: Mapping[str, Any]) -> Result:
+    """What a resource holds, from a ``ReadResourceResult`` as JSON data."""
+    contents: Sequence[Mapping[str, Any]] = answer.get("contents") or ()
+    texts = [{"type": "text", "text": each["text"]} for each in contents if "text" in each]
+    others = [{"type": "resource", "resource": each} for each in contents if "text" not in each]
+    return _shown([*texts, *others])
+
+
+def read_prompt(answer: Mapping[str, Any]) -> str:
+    """The text of a prompt, from a ``GetPromptResult`` as JSON data. What it lets the assistant say
+    is marked as that."""
+    parts = []
+    for message in answer.get("messages") or ():
+        text = _text(message.get("content") or {}, seen=None)
+        parts.append(f"[assistant] {text}" if message.get("role") == "assistant" else text)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _shown(blocks: Sequence[Mapping[str, Any]], structured: Any = None) -> Result:
     image = next((found for block in blocks if (found := _image(block)) is not None), None)
     parts = [_text(block, seen=image) for block in blocks]
     text = "\n".join(part for part in parts if part)
-    if not text and (structured := answer.get("structuredContent")) is not None:
+    if not text and structured is not None:
         text = msgspec.json.encode(structured).decode()
     text = _cut(redact(text))
-    if answer.get("isError"):
-        raise ToolFailed(text or "the tool failed without a message")
     summary = f"{len(text.splitlines()):,} lines" if "\n" in text else text[:100]
     return Result(text or "(empty result)", summary or "(empty)", image)
 
 
 def _image(block: Mapping[str, Any]) -> Image | None:
-    if block.get("type") != "image" or block.get("mimeType") not in _IMAGE_TYPES:
+    """The image of a block, also where it is an embedded resource."""
+    if block.get("type") == "resource":
+        block = block.get("resource") or {}
+    media_type = _IMAGE_TYPES.get(str(block.get("mimeType")).lower())
+    encoded = str(block.get("data") or block.get("blob") or "")
+    if media_type is None or not encoded:
         return None
     try:
-        data = binascii.a2b_base64(str(block.get("data", "")))
+        data = binascii.a2b_base64(encoded.partition(";base64,")[2] or encoded)
     except binascii.Error:
         return None
-    return Image(block["mimeType"], data) if 0 < len(data) <= _MAX_IMAGE_BYTES else None
+    return Image(media_type, data) if 0 < len(data) <= _MAX_IMAGE_BYTES else None
 
 
 def _text(block: Mapping[str, Any], *, seen: Image | None) -> str:
     kind = block.get("type")
     if kind == "text":
         return str(block.get("text", ""))
-    if kind == "image":
-        if seen is not None and _image(block) == seen:
-            return ""
-        return f"[image not shown: {block.get('mimeType')}]"
+    if seen is not None and _image(block) == seen:
+        return ""
+    if kind in ("image", "audio"):
+        return f"[{kind} not shown: {block.get('mimeType')}]"
     if kind == "resource_link":
         described = block.get("description") or block.get("title") or block.get("name") or ""
         return f"[resource {block.get('uri')}: {described}]"
@@ -69,4 +102,7 @@ def _cut(text: str) -> str:
     if len(text) <= _MAX_CHARACTERS:
         return text
     left_out = len(text) - _MAX_CHARACTERS
-    return f"{text[:_MAX_CHARACTERS]}\n[{left_out:,} more characters omitted]"
+    return (
+        f"{text[:_MAX_CHARACTERS]}\n"
+        f"[{left_out:,} more characters omitted; if they matter, ask the tool for less at once]"
+    )

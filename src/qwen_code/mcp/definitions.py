@@ -23,7 +23,8 @@ from qwen_code.config.run_files import digest_of
 from qwen_code.config.settings import Settings, convert_setting, folders_of_project
 from qwen_code.config.trust import TrustStore
 from qwen_code.mcp import PROJECT_FILE, SERVERS_KEY
-from qwen_code.mcp.servers import ServerSpec, files_of, parse_server, parse_servers
+from qwen_code.mcp.entries import parse_server, parse_servers
+from qwen_code.mcp.servers import ServerSpec, files_of
 
 _LOCK_TIMEOUT_S = 10.0
 
@@ -38,6 +39,14 @@ class ServerDefinition(msgspec.Struct, frozen=True):
     digest: str = ""
     is_trusted: bool = True
     files: Mapping[str, str] = {}
+    is_own: bool = False
+    """Whether the user defined it, and it runs files of the project."""
+
+    def is_as_trusted(self, cwd: Path) -> bool:
+        """Whether the files that it runs are still those that the user trusts."""
+        if self.folder is None:
+            return True
+        return files_of(self.spec, self.folder, cwd, is_own=self.is_own) == self.files
 
     @property
     def scope(self) -> str:
@@ -124,7 +133,7 @@ def _own(
         return ServerDefinition(spec, file)
     digest = server_digest(spec.name, entry, files)
     is_trusted = _is_trusted(trust, folder, digest, notice)
-    return ServerDefinition(spec, file, folder, digest, is_trusted, files)
+    return ServerDefinition(spec, file, folder, digest, is_trusted, files, is_own=True)
 
 
 def project_file(paths: Paths) -> Path:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpx2
 
 from qwen_code.base.http import Network
 from qwen_code.base.url import Origin
+from qwen_code.mcp.context import TokenFor
 from qwen_code.mcp.servers import ServerSpec
-
-TokenFor = Callable[[ServerSpec, str | None], str | None]
-"""Returns an access token for a server, or ``None``. The second argument is a token that the server
-has just rejected. It can block, and can raise a ``QwenError``."""
 
 _CONNECT_S = 10.0
 _READ_S = 300.0

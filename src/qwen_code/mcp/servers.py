@@ -1,14 +1,11 @@
-"""The configuration of a server: a command to run, or a URL. Pure.
-
-The keys are those of Node Qwen Code (``mcpServers`` in settings), and of ``.mcp.json``.
-"""
+"""What defines a server: a command to run, or a URL. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Literal
 
 import msgspec
 
@@ -16,44 +13,25 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.url import Origin
 from qwen_code.config.run_files import files_run
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}")
+Transport = Literal["stdio", "http", "sse", "http or sse"]
+"""``http`` is the streamable one; ``http or sse`` asks the server which of them it speaks."""
+
+CALL_TIMEOUT_MS = 60_000
+WORKSPACE_FOLDER = "workspaceFolder"
+"""The variable that stands for the current directory, as in VS Code and Cursor."""
+
 _VARIABLE = re.compile(
-    r"\$(?:\{(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_]\w*))", re.ASCII
+    r"\$(?:\{(?:env:)?(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}"
+    r"|(?P<bare>[A-Za-z_]\w*))",
+    re.ASCII,
 )
-_CALL_TIMEOUT_MS = 60_000
-_MAX_TIMEOUT_MS = 24 * 3600 * 1000
-_TYPES = {"stdio": "command", "http": "url", "streamable-http": "url"}
-
-
-class _Oauth(msgspec.Struct, frozen=True, rename="camel"):
-    client_id: str | None = None
-    scopes: list[str] = []
-
-
-class _Written(msgspec.Struct, frozen=True, rename="camel"):
-    """One entry as written in a file; other keys belong to other programs and are ignored."""
-
-    command: str | None = None
-    args: list[str] = []
-    env: dict[str, str] = {}
-    cwd: str | None = None
-    http_url: str | None = None
-    url: str | None = None
-    type: str | None = None
-    headers: dict[str, str] = {}
-    timeout: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TIMEOUT_MS)] = _CALL_TIMEOUT_MS
-    trust: bool = False
-    include_tools: list[str] | None = None
-    exclude_tools: list[str] = []
-    description: str = ""
-    oauth: _Oauth = _Oauth()
 
 
 class ServerSpec(msgspec.Struct, frozen=True):
     """One server. Either ``command`` or ``url`` is set.
 
     ``timeout_ms`` is how long one call may take. ``trust``: the user trusts what the server says
-    about which tools are read-only. ``env``, ``args`` and ``headers`` still have their ``$NAMES``.
+    about which tools are read-only. Texts still have their ``$NAMES``.
     """
 
     name: str
@@ -63,8 +41,10 @@ class ServerSpec(msgspec.Struct, frozen=True):
     cwd: str | None = None
     url: str | None = None
     headers: Mapping[str, str] = {}
-    timeout_ms: int = _CALL_TIMEOUT_MS
+    timeout_ms: int = CALL_TIMEOUT_MS
+    transport: Transport = "stdio"
     trust: bool = False
+    is_disabled: bool = False
     include_tools: tuple[str, ...] | None = None
     exclude_tools: tuple[str, ...] = ()
     description: str = ""
@@ -88,77 +68,12 @@ class ServerSpec(msgspec.Struct, frozen=True):
         return f"ServerSpec({self.name})"  # variables and headers can be secrets
 
 
-def is_name(text: str) -> bool:
-    """Whether ``text`` is a valid name of a server; names become parts of paths."""
-    return bool(_NAME.fullmatch(text))
-
-
-def _raise(error: ConfigError) -> None:
-    raise error
-
-
-def parse_servers(
-    table: Any, where: str, refuse: Callable[[ConfigError], None] = _raise
-) -> list[ServerSpec]:
-    """The valid servers of an ``mcpServers`` object; ``where`` is the file, for errors.
-
-    ``refuse`` gets the error of each invalid one, whose ``message`` names the key.
-
-    Raises:
-        ConfigError: one of them is invalid, unless ``refuse`` does something else.
-    """
-    if not isinstance(table, dict):
-        refuse(_unusable(f"mcpServers in {where}", "it is not an object"))
-        return []
-    found = []
-    for name, entry in table.items():
-        try:
-            found.append(parse_server(name, entry, where))
-        except ConfigError as error:
-            refuse(error)
-    return found
-
-
-def parse_server(name: str, entry: Any, where: str) -> ServerSpec:
-    """The server of one entry.
-
-    Raises:
-        ConfigError: it is invalid; ``message`` names the key.
-    """
-    key = f"mcpServers.{name} in {where}"
-    if not is_name(name):
-        raise _unusable(
-            key, "a name must have 1 to 48 letters, digits, dots, dashes or underscores"
-        )
-    try:
-        written = msgspec.convert(entry, _Written)
-    except msgspec.ValidationError as error:
-        raise _unusable(key, str(error)) from error
-    url = written.http_url or written.url
-    _check(key, written, url)
-    return ServerSpec(
-        name,
-        written.command,
-        tuple(written.args),
-        written.env,
-        written.cwd,
-        url,
-        written.headers,
-        written.timeout,
-        written.trust,
-        None if written.include_tools is None else tuple(written.include_tools),
-        tuple(written.exclude_tools),
-        written.description,
-        written.oauth.client_id,
-        tuple(written.oauth.scopes),
-    )
-
-
 def expand(spec: ServerSpec, environ: Mapping[str, str]) -> ServerSpec:
-    """``spec`` with each ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` replaced from ``environ``.
+    """``spec`` with each ``$NAME``, ``${NAME}``, ``${NAME:-default}`` and ``${env:NAME}`` replaced
+    from ``environ``.
 
     Raises:
-        ConfigError: a variable is not set and has no default.
+        ConfigError: a variable is not set and has no default, or the address is not valid then.
     """
 
     def one(text: str) -> str:
@@ -174,8 +89,12 @@ def expand(spec: ServerSpec, environ: Mapping[str, str]) -> ServerSpec:
 
         return _VARIABLE.sub(value, text)
 
+    url = spec.url and one(spec.url)
+    if url:
+        Origin.of(url)
     return msgspec.structs.replace(
         spec,
+        url=url,
         args=tuple(one(text) for text in spec.args),
         env={name: one(text) for name, text in spec.env.items()},
         headers={name: one(text) for name, text in spec.headers.items()},
@@ -185,32 +104,5 @@ def expand(spec: ServerSpec, environ: Mapping[str, str]) -> ServerSpec:
 def files_of(spec: ServerSpec, folder: Path, cwd: Path, *, is_own: bool) -> dict[str, str]:
     """The files of the project in ``folder`` that the server runs, with their digests."""
     words = [spec.command or "", *spec.args, *spec.env.values()]
+    words = [word.replace(f"${{{WORKSPACE_FOLDER}}}", str(cwd)) for word in words]
     return files_run(words, folder, cwd / (spec.cwd or ""), relative_only=is_own)
-
-
-def _check(key: str, written: _Written, url: str | None) -> None:
-    if written.type is not None and written.type not in _TYPES:
-        raise _unusable(key, f"unknown transport {written.type!r}; use stdio or http")
-    if bool(written.command) == bool(url):
-        raise _unusable(key, "it must have either a command or a url (httpUrl)")
-    texts = [written.command or "", *written.args, *written.env, *written.env.values()]
-    if any("\0" in text for text in texts):
-        raise _unusable(key, "a command must not contain a NUL character")
-    if url:
-        try:
-            Origin.of(url)
-        except ConfigError as error:
-            raise _unusable(key, error.message) from error
-    for name, text in written.headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not _is_header_value(text):
-            raise _unusable(
-                key, f"{name!r} is not a valid header name, or its value has a control character"
-            )
-
-
-def _is_header_value(text: str) -> bool:
-    return text.isascii() and all(character >= " " for character in text) and "\x7f" not in text
-
-
-def _unusable(key: str, reason: str) -> ConfigError:
-    return ConfigError(f"{key}: {reason}", hint="Correct the entry or remove it.")

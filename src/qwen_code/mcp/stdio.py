@@ -19,11 +19,15 @@ from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
 from qwen_code.base.files import make_private_dir
+from qwen_code.base.secret import redact
+from qwen_code.mcp.repair import messages_in
 from qwen_code.mcp.servers import ServerSpec
 from qwen_code.tools.command_output import MaskedText
 
 _MAX_LINE_BYTES = 32 << 20
-_MAX_INVALID_LINES = 200
+_MAX_LINES_BEFORE = 2000
+"""Lines that a server may print before its first message."""
+
 _LOG_LIMIT_BYTES = 1 << 20
 _MAX_READ_BYTES = 65536
 _GRACE_S = 0.4
@@ -89,14 +93,17 @@ class Process:
 
     async def _read(self, process: asyncio.subprocess.Process, to_session: Any) -> None:
         assert process.stdout is not None
-        try:
-            self.reason = await self._take_lines(process.stdout, to_session)
-            if await _is_gone(process) and process.returncode:
-                self.reason += f" (exit code {process.returncode})"
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._note_end(process, await self._take_lines(process.stdout, to_session))
         to_session.close()
         self.ended.set()
+
+    async def _note_end(self, process: asyncio.subprocess.Process, reason: str) -> None:
+        """Note why it can no longer be used; the first reason stays."""
+        if await _is_gone(process) and process.returncode:
+            reason += f" (exit code {process.returncode})"
+        if not self.ended.is_set():
+            self.reason = reason
 
     async def _write_log(self, process: asyncio.subprocess.Process) -> None:
         """Write its standard error to the log, with secrets masked."""
@@ -110,8 +117,9 @@ class Process:
                 self._log.write(text.flush().encode())
 
     async def _take_lines(self, stdout: asyncio.StreamReader, to_session: Any) -> str:
-        """Pass on its messages until they end; returns why they ended."""
-        invalid = 0
+        """Pass on its messages until they end; returns why they ended. Other lines, which some
+        servers print, go to the log."""
+        before, has_spoken = 0, False
         while True:
             try:
                 line = await stdout.readline()
@@ -121,16 +129,19 @@ class Process:
                 return str(error)
             if not line:
                 return "it ended"
-            try:
-                message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-            except ValueError:
-                # Some servers print other lines first; too many of them are an error.
-                invalid += bool(line.strip())
-                if invalid > _MAX_INVALID_LINES:
+            messages = messages_in(line)
+            for each in messages:
+                with suppress(ValueError):
+                    message = jsonrpc_message_adapter.validate_python(each, by_name=False)
+                    await to_session.send(SessionMessage(message))
+                    has_spoken = True
+            if not messages and line.strip():
+                before += not has_spoken
+                if before > _MAX_LINES_BEFORE:
                     return "its output is not MCP"
-                continue
-            invalid = 0
-            await to_session.send(SessionMessage(message))
+                with suppress(OSError):
+                    self._log.write(redact(line.decode("utf-8", "replace")).encode())
+                await asyncio.sleep(0)  # others have their turn, too
 
     async def _write(
         self, process: asyncio.subprocess.Process, from_session: Any, to_session: Any
@@ -142,6 +153,7 @@ class Process:
                 process.stdin.write(text.encode() + b"\n")
                 await process.stdin.drain()
         except OSError:
+            await self._note_end(process, "it ended")
             to_session.close()  # pending calls fail
             self.ended.set()
 

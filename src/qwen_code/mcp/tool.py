@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from qwen_code.base.json_text import decode_json
+from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
+from qwen_code.mcp.offers import ListedResource, ListedTool
 from qwen_code.tools.base import Definition, Effect, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.masks import refuse_masks
 
 _MAX_NAME_LENGTH = 64
-_MAX_DESCRIPTION_LENGTH = 400
+_MAX_DESCRIPTION_LENGTH = 1024
+"""The limit of the OpenAI API."""
+
 _MAX_TITLE_LENGTH = 200
+_MAX_LISTED = 200
+READ_RESOURCE = "read_resource"
 _SUBSCHEMAS = ("properties", "$defs", "definitions", "patternProperties")
 _SUBSCHEMA = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 _SUBSCHEMA_LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
-
-
-class ListedTool(msgspec.Struct, frozen=True):
-    """A tool in the answer to ``tools/list``. ``is_read_only`` counts only of a trusted server."""
-
-    name: str
-    description: str = ""
-    schema: Mapping[str, Any] = {}
-    is_read_only: bool = False
 
 
 class Caller(Protocol):
@@ -45,6 +42,17 @@ class Caller(Protocol):
         Raises:
             ToolFailed: the server did not answer, or answered with an error.
         """
+
+    def read(self, uri: str, show: Callable[[str], None], stop: Stop) -> Result:
+        """Read a resource.
+
+        Raises:
+            ToolFailed: the server did not answer, or has no such resource.
+        """
+
+    @property
+    def resources(self) -> Sequence[ListedResource]:
+        """The resources that the server offers."""
 
 
 class McpTool:
@@ -96,6 +104,66 @@ class McpTool:
         return self._caller.call(self._tool, arguments, show, stop)
 
 
+class ReadArguments(msgspec.Struct):
+    """The arguments of `ResourceTool`. Without ``uri``, the resources are listed."""
+
+    uri: str = ""
+
+
+class ResourceTool:
+    """Reads the resources of one server, to which results of its tools refer."""
+
+    def __init__(self, name: str, caller: Caller, *, is_trusted: bool) -> None:
+        self.definition = Definition(
+            name,
+            f"Read a resource of {caller.name} by its uri, or list them (no uri).",
+            {"type": "object", "properties": {"uri": {"type": "string"}}, "required": []},
+            effect=Effect.NONE if is_trusted else Effect.ANYTHING,
+            verb="Read",
+            audience=frozenset({"agent", "helpers"} if is_trusted else {"agent"}),
+        )
+        self._caller = caller
+
+    def parse(self, text: str) -> ReadArguments:
+        """The arguments that the model wrote.
+
+        Raises:
+            ToolFailed: they are not valid.
+        """
+        try:
+            return msgspec.convert(decode_json(text or "{}"), ReadArguments)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            name = self.definition.name
+            raise ToolFailed(f"the arguments of {name} are not valid: {error}") from error
+
+    def title(self, arguments: ReadArguments) -> str:
+        what = self.subject(arguments) or "all resources"
+        return _cut(f"{self._caller.name}: {what}", _MAX_TITLE_LENGTH)
+
+    def subject(self, arguments: ReadArguments) -> str:
+        return arguments.uri
+
+    def directory(self, arguments: ReadArguments) -> str:
+        return ""
+
+    def preview(self, arguments: ReadArguments) -> Preview:
+        refuse_masks(arguments.uri)
+        return Preview(arguments.uri)
+
+    def run(self, arguments: ReadArguments, show: Callable[[str], None], stop: Stop) -> Result:
+        refuse_masks(arguments.uri)
+        if arguments.uri:
+            return self._caller.read(arguments.uri, show, stop)
+        listed = self._caller.resources
+        lines = [
+            " ".join(part for part in (each.uri, each.media_type, each.name) if part)
+            for each in listed[:_MAX_LISTED]
+        ]
+        if len(listed) > _MAX_LISTED:
+            lines.append(f"[{len(listed) - _MAX_LISTED} more]")
+        return Result(redact("\n".join(lines)) or "(no resources)", f"{len(listed)} resources")
+
+
 def make_tools(listed_tools: Sequence[tuple[Caller, ListedTool, bool]]) -> list[McpTool]:
     """The tools of all servers under valid and unique names: ``mcp__SERVER__TOOL``.
 
@@ -103,11 +171,27 @@ def make_tools(listed_tools: Sequence[tuple[Caller, ListedTool, bool]]) -> list[
     """
     made: dict[str, McpTool] = {}
     for caller, listed, is_trusted in listed_tools:
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", f"mcp__{caller.name}__{listed.name}")
-        if len(name) > _MAX_NAME_LENGTH or name in made:
-            name = _distinct(name, caller.name, listed.name)
+        name = _name(caller, listed.name, made)
         made[name] = McpTool(name, listed, caller, is_trusted=is_trusted)
     return list(made.values())
+
+
+def make_readers(
+    readers: Sequence[tuple[Caller, bool]], tools: Sequence[McpTool]
+) -> list[ResourceTool]:
+    """A tool for the resources of each server, beside its ``tools``. Each server comes with whether
+    the user trusts it."""
+    taken = {tool.definition.name for tool in tools}
+    return [
+        ResourceTool(_name(caller, READ_RESOURCE, taken), caller, is_trusted=is_trusted)
+        for caller, is_trusted in readers
+    ]
+
+
+def _name(caller: Caller, tool: str, taken: Collection[str]) -> str:
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", f"mcp__{caller.name}__{tool}")
+    is_free = len(name) <= _MAX_NAME_LENGTH and name not in taken
+    return name if is_free else _distinct(name, caller.name, tool)
 
 
 def _distinct(name: str, server: str, tool: str) -> str:

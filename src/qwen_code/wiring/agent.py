@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -17,7 +17,7 @@ from qwen_code.agent.permission import Permission
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.session import Session, SessionStore
-from qwen_code.agent.toolbox import Toolbox
+from qwen_code.agent.toolbox import OfferedTool, Toolbox
 from qwen_code.agent.turn import ChatModel
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
@@ -30,13 +30,13 @@ from qwen_code.config.settings import Settings
 from qwen_code.models.client import ModelClient
 from qwen_code.models.facts import Facts, facts_of
 from qwen_code.tools import catalogue
-from qwen_code.tools.base import Audience, Definition, Tool
+from qwen_code.tools.base import Audience
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
 from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.permissions import judge_for, remember
 from qwen_code.wiring.sandboxes import find_sandbox_of
-from qwen_code.wiring.servers import open_servers
+from qwen_code.wiring.servers import asker_of, open_servers
 from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -209,10 +209,12 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         opened.callback(session.close)
         if has_hooks(config):
             _add_hooks(permission, config, session, notice)
-        servers = open_servers(config, notice)
+        servers = open_servers(config, notice, ask=asker_of(front), roots=[paths.cwd, *more])
         if servers is not None:
             opened.callback(servers.close, within_s=_STOP_GRACE_S)
         toolbox = _toolbox(workbench, servers, structured, judge, front, stop)
+        if servers is not None:
+            briefing.servers = servers.instructions()
         opened.pop_all()
     agent = Agent(
         session,
@@ -276,23 +278,21 @@ def _toolbox(
     stop: Stop,
 ) -> Toolbox:
     """The built-in tools, those of other programs, and the one that takes the final answer."""
-    more: dict[str, Any] = {}
-    if servers:
-        more |= {tool.definition.name: tool for tool in servers.tools(stop)}
-    if structured is not None:
-        more[structured.definition.name] = structured
-    definitions = [*workbench.definitions, *(tool.definition for tool in more.values())]
-    definitions = [each for each in definitions if not judge.excludes(each.name)]
+    definitions = [each for each in workbench.definitions if not judge.excludes(each.name)]
+    if servers is not None:
+        servers.tools(stop)  # waits until they have started
 
-    def make(definition: Definition) -> Tool:
-        found: Tool = more.get(definition.name) or workbench.make(definition)
-        return found
+    def others() -> list[OfferedTool]:
+        found: list[OfferedTool] = [*servers.tools()] if servers is not None else []
+        if structured is not None:
+            found.append(structured)
+        return [each for each in found if not judge.excludes(each.definition.name)]
 
     def audience() -> frozenset[Audience]:
         is_planning = judge.mode is Mode.PLAN and front.is_attended
         return _PLANNERS if is_planning else _AGENTS
 
-    return Toolbox(definitions, make, audience)
+    return Toolbox(definitions, workbench.make, audience, others)
 
 
 def _ask_user(front: Front) -> Callable[[str, Sequence[str], Stop], str | None] | None:

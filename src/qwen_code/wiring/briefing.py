@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from qwen_code.agent.context import NOTE_NAMES, describe_place, find_notes
 from qwen_code.agent.instructions import PLAN, SMALL, WORK
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Mode
+from qwen_code.base.secret import redact
 from qwen_code.config.load import Config
+
+_MAX_INSTRUCTIONS = 2000
+"""Characters of what one server says about itself."""
 
 
 class Briefing:
@@ -30,6 +34,8 @@ class Briefing:
         self.is_small = False
         self.sandbox = ""
         """What the model is told about the sandbox of its commands."""
+        self.servers: Mapping[str, str] = {}
+        """What the MCP servers say about themselves, by their names."""
         self.place = describe_place(config.paths.cwd, more)
         self._config = config
         self._judge = judge
@@ -51,7 +57,7 @@ class Briefing:
             return SMALL
         if self._surroundings is None:
             place = "\n".join(part for part in (self.place, self.sandbox) if part)
-            self._surroundings = f"# Where you are\n{place}{self._notes()}"
+            self._surroundings = f"# Where you are\n{place}{self._notes()}{self._of_servers()}"
         return f"{WORK}\n\n{self._surroundings}"
 
     def _notes(self) -> str:
@@ -62,6 +68,14 @@ class Briefing:
             name = os.path.relpath(note.path, paths.cwd)
             shown = str(note.path) if name.startswith("..") else name
             text += f"\n\n# Notes from {shown}\n{note.text.strip()}"
+        return text
+
+    def _of_servers(self) -> str:
+        """How servers want their tools to be used; only the beginning of what is too long."""
+        text = ""
+        for name, told in self.servers.items():
+            cut = told if len(told) <= _MAX_INSTRUCTIONS else f"{told[:_MAX_INSTRUCTIONS]}…"
+            text += f"\n\n# The MCP server {name} says of its tools\n{redact(cut.strip())}"
         return text
 
     def _names(self) -> list[str]:

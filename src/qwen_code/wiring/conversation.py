@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from qwen_code.auth.resolver import Inputs
     from qwen_code.auth.types import Resolution
     from qwen_code.config.load import Config
+    from qwen_code.mcp.client import Servers
     from qwen_code.models.client import ModelClient
     from qwen_code.models.quota import Snapshot
     from qwen_code.models.rate_limits import RateLimits
@@ -357,11 +358,21 @@ class Conversation:
         return context_of(self._opened()[1].agent)
 
     def command_descriptions(self) -> dict[str, str]:
-        """The user's own slash commands, each with what it is for."""
+        """The slash commands of the user and of MCP servers, each with what it is for."""
         from qwen_code.agent.commands import read_commands
 
-        found = read_commands(self._opened()[1].command_dirs)
-        return {command.name: command.description for command in found}
+        assembled = self._opened()[1]
+        found = {c.name: c.description for c in read_commands(assembled.command_dirs)}
+        if assembled.servers is None:
+            return found
+        from qwen_code.wiring.mcp_prompts import commands_of
+
+        return commands_of(assembled.servers) | found
+
+    @property
+    def servers(self) -> Servers | None:
+        """The MCP servers of the session, for reports."""
+        return self._opened()[1].servers
 
     @property
     def history(self) -> Iterator[list[AgentEvent]]:

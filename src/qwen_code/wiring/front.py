@@ -18,14 +18,16 @@ Answers = Mapping[str, Any]
 
 
 class Form(msgspec.Struct, frozen=True):
-    """Something that only a person knows: a line, a choice of ``options``, or a ``schema`` (JSON
-    Schema of an object). A front that waits for the answer raises `Stopped` when ``stop`` is set.
+    """Something that only a person knows: a line, a choice of ``options``, or the fields of a
+    ``schema`` (see `wiring.forms`). With a ``url``, they are asked to visit it, and the answers are
+    empty. A front that waits for the answer raises `Stopped` when ``stop`` is set.
     """
 
     text: str
     stop: Stop
     options: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
+    url: str = ""
 
 
 class Front(Protocol):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen_code import __version__
@@ -10,14 +12,25 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
 
 if TYPE_CHECKING:
-    from qwen_code.mcp.client import Servers
-    from qwen_code.mcp.servers import ServerSpec
+    from qwen_code.base.stop import Stop
+    from qwen_code.mcp.client import AskPerson, Servers
+    from qwen_code.mcp.definitions import ServerDefinition
+    from qwen_code.mcp.elicitation import Answer, Elicitation
+    from qwen_code.wiring.front import Front
 
 
-def open_servers(config: Config, say: Callable[[str], None]) -> Servers | None:
+def open_servers(
+    config: Config,
+    say: Callable[[str], None],
+    *,
+    ask: AskPerson | None = None,
+    roots: Sequence[Path] = (),
+) -> Servers | None:
     """Start the MCP servers that the user defined or agreed to; ``None`` where there are none.
 
-    ``say`` gets a line for each server that is not used, with the reason. The session continues.
+    ``say`` gets a line for each server that is not used, with the reason. ``ask`` puts what servers
+    want to know to the person. ``roots`` are the directories of the session. The session continues
+    without a server.
 
     Raises:
         ConfigError: a definition of the user cannot be used.
@@ -30,24 +43,46 @@ def open_servers(config: Config, say: Callable[[str], None]) -> Servers | None:
 
     found = find_definitions(config.paths, config.settings, say)
     for definition in found:
-        if not definition.is_trusted:
-            name = definition.spec.name
+        if not definition.is_trusted and not definition.spec.is_disabled:
+            name = shlex.quote(definition.spec.name)
             say(
                 f"{definition.file} wants the MCP server {name}; to allow it: qwen mcp trust {name}"
             )
     try:
-        return start_servers(config, [d.spec for d in found if d.is_trusted], say)
+        return start_servers(config, found, say, ask=ask, roots=roots)
     except ConfigError as error:
         say(f"{error.message}. {error.hint}")
         return None
 
 
+def asker_of(front: Front) -> AskPerson | None:
+    """Puts what servers ask to the person at ``front``, as a form; ``None`` without a person."""
+    if not front.is_attended:
+        return None
+
+    def ask(question: Elicitation, stop: Stop) -> Answer:
+        from qwen_code.mcp.elicitation import Answer
+        from qwen_code.wiring.front import Form
+
+        text = f"The MCP server {question.server} asks: {question.message}"
+        answers = front.question(Form(text, stop, schema=question.schema, url=question.url))
+        if answers is None:
+            return Answer("decline")
+        return Answer("accept", None if question.url else dict(answers))
+
+    return ask
+
+
 def start_servers(
     config: Config,
-    specs: Sequence[ServerSpec],
+    definitions: Sequence[ServerDefinition],
     say: Callable[[str], None] = lambda _line: None,
+    *,
+    ask: AskPerson | None = None,
+    roots: Sequence[Path] = (),
 ) -> Servers:
-    """Start these MCP servers, with this user's network and without this program's credentials.
+    """Start the trusted ones of these MCP servers, with this user's network and without this
+    program's credentials.
 
     Raises:
         ConfigError: the package that speaks the protocol is not installed.
@@ -55,18 +90,24 @@ def start_servers(
     from qwen_code.auth.oauth.resource_tokens import ResourceTokens
     from qwen_code.auth.stored_secrets import remember_stored_secrets
     from qwen_code.mcp.client import Servers
+    from qwen_code.mcp.context import ServerContext
+    from qwen_code.mcp.servers import WORKSPACE_FOLDER
 
     remember_stored_secrets(config)
     agent = f"qwen-code/{__version__}"
     tokens = ResourceTokens(config, agent)
-    return Servers(
-        specs,
-        config.environment.child_environment(),
-        say,
-        config.paths.cwd,
-        variables=config.environment.without_provider_keys(),
+    cwd = config.paths.cwd
+    used = [each for each in definitions if each.is_trusted and not each.spec.is_disabled]
+    known = {each.spec.name: each for each in used}
+    context = ServerContext(
+        environ=config.environment.child_environment(),
+        variables={**config.environment.without_provider_keys(), WORKSPACE_FOLDER: str(cwd)},
+        cwd=cwd,
         logs_dir=config.paths.logs_dir,
         version=__version__,
         network=config.network,
         token_for=lambda spec, refused: tokens.token(spec.name, spec.url or "", refused),
+        roots=roots or (cwd,),
+        may_restart=lambda spec: known[spec.name].is_as_trusted(cwd),
     )
+    return Servers([each.spec for each in used], context, say, ask=ask)

@@ -1,4 +1,4 @@
-"""Prompts that begin with a slash: the user's own commands, and what is none."""
+"""What a prompt stands for: slash commands of the user and of MCP servers, resources of servers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,16 @@ def expanded(
     """The prompt that ``prompt`` stands for; yields what happens on the way.
 
     Raises:
-        UsageError: it is like a command, and there is none of that name.
+        UsageError: it is like a command, and there is none of that name; or a server did not give
+            what it names.
         Stopped: ``stop`` was set meanwhile.
     """
+    servers = assembled.servers
     if not prompt.startswith("/"):
+        if servers is not None and "@" in prompt:
+            from qwen_code.wiring.mcp_prompts import with_resources
+
+            return with_resources(servers, prompt, stop)
         return prompt
     from qwen_code.agent.commands import expand, read_commands
 
@@ -35,6 +41,12 @@ def expanded(
         return (
             yield from expand(found[name], arguments.strip(), agent.toolbox, agent.permission, stop)
         )
+    if servers is not None:
+        from qwen_code.wiring.mcp_prompts import prompt_of
+
+        text = prompt_of(servers, name, arguments.strip(), stop)
+        if text is not None:
+            return text
     if _is_command(name):
         raise UsageError(
             f"there is no command {name} here",

@@ -29,7 +29,12 @@ class Terminal:
     def __init__(self, *answers: str | BaseException) -> None:
         self._answers = list(answers)
         self.shown = ""
-        self.questions = Questions(self._read, self._write, lambda text, _: text)
+        self.opened: list[str] = []
+        self.questions = Questions(self._read, self._write, lambda text, _: text, self._open)
+
+    def _open(self, url: str) -> str | None:
+        self.opened.append(url)
+        return "there is no display"
 
     def _read(self, prompt: str, stop: Stop) -> str:
         self.shown += prompt
@@ -135,10 +140,39 @@ def test_the_models_question(answer: str, told: str | None) -> None:
     assert "Which?" in terminal.shown and "2. blue" in terminal.shown
 
 
+SCHEMA = {
+    "properties": {
+        "name": {"type": "string", "title": "Your name", "minLength": 2},
+        "age": {"type": "integer", "minimum": 18, "default": 30},
+        "email": {"type": "string", "format": "email"},
+        "color": {"type": "string", "enum": ["r", "g"], "enumNames": ["Red", "Green"]},
+    },
+    "required": ["name", "color"],
+}
+
+
 def test_a_form_is_asked_for_field_by_field() -> None:
-    terminal = Terminal("Ada", "36")
-    form = Form("Who?", Stop(), schema={"properties": {"name": {}, "age": {}}})
-    assert terminal.questions.question(form) == {"name": "Ada", "age": "36"}
+    terminal = Terminal("", "A", "Ada", "12", "", "no address", "", "3", "2", "")
+    form = Form("Who?", Stop(), schema=SCHEMA)
+    assert terminal.questions.question(form) == {"name": "Ada", "age": 30, "color": "g"}
+    for said in ("This is required", "at least 2 characters", "at least 18", "valid email"):
+        assert said in terminal.shown
+    assert "2. Green" in terminal.shown and '"Ada"' in terminal.shown
+
+
+def test_a_form_is_sent_only_after_a_yes() -> None:
+    form = Form("Who?", Stop(), schema={"properties": {"name": {}}})
+    assert Terminal("Ada", "n").questions.question(form) is None
+    assert Terminal("Ada", "e", "Eve", "y").questions.question(form) == {"name": "Eve"}
+    assert Terminal(EOFError()).questions.question(form) is None
+
+
+def test_an_address_is_opened_only_after_a_yes() -> None:
+    form = Form("Sign in", Stop(), url="https://pay.example/\x1b[2Jhere")
+    refused, opened = Terminal("n"), Terminal("y")
+    assert refused.questions.question(form) is None and refused.opened == []
+    assert opened.questions.question(form) == {} and opened.opened == [form.url]
+    assert "\x1b" not in opened.shown and "there is no display" in opened.shown
 
 
 def test_with_nobody_there() -> None:

@@ -74,7 +74,8 @@ def login_ref(paths: Paths, name: str) -> str:
 
 def resource_ref(paths: Paths, name: str) -> str:
     """Where the sign-in at the MCP server ``name`` is kept."""
-    return f"file:{paths.mcp_dir / f'{_stem(name, name)}.json'}"
+    stem = _stem(name, quote(name, safe=" "))
+    return f"file:{paths.mcp_dir / f'{stem}.json'}"
 
 
 def _file_name(name: str) -> str:

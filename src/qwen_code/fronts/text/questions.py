@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,7 @@ from qwen_code.base.stop import Stop
 from qwen_code.base.text import safe_text, visible_text
 from qwen_code.fronts.text.loop import picked
 from qwen_code.tools.base import Subject
+from qwen_code.wiring.forms import Field, fields_of
 from qwen_code.wiring.front import Answers, Form
 
 _GONE = No("the user is gone", is_unanswered=True)
@@ -25,17 +27,20 @@ _SCOPES: dict[str, Scope] = {
 
 
 class Questions:
-    """``read_line`` raises ``EOFError`` at the end of input, and `Stopped` when the turn ends."""
+    """``open_url`` opens the browser, or returns why it does not. ``read_line`` raises ``EOFError``
+    at the end of input, and `Stopped` when the turn ends."""
 
     def __init__(
         self,
         read_line: Callable[[str, Stop], str],
         write: Callable[[str], None],
         paint: Callable[[str, str], str],
+        open_url: Callable[[str], str | None],
     ) -> None:
         self._read_line = read_line
         self._write = write
         self._paint = paint
+        self._open_url = open_url
 
     def permission(self, question: Question) -> Answer:
         """The user's answer. Any text that is not a choice is a no, with the text as the reason."""
@@ -50,12 +55,52 @@ class Questions:
         self._write(f"{self._paint(safe_text(form.text), '1')}\n")
         try:
             if form.schema is not None:
-                fields = form.schema.get("properties", {})
-                return {name: self._line(f"{safe_text(name)}: ", form.stop) for name in fields}
+                return self._filled_in(fields_of(form.schema), form.stop)
+            if form.url:
+                return self._visited(form)
             answer = self._choice(form.options, form.stop)
         except EOFError:
             return None
         return {"answer": answer} if answer else None
+
+    def _filled_in(self, fields: Sequence[Field], stop: Stop) -> Answers | None:
+        """What the person writes in each field, after they have agreed to send it."""
+        self._write("  (Enter takes what is in brackets; Ctrl-D answers nothing.)\n")
+        while True:
+            answers = {
+                field.name: value
+                for field in fields
+                if (value := self._field(field, stop)) is not None
+            }
+            for name, value in answers.items():
+                shown = msgspec.json.encode(value).decode()
+                self._write(f"  {visible_text(name)}: {visible_text(shown)}\n")
+            word = self._line("Send this?  [Y]es, [n]o, [e]dit: ", stop).lower()
+            if word not in ("e", "edit"):
+                return answers if not word or word in _YES else None
+
+    def _field(self, field: Field, stop: Stop) -> Any:
+        about = f": {safe_text(field.description)}" if field.description else ""
+        self._write(f"  {safe_text(field.label)}{about}\n")
+        for number, (_, label) in enumerate(field.choices, 1):
+            self._write(f"    {number}. {safe_text(label)}\n")
+        several = " (several: 1, 2)" if field.kind == "choices" else ""
+        optional = "" if field.is_required or field.default is not None else " (optional)"
+        default = "" if field.default is None else f" [{_shown(field.default)}]"
+        while True:
+            try:
+                return field.read(self._line(f"  {several}{optional}{default}> ", stop))
+            except ValueError as error:
+                self._write(f"  {str(error).capitalize()}.\n")
+
+    def _visited(self, form: Form) -> Answers | None:
+        """Open the address, if the person wants to."""
+        self._write(f"  {visible_text(form.url)}\n")
+        if self._line("Open it in the browser?  [y]es, [n]o: ", form.stop).lower() not in _YES:
+            return None
+        if problem := self._open_url(form.url):
+            self._write(f"  Open it yourself: {problem}.\n")
+        return {}
 
     def _allow(self, question: Question) -> Answer:
         is_command = question.prepared.definition.subject is Subject.COMMAND
@@ -119,3 +164,11 @@ class Questions:
             self._write(f"  {self._paint(visible_text(line), code)}\n")
         for fact in preview.facts:
             self._write(f"  ({visible_text(fact)})\n")
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    if isinstance(default, list):
+        return ", ".join(safe_text(str(each)) for each in default)
+    return safe_text(str(default))

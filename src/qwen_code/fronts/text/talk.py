@@ -65,7 +65,7 @@ _MAX_TITLE_LENGTH = 70
 _LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/rewind", "/resume")
 _COMMANDS = (
     *_LATEST_FIRST,
-    *("/compress", "/clear", "/permissions", "/context", "/effort", "/stats", "/quota"),
+    *("/compress", "/clear", "/permissions", "/context", "/mcp", "/effort", "/stats", "/quota"),
     *("/status", "/explain", "/help", "/quit"),
 )
 
@@ -77,7 +77,10 @@ class TextFront:
 
     def __init__(self, reader: LineReader) -> None:
         self._questions = Questions(
-            reader.question, write_stdout, lambda text, code: paint(text, code, stream=sys.stdout)
+            reader.question,
+            write_stdout,
+            lambda text, code: paint(text, code, stream=sys.stdout),
+            _open_url,
         )
 
     def permission(self, question: Question) -> Answer:
@@ -95,6 +98,14 @@ class TextFront:
         from qwen_code.fronts.text.login_display import display_for
 
         return display_for(os.environ, browser=True, write=write_stdout)
+
+
+def _open_url(url: str) -> str | None:
+    import os
+
+    from qwen_code.fronts.text.browser import open_browser  # few sessions open one
+
+    return open_browser(url, os.environ)
 
 
 def run_loop(launch: Launch, options: AgentOptions) -> int:
@@ -186,6 +197,9 @@ class _Talk:
                 self._permissions,
             ),
             "/context": SlashCommand("what fills the model's context window", self._context),
+            "/mcp": SlashCommand(
+                "MCP servers, or what can be named as @SERVER:URI: /mcp resources", self._mcp
+            ),
             "/effort": SlashCommand(
                 f"how much the model reasons: {', '.join(EFFORT_LEVELS)}, default", self._effort
             ),
@@ -427,6 +441,17 @@ class _Talk:
         from qwen_code.wiring.reports.context import context_in_words
 
         write_stdout(f"{context_in_words(self._talk.context())}\n")
+
+    def _mcp(self, argument: str) -> None:
+        from qwen_code.wiring.mcp_prompts import resources_in_words, servers_in_words
+
+        servers = self._talk.servers
+        if servers is None:
+            write_stdout("No MCP servers are defined. Add one: qwen mcp add NAME COMMAND | URL\n")
+            return
+        lines = resources_in_words(servers) if argument else servers_in_words(servers)
+        for line in lines or ["The servers offer no resources."]:
+            write_stdout(f"{safe_text(line)}\n")
 
     def _effort(self, argument: str) -> None:
         if argument:

@@ -1,0 +1,37 @@
+"""What all servers of a session share, as data. The package ``mcp`` is not needed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from qwen_code.base.http import Network
+from qwen_code.mcp.servers import ServerSpec
+
+TokenFor = Callable[[ServerSpec, str | None], str | None]
+"""Returns an access token for a server, or ``None``. The second argument is a token that the server
+has just rejected. It can block, and can raise a ``QwenError``."""
+
+
+class ServerContext(msgspec.Struct, frozen=True):
+    """``environ`` is the environment of server processes, and ``variables`` has the values of the
+    ``$NAMES`` in definitions, which may be tokens for the servers; neither may hold our own
+    credentials. ``roots`` are the directories that the session is about. ``may_restart`` tells
+    whether a definition is still what the user trusts.
+    """
+
+    environ: Mapping[str, str]
+    variables: Mapping[str, str]
+    cwd: Path
+    logs_dir: Path
+    version: str
+    network: Network = Network()
+    token_for: TokenFor = lambda _server, _refused: None
+    start_timeout_s: float = 30.0
+    roots: Sequence[Path] = ()
+    is_attended: bool = False
+    """Whether a person can answer what servers ask."""
+
+    may_restart: Callable[[ServerSpec], bool] = lambda _: True
