@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import pytest
 from waiting import is_running, until
 
 KEY = "sk-terminal-0123456789"
+RAW_MCP = Path(__file__).parent.parent / "support" / "raw_mcp.py"
 
 
 class Terminal:
@@ -386,3 +390,39 @@ def test_switching_in_the_middle_keeps_the_conversation(
     sent = auth_server.chats[-1]["messages"]
     contents = [message["content"] for message in sent if message["role"] != "system"]
     assert contents == ["asked with a key", "Hello from the model", "asked through the sign-in"]
+
+
+def test_a_person_fills_in_what_a_server_asks(
+    terminal: Terminal,
+    qwen: Any,
+    server: Any,
+    calls: Callable[..., list[dict[str, Any]]],
+    configured: None,
+    require: Callable[[str, bool], None],
+) -> None:
+    require("mcp", find_spec("mcp") is not None)
+    form = {"count": {"type": "integer", "default": 3}, "note": {"type": "string"}}
+    question = {
+        "message": "How many?",
+        "requestedSchema": {"type": "object", "properties": form, "required": ["note"]},
+    }
+    told = json.dumps({"tools": [{"name": "ask"}], "question": question})
+    raw = {"command": sys.executable, "args": [str(RAW_MCP), told]}
+    qwen.write("~/.qwen/settings.json", json.dumps({"mcpServers": {"raw": raw}}))
+    server.script = [calls("mcp__raw__ask"), [{"content": "Thank you."}]]
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("Ask me.")
+    for shown, typed in (
+        ("Do it?", "y"),
+        ("[3]>", ""),
+        ("note\n  >", ""),
+        ("This is required", "soon"),
+        ("Send this?", "y"),
+    ):
+        terminal.wait_for(shown)
+        terminal.type(typed)
+    screen = terminal.wait_for("Thank you.")
+    assert "The MCP server raw asks: How many?" in screen
+    result = server.requests[-1].body["messages"][-1]["content"]
+    assert json.loads(result) == {"action": "accept", "content": {"count": 3, "note": "soon"}}

@@ -72,7 +72,8 @@ class Lists:
                 for problem in await others:
                     if problem is not None:
                         debug("mcp list", server=self._spec.name, error=repr(problem))
-        self.tools = [tool for tool in listed if self._spec.allows(tool.name)]
+        by_name = {tool.name: tool for tool in reversed(listed) if self._spec.allows(tool.name)}
+        self.tools = [*reversed(by_name.values())]
         self.generation += 1
 
     async def _fetch_prompts(self, client: Client) -> None:
