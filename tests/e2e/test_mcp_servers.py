@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from model_server import RawAnswer
 
 Calls = Callable[..., list[dict[str, Any]]]
 RAW = Path(__file__).parent.parent / "support" / "raw_mcp.py"
@@ -132,3 +133,37 @@ def test_a_server_that_dies_is_back_with_the_next_call(
     died, echoed = results(server)
     assert "exit code 3" in died and echoed == "echo"
     assert "it is started again when it is next used" in ended.stderr
+
+
+@pytest.mark.parametrize("is_stubborn", [False, True])
+def test_a_schema_that_the_provider_refuses_costs_that_tool_only(
+    qwen: Any, server: Any, calls: Calls, is_stubborn: bool
+) -> None:
+    odd = {"type": "object", "properties": {"a": {"type": "array"}}, "patternProperties": {}}
+    tools = [{"name": "odd", "inputSchema": odd}, {"name": "fine"}]
+    use(qwen, {"raw": raw(tools=tools)})
+
+    def refuse(seen: Any) -> RawAnswer | None:
+        listed = seen.body["tools"]
+        for index, tool in enumerate(listed):
+            function = tool["function"]
+            is_odd = "patternProperties" in function["parameters"] or is_stubborn
+            if function["name"] == "mcp__raw__odd" and is_odd:
+                about = {
+                    "message": "Invalid schema for function 'mcp__raw__odd': no items",
+                    "type": "invalid_request_error",
+                    "param": f"tools[{index}].function.parameters",
+                    "code": "invalid_function_parameters",
+                }
+                body = json.dumps({"error": about}).encode()
+                return RawAnswer(body, 400, "application/json")
+        return None
+
+    server.raw_answer = refuse
+    server.script = [calls("mcp__raw__fine"), [{"content": "Done."}]]
+    ended = qwen("-p", "go", "--allowed-tools", "mcp__raw")
+    assert ended.returncode == 0 and ended.stdout == "Done.\n", ended.stderr
+    last = offered(server.requests[-1])
+    assert "mcp__raw__fine" in last and ("mcp__raw__odd" in last) is not is_stubborn
+    said = "asking again without mcp__raw__odd" if is_stubborn else "a plainer schema of"
+    assert ended.stderr.count(said) == 1

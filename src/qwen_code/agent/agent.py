@@ -193,7 +193,7 @@ class Agent:
                 if not (yield from self._make_room(model, stop)):
                     raise
             except BadRequest as error:
-                if not (yield from self._take_out(turn, error)):
+                if not (yield from self._without(turn, error)):
                     raise
 
     def _make_room(self, model: ChatModel, stop: Stop) -> Generator[list[AgentEvent], None, bool]:
@@ -214,6 +214,26 @@ class Agent:
             return False
         self.compactor.forget()
         return True
+
+    def _without(self, turn: Turn, error: BadRequest) -> Generator[list[AgentEvent], None, bool]:
+        """Whether there is something that the server may have rejected; it is left out then."""
+        if (yield from self._reduce_tools(error)):
+            return True
+        return (yield from self._take_out(turn, error))
+
+    def _reduce_tools(self, error: BadRequest) -> Generator[list[AgentEvent], None, bool]:
+        """Offer tools whose schemas the server rejects with plain ones, then not at all. ``False``:
+        the error is not about tools of other programs."""
+        from qwen_code.agent.refused_tools import blamed  # few requests are rejected
+
+        names = blamed(error, self.toolbox.names)
+        if names is None:
+            return False
+        plain, withheld = self.toolbox.reduce(names)
+        for said, which in (("with a plainer schema of", plain), ("without", withheld)):
+            if which:
+                yield [Notice(f"{error.message}; asking again {said} {', '.join(which)}")]
+        return bool(plain or withheld)
 
     def _take_out(self, turn: Turn, error: BadRequest) -> Generator[list[AgentEvent], None, bool]:
         """Leave out what the server may have rejected: the last results, then all images.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -93,6 +93,8 @@ class Toolbox:
         self._others = others
         self._fits: Callable[[Definition], bool] = lambda _: True
         self._tools: dict[str, Tool] = {}
+        self._plain: set[str] = set()
+        self._withheld: set[str] = set()
 
     @property
     def names(self) -> list[str]:
@@ -108,7 +110,7 @@ class Toolbox:
                 "function": {
                     "name": each.name,
                     "description": each.description,
-                    "parameters": each.parameters,
+                    "parameters": self._parameters(each),
                 },
             }
             for each in self._offered()
@@ -123,6 +125,17 @@ class Toolbox:
     def restricted_to(self, names: Collection[str]) -> Toolbox:
         """A toolbox with the tools of these names only; it shares the tool objects."""
         return self._narrowed(lambda each: each.name in names)
+
+    def reduce(self, names: Collection[str]) -> tuple[list[str], list[str]]:
+        """Offer these tools of other programs with plain schemas; those that are so already, not at
+        all. Returns the names of both. Without ``names``: all of them."""
+        others = [other.definition.name for other in self._others()]
+        meant = [name for name in others if (name in names or not names)]
+        withheld = [name for name in meant if name in self._plain - self._withheld]
+        plain = [name for name in meant if name not in self._plain]
+        self._withheld.update(withheld)
+        self._plain.update(plain)
+        return plain, withheld
 
     def definition(self, name: str) -> Definition | None:
         """The definition of the tool of that name, whether it is offered or not.
@@ -158,7 +171,18 @@ class Toolbox:
 
     def _definitions(self) -> dict[str, Definition]:
         all_of_them = [*self._built_in, *(other.definition for other in self._others())]
-        return {each.name: each for each in all_of_them if self._fits(each)}
+        return {
+            each.name: each
+            for each in all_of_them
+            if self._fits(each) and each.name not in self._withheld
+        }
+
+    def _parameters(self, definition: Definition) -> Mapping[str, Any]:
+        if definition.name not in self._plain:
+            return definition.parameters
+        from qwen_code.agent.refused_tools import plain_schema  # few providers refuse any
+
+        return plain_schema(definition.parameters)
 
     def _offered(self) -> list[Definition]:
         audience = self._audience()
@@ -168,7 +192,7 @@ class Toolbox:
         made = Toolbox(self._built_in, self._make, self._audience, self._others)
         before = self._fits
         made._fits = lambda each: before(each) and fits(each)
-        made._tools = self._tools
+        made._tools, made._plain, made._withheld = self._tools, self._plain, self._withheld
         return made
 
 
