@@ -36,6 +36,11 @@ _PREREQUISITES = {
         "embedded model", command="QWEN_HOME=~/.cache/qwen-test .venv/bin/qwen local pull"
     ),
     "mcp": _Prerequisite("mcp", command="make setup"),
+    "mcp-conformance": _Prerequisite(
+        "the conformance suite of MCP",
+        {"node": "nodejs", "npm": "npm"},
+        "npm ci --prefix tests/mcp_conformance",
+    ),
     "mcp-server-time": _Prerequisite("mcp-server-time", command="make setup"),
     "oidc-provider": _Prerequisite(
         "oidc-provider", {"node": "nodejs", "npm": "npm"}, "npm ci --prefix tests/oauth_server"
