@@ -59,7 +59,7 @@ def everything(request: pytest.FixtureRequest, qwen: Any) -> Iterator[dict[str, 
         return
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [NODE, script("everything"), "sse" if transport == "sse" else "streamableHttp"]
+    command = [str(NODE), script("everything"), "sse" if transport == "sse" else "streamableHttp"]
     environ = {"PATH": os.environ["PATH"], "PORT": str(port)}
     process = subprocess.Popen(
         command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -76,7 +76,7 @@ def everything(request: pytest.FixtureRequest, qwen: Any) -> Iterator[dict[str, 
 @pytest.mark.parametrize("everything", ["stdio", "http", "sse"], indirect=True)
 def test_everything(qwen: Any, server: Any, calls: Calls, everything: dict[str, Any]) -> None:
     use(qwen, {"every": everything})
-    each = [
+    each: list[tuple[str, dict[str, Any]]] = [
         ("echo", {"message": "hi"}),
         ("get-sum", {"a": 2, "b": 40}),
         ("get-tiny-image", {}),

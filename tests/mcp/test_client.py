@@ -230,6 +230,24 @@ def test_over_the_network(open_servers: Any, start_http: Callable[..., str]) -> 
     ]
 
 
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_a_server_of_the_newest_revision(
+    open_servers: Any, stdio: Any, start_http: Callable[..., str], transport: str
+) -> None:
+    """As the package itself serves it: changes are listened for."""
+    entry = stdio() if transport == "stdio" else {"url": start_http()}
+    session = open_servers({"ours": entry})
+    names = [tool.definition.name for tool in session.servers.tools()]
+    client = session.servers._hosts[0].connection._client
+    assert client.protocol_version == "2026-07-28"
+    assert "mcp__ours__new" not in names and "mcp__ours__read_resource" in names
+    session.call("mcp__ours__grow")
+    until(lambda: "mcp__ours__new" in [t.definition.name for t in session.servers.tools()])
+    assert session.call("mcp__ours__new").text == "new"
+    assert session.servers.read("ours", "notes://today", Stop()).text == "nothing"
+    assert session.servers.prompt("ours", "greet", {"who": "Eve"}, Stop()) == "Greet Eve."
+
+
 def test_a_token_is_renewed_once_when_it_is_refused(
     open_servers: Any, start_http: Callable[..., str]
 ) -> None:

@@ -97,6 +97,26 @@ def die() -> str:
     os._exit(3)
 
 
+@server.tool()
+async def grow(context: Context) -> str:
+    """Offer one more tool."""
+    server.add_tool(lambda: "new", name="new", description="A new one.")
+    await context.notify_tools_changed()
+    return "there is more now"
+
+
+@server.resource("notes://today")
+def today() -> str:
+    """What is to be done."""
+    return "nothing"
+
+
+@server.prompt()
+def greet(who: str) -> str:
+    """Greet someone."""
+    return f"Greet {who}."
+
+
 def _serve_http() -> None:
     """On a free port, whose address is the first line of output; ``TOKEN`` is what it wants, or
     one that the authorization server ``ISSUER`` has given out."""

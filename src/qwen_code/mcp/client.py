@@ -22,7 +22,7 @@ from qwen_code.mcp.content import read_answer, read_contents, read_prompt
 from qwen_code.mcp.context import ServerContext
 from qwen_code.mcp.offers import ListedPrompt, ListedResource, ListedTool
 from qwen_code.mcp.servers import ServerSpec
-from qwen_code.mcp.tool import McpTool, ResourceTool, make_readers, make_tools
+from qwen_code.mcp.tool import READ_RESOURCE, McpTool, ResourceTool, make_readers, make_tools
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 
@@ -183,7 +183,9 @@ class Servers:
 
     def _make(self) -> list[McpTool | ResourceTool]:
         listed = [(host, tool, host.spec.trust) for host in self._hosts for tool in host.tools()]
-        readers = [host for host in self._hosts if host.resources]
+        readers = [
+            host for host in self._hosts if host.resources and host.spec.allows(READ_RESOURCE)
+        ]
         tools = make_tools(listed)
         return [*tools, *make_readers([(host, host.spec.trust) for host in readers], tools)]
 

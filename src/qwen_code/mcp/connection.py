@@ -144,8 +144,9 @@ class ServerConnection:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(self._context.start_timeout_s):
                     client = await self._opened(stack)
+                    following = asyncio.create_task(self.lists.follow(client))
+                    stack.push_async_callback(_ended, following)
                     await self.lists.fetch(client)
-                stack.push_async_callback(_ended, asyncio.create_task(self.lists.follow(client)))
                 self.instructions = client.instructions or ""
                 self._client = client
                 self._is_up.set()

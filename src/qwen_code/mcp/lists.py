@@ -28,6 +28,9 @@ _SETTLE_S = 0.02
 _OTHERS_S = 5.0
 """How long prompts and resources may take when the tools are there."""
 
+_LISTEN_S = 2.0
+"""How long a server may take to confirm that it will announce changes."""
+
 _LISTEN_AGAIN_S = 1.0
 _MAX_LOST = 5
 
@@ -52,6 +55,7 @@ class Lists:
         self.is_stale = False
         """Whether they have changed, and are being fetched again."""
         self._changed = asyncio.Event()
+        self._listens = asyncio.Event()
 
     async def fetch(self, client: Client) -> None:
         """List everything. Prompts and resources that cannot be listed cost only themselves.
@@ -59,6 +63,8 @@ class Lists:
         Raises:
             Exception: whatever the package raises about the tools.
         """
+        with suppress(TimeoutError):  # what changes before it listens would be missed
+            await asyncio.wait_for(self._listens.wait(), _LISTEN_S)
         others = asyncio.gather(
             self._fetch_prompts(client), self._fetch_resources(client), return_exceptions=True
         )
@@ -96,6 +102,7 @@ class Lists:
 
     async def follow(self, client: Client) -> None:
         """Fetch the lists again whenever they change. Runs until it is cancelled."""
+        self._listens.clear()
         listening = asyncio.create_task(self._listen(client))
         try:
             while True:
@@ -125,6 +132,7 @@ class Lists:
                     prompts_list_changed=True,
                     resources_list_changed=True,
                 ) as changes:
+                    self._listens.set()
                     async for _change in changes:
                         self._note_change()
                 return
@@ -133,6 +141,8 @@ class Lists:
             except SubscriptionLost:
                 await asyncio.sleep(_LISTEN_AGAIN_S)
                 self._note_change()
+            finally:
+                self._listens.set()
 
     async def _all(self, page_of: Callable[..., Awaitable[Any]], items: str) -> list[Any]:
         """The items of all pages."""

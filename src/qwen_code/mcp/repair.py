@@ -97,7 +97,8 @@ def repaired(method: str, result: Mapping[str, Any]) -> Repaired:
             for message in _objects(result.get("messages"))
             for block in _blocks(message.get("content"))
         ]
-        return Repaired({**_described(result), "messages": messages})
+        others = {k: v for k, v in result.items() if k not in ("title", "description")}
+        return Repaired({**others, **_described(result), "messages": messages})
     if method == "resources/read":
         contents = [_contents(each) for each in _objects(result.get("contents"))]
         return Repaired({**result, "contents": contents})
