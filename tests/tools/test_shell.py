@@ -127,10 +127,10 @@ def test_a_time_limit_ends_everything(shell: RunShellCommand, call: Call) -> Non
 
 
 def test_what_does_not_want_to_end_is_ended(shell: RunShellCommand, call: Call) -> None:
-    command = "trap '' TERM; echo pid $$; while :; do sleep 0.1; done"
+    command = "trap '' TERM; echo PID $$; while :; do sleep 0.1; done"
     with pytest.raises(ToolFailed) as caught:
         call(shell, command=command, timeout_s=1)
-    pid = int(caught.value.message.split("pid ")[1].split()[0])
+    pid = int(caught.value.message.split("PID ")[1].split()[0])
     until(lambda: not is_running(pid))
 
 
@@ -140,7 +140,7 @@ def test_a_child_that_holds_the_output_is_not_waited_for(
     started = time.monotonic()
     result = call(shell, command="sleep 60 & echo $!")
     assert time.monotonic() - started < 30
-    until(lambda: not is_running(int(result.text)))
+    assert not is_running(int(result.text.split()[0]))
 
 
 def test_long_output_keeps_its_ends_and_the_rest_is_in_a_file(
@@ -165,16 +165,6 @@ def test_an_interrupt_ends_it(shell: RunShellCommand, call: Call) -> None:
     with pytest.raises(KeyboardInterrupt):
         call(shell, interrupt, command="echo $$; sleep 60")
     until(lambda: not is_running(pids[0]))
-
-
-def test_a_server_is_left_running_until_the_end(shell: RunShellCommand, call: Call) -> None:
-    result = call(shell, command="echo up; exec sleep 60", background=True)
-    pid = int(result.summary.split()[1])
-    log = Path(result.text.split("goes to ")[1].rstrip("."))
-    until(lambda: log.read_text() == "up\n")
-    assert is_running(pid)
-    shell.close()
-    until(lambda: not is_running(pid))
 
 
 KEY = "sk-canary-shell-0123456789"
@@ -210,20 +200,3 @@ def test_no_cut_leaves_a_part_of_a_secret(
     parts = {KEY[start : start + 6] for start in range(len(KEY) - 5)}
     for each in (text, *(path.read_text() for path in (tmp_path / "output").glob("*"))):
         assert not any(part in each for part in parts)
-
-
-def test_the_log_of_a_background_command_has_no_secret(shell: RunShellCommand, call: Call) -> None:
-    Secret(KEY)
-    result = call(shell, command=f"echo {KEY}; echo up; exec sleep 60", background=True)
-    log = Path(result.text.split("goes to ")[1].rstrip("."))
-    until(lambda: log.read_text().endswith("up\n"))
-    assert KEY not in log.read_text()
-
-
-def test_what_a_background_command_prints_last_is_in_its_log(
-    shell: RunShellCommand, call: Call
-) -> None:
-    Secret(KEY)
-    result = call(shell, command=f"printf 'x {KEY[:9]}'", background=True)
-    log = Path(result.text.split("goes to ")[1].rstrip("."))
-    until(lambda: log.read_text() == f"x {KEY[:9]}")

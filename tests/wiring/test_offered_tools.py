@@ -18,7 +18,7 @@ from qwen_code.tools.catalogue import BUILT_IN
 LOOKING = ["read_file", "list_directory", "glob", "grep"]
 WORKING = [
     *("read_file", "write_file", "edit", "list_directory", "glob", "grep", "run_shell_command"),
-    *("web_fetch", "todo_write", "save_memory", "task"),
+    *("shell_output", "shell_stop", "web_fetch", "todo_write", "save_memory", "task"),
 ]
 
 
@@ -36,19 +36,19 @@ def digest(tools: list[Any]) -> str:
     [
         (
             *("default", False, WORKING),
-            "ce9c469e0feef3bf324857b4202cd2f086b3611db6a4888c6d8bc1f3532fea28",
+            "af2245a72744f4dbc0fef8bfd3cc6fb6bad015cec008e30d02d7a0c461830ed3",
         ),
         (
             *("default", True, [*WORKING, "ask_user"]),
-            "36a42a7265eb0856ab9b346834d46ad3605093b2a16dd37a2e0257344a525313",
+            "83d0fc22df685f5e8e8a3b1d3de5405225c36a65865913b18be1a0cfbd0e6de9",
         ),
         (
             *("plan", True, [*WORKING, "ask_user", "exit_plan_mode"]),
-            "6795ba7df3aae3d8dc6a28d79b653b626ef021a54196bc6d04571c0640a32929",
+            "f8995e47baaea2c86f08f63327b8a83b8108a62791dd1a35b5903362ec2b3aba",
         ),
         (
             *("plan", False, WORKING),
-            "ce9c469e0feef3bf324857b4202cd2f086b3611db6a4888c6d8bc1f3532fea28",
+            "af2245a72744f4dbc0fef8bfd3cc6fb6bad015cec008e30d02d7a0c461830ed3",
         ),
     ],
 )
@@ -81,4 +81,4 @@ def test_the_tools_of_a_small_model() -> None:
         raise AssertionError("none is called")
 
     offered = Toolbox(BUILT_IN, make).offered_to("small models").definitions
-    assert digest(offered) == "c7f2d0e3547286e4a38c78ce918260be5830708af0ff270c7dde56a8dbf837cc"
+    assert digest(offered) == "40699d1b3c0e7b787bb998885e18a321b1221039406df839d96cf1f4197d17ee"

@@ -9,6 +9,7 @@ from typing import Any
 
 from qwen_code.agent.compaction import Compactor, estimate_tokens
 from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
+from qwen_code.agent.news import News, without_news
 from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import Progress
 from qwen_code.agent.session import Session
@@ -31,7 +32,7 @@ class Agent:
     as soon as it has happened. ``begin_turn`` is called with each prompt, its session and its
     index in the session, before the prompt is sent. ``guide`` wraps a model that cannot call tools
     without help. ``confirm_window`` is called once before a conversation is shortened for a window
-    that is only guessed.
+    that is only guessed. ``news`` is what has happened beside the conversation.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Agent:
         begin_turn: Callable[[str, str, int], None] = lambda *_: None,
         max_rounds: int | None = None,
         aim: Aim | None = None,
+        news: News = News(),  # noqa: B008 it is frozen
     ) -> None:
         self.session = session
         self.toolbox = toolbox
@@ -61,9 +63,11 @@ class Agent:
         self._begin_turn = begin_turn
         self._max_rounds = max_rounds
         self._aim = aim
+        self._news = news
         self._noted = len(session.messages)
         self._is_kept = True
         self._untold = ""
+        self._untold_news = ""
         self._rejected: list[dict[str, Any]] | None = None
         """The messages before the last results were taken out of them."""
 
@@ -83,12 +87,15 @@ class Agent:
 
             close_open_end(messages)
         turn = self.session.prompt_count
-        asked = {"role": "user", "content": prompt}
+        told = self._untold_news + self._news.told()
+        asked = {"role": "user", "content": prompt + told}
         messages.append(asked)
         self.api_duration_ms = 0
         self._model = _Timed(self.guide(model) if self.guide else model, self)
         self._begin_turn(prompt, self.session.id, turn)
         try:
+            if news := self._news.events():
+                yield news
             with closing(self._answer(self._model, stop)) as events:
                 for batch in events:
                     self._keep()
@@ -98,6 +105,7 @@ class Agent:
                     yield batch
         finally:
             is_taken_back = messages[-1] is asked
+            self._untold_news = told if is_taken_back else ""
             if is_taken_back:
                 messages.pop()
             self._keep()
@@ -134,7 +142,7 @@ class Agent:
         self._noted = len(self.session.messages)
         self.progress = Progress(self.session.before)
         self.compactor.forget()
-        return prompt
+        return without_news(prompt)
 
     @property
     def model(self) -> ChatModel:
@@ -177,6 +185,7 @@ class Agent:
             max_rounds=self._max_rounds,
             prepare=prepare,
             aim=self._aim,
+            news=self._news,
             sees=self.sees,
             hides_pictures=self.progress.has_pictures and not self.sees,
             room_tokens=self.compactor.room_for_results,

@@ -91,6 +91,15 @@ class Compacted(msgspec.Struct, frozen=True, tag="compacted"):
     tokens_after: int
 
 
+class BackgroundEnded(msgspec.Struct, frozen=True, tag="background_ended"):
+    """A background command has ended by itself. ``ending`` says how: ``exit code 1``."""
+
+    task_id: str
+    command: str
+    pid: int
+    ending: str
+
+
 class HelperEvent(msgspec.Struct, frozen=True, tag="helper"):
     """An event in the conversation of a helper, while its call ``call_id`` runs."""
 
@@ -132,6 +141,7 @@ AgentEvent = (
     | ToolOutput
     | ToolFinished
     | Compacted
+    | BackgroundEnded
     | HelperEvent
     | StructuredAnswer
     | TurnEnded

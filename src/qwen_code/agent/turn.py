@@ -32,9 +32,11 @@ from qwen_code.agent.events import (
     ToolFinished,
     TurnEnded,
 )
+from qwen_code.agent.news import News
 from qwen_code.agent.permission import Permission, Refusal
 from qwen_code.agent.repeats import Repeats
 from qwen_code.agent.toolbox import Prepared, Toolbox
+from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.models.events import EventStream, Notice
 from qwen_code.tools.base import Result
@@ -90,8 +92,8 @@ class Turn:
     ``prepare`` can shorten the messages before each request. Without an ``aim`` an answer without
     calls ends the turn. ``sees``: the model gets the images that tools read. ``hides_pictures``:
     images that another model has seen are left out. ``room_tokens`` returns how long the results of
-    one answer may be. Setting ``stop`` ends the turn at any point, with a
-    conversation that the API accepts.
+    one answer may be. The last of them also has the ``news``. Setting
+    ``stop`` ends the turn at any point, with a conversation that the API accepts.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Turn:
         max_rounds: int | None = None,
         prepare: Callable[[Messages], AgentEventStream] | None = None,
         aim: Aim | None = None,
+        news: News = News(),  # noqa: B008 it is frozen
         sees: bool = False,
         hides_pictures: bool = False,
         room_tokens: Callable[[Messages], int] | None = None,
@@ -115,6 +118,7 @@ class Turn:
         self._max_rounds = max_rounds
         self._prepare = prepare
         self._aim = aim
+        self._news = news
         self._sees = sees
         self._hides_pictures = hides_pictures
         self._room_tokens = room_tokens
@@ -165,6 +169,8 @@ class Turn:
                 return "cut"
             if answer.calls:
                 yield from self._make(answer.calls, messages, is_cut_off=answer.reason == "length")
+                if news := self._news.events():
+                    yield news
                 self._stop.check()
                 if self._repeats.is_stuck:
                     return "loop"
@@ -280,6 +286,8 @@ class Turn:
                 text = fitted(text, room_tokens // len(calls), call.name, call.arguments)
             if end and end.image and not self._sees:
                 text += _UNSEEN
+            if call is calls[-1]:
+                text += redact(self._news.told())
             messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
         self._repeats.end_round()
         images = [end.image for end in ends.values() if end.image]

@@ -45,6 +45,10 @@ class DetachedProcess:
         import subprocess  # few runs start one
         import threading
 
+        from qwen_code.base.process import COMMAND_MARK
+
+        # A command of another qwen may run this one; its end must not end the work.
+        environ = {name: text for name, text in environ.items() if name != COMMAND_MARK}
         options: dict[str, object] = {"start_new_session": True}
         if os.name == "nt":
             options = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}

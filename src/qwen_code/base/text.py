@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
-_UNSAFE = (
+_CONTROL = (
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: cursor, colours
     r"|\][^\x07\x1b\n]*(?:\x07|\x1b\\)"  # OSC: title, clipboard, links
     r"|[PX^_][^\x1b\n]*\x1b\\"  # DCS, SOS, PM, APC
     r"|[ -/]*[0-~])?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
+_UNSAFE = rf"{_CONTROL}|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+_MOVE = r"(\r|\x08|\x1b\[[02]?K)"
+"""What moves within a line, or erases a part of it."""
 
 
 def safe_text(text: str) -> str:
@@ -26,6 +29,35 @@ def safe_text(text: str) -> str:
 def shown_text(text: str) -> str:
     """`safe_text` that leaves colours and other styles in: for whole lines, in which ours are."""
     return text if _is_plain(text) else re.sub(rf"(\x1b\[[0-9;]*m)|{_UNSAFE}", r"\1", text)
+
+
+def printed_text(text: str) -> str:
+    """``text`` as a terminal would show it, without its control characters and escape sequences.
+
+    A carriage return or a backspace goes back, and what follows replaces what was there: only the
+    last state of a progress bar is left. Newlines and tabs are kept.
+    """
+    if _is_plain(text):
+        return text
+    return "\n".join(_printed_line(line) for line in text.split("\n"))
+
+
+def _printed_line(line: str) -> str:
+    shown: list[str] = []
+    at = 0
+    for piece in re.split(_MOVE, line):
+        if piece == "\r":
+            at = 0
+        elif piece == "\b":
+            at = max(0, at - 1)
+        elif re.fullmatch(_MOVE, piece):
+            del shown[0 if "2" in piece else at :]
+            shown += " " * (at - len(shown))
+        else:
+            plain = re.sub(_CONTROL, "", piece)
+            shown[at : at + len(plain)] = plain
+            at += len(plain)
+    return "".join(shown)
 
 
 def _is_plain(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwen_code.agent.events import AgentEvent, Compacted, HelperEvent, TurnEnded
+from qwen_code.agent.events import AgentEvent, BackgroundEnded, Compacted, HelperEvent, TurnEnded
 from qwen_code.base.moment import duration_in_words
 from qwen_code.models.events import Cut, FellBack, Finished, Notice, Paced, Retrying
 
@@ -42,6 +42,10 @@ def remark(event: AgentEvent) -> str | None:
             "the conversation was made shorter: from about "
             f"{event.tokens_before:,} to {event.tokens_after:,} tokens"
         )
+    if isinstance(event, BackgroundEnded):
+        from qwen_code.wiring.reports.tasks import ended_in_words  # few sessions have any
+
+        return ended_in_words(event.task_id, event.command, event.ending)
     if isinstance(event, TurnEnded):
         return _TURN_ENDINGS.get(event.reason)
     return None

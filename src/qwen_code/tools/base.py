@@ -177,6 +177,8 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "pattern": ("query", "regex"),
     "limit": ("num_lines", "max_lines"),
     "offset": ("start_line", "line"),
+    "background": ("is_background", "run_in_background"),
+    "id": ("bash_id", "shell_id", "task_id"),
 }
 """What models that learned the tools of other agents call a field."""
 

@@ -133,7 +133,7 @@ RUN_SHELL_COMMAND = Definition(
         command=_text(),
         directory=_text(),
         timeout_s=_count(1, 3600, "120 unless given."),
-        background=_flag("Leave it running, as a server."),
+        background=_flag("Leave it running, as a server; it gets an id."),
     ),
     effect=Effect.ANYTHING,
     verb="$",
@@ -141,6 +141,28 @@ RUN_SHELL_COMMAND = Definition(
     audience=frozenset({"agent", "small models"}),
     implementation="qwen_code.tools.shell:RunShellCommand",
     aliases=("Bash", "Shell", "ShellTool", "Monitor", "monitor", "exec", "Exec"),
+)
+
+SHELL_OUTPUT = Definition(
+    "shell_output",
+    "New output of a background command, and whether it still runs.",
+    _object("id", id=_text(), wait_s=_count(0, 600, "Wait for more.")),
+    effect=Effect.NONE,
+    verb="Output of",
+    implementation="qwen_code.tools.shell_output:ShellOutput",
+    takes_long=True,
+    aliases=("BashOutput", "BashOutputTool", "TaskOutput", "task_output"),
+)
+
+SHELL_STOP = Definition(
+    "shell_stop",
+    "End a background command.",
+    _object("id", id=_text()),
+    effect=Effect.NONE,
+    verb="Stop",
+    implementation="qwen_code.tools.shell_output:ShellStop",
+    takes_long=True,
+    aliases=("KillShell", "KillBash", "TaskStop", "task_stop"),
 )
 
 WEB_FETCH = Definition(
@@ -227,6 +249,8 @@ BUILT_IN: tuple[Definition, ...] = (
     GLOB,
     GREP,
     RUN_SHELL_COMMAND,
+    SHELL_OUTPUT,
+    SHELL_STOP,
     WEB_FETCH,
     TODO_WRITE,
     SAVE_MEMORY,

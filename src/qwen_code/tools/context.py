@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from qwen_code.base.http import Network
     from qwen_code.base.stop import Stop
+    from qwen_code.tools.background import BackgroundCommands
     from qwen_code.tools.sandbox import Sandbox
     from qwen_code.tools.seen import Seen
     from qwen_code.tools.workspace import Place, Workspace
@@ -31,6 +32,14 @@ class ToolContext(Protocol):
     @property
     def project_dir(self) -> Path:
         """Where this program keeps its files about the project, outside of the project."""
+
+    @property
+    def output_dir(self) -> Path:
+        """Where the whole output of commands is kept."""
+
+    @property
+    def background(self) -> BackgroundCommands:
+        """The background commands of the session."""
 
     @property
     def notes_file(self) -> Path:

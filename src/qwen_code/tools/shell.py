@@ -1,28 +1,25 @@
-"""``run_shell_command``: runs a command in a new process group, and always ends the group."""
+"""``run_shell_command``: runs a command until its own end, and ends what it leaves running."""
 
 from __future__ import annotations
 
-import os
-import selectors
-import signal
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
 import msgspec
 
-from qwen_code.base.files import make_private_dir
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
+from qwen_code.tools.background import BackgroundCommands
 from qwen_code.tools.base import BuiltInTool, Preview, Result
-from qwen_code.tools.command_output import CapturedOutput, log_output
+from qwen_code.tools.command_output import CapturedOutput
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.launcher import Launcher, check_command
 from qwen_code.tools.masks import refuse_masks
-from qwen_code.tools.workspace import HeldPlaces, Place, Workspace, path_of
+from qwen_code.tools.processes import CommandGroup, Member, OutputReader, exit_in_words, named
+from qwen_code.tools.workspace import HeldPlaces, Place, Workspace
 
 if TYPE_CHECKING:
     from qwen_code.tools.sandbox import Sandbox
@@ -33,9 +30,14 @@ _GRACE_S = 2.0
 _STOP_GRACE_S = 0.1
 """How long a command may take to exit after the user has stopped the turn."""
 
+_REST_S = 0.3
+"""How long what a command leaves running may take to end by itself: ``exec > >(tee log)``."""
+
+_FIRST_OUTPUT_S = 1.0
+"""How long the first output of a background command is waited for, if it does not end before."""
+
 _STOPPED = "The user stopped the command."
 _POLL_S = 0.05
-
 
 _FORBIDDEN_THERE = (
     *("Read-only file system", "Network is unreachable", "Temporary failure in name resolution"),
@@ -63,21 +65,25 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         environ: Mapping[str, str],
         output_dir: Path,
         sandbox: Sandbox | None = None,
+        background: BackgroundCommands | None = None,
     ) -> None:
-        self._workspace = workspace
         self._places = HeldPlaces(workspace)
-        self._environ = {**environ, "GIT_PAGER": "cat", "PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
+        self._launcher = Launcher(workspace, environ, sandbox)
         self._output_dir = output_dir
         self._sandbox = sandbox
-        self._background: list[subprocess.Popen[bytes]] = []
-        self._logs: list[threading.Thread] = []
-        self._waited_for: set[subprocess.Popen[bytes]] = set()
+        self._background = background or BackgroundCommands(output_dir)
+        self._waited_for: set[CommandGroup] = set()
         self._is_closed = False
 
     @classmethod
     def create(cls, context: ToolContext) -> Self:
-        output_dir = context.project_dir / "output"
-        made = cls(context.workspace, context.environ, output_dir, context.sandbox)
+        made = cls(
+            context.workspace,
+            context.environ,
+            context.output_dir,
+            context.sandbox,
+            context.background,
+        )
         context.on_close(made.close)
         return made
 
@@ -94,6 +100,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
 
     def preview(self, arguments: ShellArguments) -> Preview:
         refuse_masks(arguments.command)
+        check_command(arguments.command)
         facts = [f"in {self._places.of(arguments, arguments.directory or '.').path}"]
         if arguments.background:
             facts.append("in the background, until the session ends")
@@ -105,29 +112,33 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         refuse_masks(arguments.command)
         directory = self._places.of(arguments, arguments.directory or ".")
         if arguments.background:
-            return self._leave_running(arguments.command, directory)
-        process = self._start(arguments.command, directory)
-        self._waited_for.add(process)
-        if self._is_closed:
-            _signal(process, signal.SIGKILL)
+            return self._leave_running(arguments.command, directory, stop)
+        group = self._launcher.start(arguments.command, directory)
+        self._waited_for.add(group)
         output = CapturedOutput(self._output_dir, show)
         started = time.monotonic()
+        grace_s = _GRACE_S
         try:
-            ended = _read(process, output, started + arguments.timeout_s, stop)
+            if self._is_closed:
+                grace_s = 0.0
+                group.end(grace_s)
+            with group.output:
+                has_ended, left = _follow(group, output, started + arguments.timeout_s, stop)
+        except BaseException:
+            grace_s = _STOP_GRACE_S
+            raise
         finally:
-            _end([process], _STOP_GRACE_S if stop.is_set else _GRACE_S)
-            self._waited_for.discard(process)
+            group.end(grace_s)
+            code = self._launcher.release(group)
+            self._waited_for.discard(group)
             output.close()
-        if stop.is_set and not ended:
-            printed = f" Its output until then:\n{output.text}" if output.text else ""
-            why = f"The command was stopped: {stop.reason.message}." if stop.reason else _STOPPED
-            raise ToolFailed(f"{why}{printed}")
-        if not ended:
-            raise ToolFailed(f"the command timed out after {arguments.timeout_s} s.\n{output.text}")
-        code = process.returncode
+        if not has_ended:
+            raise ToolFailed(_not_ended(arguments, output.text, left, stop))
         text = (output.text or "(no output)") + self._said_by_sandbox(output.text)
-        if code:
-            text += f"\n[exit code {code}]" if code > 0 else f"\n[ended by signal {-code}]"
+        text += f"\n[{exit_in_words(code)}]" if code else ""
+        if left:
+            text += f"\n[ended {named(left)}, which the command left running; use background: true]"
+        text += self._launcher.note
         return Result(text, f"exit code {code}, {time.monotonic() - started:.1f} s")
 
     def _said_by_sandbox(self, output: str) -> str:
@@ -143,102 +154,52 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
     def close(self) -> None:
         """End background commands, and commands that a stopped turn no longer waits for."""
         self._is_closed = True  # seen by a call that is just starting
-        for process in [*self._waited_for]:
-            _signal(process, signal.SIGKILL)  # SIGTERM was sent before
-        _end(self._background, _GRACE_S)
-        for log in self._logs:
-            log.join(_STOP_GRACE_S)
-        self._background.clear()
-        if self._sandbox is not None:
-            self._sandbox.settle()
+        for group in [*self._waited_for]:
+            group.end(0.0)  # SIGTERM was sent before
+        self._background.close()
+        self._launcher.close()
 
-    def _leave_running(self, command: str, directory: Place) -> Result:
-        make_private_dir(self._output_dir)
-        path = self._output_dir / f"background-{os.urandom(4).hex()}.log"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            process = self._start(command, directory)
-        except ToolFailed:
-            os.close(descriptor)
-            raise
-        source, process.stdout = process.stdout, None  # the thread closes it
-        log = threading.Thread(target=log_output, args=(source, descriptor), daemon=True)
-        log.start()
-        self._logs.append(log)
-        self._background.append(process)
-        text = f"It runs as process {process.pid}; its output goes to {path}."
-        return Result(text, f"process {process.pid}")
-
-    def _start(self, command: str, directory: Place) -> subprocess.Popen[bytes]:
-        argv = ["bash", "-c", command]
-        try:
-            with self._workspace.entered(directory) as descriptor:
-                return subprocess.Popen(
-                    self._sandbox.wrap(argv, directory.path) if self._sandbox else argv,
-                    cwd=path_of(descriptor, directory),
-                    env=self._environ,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise ToolFailed(f"the command could not be started: {error.strerror}") from error
+    def _leave_running(self, command: str, directory: Place, stop: Stop) -> Result:
+        made = self._background.start(command, self._launcher, directory)
+        made.wait(_FIRST_OUTPUT_S, stop, for_output=False)
+        summary = made.ending or f"{made.id}, process {made.pid}"
+        return Result(f"{made.news()}{self._launcher.note}", summary)
 
 
-def _read(
-    process: subprocess.Popen[bytes], output: CapturedOutput, deadline: float, stop: Stop
-) -> bool:
-    """Read until the command exits; ``False`` if the deadline or the stop came first.
+def _follow(
+    group: CommandGroup, output: CapturedOutput, deadline: float, stop: Stop
+) -> tuple[bool, list[Member]]:
+    """Read until the command exits; ``False`` if the deadline or the stop came first. Then, or if
+    it left something running, what was ended with it.
 
     The exit of the command counts, not the end of its output: a child process may keep that open.
     """
-    assert process.stdout is not None
-    descriptor = process.stdout.fileno()
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        while time.monotonic() < deadline and not stop.is_set:
-            if selector.select(_POLL_S):
-                if not (data := os.read(descriptor, 65536)):
-                    process.wait()
-                    return True
-                output.take(data)
-            elif process.poll() is not None:
-                return True
-        if selector.select(0):  # the rest of the output: a pipe holds no more than this
-            output.take(os.read(descriptor, 65536))
-    return False
-
-
-def _end(processes: Sequence[subprocess.Popen[bytes]], grace_s: float) -> None:
-    """End the process group of each: SIGTERM first, and SIGKILL after ``grace_s``."""
-    left = [process for process in processes if _signal(process, signal.SIGTERM)]
-    deadline = time.monotonic() + grace_s
-    while (left := [process for process in left if _is_there(process)]) and (
-        time.monotonic() < deadline
-    ):
-        time.sleep(0.02)
-    for process in left:
-        _signal(process, signal.SIGKILL)
-    for process in processes:
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Signal the process group; whether it still had a process."""
+    reader = OutputReader(group.output, output.take)
     try:
-        os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+        while not (has_ended := group.has_ended) and time.monotonic() < deadline:
+            if stop.is_set:
+                break
+            reader.read(_POLL_S)
+        reader.drain()
+        rest = time.monotonic() + _REST_S
+        while (left := group.members()) and has_ended and time.monotonic() < rest:
+            reader.read(_POLL_S)
+        if not has_ended:
+            group.end(_STOP_GRACE_S if stop.is_set else _GRACE_S, reader.read)
+        elif left:
+            group.end(_GRACE_S)  # what it prints now is not the command's
+            return has_ended, left
+        reader.drain()
+        return has_ended, left
+    finally:
+        reader.close()
 
 
-def _is_there(process: subprocess.Popen[bytes]) -> bool:
-    process.poll()  # reaps it
-    try:
-        os.killpg(process.pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+def _not_ended(arguments: ShellArguments, output: str, left: list[Member], stop: Stop) -> str:
+    """What the model is told about a command that was ended."""
+    if stop.is_set:
+        printed = f" Its output until then:\n{output}" if output else ""
+        why = f"The command was stopped: {stop.reason.message}." if stop.reason else _STOPPED
+        return f"{why}{printed}"
+    with_it = f", and ended with {named(left)}" if left else ""
+    return f"the command timed out after {arguments.timeout_s} s{with_it}.\n{output}"

@@ -13,6 +13,7 @@ import msgspec
 from qwen_code.agent.agent import Agent
 from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.context import project_root
+from qwen_code.agent.news import News
 from qwen_code.agent.permission import Permission
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Mode
@@ -201,7 +202,14 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     if sandbox is not None:
         briefing.sandbox = sandbox.told
     workbench = Workbench(
-        config, root, find_workspace, lambda: agent, _ask_user(front), sandbox, briefing.place
+        config,
+        root,
+        find_workspace,
+        lambda: agent,
+        _ask_user(front),
+        sandbox,
+        briefing.place,
+        notice,
     )
     structured = _structured(options)
     with ExitStack() as opened:  # closed where what follows fails
@@ -223,6 +231,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         system=briefing,
         compactor=Compactor(Facts().window_tokens),
         begin_turn=workbench.begin_turn,
+        news=News(workbench.news_for_model, workbench.news_for_user),
         max_rounds=options.max_rounds or _max_rounds(settings),
         aim=structured,
     )

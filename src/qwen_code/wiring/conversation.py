@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from qwen_code.agent.events import AgentEvent, AgentEventStream, StructuredAnswer, TurnEnded
+from qwen_code.agent.news import without_news
 from qwen_code.agent.rules.types import Mode
 from qwen_code.auth.policy import check_model
 from qwen_code.auth.resolver import resolve
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from qwen_code.models.client import ModelClient
     from qwen_code.models.quota import Snapshot
     from qwen_code.models.rate_limits import RateLimits
+    from qwen_code.tools.background import Task
     from qwen_code.wiring.front import Front
     from qwen_code.wiring.reports.context import ContextUse
 
@@ -429,7 +431,7 @@ class Conversation:
 
     def prompts(self) -> list[str]:
         """The prompts of this session, oldest first; `rewind` takes their numbers, from 0."""
-        return self._opened()[1].agent.session.prompts()
+        return [without_news(each) for each in self._opened()[1].agent.session.prompts()]
 
     def rewind(self, turn: int) -> tuple[str, Undone]:
         """Go back to before prompt number ``turn``, the conversation and the files together.
@@ -452,6 +454,33 @@ class Conversation:
                 f"the conversation cannot be saved: {error.strerror}",
                 hint="Make room, or begin a new one: /clear",
             ) from error
+
+    # -- background commands ----------------------------------------------------------------------
+
+    def tasks(self) -> list[Task]:
+        """The background commands of this session, oldest first."""
+        return self._opened()[1].workbench.tasks()
+
+    def stop_task(self, task_id: str) -> Task:
+        """End a background command, with everything that it has started.
+
+        Raises:
+            UsageError: there is none with that id.
+        """
+        return self._opened()[1].workbench.stop_task(task_id)
+
+    def keep_task(self, task_id: str) -> Task:
+        """Let a background command go on after the end of the session.
+
+        Raises:
+            UsageError: there is none with that id, or it cannot go on.
+        """
+        return self._opened()[1].workbench.keep_task(task_id)
+
+    def ended_tasks(self) -> list[Task]:
+        """The background commands that have ended by themselves since the last call, and since the
+        last event about them."""
+        return self._opened()[1].workbench.news_for_user()
 
     def close(self) -> None:
         """End what is running, and close the session. May be called again."""

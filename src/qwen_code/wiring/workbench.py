@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen_code import __version__
+from qwen_code.base.errors import UsageError
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import Audience, Definition, Tool
+from qwen_code.tools.errors import ToolFailed
 
 if TYPE_CHECKING:
     from qwen_code.agent.agent import Agent
     from qwen_code.agent.checkpoints import Checkpoints
     from qwen_code.agent.tool_context import AgentToolContext
     from qwen_code.config.load import Config
+    from qwen_code.tools.background import BackgroundCommand, BackgroundCommands, Task
     from qwen_code.tools.sandbox import Sandbox
     from qwen_code.tools.seen import Seen
     from qwen_code.tools.workspace import Place, Workspace
@@ -36,7 +39,8 @@ class Workbench:
     """The `AgentToolContext` of a session: creates its tools, and ends what they started.
 
     ``find_workspace`` and ``find_agent`` are called when a tool first needs them. ``root`` is the
-    root of the project, and ``place`` describes it to helpers.
+    root of the project, and ``place`` describes it to helpers. ``notice`` is told of background
+    commands that the end of the session ends, or leaves running.
     """
 
     user_agent = f"qwen-code/{__version__}"
@@ -50,6 +54,7 @@ class Workbench:
         ask_user: Callable[[str, Sequence[str], Stop], str | None] | None,
         sandbox: Sandbox | None,
         place: str,
+        notice: Callable[[str], None],
     ) -> None:
         self.project_dir = config.paths.project_dir(root)
         self.notes_file = config.paths.qwen_home / "QWEN.md"
@@ -60,11 +65,14 @@ class Workbench:
         self.ask_user = ask_user
         self.sandbox = sandbox
         self.place = place
+        self.output_dir = self.project_dir / "output"
+        self._notice = notice
         self._environment = config.environment
         self._environment.names_for_children()  # a wrong setting is an error of the start
         self._find_workspace = find_workspace
         self._find_agent = find_agent
         self._checkpoints: Checkpoints | None = None
+        self._background: BackgroundCommands | None = None
         self._turn = ("", "", 0)
         self._closing = ExitStack()
 
@@ -89,7 +97,55 @@ class Workbench:
 
     def close(self) -> None:
         """End what was left running."""
+        if self._background is not None:
+            from qwen_code.wiring.reports.tasks import closed_in_words
+
+            for line in closed_in_words(self._background.close()):
+                self._notice(line)
         self._closing.close()
+
+    def tasks(self) -> list[Task]:
+        """The background commands, oldest first."""
+        return [] if self._background is None else self._background.tasks()
+
+    def stop_task(self, task_id: str) -> Task:
+        """End a background command.
+
+        Raises:
+            UsageError: there is none with that id.
+        """
+        found = self._task(task_id)
+        found.stop()
+        return found.as_task()
+
+    def keep_task(self, task_id: str) -> Task:
+        """Let a background command go on after the end of the session.
+
+        Raises:
+            UsageError: there is none with that id, or it cannot go on.
+        """
+        found = self._task(task_id)
+        try:
+            found.keep()
+        except ToolFailed as error:
+            raise UsageError(error.message) from error
+        return found.as_task()
+
+    def _task(self, task_id: str) -> BackgroundCommand:
+        try:
+            return self.background.find(task_id)
+        except ToolFailed as error:
+            raise UsageError(
+                f"there is no background command {task_id!r}", hint="List them: /tasks"
+            ) from error
+
+    def news_for_model(self) -> list[Task]:
+        """Background commands that have ended without the model knowing."""
+        return [] if self._background is None else self._background.take_news()
+
+    def news_for_user(self) -> list[Task]:
+        """Background commands that have ended without the user knowing."""
+        return [] if self._background is None else self._background.take_news_for_user()
 
     # -- what tools can take ----------------------------------------------------------------------
 
@@ -110,6 +166,14 @@ class Workbench:
         from qwen_code.tools.seen import Seen  # with the first tool that knows files
 
         return Seen()
+
+    @property
+    def background(self) -> BackgroundCommands:
+        if self._background is None:
+            from qwen_code.tools.background import BackgroundCommands  # with the first command
+
+            self._background = BackgroundCommands(self.output_dir)
+        return self._background
 
     @property
     def checkpoints(self) -> Checkpoints:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from qwen_code import __version__
-from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinished
+from qwen_code.agent.events import AgentEvent, BackgroundEnded, HelperEvent, ToolAsked, ToolFinished
 from qwen_code.base.errors import QwenError
 from qwen_code.base.ids import new_uuid
 from qwen_code.base.json_text import decode_json
@@ -355,6 +355,14 @@ def _details(event: AgentEvent) -> dict[str, Any]:
         return {"kind": "paced", "wait_s": round(event.wait_s, 3)}
     if isinstance(event, Retrying):
         return {"kind": "retry", "attempt": event.attempt, "wait_s": round(event.wait_s, 3)}
+    if isinstance(event, BackgroundEnded):
+        return {
+            "kind": "background_ended",
+            "task_id": event.task_id,
+            "command": event.command,
+            "pid": event.pid,
+            "ending": event.ending,
+        }
     if isinstance(event, FellBack):
         return {"kind": "fallback", "model": event.model, "instead_of": event.instead_of}
     return {}

@@ -65,8 +65,8 @@ _MAX_TITLE_LENGTH = 70
 _LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/rewind", "/resume")
 _COMMANDS = (
     *_LATEST_FIRST,
-    *("/compress", "/clear", "/permissions", "/context", "/mcp", "/effort", "/stats", "/quota"),
-    *("/status", "/explain", "/help", "/quit"),
+    *("/compress", "/clear", "/permissions", "/context", "/mcp", "/effort", "/tasks", "/stats"),
+    *("/quota", "/status", "/explain", "/help", "/quit"),
 )
 
 
@@ -203,6 +203,7 @@ class _Talk:
             "/effort": SlashCommand(
                 f"how much the model reasons: {', '.join(EFFORT_LEVELS)}, default", self._effort
             ),
+            "/tasks": SlashCommand("background commands: /tasks [stop ID|keep ID]", self._tasks),
             "/stats": SlashCommand("requests, tokens and costs of this session", self._stats),
             "/quota": SlashCommand("how many requests are left", self._quota),
             "/status": SlashCommand("method, endpoint, model and key in use", self._status),
@@ -224,7 +225,12 @@ class _Talk:
         )
 
     def _sign(self) -> str:
-        """The sign before each prompt; it has the mode unless that is the default."""
+        """The sign before each prompt; it has the mode unless that is the default. What has ended
+        meanwhile is said before it."""
+        for each in self._talk.ended_tasks():
+            from qwen_code.wiring.reports.tasks import ended_in_words  # few sessions have any
+
+            notice(ended_in_words(each.id, each.command, each.ending))
         mode = self._talk.state.mode
         return "> " if mode is Mode.DEFAULT else f"{mode}> "
 
@@ -457,6 +463,23 @@ class _Talk:
         if argument:
             self._talk.use_effort(None if argument == "default" else argument)
         write_stdout(f"Effort: {self._talk.state.effort or 'the default of the model'}\n")
+
+    def _tasks(self, argument: str) -> None:
+        from qwen_code.wiring.reports.tasks import kept_in_words, tasks_in_words
+
+        match argument.split():
+            case []:
+                text = tasks_in_words(self._talk.tasks())
+            case ["stop", task_id]:
+                text = tasks_in_words([self._talk.stop_task(task_id)])
+            case ["keep", task_id]:
+                text = kept_in_words(self._talk.keep_task(task_id))
+            case _:
+                raise UsageError(
+                    f"/tasks does not know {argument!r}",
+                    hint="Use /tasks, /tasks stop ID or /tasks keep ID.",
+                )
+        write_stdout(f"{safe_text(text)}\n")
 
     def _stats(self, argument: str) -> None:
         from qwen_code.wiring.reports.spent import spent_in_words
