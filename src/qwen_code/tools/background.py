@@ -140,12 +140,12 @@ class BackgroundCommand:
         Raises:
             ToolFailed: it cannot go on without this process.
         """
+        if self.has_ended:
+            raise ToolFailed(f"{self.id} has ended: {self.ending}")
         if self._launcher.sandbox is not None:
             raise ToolFailed(f"{self.id} runs in the sandbox, which ends with this session")
         if self._log.path is None or not self._log.is_open:
             raise ToolFailed(f"{self.id} cannot be kept: {self._log.where}")
-        if self.has_ended:
-            raise ToolFailed(f"{self.id} has ended: {self.ending}")
         self.is_kept = True
         return self._log.path
 
