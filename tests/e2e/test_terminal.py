@@ -426,3 +426,62 @@ def test_a_person_fills_in_what_a_server_asks(
     assert "The MCP server raw asks: How many?" in screen
     result = server.requests[-1].body["messages"][-1]["content"]
     assert json.loads(result) == {"action": "accept", "content": {"count": 3, "note": "soon"}}
+
+
+def whole(terminal: Terminal) -> str:
+    """The screen with long lines in one piece."""
+    return terminal.screen().replace("\n", "")
+
+
+def test_background_commands_are_listed_stopped_and_kept(
+    terminal: Terminal, qwen: Any, server: Any, configured: None, calls: Any
+) -> None:
+    def serve(name: str) -> str:
+        wait = f"until [ -e {name}.go ]; do sleep 0.05; done"
+        return f"echo $$ > {name}; echo up {name}; {wait}; echo end"
+
+    server.script = [
+        calls("run_shell_command", command=serve(name), background=True) for name in "abc"
+    ]
+    terminal.type(f"{terminal.start} --yolo")
+    terminal.wait_for("/help")
+    terminal.type("/tasks")
+    terminal.wait_for("There are no background commands.")
+    terminal.type("begin")
+    terminal.wait_for("Hello from the model")
+    a, b, c = ((qwen.project / name).read_text().strip() for name in "abc")
+    terminal.type("/tasks")
+    terminal.wait_for("up c\n")
+    screen = terminal.wait_for(f"running, pid {c}")
+    assert "shell_1  echo $$ > a; echo up a; until" in screen
+    terminal.type("/tasks stop shell_1")
+    terminal.wait_for("ended, killed by SIGTERM")
+    assert not is_running(a)
+    terminal.type("/tasks keep shell_2")
+    until(lambda: ".log" in whole(terminal))
+    screen = whole(terminal)
+    assert f"keeps running as process {b}" in screen
+    log = Path(screen.split("its output goes to ")[1].split(".log")[0] + ".log")
+    (qwen.project / "c.go").touch()
+    until(lambda: not is_running(c))
+    terminal.type("/tasks stop shell_9")
+    terminal.wait_for("there is no background command 'shell_9'")
+    ended = "the background command shell_3 (echo $$ > c;"
+    while ended not in whole(terminal):
+        terminal.press("Enter")
+    terminal.type("what ended?")
+    until(lambda: len(server.requests) == 5)
+    prompt = server.prompts[-1]
+    assert prompt.startswith("what ended?\n\n[While this went on: the background command shell_1 (")
+    assert "shell_3 (" in prompt and "ended: exit code 0" in prompt
+    terminal.type("/rewind")
+    terminal.wait_for("   2. what ended?\n")
+    terminal.type("/quit")
+    terminal.type_to_shell("echo code=$?")
+    terminal.wait_for("code=0")
+    screen = whole(terminal)
+    assert "qwen: shell_2 (echo $$ > b; echo up b; until" in screen
+    assert is_running(b)
+    (qwen.project / "b.go").touch()
+    until(lambda: log.read_text() == "up b\nend\n")
+    until(lambda: not is_running(b))

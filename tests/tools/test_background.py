@@ -72,7 +72,7 @@ def test_a_server_runs_until_the_session_ends(
     [
         ("echo 'address in use' >&2; exit 98", "address in use\n[shell_1 has ended: exit code 98]"),
         ("true", "(nothing new)\n[shell_1 has ended: exit code 0]"),
-        ("kill -SEGV $$", "(nothing new)\n[shell_1 has ended: ended by SIGSEGV (signal 11)]"),
+        ("kill -SEGV $$", "(nothing new)\n[shell_1 has ended: killed by SIGSEGV (signal 11)]"),
     ],
 )
 def test_one_that_ends_at_once_says_so(
@@ -221,7 +221,8 @@ def test_one_that_is_kept_goes_on(
         "for n in 1 2 3; do echo out $n; until [ -e go$n ]; do sleep 0.02; done; done; echo done"
     )
     call(shell, command=command, background=True)
-    log = background.find("shell_1").keep()
+    kept = background.find("shell_1")
+    log = kept.keep()
     pid = background.tasks()[0].pid
     (project / "go1").touch()
     assert call(output, id="shell_1", wait_s=30).text.startswith("out 2\n")
@@ -236,6 +237,7 @@ def test_one_that_is_kept_goes_on(
     finally:
         (project / "go3").touch()
     until(lambda: not is_running(pid))
+    until(lambda: kept.has_ended)
 
 
 def test_what_cannot_be_kept(
@@ -284,4 +286,4 @@ def test_a_signal_from_outside(
     call(shell, command="exec sleep 60", background=True)
     os.kill(background.tasks()[0].pid, signal.SIGKILL)
     text = call(output, id="shell_1", wait_s=30).text
-    assert text == "(nothing new)\n[shell_1 has ended: ended by SIGKILL (signal 9)]"
+    assert text == "(nothing new)\n[shell_1 has ended: killed by SIGKILL (signal 9)]"

@@ -179,6 +179,7 @@ def test_a_guard_ends_what_is_left_when_its_process_is_killed(tmp_path: Path) ->
         "from qwen_code.tools.processes import Guard\n"
         "environ = {'PATH': os.environ['PATH']}\n"
         "guard = Guard(environ)\n"
+        "guard.start()\n"
         "made = [subprocess.Popen(['sleep', '60'], env=environ, start_new_session=True,\n"
         "                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
         "        for _ in range(3)]\n"
@@ -201,6 +202,7 @@ def test_a_guard_ends_what_is_left_when_its_process_is_killed(tmp_path: Path) ->
 
 def test_a_guard_without_bash_costs_nothing(tmp_path: Path) -> None:
     guard = Guard({"PATH": str(tmp_path)})
+    guard.start()
     guard.add(1)
     guard.remove(1)
     guard.close()
@@ -218,8 +220,8 @@ def test_a_guard_without_bash_costs_nothing(tmp_path: Path) -> None:
         (137, "exit code 137, as after SIGKILL"),
         (139, "exit code 139, as after SIGSEGV"),
         (141, "exit code 141, as after SIGPIPE"),
-        (-11, "ended by SIGSEGV (signal 11)"),
-        (-9, "ended by SIGKILL (signal 9)"),
+        (-11, "killed by SIGSEGV (signal 11)"),
+        (-9, "killed by SIGKILL (signal 9)"),
     ],
 )
 def test_an_end_in_words(code: int, words: str) -> None:
@@ -236,7 +238,7 @@ def test_many_processes_in_words() -> None:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("kill -SEGV $$", "ended by SIGSEGV (signal 11)"),
+        ("kill -SEGV $$", "killed by SIGSEGV (signal 11)"),
         ("bash -c 'kill -KILL $$'; exit $?", "exit code 137, as after SIGKILL"),
         ("no-such-command", "exit code 127"),
         ("/etc/passwd", "exit code 126"),

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
@@ -177,6 +178,9 @@ class BackgroundCommand:
             self._changed.notify_all()
         with group.output:
             self._follow(group)
+        if self._relay is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._relay.wait(_GRACE_S)
         code = self._launcher.release(group)
         with self._changed:
             self._add(self._text.flush())

@@ -59,6 +59,7 @@ class Launcher:
         """
         check_command(command)
         mark = os.urandom(8).hex()
+        self.guard.start()
         try:
             process = self._started(command, directory, mark)
         except OSError as error:

@@ -156,9 +156,8 @@ class OutputReader:
 class Guard:
     """Ends the guarded groups if this process is killed and cannot.
 
-    A small bash reads from a pipe until nothing can write to it any more. It is started with the
-    first group. PR_SET_PDEATHSIG would not do: it acts at the end of the *thread* that has started
-    a process, and is not inherited.
+    A small bash reads from a pipe until nothing can write to it any more. PR_SET_PDEATHSIG would
+    not do: it acts at the end of the *thread* that has started a process, and is not inherited.
     """
 
     _SCRIPT = """
@@ -178,22 +177,10 @@ done
         self._is_absent = False
         self._close: Callable[[], object] = lambda: None
 
-    def add(self, pid: int) -> None:
-        """Guard the group of that process."""
-        if self._input is None and not self._is_absent:
-            self._start()
-        self._tell("+", pid)
-
-    def remove(self, pid: int) -> None:
-        """Do not guard it any more. Call this before the number of the process can be reused."""
-        self._tell("-", pid)
-
-    def close(self) -> None:
-        """End it, with nothing left to guard."""
-        self._input = None
-        self._close()
-
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start it, unless it runs or cannot."""
+        if self._input is not None or self._is_absent:
+            return
         try:
             process = subprocess.Popen(
                 ["bash", "-c", self._SCRIPT],
@@ -212,6 +199,20 @@ done
         self._close = finalize(self, _end_guard, process)
         # At the exit of a process that has not closed it, it has work to do.
         self._close.atexit = False
+
+    def add(self, pid: int) -> None:
+        """Guard the group of that process. Call `start` before the process begins, so that this
+        takes no time."""
+        self._tell("+", pid)
+
+    def remove(self, pid: int) -> None:
+        """Do not guard it any more. Call this before the number of the process can be reused."""
+        self._tell("-", pid)
+
+    def close(self) -> None:
+        """End it, with nothing left to guard."""
+        self._input = None
+        self._close()
 
     def _tell(self, what: str, pid: int) -> None:
         if self._input is not None:
@@ -236,7 +237,7 @@ def named(members: Sequence[Member]) -> str:
 def exit_in_words(code: int) -> str:
     """How a command ended: ``exit code 1``, or the signal; negative codes are signals."""
     if code < 0:
-        return f"ended by {_signal_name(-code) or 'signal'} (signal {-code})"
+        return f"killed by {_signal_name(-code) or 'a signal'} (signal {-code})"
     name = _signal_name(code - _SHELL_SIGNAL) if code > _SHELL_SIGNAL else ""
     return f"exit code {code}" + (f", as after {name}" if name in _FATAL_SIGNALS else "")
 
