@@ -40,6 +40,32 @@ def test_what_is_repaired_is_acceptable_and_stays_so(messages: list[dict[str, An
     assert [m for m in whole if m["role"] == "user"] == [m for m in messages if m["role"] == "user"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "joined"),
+    [
+        ("a", "b", "a\n\nb"),
+        ("a", None, "a"),
+        (None, "b", "b"),
+        ([{"type": "text", "text": "a"}], "b", "a\n\nb"),
+    ],
+)
+def test_answers_between_which_something_is_lost_become_one(
+    first: Any, second: Any, joined: str
+) -> None:
+    """Strict servers reject two in a row."""
+    call = {**CALL, "content": second}
+    one = {"role": "assistant", "content": first, "tool_calls": []}
+    messages = repaired([PROMPT, one, None, call])
+    assert [each["role"] for each in messages[:2]] == ["user", "assistant"]
+    assert messages[1] == {**call, "content": joined if first else second}
+    assert repaired(messages) == messages
+
+
+def test_a_prompt_after_a_result_comes_after_an_answer() -> None:
+    messages = repaired([PROMPT, CALL, RESULT, {**RESULT, "tool_call_id": "c1"}, PROMPT])
+    assert [each["role"] for each in messages[-3:]] == ["tool", "assistant", "user"]
+
+
 def test_what_is_well_formed_stays_as_it_is() -> None:
     picture = {
         "role": "user",
@@ -50,7 +76,16 @@ def test_what_is_well_formed_stays_as_it_is() -> None:
     }
     thought = {"role": "assistant", "reasoning_content": "hm", "content": "yes"}
     second = {**RESULT, "tool_call_id": "c1"}
-    messages: list[dict[str, Any]] = [PROMPT, CALL, RESULT, second, picture, thought, ANSWER]
+    messages: list[dict[str, Any]] = [
+        PROMPT,
+        CALL,
+        RESULT,
+        second,
+        picture,
+        thought,
+        PROMPT,
+        ANSWER,
+    ]
     assert repaired(messages) == messages
     assert [list(message) for message in repaired(messages)] == [list(m) for m in messages]
 

@@ -81,6 +81,67 @@ def test_damaged_lines_cost_themselves(qwen: Any, server: Any) -> None:
     assert len(json.loads(qwen("sessions", "list", "--json").stdout)) == 1
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['{"type": "message", "at": 1.0, "message": {"ro'],
+        ["[1, 2]"],
+        ["\0" * 4096],
+        ['{"type": "of a newer version", "at": 1.0}'],
+        [
+            '{"type": "message", "at": 1.0, "message": {"role": "assistant", "tool_calls": [{"id": 5}]}}'
+        ],
+    ],
+)
+def test_what_is_left_out_is_said_once_in_a_line(qwen: Any, server: Any, lines: list[str]) -> None:
+    qwen("-p", "first")
+    file = session_file(qwen)
+    data = file.read_bytes() + "".join(f"{line}\n" for line in lines).encode()
+    file.write_bytes(data)
+    done = qwen("--continue", "-p", "second")
+    assert (done.returncode, done.stdout) == (0, "Hello from the model\n"), done.stderr
+    assert done.stderr == (
+        "qwen: this session is not whole: 1 line of it is damaged or of a newer version, and left "
+        f"out. Its file stays as it is: {file}\n"
+    )
+    assert file.read_bytes().startswith(data)
+    assert [m["content"] for m in sent(server)] == ["first", "Hello from the model", "second"]
+
+
+def test_all_projects_are_listed_and_searched(qwen: Any, server: Any, tmp_path: Path) -> None:
+    other = tmp_path / "work" / "another project"
+    other.mkdir()
+    assert qwen("sessions", "list", "--all").stdout == "There are no sessions yet.\n"
+    qwen("-p", "refresh the token")
+    qwen("-p", "fix the parser\nof tokens", cwd=other)
+    listed = json.loads(qwen("sessions", "list", "--all", "--json").stdout)
+    assert [each["title"] for each in listed] == ["fix the parser of tokens", "refresh the token"]
+    assert [each["project"] for each in listed] == [str(other), str(qwen.project)]
+    (here,) = json.loads(qwen("sessions", "list", "--json").stdout)
+    assert here["title"] == "refresh the token"
+
+    found = qwen("sessions", "search", "TOKEN", "fix").stdout
+    there = listed[0]["id"]
+    assert found.startswith(f"{there}  ") and f"  {other}  fix the parser of tokens\n" in found
+    assert found.endswith("\n    fix the parser of tokens\n")
+    data = json.loads(qwen("sessions", "search", "token", "--json").stdout)
+    assert [each["id"] for each in data] == [there, here["id"]]
+    assert data[1]["excerpt"] == "refresh the token"
+    limited = qwen("sessions", "search", "token", "--limit", "1")
+    assert limited.stdout.startswith(there) and "for more: --limit N" in limited.stderr
+    nothing = qwen("sessions", "search", "nowhere")
+    assert (nothing.returncode, nothing.stdout) == (1, "No session contains all of this.\n")
+
+    for arguments in (["--resume", there, "-p", "go on"], ["sessions", "export", there]):
+        done = qwen(*arguments)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"qwen: the session {there} belongs to another project: {other}\n"
+            f"  Go there: cd '{other}' && qwen --resume {there}\n"
+        )
+    assert qwen("--resume", there, "-p", "go on", cwd=other).returncode == 0
+
+
 def test_a_prompt_that_failed_does_not_come_back(qwen: Any, server: Any) -> None:
     qwen("-p", "first")
     server.status = 400

@@ -1,21 +1,17 @@
 """Conversations on disk: one file each, private, append-only, with secrets redacted.
 
-A session can be resumed even if its file is damaged: only the damaged or truncated line is lost,
-and a tool call without a result gets one.
+A session can be resumed even if its file is damaged: a damaged line costs itself, a tool call
+without a result gets one, and the file stays as it is.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
-import msgspec
-
-from qwen_code.agent.progress import is_prompt, words_of
+from qwen_code.agent.progress import is_prompt
 from qwen_code.agent.session_file import (
     Head,
     Line,
@@ -24,31 +20,16 @@ from qwen_code.agent.session_file import (
     Used,
     Withdrawn,
     append,
-    drop_torn_end,
+    end_torn_line,
     lock,
     replay,
 )
+from qwen_code.agent.session_list import Summary, find_elsewhere, session_files, summaries_of
 from qwen_code.base.clock import Clock
 from qwen_code.base.errors import InputError, UsageError
 from qwen_code.base.files import make_private_dir
 from qwen_code.base.ids import new_uuid
 from qwen_code.models.purse import Spent
-
-MAX_TITLE_LENGTH = 80
-_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_OLD_ID = r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}"
-"""The format of ids before they were UUIDs."""
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """A session in a list. ``title`` is the beginning of its first prompt; times are in seconds
-    since the epoch."""
-
-    id: str
-    title: str
-    started_at: float
-    changed_at: float
-    count: int
 
 
 class Session:
@@ -62,6 +43,8 @@ class Session:
         self.id = path.stem
         self.messages: list[dict[str, Any]] = []
         self.spent = Spent()
+        self.left_out = 0
+        """How many lines of the file could not be used."""
         self._path = path
         self._cwd = cwd
         self._clock = clock
@@ -190,6 +173,11 @@ class Session:
             self._file = None
 
     @property
+    def path(self) -> Path:
+        """Its file."""
+        return self._path
+
+    @property
     def is_claimed(self) -> bool:
         """Whether this process holds the file."""
         return self._file is not None
@@ -203,8 +191,10 @@ class Session:
     def _load(self) -> None:
         """Claim the file and load its messages."""
         self.claim()
-        drop_torn_end(self._path)
+        end_torn_line(self._opened(), self._path)
         replayed = replay(self._path)
+        lost = [each for each in replayed.history if each is not None and not _is_usable(each)]
+        self.left_out = replayed.damaged + len(lost)
         self._add_history(replayed.history)
         self.messages = _repaired(replayed.messages)
         self._saved = [*self.messages]
@@ -283,25 +273,7 @@ class SessionStore:
 
     def summaries(self) -> list[Summary]:
         """All sessions, the latest first; unreadable ones are skipped."""
-        found = []
-        for path in self._paths():
-            with suppress(InputError, OSError):
-                found.append(_summary(path))
-        return sorted(found, key=lambda summary: summary.changed_at, reverse=True)
-
-    def search(self, text: str) -> list[Summary]:
-        """The sessions that contain ``text``, ignoring case."""
-        wanted = text.casefold()
-
-        def occurs(path: Path) -> bool:
-            with suppress(InputError):
-                history = replay(path).history
-                dicts = (message for message in history if isinstance(message, dict))
-                return any(wanted in words_of(message).casefold() for message in dicts)
-            return False
-
-        ids = {path.stem for path in self._paths() if occurs(path)}
-        return [summary for summary in self.summaries() if summary.id in ids]
+        return summaries_of(session_files(self._directory))
 
     def messages(self, id_or_beginning: str) -> list[dict[str, Any]]:
         """All messages in force in a session, including those no longer sent to the model.
@@ -321,19 +293,17 @@ class SessionStore:
         path.unlink()
         return path.stem
 
-    def _paths(self) -> list[Path]:
-        is_id = re.compile(f"{_UUID}|{_OLD_ID}").fullmatch
-        return [path for path in self._directory.glob("*.jsonl") if is_id(path.stem)]
-
     def _find(self, beginning: str | None) -> Path:
-        paths = sorted(self._paths(), key=lambda path: path.stat().st_mtime)
+        paths = session_files(self._directory)
         if beginning is None:
             if not paths:
                 raise UsageError(
                     "there is no session to resume in this project", hint="Start one: qwen"
                 )
-            return next((path for path in reversed(paths) if _has_messages(path)), paths[-1])
+            return next((path for path in paths if _has_messages(path)), paths[0])
         fitting = [path for path in paths if path.stem.startswith(beginning.lower())]
+        if not fitting and (found := find_elsewhere(self._directory, beginning.lower())):
+            raise found
         if len(fitting) != 1:
             what = "no session" if not fitting else f"{len(fitting)} sessions"
             raise UsageError(
@@ -351,6 +321,12 @@ def _repaired(messages: Sequence[Any]) -> list[dict[str, Any]]:
     return repaired(messages)
 
 
+def _is_usable(message: Any) -> bool:
+    from qwen_code.agent.transcript import is_usable  # not needed for a new session
+
+    return is_usable(message)
+
+
 def _has_messages(path: Path) -> bool:
     """Whether a session has messages in force. One that cannot be read counts as if it had, so
     that it is reported."""
@@ -358,18 +334,3 @@ def _has_messages(path: Path) -> bool:
         return bool(replay(path).history)
     except InputError:
         return True
-
-
-def _summary(path: Path) -> Summary:
-    replayed = replay(path)
-    messages = _repaired(replayed.history)
-    prompts = (message for message in messages if message["role"] == "user")
-    title = " ".join(words_of(next(prompts, {})).split())[:MAX_TITLE_LENGTH]
-    changed_at = path.stat().st_mtime
-    return Summary(
-        path.stem,
-        title or "(nothing)",
-        replayed.started_at or changed_at,
-        changed_at,
-        len(messages),
-    )

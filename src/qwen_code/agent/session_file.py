@@ -1,13 +1,15 @@
 """The file of a session: append-only JSON lines.
 
 The first line describes the session, each other line is a message or a change of the conversation.
-A line that cannot be decoded counts as a message without content, so that only it is lost.
+A line that cannot be decoded costs itself; if it was a message, it counts as one without content,
+because later lines count messages. Nothing that was written is ever changed.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,13 @@ from qwen_code.base.secret import redact
 from qwen_code.models.purse import Spent
 
 MAX_BYTES = 256 << 20
+"""The largest conversation that is read."""
+
+_MAX_LINE_BYTES = 64 << 20
+_PADDING = b"\0 \t\r\n"
+"""What may surround a record: a crash of the system leaves NULs where data was not written yet."""
+
+_MARK = b"\xef\xbb\xbf"
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -74,22 +83,39 @@ class Used(msgspec.Struct, frozen=True, tag="used", tag_field="type"):
 Record = Head | Line | Shortened | Rewound | Withdrawn | Used
 
 
+class Damaged(msgspec.Struct, frozen=True):
+    """A line that cannot be decoded: it is damaged, or of a newer version."""
+
+    is_message: bool
+
+
 class Replayed(msgspec.Struct):
-    """The content of a file, including damaged lines.
+    """The content of a file. Damaged messages are ``None``.
 
     ``messages`` were last sent to the model. ``history`` are all messages in force, including those
     that a compaction has replaced. ``started_at`` is 0 if it is not known. ``spent`` is the sum of
-    all turns, also of those that were taken back.
+    all turns, also of those that were taken back. ``damaged`` is the number of lines that could not
+    be decoded. ``cwd`` is where the session began.
     """
 
     messages: list[Any] = msgspec.field(default_factory=list)
     history: list[Any] = msgspec.field(default_factory=list)
     started_at: float = 0.0
     spent: Spent = msgspec.field(default_factory=Spent)
+    damaged: int = 0
+    cwd: str = ""
 
-    def take(self, record: Record) -> None:
+    def take(self, record: Record | Damaged) -> None:
         """Apply the next record."""
-        if isinstance(record, Line):
+        if isinstance(record, Damaged):
+            self.damaged += 1
+            if record.is_message:
+                self.messages.append(None)
+                self.history.append(None)
+        elif isinstance(record, Head):
+            self.cwd = self.cwd or record.cwd
+            self.started_at = self.started_at or record.started_at
+        elif isinstance(record, Line):
             self.started_at = self.started_at or record.at
             self.messages.append(record.message)
             self.history.append(record.message)
@@ -155,25 +181,51 @@ def lock(file: IO[bytes], session_id: str) -> None:
         ) from error
 
 
-def drop_torn_end(path: Path) -> None:
-    """Remove an incomplete last line, or the next record would be appended to it."""
-    with suppress(OSError), path.open("r+b") as file:
-        data = file.read()
-        if data and not data.endswith(b"\n"):
-            file.truncate(data.rfind(b"\n") + 1)
+def end_torn_line(file: IO[bytes], path: Path) -> None:
+    """End a last line that was not written to its end, or the next record would become a part of
+    it. ``file`` is the open file at ``path``."""
+    with suppress(OSError), path.open("rb") as written:
+        if written.seek(0, os.SEEK_END):
+            written.seek(-1, os.SEEK_END)
+            if written.read(1) != b"\n":
+                file.write(b"\n")
 
 
-def _records(path: Path) -> Iterator[Record]:
+def _records(path: Path) -> Iterator[Record | Damaged]:
     decode = msgspec.json.Decoder(Record).decode
+    size = 0
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is too large to be read", hint="Start a new session: qwen")
         with path.open("rb") as file:
-            for raw in file:
+            for raw in _lines(file):
+                size += len(raw)
+                if size > MAX_BYTES:
+                    raise InputError(
+                        f"{path} is too large to be read", hint="Start a new session: qwen"
+                    )
                 try:
                     yield decode(raw)
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    if raw.strip():
-                        yield Line(0.0, None)
+                    yield Damaged(_is_message(raw))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", hint=None) from error
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines that are not empty. Of one that is too long, only the beginning."""
+    while raw := file.readline(_MAX_LINE_BYTES):
+        is_too_long = len(raw) == _MAX_LINE_BYTES and not raw.endswith(b"\n")
+        if is_too_long:
+            while (more := file.readline(_MAX_LINE_BYTES)) and not more.endswith(b"\n"):
+                pass
+            raw = raw[:_SHOWN_BYTES]
+        if raw := raw.strip():
+            yield raw.strip(_PADDING).removeprefix(_MARK)
+
+
+_SHOWN_BYTES = 100
+
+
+def _is_message(raw: bytes) -> bool:
+    """Whether a line that cannot be decoded was a message, as most are."""
+    kind = re.match(rb'\{"type": ?"([^"]*)"', raw)
+    return kind is None or kind[1] == b"message"

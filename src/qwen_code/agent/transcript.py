@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from qwen_code.agent.calls import acceptable_arguments, acceptable_name
-from qwen_code.agent.progress import words_of
+from qwen_code.agent.progress import is_prompt, words_of
 
 _UNANSWERED = "The session ended before this was done."
 _NOTHING_SAID = {"role": "assistant", "content": "(nothing more was said)"}
@@ -35,10 +35,19 @@ def repaired(messages: Iterable[Any]) -> list[dict[str, Any]]:
             role_before = whole[-1]["role"] if whole else None
             if clean == _NOTHING_SAID and role_before in (None, "assistant"):
                 continue
-            if clean["role"] == role_before == "user":
+            if clean["role"] == role_before == "assistant":  # what was between them is lost
+                clean = _joined(whole.pop(), clean)
+            elif clean["role"] == role_before == "user" or (
+                role_before == "tool" and is_prompt(clean)
+            ):
                 whole.append(_NOTHING_SAID.copy())
         whole.append(clean)
     return whole + _answers(waiting)
+
+
+def is_usable(message: Any) -> bool:
+    """Whether anything of a message from a file can be sent."""
+    return _clean(message) is not None
 
 
 def close_open_end(messages: list[dict[str, Any]]) -> None:
@@ -98,6 +107,12 @@ def _clean_assistant(message: dict[str, Any]) -> dict[str, Any] | None:
     if not calls:
         del clean["tool_calls"]
     return clean
+
+
+def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Two answers in a row as one. The first made no calls, or their results would be between."""
+    text = "\n\n".join(words for each in (first, second) if (words := words_of(each)))
+    return {**first, **second, "content": text or None}
 
 
 def _content(value: Any, *, images: bool = False) -> str | list[Any] | None:

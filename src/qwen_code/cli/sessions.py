@@ -1,16 +1,18 @@
-"""``qwen sessions``: the saved conversations of this project."""
+"""``qwen sessions``: the saved conversations of this project, and a search in all of them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import click
 import msgspec
 
 from qwen_code.agent.context import project_root
-from qwen_code.agent.session import SessionStore, Summary
+from qwen_code.agent.session import SessionStore
+from qwen_code.agent.session_list import Match, Summary, files_of_all, search, summaries_of
 from qwen_code.agent.transcript import as_markdown
 from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.base.moment import moment_of_day
@@ -18,7 +20,7 @@ from qwen_code.base.text import safe_text
 from qwen_code.cli.app import LazyGroup
 from qwen_code.cli.options import with_config
 from qwen_code.config.load import Config
-from qwen_code.fronts.console import say_data, say_part
+from qwen_code.fronts.console import notice, say_data, say_part
 from qwen_code.wiring.agent import session_store
 
 _DAY_S = 24 * 3600
@@ -28,7 +30,7 @@ _DAY_S = 24 * 3600
     cls=LazyGroup,
     lazy={
         "list": ("qwen_code.cli.sessions:listing", "List all sessions, the latest first."),
-        "search": ("qwen_code.cli.sessions:search", "List the sessions that contain a text."),
+        "search": ("qwen_code.cli.sessions:search_all", "Find words in all projects' sessions."),
         "export": ("qwen_code.cli.sessions:export", "Print a session as Markdown or JSON."),
         "delete": ("qwen_code.cli.sessions:delete", "Delete sessions permanently."),
     },
@@ -46,22 +48,48 @@ def sessions(context: click.Context) -> int | None:
 
 
 @click.command()
+@click.option("--all", "of_all", is_flag=True, help="Of all projects.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @with_config
-def listing(config: Config, as_json: bool) -> int:
+def listing(config: Config, of_all: bool, as_json: bool) -> int:
     """List all sessions of this project, the latest first."""
+    if of_all:
+        return _print(
+            summaries_of(files_of_all(config.paths.projects)),
+            as_json,
+            "There are no sessions yet.",
+            of_all=True,
+        )
     return _print(_store(config).summaries(), as_json, "This project has no sessions yet.")
 
 
 @click.command()
-@click.argument("text")
+@click.argument("words", nargs=-1, required=True)
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, metavar="N", help="At most N; usually 50."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @with_config
-def search(config: Config, text: str, as_json: bool) -> int:
-    """List the sessions that contain TEXT, in upper or lower case."""
-    found = _store(config).search(text)
-    _print(found, as_json, "No session contains this text.")
-    return ExitCode.OK if found else ExitCode.FAILURE
+def search_all(config: Config, words: tuple[str, ...], limit: int, as_json: bool) -> int:
+    """Find the sessions of all projects that contain all WORDS, in upper or lower case.
+
+    Quote words that belong together. The latest comes first.
+    """
+    from qwen_code.auth.stored_secrets import remember_stored_secrets
+
+    remember_stored_secrets(config)
+    found = list(islice(search(files_of_all(config.paths.projects), words), limit))
+    if as_json:
+        say_data(_json([_match_data(each) for each in found]))
+        return ExitCode.OK if found else ExitCode.FAILURE
+    for each in found:
+        say_part(f"{_line(each.session)}\n    {safe_text(each.excerpt)}\n")
+    if not found:
+        say_part("No session contains all of this.\n")
+        return ExitCode.FAILURE
+    if len(found) == limit:
+        notice(f"these are the latest {limit}; for more: --limit N")
+    return ExitCode.OK
 
 
 @click.command()
@@ -102,16 +130,29 @@ def _store(config: Config) -> SessionStore:
     return session_store(config.paths, project_root(config.paths.cwd))
 
 
-def _print(found: Sequence[Summary], as_json: bool, otherwise: str) -> int:
+def _print(found: Sequence[Summary], as_json: bool, otherwise: str, *, of_all: bool = False) -> int:
     if as_json:
         say_data(_json([msgspec.structs.asdict(each) for each in found]))
         return ExitCode.OK
     for each in found:
-        moment = moment_of_day(each.changed_at)
-        say_part(f"{each.id}  {moment}  {safe_text(each.title)}\n")
+        say_part(f"{_line(each) if of_all else _short_line(each)}\n")
     if not found:
         say_part(f"{otherwise}\n")
     return ExitCode.OK
+
+
+def _short_line(found: Summary) -> str:
+    return f"{found.id}  {moment_of_day(found.changed_at)}  {safe_text(found.title)}"
+
+
+def _line(found: Summary) -> str:
+    """With its project."""
+    project = safe_text(found.project or "(unknown)").replace("\n", "\\n")
+    return f"{found.id}  {moment_of_day(found.changed_at)}  {project}  {safe_text(found.title)}"
+
+
+def _match_data(match: Match) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(match.session), "excerpt": match.excerpt}
 
 
 def _json(data: Any) -> str:

@@ -120,7 +120,12 @@ class Paths(msgspec.Struct, frozen=True):
             from hashlib import sha256  # slow to import, and few paths are as long
 
             name = f"{sha256(name.encode()).hexdigest()[:16]}-{name[-_MAX_NAME_LENGTH + 20 :]}"
-        return self.qwen_home / "projects" / name
+        return self.projects / name
+
+    @property
+    def projects(self) -> Path:
+        """Where all projects' sessions, checkpoints and long outputs are kept."""
+        return self.qwen_home / "projects"
 
     @property
     def local_server_file(self) -> Path:

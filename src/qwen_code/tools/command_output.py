@@ -58,16 +58,14 @@ class MaskedText:
         try:
             text = data.decode()
         except UnicodeDecodeError:
-            text = "".join(map(self._line, data.splitlines(keepends=True)))
-        return printed_text(text.replace("\r\n", "\n"))
-
-    def _line(self, data: bytes) -> str:
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
+            lines = data.splitlines(keepends=True)
             if not self.encoding:
-                self.encoding = "utf-8" if is_binary(data) else sniff(data).name
-            return data.decode(self.encoding, "replace")
+                self.encoding = _encoding_of(b"".join(line for line in lines if not _is_utf8(line)))
+            text = "".join(
+                line.decode("utf-8" if _is_utf8(line) else self.encoding, "replace")
+                for line in lines
+            )
+        return printed_text(text.replace("\r\n", "\n"))
 
 
 class OutputFile:
@@ -216,6 +214,19 @@ def encoding_note(encoding: str) -> str:
         return ""
     how = "some bytes are lost" if encoding == "utf-8" else f"read as {encoding}"
     return f"\n[the output is not UTF-8: {how}]"
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _encoding_of(data: bytes) -> str:
+    """The encoding of lines that are not UTF-8."""
+    return "utf-8" if is_binary(data) else sniff(data).name
 
 
 def _before_a_character(data: bytes) -> int:

@@ -215,6 +215,12 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     with ExitStack() as opened:  # closed where what follows fails
         session = _session(session_store(paths, root), options.resume)
         opened.callback(session.close)
+        if session.left_out:
+            lines = "line of it is" if session.left_out == 1 else "lines of it are"
+            notice(
+                f"this session is not whole: {session.left_out} {lines} damaged or of a newer "
+                f"version, and left out. Its file stays as it is: {session.path}"
+            )
         if has_hooks(config):
             _add_hooks(permission, config, session, notice)
         servers = open_servers(config, notice, ask=asker_of(front), roots=[paths.cwd, *more])

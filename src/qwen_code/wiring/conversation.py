@@ -41,7 +41,7 @@ from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
     from qwen_code.agent.rules.judge import Judge
-    from qwen_code.agent.session import Summary
+    from qwen_code.agent.session_list import Summary
     from qwen_code.auth.resolver import Inputs
     from qwen_code.auth.types import Resolution
     from qwen_code.config.load import Config

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen_code.agent.checkpoints import Undone
-    from qwen_code.agent.session import Summary
+    from qwen_code.agent.session_list import Summary
     from qwen_code.auth.oauth.login import Display
     from qwen_code.auth.types import Connection
     from qwen_code.base.url import Origin
