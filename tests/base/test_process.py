@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 
 import pytest
+from waiting import is_running
 
 from qwen_code.base import process
 from qwen_code.base.stop import Stop, Stopped
@@ -38,6 +40,65 @@ def test_with_its_children_it_leaves_nothing_running(tmp_path: Path, is_stopped:
     deadline = time.monotonic() + 30
     while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
         assert time.monotonic() < deadline
+
+
+LEFT = {
+    "a child that holds the output": ("sleep 60 & echo $! > pid; echo hi", 0, "hi\n", ""),
+    "one in another session": ("setsid sleep 60 & echo $! > pid; echo hi", 0, "hi\n", ""),
+    "a daemon": ("nohup sleep 60 > log 2>&1 & echo $! > pid; echo hi", 0, "hi\n", ""),
+    "after a refusal": ("sleep 60 & echo $! > pid; echo no >&2; exit 2", 2, "", "no\n"),
+    "much output": (
+        "sleep 60 & echo $! > pid; seq 1 9999",
+        0,
+        "".join(f"{n}\n" for n in range(1, 10_000)),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "code", "out", "err"), LEFT.values(), ids=LEFT)
+@pytest.mark.parametrize("stdin", [None, b"x" * 300_000])
+@pytest.mark.parametrize("with_children", [True, False])
+def test_a_child_that_is_left_behind_holds_nothing_up(
+    tmp_path: Path,
+    command: str,
+    code: int,
+    out: str,
+    err: str,
+    stdin: bytes | None,
+    with_children: bool,
+) -> None:
+    done = process.run(
+        ["bash", "-c", command],
+        env={"PATH": os.environ["PATH"]},
+        timeout_s=40,
+        stop=Stop(),
+        cwd=tmp_path,
+        stdin=stdin,
+        with_children=with_children,
+    )
+    pid = int((tmp_path / "pid").read_text())
+    try:
+        assert (done.returncode, done.stdout.decode(), done.stderr.decode()) == (code, out, err)
+        assert is_running(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("command", "stdin", "out"),
+    [
+        ("cat | wc -c", b"x" * 3_000_000, b"3000000\n"),
+        ("cat", b"", b""),
+        ("exec <&-; echo hi", b"x" * 3_000_000, b"hi\n"),
+        ("exec >&- 2>&-; sleep 0.2", None, b""),
+        ("head -c 3000000 /dev/zero", b"x" * 3_000_000, bytes(3_000_000)),
+    ],
+)
+def test_all_that_is_written_and_read(command: str, stdin: bytes | None, out: bytes) -> None:
+    environ = {"PATH": os.environ["PATH"]}
+    done = process.run(["bash", "-c", command], env=environ, timeout_s=40, stop=Stop(), stdin=stdin)
+    assert (done.returncode, done.stdout) == (0, out)
 
 
 def test_no_process_is_started_without_saying_its_environment() -> None:

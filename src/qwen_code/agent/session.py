@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from qwen_code.agent.progress import is_prompt
 from qwen_code.agent.session_file import (
@@ -24,12 +24,14 @@ from qwen_code.agent.session_file import (
     lock,
     replay,
 )
-from qwen_code.agent.session_list import Summary, find_elsewhere, session_files, summaries_of
 from qwen_code.base.clock import Clock
 from qwen_code.base.errors import InputError, UsageError
 from qwen_code.base.files import make_private_dir
 from qwen_code.base.ids import new_uuid
 from qwen_code.models.purse import Spent
+
+if TYPE_CHECKING:
+    from qwen_code.agent.session_list import Summary
 
 
 class Session:
@@ -273,6 +275,8 @@ class SessionStore:
 
     def summaries(self) -> list[Summary]:
         """All sessions, the latest first; unreadable ones are skipped."""
+        from qwen_code.agent.session_list import session_files, summaries_of
+
         return summaries_of(session_files(self._directory))
 
     def messages(self, id_or_beginning: str) -> list[dict[str, Any]]:
@@ -294,6 +298,8 @@ class SessionStore:
         return path.stem
 
     def _find(self, beginning: str | None) -> Path:
+        from qwen_code.agent.session_list import find_elsewhere, session_files
+
         paths = session_files(self._directory)
         if beginning is None:
             if not paths:

@@ -23,6 +23,7 @@ it."""
 _MAX_FILE_BYTES = 100_000_000
 """A command that prints without end must not fill the disk."""
 
+_CONTROLS = bytes({*range(32), 127} - {*b"\t\n"})
 _CONTINUATION = range(0x80, 0xC0)
 """The bytes of a UTF-8 character after the first."""
 
@@ -55,6 +56,8 @@ class MaskedText:
         return self._redactor.feed(self._text(data)) + self._redactor.flush()
 
     def _text(self, data: bytes) -> str:
+        if data.isascii() and len(data.translate(None, _CONTROLS)) == len(data):
+            return data.decode()  # as most output is
         try:
             text = data.decode()
         except UnicodeDecodeError:

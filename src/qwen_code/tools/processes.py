@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 from weakref import finalize
 
@@ -28,6 +27,7 @@ import msgspec
 from qwen_code.base.process import COMMAND_MARK, waiting_bytes
 
 _POLL_S = 0.02
+_FIRST_NAP_S = 0.0005
 _KILL_TIMEOUT_S = 1.0
 """How long processes may take to end after SIGKILL: one that waits for a device cannot."""
 
@@ -134,11 +134,13 @@ class OutputReader:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._descriptor, selectors.EVENT_READ)
         self._is_open = True
+        self._nap_s = _FIRST_NAP_S
 
     def read(self, timeout_s: float) -> None:
         """Take what comes within ``timeout_s``; returns when something came."""
-        if not self._is_open:
-            time.sleep(min(timeout_s, _POLL_S))
+        if not self._is_open:  # most commands end in the same moment
+            self._nap_s = min(2 * self._nap_s, timeout_s)
+            time.sleep(self._nap_s)
         elif self._selector.select(timeout_s):
             data = os.read(self._descriptor, _READ_BYTES)
             self._is_open = bool(data)
@@ -250,19 +252,22 @@ def _signal_name(number: int) -> str:
 
 
 def _members_in_proc(leader: int, mark: bytes) -> Iterator[Member]:
-    for entry in (each.name for each in Path("/proc").iterdir()):
+    own = _stat_of(leader)
+    began = int(own[_BEGAN]) if own else 0
+    for entry in os.listdir("/proc"):  # noqa: PTH208 a thousand paths cost more than the search
         if not entry.isdecimal() or int(entry) == leader:
             continue
         stat = _stat_of(entry)
-        # proc(5): state, ppid, pgrp, session, …; zombies have ended
-        if stat is None or stat[0] in "ZX":
+        if stat is None or stat[_STATE] in _HAS_ENDED or int(stat[_BEGAN]) < began:
             continue
-        if str(leader) in (stat[2], stat[3]) or mark in _read_proc(entry, "environ").split(b"\0"):
+        is_in_session = str(leader) in (stat[_GROUP], stat[_SESSION])
+        if is_in_session or mark in _read_proc(entry, "environ").split(b"\0"):
             yield Member(int(entry), _name_of(entry), stat[_BEGAN])
 
 
-_BEGAN = 19
-"""The index of ``starttime`` among the fields after the name."""
+_STATE, _GROUP, _SESSION, _BEGAN = 0, 2, 3, 19
+"""The indexes of fields after the name in proc(5)."""
+_HAS_ENDED = "ZX"
 
 
 def _stat_of(pid: int | str) -> list[str] | None:
@@ -281,9 +286,18 @@ def _name_of(pid: str) -> str:
 def _read_proc(pid: int | str, name: str) -> bytes:
     """A file of a process; empty where it has ended, or belongs to another user."""
     try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
+        descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
     except OSError:
         return b""
+    data = b""
+    try:
+        while part := os.read(descriptor, _READ_BYTES):
+            data += part
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return data
 
 
 def _signal_member(member: Member, number: int) -> None:

@@ -18,7 +18,8 @@ from qwen_code.tools.sandbox_paths import UNSET, Layout
 
 _TOLD = (
     "Commands run in a sandbox: {network}; they can write only to the workspace and /tmp, not to "
-    ".git/hooks, .git/config, .env, .envrc, .qwen and the like; credentials cannot be read."
+    ".git/hooks, .git/config, .env, .envrc, .qwen and the like; credentials cannot be read; what a "
+    "command leaves running ends with it, unless background is true."
 )
 _WITHOUT = "The system may forbid user namespaces, as containers do. Run without --sandbox there."
 _PROBE_TIMEOUT_S = 10

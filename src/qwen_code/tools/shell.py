@@ -117,18 +117,15 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         self._waited_for.add(group)
         output = CapturedOutput(self._output_dir, show)
         started = time.monotonic()
-        grace_s = _GRACE_S
         try:
             if self._is_closed:
-                grace_s = 0.0
-                group.end(grace_s)
+                group.end(0.0)
             with group.output:
                 has_ended, left = _follow(group, output, started + arguments.timeout_s, stop)
         except BaseException:
-            grace_s = _STOP_GRACE_S
+            group.end(_STOP_GRACE_S)
             raise
         finally:
-            group.end(grace_s)
             code = self._launcher.release(group)
             self._waited_for.discard(group)
             output.close()
@@ -169,8 +166,8 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
 def _follow(
     group: CommandGroup, output: CapturedOutput, deadline: float, stop: Stop
 ) -> tuple[bool, list[Member]]:
-    """Read until the command exits; ``False`` if the deadline or the stop came first. Then, or if
-    it left something running, what was ended with it.
+    """Read until the command exits, and end what it leaves running. ``False`` if the deadline or
+    the stop came first. Also returns what was ended beside the command itself.
 
     The exit of the command counts, not the end of its output: a child process may keep that open.
     """
