@@ -523,3 +523,22 @@ def test_one_file_that_cannot_be_put_back_does_not_keep_the_others(world: World)
         restored=("d.txt",), left=("d/deep/one.txt",)
     )
     assert (world.text("d"), world.text("d.txt"), world.text("e.txt")) == ("mine", "z", "z")
+
+
+@pytest.mark.parametrize("torn", ["one\nx", "ONE\ntwo\n", "ON\u0045\ntwo\nthr"])
+def test_a_write_in_place_that_was_killed_is_undone(world: World, torn: str) -> None:
+    file = world.project / "a.txt"
+    os.link(file, world.project / "other.txt")
+    world.turn("t")
+    world.edit("a.txt", "one", "ONE\\ntwo\\nthree" if "x" not in torn else "one\\nxyz")
+    file.write_text(torn)
+    assert world.checkpoints.undo().restored == ("a.txt",)
+    assert world.text("other.txt") == "one\n"
+
+
+def test_a_users_change_of_a_linked_file_is_left(world: World) -> None:
+    os.link(world.project / "a.txt", world.project / "other.txt")
+    world.turn("t")
+    world.edit("a.txt", "one", "two")
+    (world.project / "a.txt").write_text("mine\n")
+    assert world.checkpoints.undo().left == ("a.txt",)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
-from itertools import count, takewhile
+from itertools import count, permutations, takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,7 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.workspace import Place, Workspace
+from qwen_code.tools.writing import is_torn
 
 MAX_BYTES = 64 << 20
 MAX_CHECKPOINTS = 50
@@ -148,6 +149,8 @@ class Checkpoints:
             if file is not None:
                 current.files.remove(file)
             current.files.append(_File(str(place.root), place.names, _digest(present), after))
+        if self._workspace.stays_in_place(place):  # so that undo recognises a part of it
+            self._store(data)
         self._save(current)
 
     def all(self) -> Sequence[Checkpoint]:
@@ -281,7 +284,7 @@ class Checkpoints:
         new = None if wanted is None else self._stored(wanted)
         if _digest(data) == wanted:
             pass  # done by an undo that was killed, or by the user
-        elif _digest(data) != expected:
+        elif _digest(data) != expected and not self._is_torn(file, data):
             return "left"
         elif wanted is None:
             self._store(data)
@@ -292,6 +295,15 @@ class Checkpoints:
             self._store(data)
             self._workspace.write(place, new)
         return "removed" if wanted is None else "restored"
+
+    def _is_torn(self, file: _File, data: bytes | None) -> bool:
+        """Whether ``data`` is what a process leaves that is killed while it overwrites the file in
+        place with one of the turn's contents."""
+        if data is None or not self._workspace.stays_in_place(file.place):
+            return False
+        digests = {d for d in (file.before, *file.superseded, file.after) if d is not None}
+        contents = [stored for digest in digests if (stored := self._stored(digest)) is not None]
+        return any(is_torn(data, old, new) for old, new in permutations(contents, 2))
 
     def _content(self, place: Place) -> bytes | None:
         """The content of a file, ``None`` if it does not exist.

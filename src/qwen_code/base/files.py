@@ -194,18 +194,26 @@ def _require_overwritable(target: Path, size_bytes: int) -> None:
 
 
 def _mount_of(path: Path) -> object:
-    """What tells mounts apart. A file that is bind-mounted from the same file system has the device
-    of its directory; only Linux's mount ID shows the difference."""
+    """What tells mounts apart."""
     if sys.platform == "linux":
         with suppress(OSError):
             descriptor = os.open(path, os.O_PATH)
             try:
-                info = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+                return mount_of(descriptor)
             finally:
                 os.close(descriptor)
+    return path.stat().st_dev
+
+
+def mount_of(descriptor: int) -> object:
+    """What tells mounts apart. A file that is bind-mounted from the same file system has the device
+    of its directory; only Linux's mount ID shows the difference."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            info = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
             if found := re.search(r"^mnt_id:\s*(\d+)", info, re.MULTILINE):
                 return found[1]
-    return path.stat().st_dev
+    return os.fstat(descriptor).st_dev
 
 
 def is_writable(directory: Path) -> bool:

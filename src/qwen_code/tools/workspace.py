@@ -19,6 +19,7 @@ import msgspec
 
 from qwen_code.tools.closed import Closed, is_ignore_file
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.writing import stays_in_place, write_at
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
@@ -168,7 +169,7 @@ class Workspace:
             os.unlink(place.names[-1], dir_fd=directory)
 
     def write(self, place: Place, data: bytes) -> None:
-        """Write a file atomically; its mode stays.
+        """Write a file, atomically where it stays the same file that way (see `write_at`).
 
         Missing directories are created. A new file gets its mode from the user's umask.
 
@@ -176,24 +177,17 @@ class Workspace:
             ToolFailed: it cannot be written; the old content is untouched.
         """
         _check_changeable(place)
-        name = place.names[-1]
         with _explained(place), _directory(place, make=True) as directory:
-            mode = _mode_of(name, directory)
-            temporary = f".{name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW
-            descriptor = os.open(temporary, flags, 0o666, dir_fd=directory)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    if mode is not None:
-                        os.fchmod(file.fileno(), mode)
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(temporary, dir_fd=directory)
-                raise
+            write_at(directory, place.names[-1], data)
+
+    def stays_in_place(self, place: Place) -> bool:
+        """Whether a write overwrites the file at ``place`` in place, so that a process that is
+        killed meanwhile can leave a part of each content."""
+        try:
+            with _directory(place, make=False) as directory:
+                return bool(place.names) and stays_in_place(directory, place.names[-1])
+        except OSError:
+            return False
 
 
 def path_of(descriptor: int, place: Place) -> Path:
@@ -247,16 +241,6 @@ def _check_changeable(place: Place) -> None:
         raise ToolFailed(f"{place.shown} decides what is closed; only the user can change it")
 
 
-def _mode_of(name: str, directory: int) -> int | None:
-    try:
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EISDIR, "not a regular file")
-    return stat.S_IMODE(found.st_mode)
-
-
 @contextmanager
 def _opened(place: Place, flags: int) -> Iterator[int]:
     with _directory(place, make=False) as directory:
@@ -292,6 +276,10 @@ def _explained(place: Place) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             reason = "part of the path is a link or not a directory"
+        elif error.errno == errno.EPERM:
+            reason = "the system refuses it: it may be immutable (see: lsattr) or protected"
+        elif error.errno == errno.EROFS:
+            reason = "it is on a read-only file system"
         else:
             reason = (error.strerror or str(error)).lower()
         raise ToolFailed(f"{place.shown}: {reason}") from error
