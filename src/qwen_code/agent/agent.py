@@ -54,6 +54,7 @@ class Agent:
         self.compactor = compactor
         self.progress = Progress(session.before)
         self.sees = False
+        self.reads_pdf = False
         self.guide: Callable[[Any], ChatModel] | None = None
         self.is_window_certain = True
         self.confirm_window: Callable[[Stop], None] | None = None
@@ -187,7 +188,8 @@ class Agent:
             aim=self._aim,
             news=self._news,
             sees=self.sees,
-            hides_pictures=self.progress.has_pictures and not self.sees,
+            reads_pdf=self.reads_pdf,
+            hides_pictures=self.progress.has_pictures and not (self.sees and self.reads_pdf),
             room_tokens=self.compactor.room_for_results,
         )
         shortened = 0

@@ -205,9 +205,19 @@ def estimate_tokens(message: Mapping[str, Any]) -> int:
     content = message.get("content")
     if isinstance(content, list):  # an image is about a thousand tokens, whatever its size
         text = words_of(message)
-        pictures = sum(part.get("type") == "image_url" for part in content)
-        return len(text.encode()) // _BYTES_A_TOKEN + 1000 * int(pictures) + 8
+        shown = sum(_estimate_shown(part) for part in content)
+        return len(text.encode()) // _BYTES_A_TOKEN + shown + 8
     return len(msgspec.json.encode(message)) // _BYTES_A_TOKEN + 4
+
+
+def _estimate_shown(part: Mapping[str, Any]) -> int:
+    """The tokens of a picture, or of a document, whose pages are pictures and text: about 2,000 for
+    each 100 kB."""
+    if part.get("type") == "image_url":
+        return 1000
+    document = part.get("file")
+    size = len(str(document.get("file_data", ""))) if isinstance(document, dict) else 0
+    return max(2000, size // 50) if size else 0
 
 
 def _as_text(message: Mapping[str, Any]) -> str:

@@ -131,10 +131,11 @@ def _is_text(part: Any) -> bool:
 
 
 def _is_image(part: Any) -> bool:
-    if not isinstance(part, dict) or part.get("type") != "image_url":
-        return False
-    image = part.get("image_url")
-    return isinstance(image, dict) and isinstance(image.get("url"), str)
+    """Whether it is a picture or a document."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    field = {"image_url": "url", "file": "file_data"}.get(kind) if isinstance(kind, str) else None
+    shown = part.get(kind) if field else None
+    return isinstance(shown, dict) and isinstance(shown.get(field), str)
 
 
 def _calls(value: Any) -> list[dict[str, Any]]:

@@ -90,10 +90,10 @@ class Turn:
     """Answers one prompt, in at most ``max_rounds`` answers of the model.
 
     ``prepare`` can shorten the messages before each request. Without an ``aim`` an answer without
-    calls ends the turn. ``sees``: the model gets the images that tools read. ``hides_pictures``:
-    images that another model has seen are left out. ``room_tokens`` returns how long the results of
-    one answer may be. The last of them also has the ``news``. Setting
-    ``stop`` ends the turn at any point, with a conversation that the API accepts.
+    calls ends the turn. ``sees`` and ``reads_pdf``: the model gets the images and the PDF documents
+    that tools read. ``hides_pictures``: what another model has seen of them is left out.
+    ``room_tokens`` returns how long the results of one answer may be. The last of them also has the
+    ``news``. Setting ``stop`` ends the turn at any point, with a conversation that the API accepts.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class Turn:
         aim: Aim | None = None,
         news: News = News(),  # noqa: B008 it is frozen
         sees: bool = False,
+        reads_pdf: bool = False,
         hides_pictures: bool = False,
         room_tokens: Callable[[Messages], int] | None = None,
     ) -> None:
@@ -119,7 +120,7 @@ class Turn:
         self._prepare = prepare
         self._aim = aim
         self._news = news
-        self._sees = sees
+        self._takes = frozenset(["image_url"] * sees + ["file"] * reads_pdf)
         self._hides_pictures = hides_pictures
         self._room_tokens = room_tokens
         self._repeats = Repeats()
@@ -132,7 +133,8 @@ class Turn:
 
     def hide_pictures(self) -> bool:
         """Leave images out from now on; ``False`` if they were left out before."""
-        was, self._hides_pictures = self._hides_pictures, True
+        was = self._hides_pictures and not self._takes
+        self._hides_pictures, self._takes = True, frozenset()
         return not was
 
     def run(self, messages: Messages, system: Callable[[], Messages]) -> AgentEventStream:
@@ -215,7 +217,7 @@ class Turn:
             return messages
         from qwen_code.agent.pictures import without_pictures  # needed only after images
 
-        return without_pictures(messages)
+        return without_pictures(messages, self._takes)
 
     def _ask(self, answer: ModelAnswer, messages: Messages) -> AgentEventStream:
         """Send one request; ``answer`` is complete unless this ends early."""
@@ -284,14 +286,17 @@ class Turn:
                 from qwen_code.agent.fitting import fitted  # only with a window, and results
 
                 text = fitted(text, room_tokens // len(calls), call.name, call.arguments)
-            if end and end.image and not self._sees:
-                text += _UNSEEN
+            if end and end.image:
+                if end.image.part_type in self._takes:
+                    text = end.image.caption or text
+                elif not end.image.is_document:
+                    text += _UNSEEN
             if call is calls[-1]:
                 text += redact(self._news.told())
             messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
         self._repeats.end_round()
-        images = [end.image for end in ends.values() if end.image]
-        if images and self._sees:
+        images = [e.image for e in ends.values() if e.image and e.image.part_type in self._takes]
+        if images:
             from qwen_code.agent.pictures import as_message
 
             messages.append(as_message(images))

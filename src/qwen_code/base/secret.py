@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _MIN_REDACTED_CHARS = 8
 """Shorter values ("ollama", "none") are placeholders; redacting them would only garble text."""
@@ -83,6 +83,21 @@ def redact(text: str) -> str:
     as it is, or encoded as JSON, for a URL, or as base64. Secrets that overlap share a mask."""
     regions = _regions(text)
     return _masked(text, regions) if regions else text
+
+
+def redact_spans(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+    """Parts of ``text``, as start and end, redacted. A secret that only reaches into a part is
+    masked in it as a whole."""
+    regions = _regions(text)
+    return [_masked_part(text, start, end, regions) for start, end in spans]
+
+
+def _masked_part(text: str, start: int, end: int, regions: list[tuple[int, int]]) -> str:
+    inside = [(a, b) for a, b in regions if b > start and a < end]
+    if not inside:
+        return text[start:end]
+    start, end = min(start, inside[0][0]), max(end, inside[-1][1])
+    return _masked(text[start:end], [(a - start, b - start) for a, b in inside])
 
 
 class StreamRedactor:

@@ -38,6 +38,7 @@ class Generation(msgspec.Struct, frozen=True):
     body: Mapping[str, Any] = {}
     window_tokens: int | None = None
     sees: bool | None = None
+    reads_pdf: bool = False
     effort: EffortLevel | None = None
     budget_tokens: int | None = None
     timeout_s: float | None = None
@@ -62,6 +63,7 @@ def read_generation(raw: Any) -> Generation:
         body={**sampling, **extra},
         window_tokens=reader.count("contextWindowSize", least=1),
         sees=reader.sees(),
+        reads_pdf=reader.reads_pdf(),
         effort=effort,
         budget_tokens=budget,
         timeout_s=reader.time("timeout"),
@@ -118,6 +120,10 @@ class _Reader:
         if isinstance(kinds, dict):
             return bool(kinds.get("image"))
         return self._refuse("modalities", kinds, "an object", None)
+
+    def reads_pdf(self) -> bool:
+        kinds = self._raw.get("modalities")
+        return isinstance(kinds, dict) and bool(kinds.get("pdf"))
 
     def reasoning(self) -> tuple[EffortLevel | None, int | None]:
         value = self._raw.get("reasoning")

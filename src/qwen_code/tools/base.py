@@ -82,10 +82,24 @@ class Definition(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True):
-    """An image for a model with vision; ``data`` is the content of the file."""
+    """An image for a model with vision, or a document for one that takes it; ``data`` is the
+    content of the file, and ``name`` its name. ``caption`` is what a model that gets it is told in
+    place of the result's text."""
 
     media_type: str
     data: bytes
+    name: str = ""
+    caption: str = ""
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is a PDF document."""
+        return self.media_type == "application/pdf"
+
+    @property
+    def part_type(self) -> str:
+        """The type of the API's content part that shows it."""
+        return "file" if self.is_document else "image_url"
 
 
 class FileChange(msgspec.Struct, frozen=True):

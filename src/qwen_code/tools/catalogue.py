@@ -38,12 +38,13 @@ def _object(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:
 
 READ_FILE = Definition(
     "read_file",
-    "Read a text file, notebook or image. Long files come in parts: go on with offset.",
+    "Read a text file, notebook, image or PDF. Long files come in parts: go on with offset.",
     _object(
         "path",
         path=_text("Relative to the project, or absolute."),
         offset=_count(1, description="First line, from 1."),
         limit=_count(1, description="Most lines."),
+        column=_count(1, description="In a long line: first character."),
     ),
     effect=Effect.NONE,
     verb="Read",

@@ -6,15 +6,21 @@ import re
 
 import msgspec
 
+from qwen_code.tools.encodings import Encoding, detect
 from qwen_code.tools.errors import ToolFailed
-from qwen_code.tools.text import Encoding, sniff
+from qwen_code.tools.text import Decoded
 
 _MAX_SHOWN_LINES = 12
 _MAX_COMPARED_LINES = 4000
 _MAX_COMPARED_CHARACTERS = 5000
-_MAX_COMPARED_BYTES = 1_000_000
+_MAX_COMPARED_TEXT = 1_000_000
 _MIN_LIKENESS = 0.6
 _NEWLINES = re.compile("\r\n|\r|\n")
+_UNITS = re.compile("\r\n|.", re.DOTALL)
+_INVALID = (
+    "\ufffd stands for bytes that are not valid text. They stay if the change leaves them and what "
+    "is right beside them alone: use a shorter old_string."
+)
 
 
 class Edited(msgspec.Struct, frozen=True):
@@ -24,66 +30,99 @@ class Edited(msgspec.Struct, frozen=True):
     count: int
 
 
-def replace(data: bytes, old: str, new: str, *, replace_all: bool = False) -> Edited:
-    """``data`` with ``old`` replaced by ``new``.
+def replace(
+    data: bytes, old: str, new: str, encoding: Encoding | None = None, *, replace_all: bool = False
+) -> Edited:
+    """``data`` with ``old`` replaced by ``new``, in the file's encoding.
 
     A newline in ``old`` matches any line ending. A newline in ``new`` becomes the line ending of
-    the match, or the most common one of the file if the match has none.
+    the match, or the most common one of the file if the match has none. What ``old`` and ``new``
+    have in common at their ends is left as it is, whatever its bytes are.
 
     Raises:
         ToolFailed: ``old`` is not found, is found more than once without ``replace_all``, is
-            empty, or equals ``new``; the message says what was found instead.
+            empty, or equals ``new``, or the encoding lacks a character; the message says what was
+            found instead.
     """
     if not old:
         raise ToolFailed("old_string is empty. To create or replace a whole file, use write_file.")
     if _plain(old) == _plain(new):
         raise ToolFailed("old_string and new_string are the same, so nothing would change.")
-    encoding = sniff(data)
-    try:
-        places = _find(data, old, encoding)
-    except UnicodeEncodeError:
-        places = []
+    encoding = encoding or detect(data)
+    decoded = Decoded(data, encoding)
+    places = [found.span() for found in _pattern(old).finditer(decoded.text)]
     if not places:
-        raise ToolFailed(_nearest(data, old, encoding))
+        raise ToolFailed(_nearest(decoded.text, old))
     if len(places) > 1 and not replace_all:
-        lines = ", ".join(str(_line_of(data, start, encoding)) for start, _ in places[:10])
+        lines = ", ".join(str(decoded.text.count("\n", 0, start) + 1) for start, _ in places[:10])
         raise ToolFailed(
             f"old_string occurs {len(places)} times (lines {lines}). Include more of the lines "
             "around it to make it unique, or set replace_all."
         )
-    return Edited(_replaced(data, places, new, encoding), len(places))
+    return Edited(_replaced(data, decoded, places, _plain(new), encoding), len(places))
 
 
-def _find(data: bytes, old: str, encoding: Encoding) -> list[tuple[int, int]]:
-    """Start and end of each match, from left to right, without overlap."""
-    pieces = _NEWLINES.split(old)
-    newline = b"|".join(re.escape(encoding.encode(text)) for text in ("\r\n", "\n", "\r"))
-    pattern = (b"(?:" + newline + b")").join(re.escape(encoding.encode(piece)) for piece in pieces)
-    found, at, offset = [], len(encoding.mark), len(encoding.mark) % encoding.width
-    compiled = re.compile(pattern, re.DOTALL)
-    while match := compiled.search(data, at):
-        if (match.start() - offset) % encoding.width:
-            at = match.start() + 1  # in the middle of a character
-            continue
-        found.append(match.span())
-        at = max(match.end(), match.start() + 1)
-    return found
+def unencodable(error: UnicodeEncodeError, encoding: Encoding) -> str:
+    """Why a text cannot be written: the encoding, and the first character that it lacks."""
+    character = error.object[error.start]
+    return f"{encoding.shown} cannot represent {character!r} (U+{ord(character):04X})"
 
 
-def _replaced(data: bytes, places: list[tuple[int, int]], new: str, encoding: Encoding) -> bytes:
-    pieces, last = [], 0
+def _pattern(old: str) -> re.Pattern[str]:
+    return re.compile(r"(?:\r\n|\n|\r)".join(re.escape(piece) for piece in _NEWLINES.split(old)))
+
+
+def _replaced(
+    data: bytes,
+    decoded: Decoded,
+    places: list[tuple[int, int]],
+    new: str,
+    encoding: Encoding,
+) -> bytes:
+    """``data`` with only those bytes changed that stand for other characters now."""
+    is_valid = encoding.is_valid(data)
+    pieces, wanted, last_byte, last = [], [], 0, 0
     for start, end in places:
-        newline = _newline_of(encoding.decode(data[start:end])) or encoding.newline
+        first, changed, stop = _changed(decoded.text[start:end], new, encoding.newline)
+        first, stop = start + first, start + stop
+        if "\ufffd" in changed and not is_valid:
+            raise ToolFailed(_INVALID)
+        first_byte, stop_byte = decoded.byte_of(first), decoded.byte_of(stop)
+        if first_byte is None or stop_byte is None:
+            raise ToolFailed("the change begins inside of a character; include the one before it")
         try:
-            text = encoding.encode(_plain(new).replace("\n", newline))
+            pieces += [data[last_byte:first_byte], encoding.encode(changed)]
         except UnicodeEncodeError as error:
-            character = error.object[error.start]
-            raise ToolFailed(
-                f"the encoding of the file ({encoding.name}) cannot represent {character!r}"
-            ) from error
-        pieces += [data[last:start], text]
-        last = end
-    return b"".join([*pieces, data[last:]])
+            raise ToolFailed(f"{unencodable(error, encoding)}. {_way_out(encoding)}") from error
+        wanted += [decoded.text[last:first], changed]
+        last_byte, last = stop_byte, stop
+    edited = b"".join([*pieces, data[last_byte:]])
+    if Decoded(edited, encoding).text != "".join([*wanted, decoded.text[last:]]):
+        raise ToolFailed(_INVALID)
+    return edited
+
+
+def _changed(found: str, new: str, usual_newline: str) -> tuple[int, str, int]:
+    """The part of ``found`` that is not in ``new``: its start, what it becomes, and its end."""
+    units = _UNITS.findall(found)
+    plain = ["\n" if unit in ("\r\n", "\r") else unit for unit in units]
+    shorter = min(len(plain), len(new))
+    head = next((at for at in range(shorter) if plain[at] != new[at]), shorter)
+    shorter -= head
+    tail = next((at for at in range(shorter) if plain[-1 - at] != new[-1 - at]), shorter)
+    newline = _newline_of(found) or usual_newline
+    changed = new[head : len(new) - tail].replace("\n", newline)
+    return (
+        sum(map(len, units[:head])),
+        changed,
+        len(found) - sum(map(len, units[len(units) - tail :])),
+    )
+
+
+def _way_out(encoding: Encoding) -> str:
+    if encoding.declared_by:
+        return f"Use other characters, or change {encoding.declared_by}, which names the encoding."
+    return "Use other characters, or convert the file to UTF-8: write all of it with write_file."
 
 
 def _plain(text: str) -> str:
@@ -95,15 +134,11 @@ def _newline_of(text: str) -> str | None:
     return found[0] if found else None
 
 
-def _line_of(data: bytes, offset: int, encoding: Encoding) -> int:
-    return _plain(encoding.decode(data[:offset])).count("\n") + 1
-
-
-def _nearest(data: bytes, old: str, encoding: Encoding) -> str:
+def _nearest(text: str, old: str) -> str:
     """Why nothing was found: what differs, or which lines are the most similar."""
-    if len(old) > _MAX_COMPARED_CHARACTERS or len(data) > _MAX_COMPARED_BYTES:
+    if len(old) > _MAX_COMPARED_CHARACTERS or len(text) > _MAX_COMPARED_TEXT:
         return "old_string was not found. Read the file again, and use fewer lines of it."
-    lines = _plain(encoding.decode(data)).split("\n")
+    lines = text.replace("\r\n", "\n").split("\n")
     wanted = _plain(old).split("\n")
     if spot := _differs_in_blanks(lines, wanted):
         first, shown = spot

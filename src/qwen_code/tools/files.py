@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Annotated, Any, Self
+from io import BytesIO
+from typing import Annotated, BinaryIO, Self
 
 import msgspec
 
-from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import BuiltInTool, FileChange, Image, Preview, Result
 from qwen_code.tools.context import ToolContext
-from qwen_code.tools.edit import Edited, replace
+from qwen_code.tools.edit import replace, unencodable
+from qwen_code.tools.editorconfig import encoding_of
+from qwen_code.tools.encodings import Encoding, declared, detect, is_binary
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.masks import unmasked
+from qwen_code.tools.media import HEAD_BYTES, Media, media_of, picture_size, problem_of
+from qwen_code.tools.parts import MAX_LINES, Part, Wanted, read_part
 from qwen_code.tools.seen import Seen
-from qwen_code.tools.text import Encoding, counted, is_binary, sniff
+from qwen_code.tools.text import counted
 from qwen_code.tools.workspace import HeldPlaces, Place, Workspace
 
 _MAX_BYTES = 10 << 20
-_MAX_LINES = 2000
-_MAX_LINE_LENGTH = 2000
+_MAX_DOCUMENT_BYTES = 32 << 20
+_MAX_SENT_PAGES = 100
+_HEAD_BYTES = 64 << 10
 _MAX_ENTRIES = 500
-_MAX_CELL_OUTPUT = 1000
-_IMAGES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".gif": "image/gif",
-    ".webp": "image/webp",
-}
 
 Keep = Callable[[Place, bytes], None]
 """Called before each change with a place and its new content."""
@@ -42,14 +39,23 @@ def _keep_nothing(place: Place, data: bytes) -> None:
     """For callers without checkpoints."""
 
 
+def _encoding(workspace: Workspace, seen: Seen, place: Place, data: bytes) -> Encoding:
+    """The encoding of a file, as the model knows it, ``.editorconfig`` says, or it looks like."""
+    if known := seen.encoding(place):
+        return detect(data, (known, ""))
+    told = encoding_of(workspace, place)
+    return detect(data, (told.name, told.declared_by) if told and not told.mark else ("", ""))
+
+
 class ReadArguments(msgspec.Struct):
     path: str
     offset: Annotated[int, msgspec.Meta(ge=1)] = 1
-    limit: Annotated[int, msgspec.Meta(ge=1)] = _MAX_LINES
+    limit: Annotated[int, msgspec.Meta(ge=1)] = MAX_LINES
+    column: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 class ReadFile(BuiltInTool[ReadArguments]):
-    """Reads a text file or a part of it, a notebook as text, or an image."""
+    """Reads a text file or a part of it, a notebook as text, a picture, or a PDF document."""
 
     definition = catalogue.READ_FILE
     arguments = ReadArguments
@@ -72,65 +78,107 @@ class ReadFile(BuiltInTool[ReadArguments]):
 
     def run(self, arguments: ReadArguments, show: Callable[[str], None], stop: Stop) -> Result:
         place = self._places.of(arguments, arguments.path)
-        data = self._workspace.read(place, _MAX_BYTES)
+        with self._workspace.opened(place) as (file, size):
+            head = file.read(_HEAD_BYTES)
+            if media := media_of(head[:HEAD_BYTES]):
+                return self._media(place, media, file, size, arguments, stop)
+            if is_binary(head):
+                shown = self._workspace.shown(place)
+                raise ToolFailed(f"{shown} is a binary file of {size:,} bytes")
+            file.seek(0)
+            if size > _MAX_BYTES:
+                return _result(self._part(place, file, size, detect(head), arguments, stop))
+            data = file.read(_MAX_BYTES)
+        encoding = _encoding(self._workspace, self._seen, place, data)
+        self._seen.note(place, data, encoding.name)
+        if place.path.suffix.lower() == ".ipynb":
+            from qwen_code.tools.notebook import as_text  # few projects have notebooks
+
+            if (cells := as_text(data)) is not None:
+                data, encoding = cells.encode(), Encoding("utf-8")
+        part = self._part(place, BytesIO(data), len(data), encoding, arguments, stop)
+        return _result(part, is_valid=encoding.is_valid(data))
+
+    def _part(
+        self,
+        place: Place,
+        file: BinaryIO,
+        size: int,
+        encoding: Encoding,
+        arguments: ReadArguments,
+        stop: Stop,
+    ) -> Part:
+        wanted = Wanted(arguments.offset, arguments.limit, arguments.column)
+        is_whole = size <= _MAX_BYTES
+        if encoding.width == 1:
+            return read_part(file, size, encoding, wanted, stop, is_whole=is_whole)
+        if not is_whole:
+            raise ToolFailed(
+                f"{place.shown} is too large for {encoding.shown}: {size:,} bytes. "
+                f"Convert it first: iconv -f {encoding.name} -t utf-8 FILE > COPY"
+            )
+        data = encoding.decode(file.read()).encode("utf-8", "replace")
+        plain = Encoding("utf-8")
+        part = read_part(BytesIO(data), len(data), plain, wanted, stop, is_whole=True)
+        return Part(part.text, part.summary, encoding)
+
+    def _media(
+        self,
+        place: Place,
+        media: Media,
+        file: BinaryIO,
+        size: int,
+        arguments: ReadArguments,
+        stop: Stop,
+    ) -> Result:
+        shown = self._workspace.shown(place)
+        if media.kind == "other":
+            raise ToolFailed(
+                f"{shown} is {media.name}, of {size:,} bytes: it cannot be read as text"
+            )
+        if size > _MAX_DOCUMENT_BYTES:
+            limit = f"the limit is {_MAX_DOCUMENT_BYTES:,}"
+            raise ToolFailed(f"{shown} is {media.name} of {size:,} bytes; {limit}")
+        file.seek(0)
+        data = file.read(_MAX_DOCUMENT_BYTES)
         self._seen.note(place, data)
-        suffix = place.path.suffix.lower()
-        if kind := _IMAGES.get(suffix):
-            size = f"{len(data):,} bytes"
-            text = f"{self._workspace.shown(place)} is an image ({size})."
-            return Result(text, f"image, {size}", Image(kind, data))
-        if is_binary(data):
-            shown = self._workspace.shown(place)
-            raise ToolFailed(f"{shown} is a binary file of {len(data):,} bytes")
-        cells = _notebook(data) if suffix == ".ipynb" else None
-        return _part(redact(sniff(data).decode(data)) if cells is None else cells, arguments)
+        if media.kind == "pdf":
+            return self._pdf(place, media, data, arguments, stop)
+        if problem := problem_of(media, data):
+            raise ToolFailed(f"{shown} is {media.name} that cannot be shown: {problem}")
+        width, height = picture_size(media, data) or (0, 0)
+        facts = f"{width}×{height}, {size:,} bytes"
+        image = Image(media.media_type, data)
+        return Result(f"{shown} is {media.name} ({facts}).", f"image, {size:,} bytes", image)
+
+    def _pdf(
+        self, place: Place, media: Media, data: bytes, arguments: ReadArguments, stop: Stop
+    ) -> Result:
+        """The text of some pages; all of the document too, unless a part was asked for."""
+        from qwen_code.tools.pdf import MAX_PAGES, read_pages  # slow to import
+
+        shown = self._workspace.shown(place)
+        is_part = arguments.offset > 1 or arguments.limit < MAX_LINES
+        limit = arguments.limit if is_part else MAX_PAGES
+        pages = read_pages(data, shown, arguments.offset, limit, stop)
+        way_on = f"; continue with offset={pages.last + 1}" if pages.last < pages.total else ""
+        where = f"pages {pages.first}–{pages.last} of {pages.total}"
+        text = f"{pages.text}\n\n[{where}; offset and limit count pages{way_on}]"
+        if is_part or pages.total > _MAX_SENT_PAGES or len(data) > _MAX_BYTES:
+            return Result(text, where)
+        caption = f"{shown} is a PDF document of {counted(pages.total, 'page')}."
+        return Result(text, where, Image(media.media_type, data, place.path.name, caption))
 
 
-def _part(text: str, arguments: ReadArguments) -> Result:
-    lines = text.splitlines(keepends=True)
-    if not lines:
-        return Result("(the file is empty)", "empty")
-    first = arguments.offset - 1
-    if first >= len(lines):
-        raise ToolFailed(f"the file has {len(lines)} lines; there is no line {arguments.offset}")
-    chosen = lines[first : first + min(arguments.limit, _MAX_LINES)]
-    last = first + len(chosen)
-    shown = "".join(_cut(line) for line in chosen)
-    summary = f"{len(chosen)} line{'s' if len(chosen) > 1 else ''}"
-    if first or last < len(lines):
-        rest = f"; continue with offset={last + 1}" if last < len(lines) else ""
-        shown += f"\n[lines {first + 1}–{last} of {len(lines)}{rest}]"
-        summary = f"lines {first + 1}–{last} of {len(lines)}"
-    return Result(shown, summary)
-
-
-def _cut(line: str) -> str:
-    if len(line) <= _MAX_LINE_LENGTH:
-        return line
-    way_on = f"to go on, run: sed -n NUMBERp FILE | cut -c{_MAX_LINE_LENGTH + 1}-"
-    return f"{line[:_MAX_LINE_LENGTH]}… [truncated: {len(line):,} characters; {way_on}]\n"
-
-
-def _notebook(data: bytes) -> str | None:
-    """The cells of a notebook as text, with the beginning of their output."""
-    try:
-        cells: Any = decode_json(data)["cells"]
-        return "\n".join(_cell(number, cell) for number, cell in enumerate(cells, start=1))
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _cell(number: int, cell: dict[str, Any]) -> str:
-    text = f"# %% [{cell.get('cell_type')}] cell {number}\n{redact(_joined(cell.get('source')))}\n"
-    for output in cell.get("outputs", ()):
-        plain = output.get("text") or output.get("data", {}).get("text/plain")
-        if plain:
-            text += f"# output:\n{redact(_joined(plain))[:_MAX_CELL_OUTPUT]}\n"
-    return text
-
-
-def _joined(source: Any) -> str:
-    return "".join(source) if isinstance(source, list) else str(source or "")
+def _result(part: Part, *, is_valid: bool = True) -> Result:
+    """The part, and what the model has to know of the encoding."""
+    notes = []
+    if part.encoding.name != "utf-8":
+        notes.append(f"encoding: {part.encoding.shown}; edit and write_file keep it")
+    if not is_valid:
+        notes.append("\ufffd stands for bytes that are not valid; edit keeps them")
+    text = "".join([part.text, *(f"\n[{note}]" for note in notes)])
+    return Result(text, part.summary)
 
 
 class WriteArguments(msgspec.Struct):
@@ -161,55 +209,86 @@ class WriteFile(BuiltInTool[WriteArguments]):
         return self._places.shown(arguments, arguments.path)
 
     def preview(self, arguments: WriteArguments) -> Preview:
-        place, before, data = self._understood(arguments)
-        return Preview(change=_change(self._workspace.shown(place), before, data))
+        return Preview(change=self._understood(arguments).change(self._workspace))
 
     def run(self, arguments: WriteArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        place, before, data = self._understood(arguments)
+        write = self._understood(arguments)
         stop.check()
-        self._keep(place, data)
-        self._workspace.write(place, data)
-        self._seen.note(place, data)
+        self._keep(write.place, write.after)
+        self._workspace.write(write.place, write.after)
+        self._seen.note(write.place, write.after, write.encoding.name)
         lines = arguments.content.count("\n") + (not arguments.content.endswith("\n"))
-        verb = "Created" if before is None else "Replaced"
+        verb = "Created" if write.before is None else "Replaced"
         size = counted(lines, "line")
-        shown = self._workspace.shown(place)
-        return Result(f"{verb} {shown} ({size}).", size, change=_change(shown, before, data))
+        text = f"{verb} {self._workspace.shown(write.place)} ({size}).{write.note}"
+        return Result(text, size, change=write.change(self._workspace))
 
-    def _understood(self, arguments: WriteArguments) -> tuple[Place, bytes | None, bytes]:
-        """The place, its present content, and its new content."""
+    def _understood(self, arguments: WriteArguments) -> _Write:
         place = self._places.of(arguments, arguments.path)
-        before = _content(self._workspace, place)
-        encoding = Encoding("utf-8")
-        if before is not None:
+        before, content = None, arguments.content
+        if os.path.lexists(place.path):
+            before = self._workspace.read(place, _MAX_BYTES)
             self._seen.check(place, before)
-            encoding = sniff(before)
-        content = unmasked(arguments.content, place.shown, encoding.decode(before or b""))
-        return place, before, encoding.mark + _encoded(content, encoding)
+        if before:
+            was = _encoding(self._workspace, self._seen, place, before)
+            text = was.decode(before)
+        else:
+            was = encoding_of(self._workspace, place) or Encoding("utf-8")
+            text = ""
+        content = unmasked(content, place.shown, text)
+        if before and "\ufffd" in content and not was.is_valid(before):
+            raise ToolFailed(
+                f"{place.shown} has bytes that are not valid, shown as \ufffd, which write_file "
+                "cannot write back. Use edit, which keeps them, or write the file without \ufffd."
+            )
+        return _write(place, before, was, content)
 
 
-def _change(shown: str, before: bytes | None, after: bytes) -> FileChange:
-    """The change as text, with secrets masked; a binary file has none."""
-    texts = [
-        None if data is None or is_binary(data) else redact(sniff(data).decode(data))
-        for data in (before, after)
-    ]
-    return FileChange(shown, *texts)
+class _Write(msgspec.Struct, frozen=True):
+    """A change of all of a file. ``was`` is the encoding of ``before``, ``encoding`` that of
+    ``after``; ``note`` says if it is another one."""
+
+    place: Place
+    before: bytes | None
+    was: Encoding
+    after: bytes
+    encoding: Encoding
+    note: str = ""
+
+    def change(self, workspace: Workspace) -> FileChange:
+        before = _as_text(self.before, self.was)
+        return FileChange(workspace.shown(self.place), before, _as_text(self.after, self.encoding))
 
 
-def _content(workspace: Workspace, place: Place) -> bytes | None:
-    if not os.path.lexists(place.path):
-        return None
-    return workspace.read(place, _MAX_BYTES)
-
-
-def _encoded(content: str, encoding: Encoding) -> bytes:
-    if encoding.newline != "\n":
-        content = content.replace("\r\n", "\n").replace("\n", encoding.newline)
+def _write(place: Place, before: bytes | None, was: Encoding, content: str) -> _Write:
+    """The content in the encoding that it declares, else in that of the file, else in UTF-8."""
+    if was.newline != "\n":
+        content = content.replace("\r\n", "\n").replace("\n", was.newline)
+    named, by = declared(content[:_HEAD_BYTES].encode("utf-8", "replace"))
+    if named and named != declared(before or b"")[0] and named != was.name:
+        encoding = Encoding(named, newline=was.newline, declared_by=by)
+    else:
+        encoding = was
     try:
-        return encoding.encode(content)
-    except UnicodeEncodeError:  # better UTF-8 than lost text
-        return content.encode()
+        after = encoding.mark + encoding.encode(content)
+    except UnicodeEncodeError as error:
+        problem = unencodable(error, encoding)
+        if encoding.declared_by:
+            raise ToolFailed(
+                f"{problem}, and {encoding.declared_by} names that encoding. Name utf-8 there, or "
+                "use other characters."
+            ) from error
+        plain = Encoding("utf-8", newline=was.newline)
+        note = f" It is in UTF-8 now: {problem}."
+        return _Write(place, before, was, plain.encode(content), plain, note)
+    has_changed = before and encoding.name != was.name
+    note = f" It is in {encoding.shown} now, as it declares." if has_changed else ""
+    return _Write(place, before, was, after, encoding, note)
+
+
+def _as_text(data: bytes | None, encoding: Encoding) -> str | None:
+    """For a person, with secrets masked; a binary file has no text."""
+    return None if data is None or is_binary(data) else redact(encoding.decode(data))
 
 
 class EditArguments(msgspec.Struct):
@@ -242,32 +321,31 @@ class Edit(BuiltInTool[EditArguments]):
         return self._places.shown(arguments, arguments.path)
 
     def preview(self, arguments: EditArguments) -> Preview:
-        place, before, edited = self._understood(arguments)
-        return Preview(change=_change(self._workspace.shown(place), before, edited.data))
+        return Preview(change=self._understood(arguments)[0].change(self._workspace))
 
     def run(self, arguments: EditArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        place, before, edited = self._understood(arguments)
+        write, count = self._understood(arguments)
         stop.check()
-        self._keep(place, edited.data)
-        self._workspace.write(place, edited.data)
-        self._seen.note(place, edited.data)
-        places = f"{edited.count} place{'s' if edited.count > 1 else ''}"
-        shown = self._workspace.shown(place)
-        change = _change(shown, before, edited.data)
-        return Result(f"Changed {places} in {shown}.", places, change=change)
+        self._keep(write.place, write.after)
+        self._workspace.write(write.place, write.after)
+        self._seen.note(write.place, write.after, write.encoding.name)
+        places = counted(count, "place")
+        text = f"Changed {places} in {self._workspace.shown(write.place)}."
+        return Result(text, places, change=write.change(self._workspace))
 
-    def _understood(self, arguments: EditArguments) -> tuple[Place, bytes, Edited]:
-        """The place, its present content, and the edit."""
+    def _understood(self, arguments: EditArguments) -> tuple[_Write, int]:
+        """The change, and the number of its places."""
         place = self._places.of(arguments, arguments.path)
         before = self._workspace.read(place, _MAX_BYTES)
         self._seen.check(place, before)
-        text = sniff(before).decode(before)
+        encoding = _encoding(self._workspace, self._seen, place, before)
+        text = encoding.decode(before)
         old, new = (
             unmasked(each, place.shown, text)
             for each in (arguments.old_string, arguments.new_string)
         )
-        edited = replace(before, old, new, replace_all=arguments.replace_all)
-        return place, before, edited
+        edited = replace(before, old, new, encoding, replace_all=arguments.replace_all)
+        return _Write(place, before, encoding, edited.data, encoding), edited.count
 
 
 class ListArguments(msgspec.Struct):

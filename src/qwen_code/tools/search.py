@@ -16,8 +16,9 @@ from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import BuiltInTool, Result
 from qwen_code.tools.context import ToolContext
+from qwen_code.tools.encodings import detect
 from qwen_code.tools.errors import ToolFailed
-from qwen_code.tools.text import counted, sniff
+from qwen_code.tools.text import counted
 from qwen_code.tools.workspace import HeldPlaces, Place, Workspace, path_of
 
 _MAX_PATHS = 200
@@ -312,7 +313,7 @@ class _Checked:
             data = self._workspace.read(place, _MAX_CHECKED_BYTES)
         except ToolFailed:
             return []
-        found = sniff(data)
+        found = detect(data)
         name = found.name if found.mark else "utf-8"  # as ripgrep reads it
         return data.removeprefix(found.mark).decode(name, "replace").split("\n")
 

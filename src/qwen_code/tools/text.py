@@ -1,88 +1,87 @@
-"""Text files as bytes: their encoding, byte order mark and line endings.
+"""Text with offsets of bytes, and words about numbers.
 
-Changes are made on the bytes and not on decoded text, so everything else in a file stays the same.
+A line ends at a newline, as for ripgrep, git and compilers; no other character ends one. Changes
+are made on the bytes, so everything else in a file stays as it is.
 """
 
 from __future__ import annotations
 
-import codecs
+from bisect import bisect_right
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
 
-import msgspec
+from qwen_code.tools.encodings import Encoding
 
-_SNIFFED_BYTES = 8192
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins with that one
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
+_MAX_PENDING_BYTES = 5
+"""A decoder waits for so many bytes at most before it says that the first is invalid."""
 
 
-class Encoding(msgspec.Struct, frozen=True):
-    """How the text of a file is encoded. ``mark`` is the byte order mark, ``newline`` the most
-    common line ending."""
+class Decoded:
+    """The text of a file, and where in its bytes each character begins.
 
-    name: str
-    mark: bytes = b""
-    newline: str = "\n"
-
-    @property
-    def width(self) -> int:
-        """Bytes of one code unit: a match may begin only at a multiple of it."""
-        return {"utf-16": 2, "utf-32": 4}.get(self.name[:6], 1)
-
-    def encode(self, text: str) -> bytes:
-        """The bytes of ``text`` in this encoding, without the mark.
-
-        Raises:
-            UnicodeEncodeError: the encoding lacks a character.
-        """
-        return text.encode(self.name, "surrogateescape" if self.name == "utf-8" else "strict")
-
-    def decode(self, data: bytes) -> str:
-        """The text of a file, for reading; invalid bytes become U+FFFD."""
-        return data.removeprefix(self.mark).decode(self.name, "replace")
-
-
-def sniff(data: bytes) -> Encoding:
-    """The encoding of ``data``: by its mark, else UTF-8 if it is valid, else Latin-1.
-
-    The newline is the one that most lines end in.
+    Lines are decoded one by one, so what is invalid in one costs nothing beyond it.
     """
-    name, mark = "utf-8", b""
-    for known, of in _MARKS:
-        if data.startswith(known):
-            name, mark = of, known
-            break
-    else:
+
+    def __init__(self, data: bytes, encoding: Encoding) -> None:
+        self._data = data
+        self._encoding = encoding
+        self._bytes_at: list[int] = []
+        self._characters_at: list[int] = []
+        pieces, at = [], 0
+        for start, end in _lines(data, encoding):
+            self._bytes_at.append(start)
+            self._characters_at.append(at)
+            pieces.append(data[start:end].decode(encoding.name, "replace"))
+            at += len(pieces[-1])
+        self.text = "".join(pieces)
+
+    def byte_of(self, index: int) -> int | None:
+        """The offset of the byte at which the character ``index`` begins; ``None`` if it begins
+        inside of what the encoding writes as one."""
+        if not self._bytes_at:
+            return len(self._encoding.mark)
+        line = bisect_right(self._characters_at, index) - 1
+        start, first = self._bytes_at[line], self._characters_at[line]
+        before = self.text[first:index]
         try:
-            data.decode()
-        except UnicodeDecodeError as error:
-            # A few invalid bytes in UTF-8 do not make it another encoding.
-            valid_bytes = data[: error.start].isascii()
-            name = "latin-1" if valid_bytes and not _looks_like_utf8(data) else "utf-8"
-    encoding = Encoding(name, mark)
-    body = data.removeprefix(mark)
-    crlf = body.count(encoding.encode("\r\n"))
-    lf = body.count(encoding.encode("\n")) - crlf
-    cr = body.count(encoding.encode("\r")) - crlf
-    most = max((lf, "\n"), (crlf, "\r\n"), (cr, "\r"), key=lambda pair: pair[0])
-    return Encoding(name, mark, most[1] if most[0] else "\n")
+            encoded = self._encoding.encode(before)
+        except UnicodeEncodeError:
+            pass
+        else:
+            if self._data.startswith(encoded, start):
+                return start + len(encoded)
+        is_last = line + 1 == len(self._bytes_at)
+        end = len(self._data) if is_last else self._bytes_at[line + 1]
+        after = self.text[index : None if is_last else self._characters_at[line + 1]]
+        return self._searched(self._data[start:end], start, before, after)
+
+    def _searched(self, line: bytes, start: int, before: str, after: str) -> int | None:
+        """Where to split a line that is not what its text is encoded to."""
+        name = self._encoding.name
+        decoder = getincrementaldecoder(name)("replace")
+        count = at = 0
+        while count < len(before) and at < len(line):
+            at += 1
+            count += len(decoder.decode(line[at - 1 : at], final=at == len(line)))
+        for end in range(at, max(-1, at - _MAX_PENDING_BYTES), -1):
+            pieces = line[:end].decode(name, "replace"), line[end:].decode(name, "replace")
+            if pieces == (before, after):
+                return start + end
+        return None
 
 
-def is_binary(data: bytes) -> bool:
-    """Whether ``data`` is not text: it has a NUL near its start, and no byte order mark."""
-    if any(data.startswith(mark) for mark, _ in _MARKS):
-        return False
-    return b"\0" in data[:_SNIFFED_BYTES]
-
-
-def _looks_like_utf8(data: bytes) -> bool:
-    """Whether most non-ASCII bytes are part of valid UTF-8."""
-    high = sum(byte >= 0x80 for byte in data)
-    broken = data.decode("utf-8", "replace").count("\ufffd")
-    return broken * 4 < high
+def _lines(data: bytes, encoding: Encoding) -> Iterator[tuple[int, int]]:
+    """Start and end of each line, with its newline."""
+    newline, width = encoding.encode("\n"), encoding.width
+    first = start = at = len(encoding.mark)
+    while (found := data.find(newline, at)) != -1:
+        at = found + 1
+        if (found - first) % width == 0:
+            at = found + width
+            yield start, at
+            start = at
+    if start < len(data):
+        yield start, len(data)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

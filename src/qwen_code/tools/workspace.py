@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -146,17 +147,27 @@ class Workspace:
         Raises:
             ToolFailed: it does not exist, cannot be read, or is larger than the limit.
         """
+        with self.opened(place) as (file, size):
+            if size > limit_bytes:
+                raise ToolFailed(
+                    f"{place.shown} is too large: {size:,} bytes, the limit is {limit_bytes:,}. "
+                    "Search it with grep, and read parts of it with offset and limit."
+                )
+            return file.read(limit_bytes + 1)[:limit_bytes]
+
+    @contextmanager
+    def opened(self, place: Place) -> Iterator[tuple[BinaryIO, int]]:
+        """A regular file, to be read, and its size in bytes.
+
+        Raises:
+            ToolFailed: it does not exist or cannot be read.
+        """
         with _explained(place), _opened(place, os.O_RDONLY | _NONBLOCK) as descriptor:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise ToolFailed(f"{place.shown} is not a regular file")
-            if found.st_size > limit_bytes:
-                raise ToolFailed(
-                    f"{place.shown} is too large: {found.st_size:,} bytes, the limit is "
-                    f"{limit_bytes:,}. Search it with grep instead."
-                )
             with os.fdopen(os.dup(descriptor), "rb") as file:
-                return file.read(limit_bytes + 1)[:limit_bytes]
+                yield file, found.st_size
 
     def remove(self, place: Place) -> None:
         """Remove a file.

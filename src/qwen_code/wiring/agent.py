@@ -83,6 +83,8 @@ class Fit(msgspec.Struct, frozen=True):
     """The embedded one: fewer tools, and help with calling them."""
     window_tokens: int
     sees: bool
+    reads_pdf: bool
+    """Whether it takes PDF documents; only ``modalities`` says so."""
     untrusted: str = ""
     """Who chose the model and its endpoint, if that is a project that the user does not trust with
     it. Then it only gets tools that read files."""
@@ -110,6 +112,7 @@ class Fit(msgspec.Struct, frozen=True):
             is_small,
             told or (_LOCAL_WINDOW_TOKENS if is_small else facts.window_tokens),
             next(bool(each) for each in sees if each is not None),
+            generation.reads_pdf,
             "" if connection.is_trusted else str(connection.base_url_source),
             is_certain=bool(told) or is_small or facts.is_known,
         )
@@ -157,7 +160,7 @@ class Assembled:
         agent.toolbox = tools
         agent.guide = self._guide if fit.is_small else None
         agent.compactor.window_tokens = fit.window_tokens
-        agent.sees = fit.sees
+        agent.sees, agent.reads_pdf = fit.sees, fit.reads_pdf
         agent.is_window_certain = fit.is_certain
 
     def command_names(self) -> list[str]:
