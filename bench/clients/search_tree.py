@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qwen_code.base.stop import Stop
-from qwen_code.tools.search import Glob, Grep, find_ripgrep
+from qwen_code.tools.ripgrep import find_ripgrep
+from qwen_code.tools.search import Glob, Grep
 from qwen_code.tools.workspace import Workspace
 
 

@@ -9,7 +9,8 @@ import pytest
 from qwen_code.tools.base import Result
 from qwen_code.tools.closed import IGNORE_FILES
 from qwen_code.tools.errors import ToolFailed
-from qwen_code.tools.files import ListDirectory, ReadFile
+from qwen_code.tools.files import ReadFile
+from qwen_code.tools.listing import ListDirectory
 from qwen_code.tools.search import Glob, Grep
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.workspace import Place, Workspace

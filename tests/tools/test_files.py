@@ -12,7 +12,8 @@ from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Result, Tool
 from qwen_code.tools.errors import ToolFailed
-from qwen_code.tools.files import Edit, ListDirectory, ReadFile, WriteFile
+from qwen_code.tools.files import Edit, ReadFile, WriteFile
+from qwen_code.tools.listing import ListDirectory
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.workspace import Workspace
 

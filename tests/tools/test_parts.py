@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_code.base.secret import Secret
@@ -120,7 +120,6 @@ def test_only_a_newline_ends_a_line(read: ReadFile, call: Call, project: Path, e
     assert call(read, path="f", offset=2).text == "c\n\n[lines 2–2 of 2]"
 
 
-@settings(max_examples=60)
 @given(
     st.lists(st.text(st.sampled_from("a\u00e9\u4e2d\U0001f600\r\x0c"), max_size=9), max_size=9),
     st.integers(1, 12),

@@ -17,7 +17,8 @@ import pytest
 
 from qwen_code.base.stop import Stop
 from qwen_code.tools.errors import ToolFailed
-from qwen_code.tools.files import Edit, ListDirectory, ReadFile, WriteFile
+from qwen_code.tools.files import Edit, ReadFile, WriteFile
+from qwen_code.tools.listing import ListDirectory
 from qwen_code.tools.search import Glob, Grep
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.shell import RunShellCommand

@@ -327,7 +327,7 @@ SCENES = [
 def scene(talk: Talk, model: FakeModelServer, monkeypatch: Any) -> Iterator[Scene]:
     scene = Scene(talk, model, monkeypatch)
     monkeypatch.setattr(
-        "qwen_code.tools.search.find_ripgrep", lambda: scene.environ.get("FAKE_RG", "rg")
+        "qwen_code.tools.ripgrep.find_ripgrep", lambda: scene.environ.get("FAKE_RG", "rg")
     )
     yield scene
     scene.release.set()

@@ -61,9 +61,12 @@ class GitIgnore:
                 raise ValueError(f"it has more than {_MAX_PATTERNS:,} patterns")
         self._directories: dict[str, bool] = {}
 
-    def match(self, path: str) -> bool:
-        """Whether ``path``, relative and with ``/`` at the end for a directory, is ignored."""
+    def match(self, path: str, *, by_parents: bool = True) -> bool:
+        """Whether ``path``, relative and with ``/`` at the end for a directory, is ignored; without
+        ``by_parents``, whether a pattern fits it and not only a directory that it is in."""
         is_directory, path = path.endswith("/"), path.rstrip("/")
+        if not by_parents:
+            return self._last(path, is_directory=is_directory)
         at = path.find("/")
         while at != -1:
             if self._directory(path[:at]):

@@ -91,7 +91,7 @@ LIST_DIRECTORY = Definition(
     verb="List",
     subject=Subject.PATH,
     audience=_EVERYONE,
-    implementation="qwen_code.tools.files:ListDirectory",
+    implementation="qwen_code.tools.listing:ListDirectory",
     aliases=("LS", "ListFiles", "ListFilesTool", "ReadFolder"),
 )
 

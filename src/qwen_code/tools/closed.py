@@ -55,7 +55,7 @@ class Closed:
         if self.is_private(real) or _holds_keys(real):
             return "it holds credentials"
         self._look()
-        return self._ignored(real, is_directory=real.is_dir()) or self._forbidden(real)
+        return self._ignored(real, is_directory=_is_directory(real)) or self._forbidden(real)
 
     def open_files(self, root: Path, names: Iterable[str]) -> list[str]:
         """Those files of ``names``, which are relative to ``root`` and lead through no link, that
@@ -177,6 +177,13 @@ def is_ignore_file(name: str) -> bool:
 
 def _holds_keys(real: Path) -> bool:
     return tuple(part.casefold() for part in real.parts[-2:]) == _CREDENTIALS
+
+
+def _is_directory(real: Path) -> bool:
+    try:
+        return real.is_dir()
+    except OSError:  # what it is in cannot be searched
+        return False
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -43,6 +43,14 @@ _DECLARATIONS = (
     (re.compile(rb"\A\s*@charset\s+\"([-\w.]+)\""), "its @charset"),
     (re.compile(rb"<meta[^>]*?charset\s*=\s*[\"']?([-\w.]+)", re.IGNORECASE), "its <meta> tag"),
 )
+_SHOWN = {
+    "cp932": "shift_jis",
+    "euc_jp": "euc-jp",
+    "cp949": "euc-kr",
+    "cp950": "big5",
+    "big5hkscs": "big5-hkscs",
+    "cp866": "ibm866",
+}
 _ASCII = "".join(map(chr, range(32, 127)))
 _NOT_OF_FILES = ("iso2022", "hz", "utf-7", "punycode", "idna", "raw", "unicode")
 """Beginnings of codecs that change their meaning within a text, or are about something else."""
@@ -74,9 +82,9 @@ class Encoding(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """The name that people know."""
+        """The name that people, and ripgrep, know."""
         name = self.name.replace("cp125", "windows-125").replace("iso8859", "iso-8859")
-        return {"cp932": "shift_jis", "cp949": "euc-kr", "cp950": "big5"}.get(name, name)
+        return _SHOWN.get(name, name)
 
     def encode(self, text: str) -> bytes:
         """The bytes of ``text`` in this encoding, without the mark.

@@ -1,4 +1,4 @@
-"""``read_file``, ``write_file``, ``edit`` and ``list_directory``."""
+"""``read_file``, ``write_file`` and ``edit``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ _MAX_BYTES = 10 << 20
 _MAX_DOCUMENT_BYTES = 32 << 20
 _MAX_SENT_PAGES = 100
 _HEAD_BYTES = 64 << 10
-_MAX_ENTRIES = 500
 
 Keep = Callable[[Place, bytes], None]
 """Called before each change with a place and its new content."""
@@ -346,37 +345,3 @@ class Edit(BuiltInTool[EditArguments]):
         )
         edited = replace(before, old, new, encoding, replace_all=arguments.replace_all)
         return _Write(place, before, encoding, edited.data, encoding), edited.count
-
-
-class ListArguments(msgspec.Struct):
-    path: str = "."
-
-
-class ListDirectory(BuiltInTool[ListArguments]):
-    """Lists the names in a directory."""
-
-    definition = catalogue.LIST_DIRECTORY
-    arguments = ListArguments
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._places = HeldPlaces(workspace)
-
-    @classmethod
-    def create(cls, context: ToolContext) -> Self:
-        return cls(context.workspace)
-
-    def title(self, arguments: ListArguments) -> str:
-        return arguments.path
-
-    def subject(self, arguments: ListArguments) -> str:
-        return self._places.shown(arguments, arguments.path)
-
-    def run(self, arguments: ListArguments, show: Callable[[str], None], stop: Stop) -> Result:
-        place = self._places.of(arguments, arguments.path)
-        names = self._workspace.entries(place)
-        shown = names[:_MAX_ENTRIES]
-        text = "\n".join(shown) or "(the directory is empty)"
-        if len(names) > len(shown):
-            text += f"\n[{len(names) - len(shown)} more; use glob]"
-        return Result(text, counted(len(names), "entry", "entries"))

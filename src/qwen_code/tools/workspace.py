@@ -20,6 +20,7 @@ import msgspec
 
 from qwen_code.tools.closed import Closed, is_ignore_file
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.names import find_name, shown_name
 from qwen_code.tools.writing import stays_in_place, write_at
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -43,8 +44,16 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """The path relative to the root; see also `Workspace.shown`."""
-        return "/".join(self.names) or "."
+        """The path relative to the root, as `names` writes it; see also `Workspace.shown`."""
+        return shown_name("/".join(self.names)) or "."
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A name in a directory, and what it is, links followed: ``directory``, ``file``, or in words
+    what cannot be read."""
+
+    name: str
+    kind: str
 
 
 class Workspace:
@@ -76,13 +85,14 @@ class Workspace:
         if len(text) > _MAX_PATH_LENGTH:
             raise ToolFailed(f"the path has more than {_MAX_PATH_LENGTH:,} characters")
         try:
-            real = Path(os.path.realpath(self.roots[0] / text))
+            real = Path(os.path.realpath(find_name(self.roots[0], text)))
             place = self._place(real)
             if place is not None:
                 self._check_open(place)
                 return place
-        except OSError as error:
-            raise ToolFailed(f"{text[:200]}: {error.strerror}") from error
+        except (OSError, UnicodeEncodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not valid text"
+            raise ToolFailed(f"{text[:200]}: {reason}") from error
         raise ToolFailed(
             f"{text} is outside of the workspace ({', '.join(map(str, self.roots))}). "
             "Only the user can add folders to it (--include-directories)."
@@ -91,7 +101,7 @@ class Workspace:
     def shown(self, place: Place) -> str:
         """The path as the model, the user and rules see it: relative to the first root, as paths of
         calls are, and absolute in any other."""
-        return place.shown if place.root == self.roots[0] else str(place.path)
+        return place.shown if place.root == self.roots[0] else shown_name(str(place.path))
 
     def _place(self, real: Path) -> Place | None:
         for root in self.roots:
@@ -109,18 +119,30 @@ class Workspace:
         if not place.names and self.closed.is_private(place.path):
             raise ToolFailed(f"access to {self.shown(place)} is denied: it holds credentials")
 
-    def entries(self, place: Place) -> list[str]:
-        """The names in a directory, without those that are closed; directories end with ``/``.
+    def entries(self, place: Place) -> tuple[list[Entry], int]:
+        """What is in a directory, by name, and how many entries are closed.
 
         Raises:
             ToolFailed: it cannot be read.
         """
+        closed, entries = 0, []
         with _explained(place), self.entered(place) as directory, os.scandir(directory) as found:
-            return sorted(
-                f"{entry.name}/" if entry.is_dir() else entry.name
-                for entry in found
-                if self.is_open(Place(place.root, (*place.names, entry.name)))
-            )
+            for each in found:
+                if self.is_open(Place(place.root, (*place.names, each.name))):
+                    entries.append(Entry(each.name, _kind_of_entry(each)))
+                else:
+                    closed += 1
+        return sorted(entries, key=lambda entry: entry.name), closed
+
+    def kind_of(self, place: Place) -> str:
+        """What is at ``place``, in the words of `Entry`.
+
+        Raises:
+            ToolFailed: there is nothing.
+        """
+        with _explained(place), _directory(place, make=False) as directory:
+            name = place.names[-1] if place.names else "."
+            return _kind(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
 
     def is_there(self, place: Place) -> bool:
         """Whether there is anything at ``place``, without following links."""
@@ -243,6 +265,27 @@ class HeldPlaces:
             return self._workspace.locate(text)
         except ToolFailed as error:
             return error
+
+
+def _kind_of_entry(entry: os.DirEntry[str]) -> str:
+    try:
+        return _kind(entry.stat().st_mode)
+    except OSError as error:
+        is_link = entry.is_symlink()
+        if is_link and error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+            return "a link that leads nowhere"
+        return (error.strerror or "unreadable").lower()
+
+
+def _kind(mode: int) -> str:
+    kinds = (
+        (stat.S_ISDIR, "directory"),
+        (stat.S_ISREG, "file"),
+        (stat.S_ISLNK, "a link that leads nowhere"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISSOCK, "a socket"),
+    )
+    return next((words for is_kind, words in kinds if is_kind(mode)), "a device")
 
 
 def _check_changeable(place: Place) -> None:
