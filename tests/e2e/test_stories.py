@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pictures import png
 from typed import at_terminal
 from waiting import is_running, until
 
@@ -796,11 +797,7 @@ class TestAProgramAtTheOtherEnd:
 
     def test_another_model_is_fitted_to(self, qwen: Any, server: Any, calls: Calls) -> None:
         """A model that sees is given the picture, one that does not is told so."""
-        picture = (
-            b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01"
-            b"\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
-        )
-        (qwen.project / "a.png").write_bytes(picture)
+        (qwen.project / "a.png").write_bytes(png())
         driver = Driver(qwen)
         for model, sees in (("only-text", False), ("gpt-5", True)):
             request = {"subtype": "set_model", "model": model}
@@ -860,17 +857,11 @@ class TestToolsOfOtherPrograms:
         assert "the MCP server dead cannot be used" in done.stderr
 
 
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d494844520000000100000001080600000"
-    "01f15c4890000000d49444154789c6360f8cf500f0003860180b4ef4c1b0000000049454e44ae426082"
-)
-
-
 @pytest.mark.parametrize("sees", [True, False])
 def test_a_picture_is_shown_to_a_model_that_sees(
     qwen: Any, server: Any, calls: Calls, sees: bool
 ) -> None:
-    (qwen.project / "shot.png").write_bytes(PNG)
+    (qwen.project / "shot.png").write_bytes(png())
     qwen.write("~/.qwen/settings.json", json.dumps({"model": {"vision": sees}}))
     server.script = [calls("read_file", path="shot.png"), [{"content": "done"}]]
     assert qwen("-p", "look at shot.png").returncode == 0

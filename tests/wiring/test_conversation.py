@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conversations import Talk, ask
 from model_server import FakeModelServer, call
+from pictures import png
 
 from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import (
@@ -676,7 +677,7 @@ def test_tries_count_as_rounds(talk: Talk, model: FakeModelServer) -> None:
 
 
 def test_a_prompt_after_a_turn_that_a_picture_ended(talk: Talk, model: FakeModelServer) -> None:
-    (talk.project / "p.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    (talk.project / "p.png").write_bytes(png())
     conversation = talk.open(mode="yolo")
     conversation.use_model("gpt-4o", Stop())
     model.script = [call("read_file", path="p.png")]

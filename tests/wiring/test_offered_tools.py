@@ -73,7 +73,7 @@ def test_the_tools_of_a_helper(talk: Talk, model: FakeModelServer) -> None:
     ask(talk.open(), "hi")
     offered = model.requests[1].body["tools"]
     assert names(offered) == LOOKING
-    assert digest(offered) == "85ef10a91edc81ba9a5f783a0490e9abdcb0c39479905cea437931beeafe97fb"
+    assert digest(offered) == "f87f961628fbd0edc26e794943f0bb0798444c05d028b47acbc8b5aafc44b89e"
 
 
 def test_the_tools_of_a_small_model() -> None:

@@ -1,7 +1,7 @@
 """Give a file new content and keep what it is: owner, mode, attributes, hard links and mounts.
 
-A file is replaced by a complete new one (a temporary file, then a rename) where nobody can tell the
-difference. Where that would make another file of it, it is overwritten in place: a file with
+A file is replaced by a complete new one (a temporary file, then a rename) where that makes no
+difference to any user of it. Where that would make another file of it, it is overwritten in place: a file with
 several hard links, a mount point, a file in a directory that is not writable, a file whose owner or
 attributes this process cannot give to a new one.
 
