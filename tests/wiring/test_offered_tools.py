@@ -36,19 +36,19 @@ def digest(tools: list[Any]) -> str:
     [
         (
             *("default", False, WORKING),
-            "af2245a72744f4dbc0fef8bfd3cc6fb6bad015cec008e30d02d7a0c461830ed3",
+            "44581d94b31c39d249e6963bce9bf704ab591b72c53526572ec887312b21d5f3",
         ),
         (
             *("default", True, [*WORKING, "ask_user"]),
-            "83d0fc22df685f5e8e8a3b1d3de5405225c36a65865913b18be1a0cfbd0e6de9",
+            "49b5624c854dd90a4b12951758e748934cf147a7504ee65cbbe88f75f00beb52",
         ),
         (
             *("plan", True, [*WORKING, "ask_user", "exit_plan_mode"]),
-            "f8995e47baaea2c86f08f63327b8a83b8108a62791dd1a35b5903362ec2b3aba",
+            "e4bab7d43dbff61a2c876b77cba80efb87dbe80be57d7298a653ab834a78c6fa",
         ),
         (
             *("plan", False, WORKING),
-            "af2245a72744f4dbc0fef8bfd3cc6fb6bad015cec008e30d02d7a0c461830ed3",
+            "44581d94b31c39d249e6963bce9bf704ab591b72c53526572ec887312b21d5f3",
         ),
     ],
 )
@@ -81,4 +81,4 @@ def test_the_tools_of_a_small_model() -> None:
         raise AssertionError("none is called")
 
     offered = Toolbox(BUILT_IN, make).offered_to("small models").definitions
-    assert digest(offered) == "40699d1b3c0e7b787bb998885e18a321b1221039406df839d96cf1f4197d17ee"
+    assert digest(offered) == "b9543518795efd40159ffcac5e4dc1825f06c656fd4c32931c5c4d0710688b7b"

@@ -11,7 +11,7 @@ from qwen_code.base.errors import QwenError
 from qwen_code.base.files import make_private_dir
 from qwen_code.base.secret import StreamRedactor
 from qwen_code.base.text import printed_text
-from qwen_code.tools.text import is_binary, sniff
+from qwen_code.tools.encodings import detect, is_binary
 
 _KEPT_LENGTH = 8000
 """Characters of the beginning and of the end of a long output that the model gets."""
@@ -229,7 +229,7 @@ def _is_utf8(data: bytes) -> bool:
 
 def _encoding_of(data: bytes) -> str:
     """The encoding of lines that are not UTF-8."""
-    return "utf-8" if is_binary(data) else sniff(data).name
+    return "utf-8" if is_binary(data) else detect(data).name
 
 
 def _before_a_character(data: bytes) -> int:
