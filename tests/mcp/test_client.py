@@ -253,9 +253,9 @@ def test_a_token_is_renewed_once_when_it_is_refused(
 ) -> None:
     asked: list[str | None] = []
 
-    def token_for(spec: Any, refused: str | None) -> str:
-        asked.append(refused)
-        return "new" if refused == "old" else "old"
+    def token_for(spec: Any, refusal: Any) -> str:
+        asked.append(refusal and refusal.token)
+        return "new" if refusal else "old"
 
     url = start_http(TOKEN="new")
     session = open_servers({"remote": {"type": "http", "url": url}}, token_for=token_for)

@@ -63,6 +63,17 @@ def is_loopback_host(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def is_link_local_host(host: str) -> bool:
+    """Whether ``host`` is an address of the local link (RFC 3927), where clouds offer credentials
+    to their machines."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_link_local
+
+
 def normalise_base_url(text: str) -> tuple[str, str | None]:
     """A base URL to which ``/chat/completions`` can be appended, and a notice if it was there.
 

@@ -183,13 +183,21 @@ def remove_command(name: str, scope: str | None) -> None:
 
 @mcp.command("login")
 @click.argument("name")
-@click.option("--no-browser", is_flag=True, help="Only print the address and the code.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option(
+    "--scope", "scopes", metavar="'SCOPE …'", default="", help="Ask for these permissions as well."
+)
 @with_config
-def login_command(config: Config, name: str, no_browser: bool) -> None:
-    """Sign in at a remote server that requires it."""
+def login_command(config: Config, name: str, no_browser: bool, scopes: str) -> None:
+    """Sign in at a remote server that requires it.
+
+    In a browser on this machine. Without one (--no-browser, SSH, no display), you get a code for
+    any browser, or paste the address that yours ends at.
+    """
     from qwen_code.cli.mcp_login import login
 
-    login(config, _find(config.paths, name), browser=not no_browser)
+    definition = _find(config.paths, name)
+    login(config, definition, browser=not no_browser, scopes=tuple(scopes.split()))
 
 
 @mcp.command("logout")

@@ -1,4 +1,4 @@
-"""``qwen mcp login`` and ``logout``: sign in at a remote server by the device flow."""
+"""``qwen mcp login`` and ``logout``: sign in at a remote server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 import sys
 
 from qwen_code import __version__
-from qwen_code.auth.oauth.resource_tokens import sign_in_for, sign_out_of
+from qwen_code.auth.oauth.registration import ClientSettings
+from qwen_code.auth.oauth.resource_sign_in import ResourceSignIn
+from qwen_code.auth.oauth.resource_tokens import sign_out_of
 from qwen_code.base.clock import BlockingClock
 from qwen_code.base.errors import ConfigError
+from qwen_code.base.secret import Secret
 from qwen_code.config.load import Config
 from qwen_code.fronts.console import say, say_part
 from qwen_code.fronts.text.login_display import display_for
@@ -18,8 +21,10 @@ from qwen_code.mcp.servers import expand
 _AGENT = f"qwen-code/{__version__}"
 
 
-def login(config: Config, definition: ServerDefinition, *, browser: bool) -> None:
-    """Sign in at the server.
+def login(
+    config: Config, definition: ServerDefinition, *, browser: bool, scopes: tuple[str, ...] = ()
+) -> None:
+    """Sign in at the server; ``scopes`` are requested beside the others.
 
     Raises:
         ConfigError: it is not remote, not trusted, or offers no supported sign-in.
@@ -35,7 +40,8 @@ def login(config: Config, definition: ServerDefinition, *, browser: bool) -> Non
         raise ConfigError(f"the MCP server {name} is a command, which needs no sign-in")
     spec = expand(definition.spec, config.environment.without_provider_keys())
     assert spec.url is not None
-    token = sign_in_for(
+    secret = spec.oauth.client_secret
+    sign_in = ResourceSignIn(
         name,
         spec.url,
         config=config,
@@ -43,9 +49,16 @@ def login(config: Config, definition: ServerDefinition, *, browser: bool) -> Non
         clock=BlockingClock(),
         display=display_for(os.environ, browser=browser, write=_write),
         headers=spec.headers,
-        client_id=spec.client_id,
-        scopes=spec.scopes,
+        settings=ClientSettings(
+            spec.oauth.client_id,
+            Secret(secret) if secret else None,
+            spec.oauth.client_metadata_url,
+            spec.oauth.redirect_uri,
+            tuple(spec.oauth.scopes),
+        ),
+        extra_scopes=scopes,
     )
+    token = sign_in.run()
     where = f" at {token.issuer.name}" if token.issuer else ""
     say(f"Signed in{where} for {spec.url}. See: qwen mcp list")
     if token.refresh_token is None:

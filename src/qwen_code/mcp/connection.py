@@ -350,8 +350,8 @@ class ServerConnection:
         return self._context.logs_dir / f"mcp-{quote(self.spec.name, safe=' ')}.log"
 
     def _reason(self, error: BaseException) -> str:
-        if self._auth is not None and self._auth.challenge is not None:
-            return f"it requires a sign-in; run: qwen mcp login {self.spec.name}"
+        if self._auth is not None and self._auth.refusal is not None:
+            return self._auth.refusal
         if self.process is not None and self.process.ended.is_set():
             return f"{self.process.reason}; its error output is in {self._log_file}"
         said = _in_words(error, self._context.start_timeout_s)

@@ -10,9 +10,19 @@ import msgspec
 from qwen_code.base.http import Network
 from qwen_code.mcp.servers import ServerSpec
 
-TokenFor = Callable[[ServerSpec, str | None], str | None]
-"""Returns an access token for a server, or ``None``. The second argument is a token that the server
-has just rejected. It can block, and can raise a ``QwenError``."""
+
+class Refusal(msgspec.Struct, frozen=True):
+    """What a server has just answered: 401 or 403 with its ``WWW-Authenticate`` header, to
+    ``token``, or to a request without one."""
+
+    token: str | None
+    status: int
+    challenge: str
+
+
+TokenFor = Callable[[ServerSpec, Refusal | None], str | None]
+"""Returns an access token for a server, or ``None``; after a `Refusal`, another one. It can block.
+It raises a ``QwenError`` if a person has to do something first, and never asks them."""
 
 
 class ServerContext(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from typing import Any
 
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.url import Origin
-from qwen_code.mcp.servers import CALL_TIMEOUT_MS, ServerSpec, Transport
+from qwen_code.mcp.servers import CALL_TIMEOUT_MS, OauthEntry, ServerSpec, Transport
 
 _MAX_NAME_LENGTH = 100
 _MAX_TIMEOUT_MS = 24 * 3600 * 1000
@@ -102,7 +102,6 @@ def _read(name: str, written: Any) -> ServerSpec:
     if bool(command) == bool(url):
         more = "; tcp is not supported" if "tcp" in raw else ""
         raise ValueError(f"it must have either a command or a url (httpUrl){more}")
-    client_id, scopes = _oauth(raw.get("oauth"))
     return ServerSpec(
         name,
         command or None,
@@ -120,8 +119,7 @@ def _read(name: str, written: Any) -> ServerSpec:
         include_tools=_names(raw, "includeTools"),
         exclude_tools=_names(raw, "excludeTools") or (),
         description=str(raw.get("description", "")),
-        client_id=client_id,
-        scopes=scopes,
+        oauth=_oauth(raw.get("oauth")),
     )
 
 
@@ -194,19 +192,25 @@ def _timeout_ms(value: Any) -> int:
     return int(number)
 
 
-def _oauth(value: Any) -> tuple[str | None, tuple[str, ...]]:
-    """The client's id and the scopes to ask for; ``false`` is for a server without a sign-in."""
+def _oauth(value: Any) -> OauthEntry:
+    """How to sign in; ``false`` is for a server without a sign-in."""
     if value is None or isinstance(value, bool):
-        return None, ()
+        return OauthEntry()
     if not isinstance(value, Mapping):
         raise ValueError("oauth must be an object")
     scopes = value.get("scopes", value.get("scope")) or []
     if isinstance(scopes, str):
         scopes = scopes.split()
-    client_id = value.get("clientId", value.get("client_id"))
-    if not isinstance(scopes, list) or not isinstance(client_id, str | None):
-        raise ValueError("oauth.clientId must be a text, and oauth.scopes a list of texts")
-    return client_id or None, tuple(_scalar(scope, "oauth.scopes") for scope in scopes)
+    if not isinstance(scopes, list):
+        raise ValueError("oauth.scopes must be a list of texts")
+    raw = {"clientId": value.get("client_id"), "clientSecret": value.get("client_secret"), **value}
+    return OauthEntry(
+        _text(raw, "clientId") or None,
+        _text(raw, "clientSecret") or None,
+        _text(raw, "clientMetadataUrl") or None,
+        _text(raw, "redirectUri") or None,
+        tuple(_scalar(scope, "oauth.scopes") for scope in scopes),
+    )
 
 
 def _text(raw: Mapping[str, Any], key: str) -> str | None:

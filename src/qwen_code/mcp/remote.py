@@ -8,42 +8,65 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import httpx2
 
+from qwen_code.base.errors import QwenError
 from qwen_code.base.http import Network
 from qwen_code.base.url import Origin
-from qwen_code.mcp.context import TokenFor
+from qwen_code.mcp.context import Refusal, TokenFor
 from qwen_code.mcp.servers import ServerSpec
 
+_MAX_TRIES = 3
+"""Of one request, if each time there is another token."""
+
+_OWN_HEADER_REFUSED = "it refuses the Authorization header in its entry"
 _CONNECT_S = 10.0
 _READ_S = 300.0
 _MAX_BODY_BYTES = 64 << 20
 
 
 class RemoteAuth(httpx2.Auth):
-    """Signs requests with the token of a stored sign-in; a rejected token is replaced once.
+    """Signs requests with the token of a stored sign-in; a refused token is replaced once.
 
-    ``challenge`` is the ``WWW-Authenticate`` of the last response if it was a 401, else ``None``.
+    ``refusal`` is why the last request was refused and what the user can do, else ``None``.
     """
 
     def __init__(self, spec: ServerSpec, token_for: TokenFor) -> None:
         self._spec = spec
         self._token_for = token_for
-        self.challenge: str | None = None
+        self.refusal: str | None = None
 
     async def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        own = "authorization" in request.headers  # the user's settings have a header
-        token = None if own else await asyncio.to_thread(self._token_for, self._spec, None)
-        if token:
-            request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == 401 and token:
-            fresh = await asyncio.to_thread(self._token_for, self._spec, token)
-            if fresh and fresh != token:
-                request.headers["Authorization"] = f"Bearer {fresh}"
-                response = yield request
-        is_refused = response.status_code == 401
-        self.challenge = response.headers.get("www-authenticate", "") if is_refused else None
+        if "authorization" in request.headers:  # the user's settings have a header
+            response = yield request
+            is_refused = response.status_code == 401
+            self.refusal = _OWN_HEADER_REFUSED if is_refused else None
+            return
+        token, refused = await self._ask(None), False
+        for _ in range(_MAX_TRIES):
+            if token:
+                request.headers["Authorization"] = f"Bearer {token}"
+            response = yield request
+            self.refusal = None
+            if response.status_code not in (401, 403):
+                return
+            if response.status_code == 401:
+                self.refusal = f"it requires a sign-in; run: qwen mcp login {self._spec.name}"
+                if refused:
+                    return
+            refused = True
+            challenge = response.headers.get("www-authenticate", "")
+            fresh = await self._ask(Refusal(token, response.status_code, challenge))
+            if fresh is None or fresh == token:
+                return
+            token = fresh
+
+    async def _ask(self, refusal: Refusal | None) -> str | None:
+        try:
+            return await asyncio.to_thread(self._token_for, self._spec, refusal)
+        except QwenError as error:
+            self.refusal = f"{error.message}; {error.hint}" if error.hint else error.message
+            return None
 
 
 def make_http_client(

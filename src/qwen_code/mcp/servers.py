@@ -27,6 +27,19 @@ _VARIABLE = re.compile(
 )
 
 
+class OauthEntry(msgspec.Struct, frozen=True):
+    """How to sign in at a remote server, as written; ``$NAMES`` are replaced in the secret."""
+
+    client_id: str | None = None
+    client_secret: str | None = None
+    client_metadata_url: str | None = None
+    redirect_uri: str | None = None
+    scopes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"OauthEntry({self.client_id})"
+
+
 class ServerSpec(msgspec.Struct, frozen=True):
     """One server. Either ``command`` or ``url`` is set.
 
@@ -48,8 +61,7 @@ class ServerSpec(msgspec.Struct, frozen=True):
     include_tools: tuple[str, ...] | None = None
     exclude_tools: tuple[str, ...] = ()
     description: str = ""
-    client_id: str | None = None
-    scopes: tuple[str, ...] = ()
+    oauth: OauthEntry = OauthEntry()
 
     @property
     def target(self) -> str:
@@ -92,12 +104,14 @@ def expand(spec: ServerSpec, environ: Mapping[str, str]) -> ServerSpec:
     url = spec.url and one(spec.url)
     if url:
         Origin.of(url)
+    secret = spec.oauth.client_secret
     return msgspec.structs.replace(
         spec,
         url=url,
         args=tuple(one(text) for text in spec.args),
         env={name: one(text) for name, text in spec.env.items()},
         headers={name: one(text) for name, text in spec.headers.items()},
+        oauth=msgspec.structs.replace(spec.oauth, client_secret=one(secret) if secret else None),
     )
 
 

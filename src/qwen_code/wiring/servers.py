@@ -14,8 +14,10 @@ from qwen_code.config.load import Config
 if TYPE_CHECKING:
     from qwen_code.base.stop import Stop
     from qwen_code.mcp.client import AskPerson, Servers
+    from qwen_code.mcp.context import Refusal
     from qwen_code.mcp.definitions import ServerDefinition
     from qwen_code.mcp.elicitation import Answer, Elicitation
+    from qwen_code.mcp.servers import ServerSpec
     from qwen_code.wiring.front import Front
 
 
@@ -96,6 +98,14 @@ def start_servers(
     remember_stored_secrets(config)
     agent = f"qwen-code/{__version__}"
     tokens = ResourceTokens(config, agent)
+
+    def token_for(spec: ServerSpec, refusal: Refusal | None) -> str | None:
+        url = spec.url or ""
+        if refusal is None:
+            return tokens.token(spec.name, url)
+        said = (refusal.token, refusal.status, refusal.challenge)
+        return tokens.after_refusal(spec.name, url, *said)
+
     cwd = config.paths.cwd
     used = [each for each in definitions if each.is_trusted and not each.spec.is_disabled]
     known = {each.spec.name: each for each in used}
@@ -106,7 +116,7 @@ def start_servers(
         logs_dir=config.paths.logs_dir,
         version=__version__,
         network=config.network,
-        token_for=lambda spec, refused: tokens.token(spec.name, spec.url or "", refused),
+        token_for=token_for,
         roots=roots or (cwd,),
         may_restart=lambda spec: known[spec.name].is_as_trusted(cwd),
     )

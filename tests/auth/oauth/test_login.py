@@ -432,7 +432,10 @@ def test_cancelling_in_the_middle_of_a_poll_takes_the_code_back(world: World) ->
 # -- several at once ------------------------------------------------------------------------------
 
 OTHER = Server(
-    Issuer("https://other", "c", "https://other/token"), "https://other/device", "", None, True
+    Issuer("https://other", "c", "https://other/token"),
+    "https://other/device",
+    "",
+    is_discovered=True,
 )
 
 

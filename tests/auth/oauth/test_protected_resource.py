@@ -4,10 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from qwen_code.auth.oauth.protected_resource import find_server, parse_challenge
+from qwen_code.auth.oauth.protected_resource import find_resource, find_server, offers_code_grant
 from qwen_code.auth.oauth.resource import covers
 from qwen_code.base.errors import ConfigError
 
@@ -40,56 +38,73 @@ class FakeWeb:
                     "issuer": ISSUER,
                     "token_endpoint": f"{ISSUER}/token",
                     "device_authorization_endpoint": f"{ISSUER}/device",
-                    "registration_endpoint": f"{ISSUER}/register",
                 },
                 {},
             ),
-            f"{ISSUER}/register": (201, {"client_id": "c1"}, {}),
         }
 
     def send(self, request: Any) -> Any:
         self.sent.append(request)
         return FakeResponse(*self.answers.get(request.url, (404, {}, {})))
 
-    def find(self, client_id: str | None = None, *scopes: str, url: str = URL) -> Any:
-        headers = {"X-Key": "k"}
-        return find_server(url, self, headers=headers, client_id=client_id, scopes=scopes)
+    def find(self, url: str = URL) -> Any:
+        resource = find_resource(url, self, {"X-Key": "k"})
+        return resource, find_server(resource, url, self)
+
+    @property
+    def urls(self) -> list[str]:
+        return [request.url for request in self.sent]
 
 
-def test_the_way_from_a_401_to_a_client_id() -> None:
+def test_the_way_from_a_401_to_the_server() -> None:
     web = FakeWeb()
-    server = web.find()
-    assert server.issuer.client_id == "c1" and server.issuer.resource == URL
-    assert server.issuer.name == ISSUER and server.scope == ""
-    assert [request.url for request in web.sent][:2] == [URL, f"{META}/x"]
+    resource, metadata = web.find()
+    assert resource.identifier == URL and resource.issuers == (ISSUER,)
+    assert metadata.issuer == ISSUER and metadata.device_authorization_endpoint
+    assert web.urls[:2] == [URL, f"{META}/x"]
     assert web.sent[0].headers["x-key"] == "k"
     assert all("x-key" not in request.headers for request in web.sent[1:])
-    wish = json.loads(web.sent[-1].body)
-    assert wish["token_endpoint_auth_method"] == "none"
-    assert "urn:ietf:params:oauth:grant-type:device_code" in wish["grant_types"]
-
-
-def test_a_given_client_id_is_used() -> None:
-    web = FakeWeb()
-    assert web.find("mine", "a", "b").issuer.client_id == "mine"
-    assert web.find("mine", "a", "b").scope == "a b"
-    assert not any(request.url.endswith("/register") for request in web.sent)
 
 
 def test_without_a_named_document_the_well_known_places_are_tried() -> None:
     web = FakeWeb()
     web.answers[URL] = (401, {}, {"www-authenticate": 'Bearer scope="read write"'})
     web.answers[META] = web.answers[f"{META}/x"]
-    assert web.find().scope == "read write"
-    assert web.sent[1].url == f"{META}/mcp"
+    resource, _ = web.find()
+    assert resource.challenge.scopes == ("read", "write")
+    assert web.urls[1:3] == [f"{META}/mcp", META]
+
+
+def test_a_document_is_enough_if_nothing_is_refused_without_a_token() -> None:
+    web = FakeWeb()
+    web.answers[URL] = (200, {}, {})
+    web.answers[META] = web.answers[f"{META}/x"]
+    assert web.find()[1].issuer == ISSUER
+    methods = [json.loads(request.body)["method"] for request in web.sent if request.body]
+    assert methods == ["tools/list", "initialize"]
 
 
 def test_an_issuer_may_have_a_slash_at_its_end() -> None:
     web = FakeWeb()
     about = {"resource": URL, "authorization_servers": [f"{ISSUER}/"]}
     web.answers[f"{META}/x"] = (200, {**about, "scopes_supported": ["s", 1]}, {})
-    server = web.find()
-    assert server.issuer.name == ISSUER and server.scope == "s"
+    resource, metadata = web.find()
+    assert metadata.issuer == ISSUER and resource.scopes == ("s",)
+
+
+def test_the_first_server_that_can_be_used_is_taken() -> None:
+    web = FakeWeb()
+    servers = ["http://plain.example", "https://absent.example", 5, ISSUER]
+    web.answers[f"{META}/x"] = (200, {"resource": URL, "authorization_servers": servers}, {})
+    assert web.find()[1].issuer == ISSUER
+
+
+OAUTH = f"{ISSUER}/.well-known/oauth-authorization-server"
+NO_PKCE = {
+    "issuer": ISSUER,
+    "token_endpoint": f"{ISSUER}/token",
+    "authorization_endpoint": f"{ISSUER}/authorize",
+}
 
 
 @pytest.mark.parametrize(
@@ -97,8 +112,12 @@ def test_an_issuer_may_have_a_slash_at_its_end() -> None:
     [
         (URL, (200, {}, {}), "nothing to sign in to"),
         (URL, (500, {}, {}), "answered 500"),
-        (f"{META}/x", (404, {}, {}), "does not say where"),
+        (f"{META}/x", (404, {}, {}), "has no metadata"),
+        (f"{META}/x", (503, {}, {}), "answered 503"),
+        (f"{META}/x", (429, {}, {}), "answered 429"),
         (f"{META}/x", (200, {"resource": "https://other.example/mcp"}, {}), "another resource"),
+        (f"{META}/x", (200, {"resource": f"{URL}/more"}, {}), "another resource"),
+        (f"{META}/x", (200, {"authorization_servers": [ISSUER]}, {}), "another resource"),
         (f"{META}/x", (200, {"resource": URL}, {}), "which authorization server"),
         (
             f"{META}/x",
@@ -106,16 +125,33 @@ def test_an_issuer_may_have_a_slash_at_its_end() -> None:
             "plain http",
         ),
         (
-            f"{ISSUER}/.well-known/oauth-authorization-server",
-            (200, {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}, {}),
-            "device grant",
+            f"{META}/x",
+            (200, {"resource": URL, "authorization_servers": ["http://127.0.0.1:8080"]}, {}),
+            "on this machine",
         ),
         (
-            f"{ISSUER}/register",
-            (400, {"error_description": "no strangers"}, {}),
-            "no strangers",
+            URL,
+            (401, {}, {"www-authenticate": 'Bearer resource_metadata="http://169.254.169.254/"'}),
+            "network link",
         ),
-        (f"{ISSUER}/register", (201, {}, {}), "did not register"),
+        (OAUTH, (200, {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}, {}), "neither"),
+        (OAUTH, (200, {"issuer": ISSUER}, {}), "no token_endpoint"),
+        (OAUTH, (200, NO_PKCE, {}), "PKCE with S256"),
+        (OAUTH, (200, {**NO_PKCE, "code_challenge_methods_supported": ["plain"]}, {}), "PKCE"),
+        (
+            OAUTH,
+            (
+                200,
+                {
+                    **NO_PKCE,
+                    "code_challenge_methods_supported": ["S256"],
+                    "grant_types_supported": ["client_credentials"],
+                },
+                {},
+            ),
+            "neither",
+        ),
+        (OAUTH, (200, {**NO_PKCE, "issuer": "https://evil.example"}, {}), "another issuer"),
     ],
 )
 def test_what_cannot_be_done_is_said(place: str, answer: Any, said: str) -> None:
@@ -130,24 +166,46 @@ def test_nobody_signs_in_over_plain_http() -> None:
         FakeWeb().find(url="http://host.example/mcp")
 
 
-@pytest.mark.parametrize(
-    ("header", "parameters"),
-    [
-        ("Bearer", {}),
-        ('Basic realm="x"', {}),
-        ('Bearer resource_metadata="https://h/m", scope="a b"', None),
-        ('Basic realm="x", Bearer scope="a b",resource_metadata=https://h/m', None),
-        ('Bearer realm="a \\" b"', {"realm": 'a " b'}),
-    ],
-)
-def test_challenges(header: str, parameters: dict[str, str] | None) -> None:
-    usual = {"resource_metadata": "https://h/m", "scope": "a b"}
-    assert parse_challenge(header) == (usual if parameters is None else parameters)
+# -- servers of the revision 2025-03-26 -----------------------------------------------------------
+
+ORIGIN = "https://host.example"
 
 
-@given(st.text())
-def test_any_challenge_can_be_read(text: str) -> None:
-    parse_challenge(f"Bearer {text}")
+def old_web(metadata: Any = None, status: int = 404) -> FakeWeb:
+    web = FakeWeb()
+    place = f"{ORIGIN}/.well-known/oauth-authorization-server"
+    answer = (200, metadata, {}) if metadata else (status, {}, {})
+    web.answers = {URL: (401, {}, {}), place: answer}
+    return web
+
+
+def test_without_any_metadata_the_endpoints_are_the_default_ones() -> None:
+    resource, metadata = old_web().find()
+    assert resource.identifier == URL and offers_code_grant(metadata)
+    assert metadata.issuer == ORIGIN and metadata.token_endpoint == f"{ORIGIN}/token"
+    assert metadata.authorization_endpoint == f"{ORIGIN}/authorize"
+    assert metadata.registration_endpoint == f"{ORIGIN}/register"
+
+
+def test_its_own_metadata_counts() -> None:
+    said = {
+        "issuer": f"{ORIGIN}/oauth",
+        "authorization_endpoint": f"{ORIGIN}/oauth/authorize",
+        "token_endpoint": f"{ORIGIN}/oauth/token",
+        "code_challenge_methods_supported": ["S256"],
+    }
+    metadata = old_web(said).find()[1]
+    assert metadata.issuer == f"{ORIGIN}/oauth"
+    assert metadata.token_endpoint == f"{ORIGIN}/oauth/token"
+
+
+def test_a_broken_server_does_not_get_the_default_endpoints() -> None:
+    with pytest.raises(ConfigError, match="has no OAuth metadata: it answered 503"):
+        old_web(status=503).find()
+    web = old_web()
+    web.answers[f"{META}/mcp"] = (502, {}, {})
+    with pytest.raises(ConfigError, match="answered 502"):
+        web.find()
 
 
 @pytest.mark.parametrize(

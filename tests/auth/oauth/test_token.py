@@ -41,8 +41,11 @@ def test_a_file_of_nodes_is_read_as_it_is() -> None:
 
 
 def test_ours_is_readable_by_node() -> None:
-    issuer = Issuer("https://id", "c", "https://id/token", "https://id/revoke")
-    token = Token(Secret("a"), Secret("r"), "x", 5, 3.0, "s", None, issuer, "me", 7)
+    more = ("https://r", "s3cret", "client_secret_post")
+    issuer = Issuer("https://id", "c", "https://id/token", "https://id/revoke", *more)
+    token = Token(
+        *(Secret("a"), Secret("r"), "x", 5, 3.0, "s", None, issuer, "me", 7), requested_scope="s t"
+    )
     raw = document_of(token)
     assert list(raw)[:5] == [
         "access_token",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,7 @@ from qwen_code.auth.oauth.wire import (
     ErrorAnswer,
     Grant,
     Trouble,
+    authorization_code_request,
     device_authorization_request,
     device_token_request,
     parse_device_authorization,
@@ -60,6 +62,7 @@ def test_a_resource_is_named_in_every_request_for_its_tokens() -> None:
     requests = (
         device_authorization_request("https://x/d", issuer, "", Pkce.new(), "id-1"),
         device_token_request(issuer, Secret("d"), Secret("v")),
+        authorization_code_request(issuer, Secret("c"), Secret("v"), "http://127.0.0.1/"),
         refresh_request(issuer, Secret("r")),
     )
     for request in requests:
@@ -90,9 +93,43 @@ def test_the_requests_say_what_the_rfcs_ask_for() -> None:
         "refresh_token": "r+/=",
         "client_id": "client",
     }
-    assert form(revocation_request("https://x/r", "client", Secret("t"), "refresh_token").body) == {
+    assert form(revocation_request("https://x/r", ISSUER, Secret("t"), "refresh_token").body) == {
         "token": "t",
         "token_type_hint": "refresh_token",
+        "client_id": "client",
+    }
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_a_client_with_a_secret_authenticates(method: str) -> None:
+    issuer = msgspec.structs.replace(
+        ISSUER, client_id="my client", client_secret="a:b%", client_auth=method
+    )
+    requests = (
+        device_authorization_request("https://x/d", issuer, "", Pkce.new(), "id-1"),
+        device_token_request(issuer, Secret("d"), Secret("v")),
+        authorization_code_request(issuer, Secret("c"), Secret("v"), "http://127.0.0.1/"),
+        refresh_request(issuer, Secret("r")),
+        revocation_request("https://x/r", issuer, Secret("t"), "refresh_token"),
+    )
+    for request in requests:
+        sent = form(request.body)
+        if method == "client_secret_post":
+            assert (sent["client_id"], sent["client_secret"]) == ("my client", "a:b%")
+            assert "authorization" not in request.headers
+        else:
+            pair = b64decode(request.headers["authorization"].removeprefix("Basic "))
+            assert pair == b"my%20client:a%3Ab%25" and "client_secret" not in sent
+
+
+def test_a_code_is_exchanged() -> None:
+    request = authorization_code_request(ISSUER, Secret("c+"), Secret("v"), "http://127.0.0.1:1/x")
+    assert request.url == "https://id.example/token"
+    assert form(request.body) == {
+        "grant_type": "authorization_code",
+        "code": "c+",
+        "redirect_uri": "http://127.0.0.1:1/x",
+        "code_verifier": "v",
         "client_id": "client",
     }
 

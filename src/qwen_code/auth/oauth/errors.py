@@ -3,7 +3,7 @@
 ::
 
     AuthError (41)
-    ├── SignInFailed         the device flow ended without tokens
+    ├── SignInFailed         a sign-in ended without tokens
     │   ├── SignInDenied     a person refused it
     │   └── CodeExpired      it was not approved in time
     ├── SignInEnded          the server no longer accepts the refresh token
@@ -20,11 +20,14 @@ from qwen_code.base.errors import AuthError
 
 SIGN_IN = "Run: qwen auth login"
 _ACCOUNTS = "accounts"
+_RESOURCES = "mcp"
 
 
 def sign_in_command(ref: str) -> str:
     """The command that signs in again for the credential at ``ref``, with the name of its login."""
     place = PurePath(ref.partition(":")[2])
+    if place.parent.name == _RESOURCES:
+        return f"qwen mcp login {place.stem}"
     if place.parent.name != _ACCOUNTS:
         return "qwen auth login"
     if "." in place.stem:  # a digest stands for a long name
@@ -35,7 +38,7 @@ def sign_in_command(ref: str) -> str:
 
 
 class SignInFailed(AuthError):
-    """The device flow ended without tokens."""
+    """A sign-in ended without tokens."""
 
 
 class SignInDenied(SignInFailed):

@@ -18,17 +18,18 @@ class Pkce(msgspec.Struct, frozen=True):
     @classmethod
     def new(cls, random_bytes: Callable[[int], bytes] = os.urandom) -> Pkce:
         """A verifier of 32 random bytes: 43 characters (RFC 7636 §4.1)."""
-        return cls(Secret(_base64url(random_bytes(32))))
+        return cls(Secret(base64url(random_bytes(32))))
 
     @property
     def challenge(self) -> str:
         """BASE64URL(SHA256(verifier)) (RFC 7636 §4.2)."""
         from hashlib import sha256
 
-        return _base64url(sha256(self.verifier.reveal().encode()).digest())
+        return base64url(sha256(self.verifier.reveal().encode()).digest())
 
 
-def _base64url(data: bytes) -> str:
+def base64url(data: bytes) -> str:
+    """Base64url without padding (RFC 7636 §3)."""
     from base64 import urlsafe_b64encode
 
     return urlsafe_b64encode(data).decode().rstrip("=")

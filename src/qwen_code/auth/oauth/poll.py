@@ -14,12 +14,11 @@ import msgspec
 
 from qwen_code.auth.oauth.pending import PendingFlow, PendingStore
 from qwen_code.auth.oauth.revocation import revoke
-from qwen_code.auth.oauth.token import Token, account_name, document_of
+from qwen_code.auth.oauth.token import document_of
 from qwen_code.auth.oauth.wire import (
     MAX_ANSWER_BYTES,
     MAX_ANSWER_S,
     ErrorAnswer,
-    Grant,
     Trouble,
     device_token_request,
     parse_grant,
@@ -88,11 +87,13 @@ def _ask(
         return PollAnswer(trouble=answer)
     if isinstance(answer, ErrorAnswer):
         if answer.unusable is not None:
-            revoke(_token(answer.unusable, flow, clock.now()), flow.server.issuer, http)
+            unusable = answer.unusable.first_token(flow.server.issuer, clock.now(), "")
+            revoke(unusable, flow.server.issuer, http)
         return PollAnswer(error=msgspec.structs.replace(answer, unusable=None))
     # The user can have named another endpoint or model since this poll began.
     current = pending.current(flow)
-    token = _token(answer, current or flow, clock.now())
+    server, resource_url = flow.server, (current or flow).resource_url
+    token = answer.first_token(server.issuer, clock.now(), server.scope, resource_url=resource_url)
     failure = None
     if current is None:
         failure = "the sign-in was cancelled"
@@ -106,22 +107,6 @@ def _ask(
     pending.clear(flow)
     return PollAnswer(
         is_granted=failure is None, failure=failure, model=current.model if current else None
-    )
-
-
-def _token(grant: Grant, flow: PendingFlow, now: float) -> Token:
-    lifetime = grant.expires_in_s
-    return Token(
-        grant.access_token,
-        grant.refresh_token,
-        flow.resource_url or grant.resource_url,
-        None if lifetime is None else round((now + lifetime) * 1000),
-        lifetime,
-        grant.scope,
-        grant.id_token,
-        flow.server.issuer,
-        account_name(grant.id_token),
-        is_pinned=flow.resource_url is not None,
     )
 
 

@@ -1,114 +1,190 @@
-"""Finds the authorization server of a resource that names it itself (RFC 9728), as MCP servers do.
+"""Finds out who signs in for a resource that says so itself (RFC 9728), as MCP servers do.
 
-The answer to a request without a token is 401, and names a metadata document. That document names
-the authorization server, which registers this program (RFC 7591). The rest is a normal device flow,
-with tokens that are valid only for that resource (RFC 8707).
+The answer to a request without a token is 401. It can name a metadata document; if not, that is at
+a well-known address. The document names the authorization servers. Servers of the first MCP
+revision with authorization (2025-03-26) have no document: they are their own authorization server.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from qwen_code.auth.oauth.challenge import Challenge, parse_challenge
+from qwen_code.auth.oauth.metadata import (
+    MetadataMissing,
+    ServerMetadata,
+    find_metadata,
+    require_named_endpoint,
+    texts_of,
+)
 from qwen_code.auth.oauth.resource import covers, require_https
-from qwen_code.auth.oauth.server import Server, ServerChoice, discover
 from qwen_code.auth.oauth.wire import MAX_ANSWER_BYTES, MAX_ANSWER_S
-from qwen_code.base.errors import ConfigError
+from qwen_code.base.errors import ConfigError, QwenError, TransportError
 from qwen_code.base.http import Request, Sender
 from qwen_code.base.json_text import object_or_none
 from qwen_code.base.url import Origin
-from qwen_code.config.values import Source, SourceKind, Value
 
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
-_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-_GRANTS = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
-_PROBE = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "qwen", "version": "0"},
-    },
+_MAX_SERVERS = 5
+_INITIALIZE = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "qwen", "version": "0"},
 }
+_PROBES: tuple[tuple[str, dict[str, Any]], ...] = (("tools/list", {}), ("initialize", _INITIALIZE))
+"""Requests that are answered 401 without a token. Some servers let everyone initialize."""
 
 
-def find_server(
-    url: str,
-    http: Sender,
-    *,
-    headers: Mapping[str, str],
-    client_id: str | None,
-    scopes: tuple[str, ...],
-) -> Server:
-    """The authorization server of the resource at ``url``, ready for a device flow.
+class Resource(msgspec.Struct, frozen=True):
+    """A protected resource. ``identifier`` is what its tokens are for (RFC 8707 §2).
 
-    ``headers`` are sent with the request to the resource. Without a ``client_id``, one is
-    registered.
-    The server's ``issuer.resource`` is what the tokens will be valid for.
+    ``issuers`` are its authorization servers; it has none if it has no metadata. ``scopes`` are
+    what its metadata lists.
+    """
+
+    identifier: str
+    challenge: Challenge
+    issuers: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+
+def find_resource(url: str, http: Sender, headers: Mapping[str, str]) -> Resource:
+    """What the resource at ``url`` says about signing in. It is sent ``headers`` too.
 
     Raises:
-        ConfigError: it needs no sign-in, or one that this program does not support.
-        TransportError: one of them cannot be reached.
+        ConfigError: it needs no sign-in, or does not say where.
+        TransportError: it cannot be reached.
     """
     require_https(url)
-    challenge = _challenge(url, http, headers)
-    metadata = _metadata(url, challenge, http)
-    resource, issuers = metadata["resource"], metadata.get("authorization_servers")
-    if not isinstance(issuers, list) or not issuers or not isinstance(issuers[0], str):
-        raise ConfigError(f"{url} does not say which authorization server it trusts")
-    offered = metadata.get("scopes_supported")
-    wanted = " ".join(scopes) or challenge.get("scope") or _joined(offered)
-    server = _discover(issuers[0], wanted, http)
-    name = client_id or _register(server, http)
-    issuer = msgspec.structs.replace(server.issuer, client_id=name, resource=resource)
-    return msgspec.structs.replace(server, issuer=issuer)
-
-
-def parse_challenge(header: str) -> dict[str, str]:
-    """The parameters of the first Bearer challenge in ``WWW-Authenticate`` (RFC 9110 §11.6.1)."""
-    _, found, rest = (" " + header).partition(" Bearer")
-    if not found:
-        return {}
-    parameters: dict[str, str] = {}
-    for match in _PARAMETER.finditer(rest):
-        name, quoted, bare = match.groups()
-        text = bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-        parameters.setdefault(name.lower(), text)
-    return parameters
-
-
-def _challenge(url: str, http: Sender, headers: Mapping[str, str]) -> dict[str, str]:
-    request = Request(
-        "POST",
-        url,
-        {
-            **{name.lower(): value for name, value in headers.items()},
-            "content-type": "application/json",
-            "accept": "application/json, text/event-stream",
-        },
-        msgspec.json.encode(_PROBE),
-    )
-    response = http.send(request)
-    status, header = response.status, response.headers.get("www-authenticate", "")
-    response.close()
-    if status != 401:
+    challenge, status = _challenge(url, http, headers)
+    metadata = _metadata(url, challenge or Challenge(), http)
+    if metadata is None and challenge is None:
         raise ConfigError(
             f"{url} answered {status} without a sign-in, so there is nothing to sign in to"
         )
-    return parse_challenge(header)
+    challenge = challenge or Challenge()
+    if metadata is None:
+        return Resource(_canonical(url), challenge)
+    issuers = texts_of(metadata.get("authorization_servers"))
+    if not issuers:
+        raise ConfigError(f"{url} does not say which authorization server it trusts")
+    scopes = texts_of(metadata.get("scopes_supported")) or ()
+    return Resource(metadata["resource"], challenge, issuers[:_MAX_SERVERS], scopes)
 
 
-def _metadata(url: str, challenge: Mapping[str, str], http: Sender) -> dict[str, Any]:
+def find_server(resource: Resource, url: str, http: Sender) -> ServerMetadata:
+    """The first authorization server of the resource at ``url`` that this program can use.
+
+    Raises:
+        ConfigError, TransportError: why the first one cannot be used.
+    """
+    if not resource.issuers:
+        return _server_of_2025_03_26(url, http)
+    problem: QwenError | None = None
+    for issuer in resource.issuers:
+        try:
+            require_named_endpoint(issuer, url)
+            return _server(issuer, http)
+        except (ConfigError, TransportError) as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def require_grant(metadata: ServerMetadata) -> None:
+    """Refuse a server with neither the authorization code grant and PKCE nor the device grant.
+
+    Raises:
+        ConfigError: it offers no usable grant; ``message`` says why.
+    """
+    if metadata.token_endpoint is None:
+        raise ConfigError(f"the metadata of {metadata.issuer} has no token_endpoint")
+    if offers_code_grant(metadata) or metadata.device_authorization_endpoint is not None:
+        return
+    if metadata.authorization_endpoint is not None and "S256" not in (
+        metadata.code_challenge_methods or ()
+    ):
+        raise ConfigError(
+            f"{metadata.issuer} does not say that it supports PKCE with S256 "
+            "(code_challenge_methods_supported), without which a sign-in is not safe"
+        )
+    raise ConfigError(
+        f"{metadata.issuer} offers neither the authorization code grant nor the device grant"
+    )
+
+
+def offers_code_grant(metadata: ServerMetadata) -> bool:
+    """Whether codes can be used there: with PKCE, which the MCP specification requires."""
+    grants = metadata.grant_types
+    return (
+        metadata.authorization_endpoint is not None
+        and "S256" in (metadata.code_challenge_methods or ())
+        and (grants is None or "authorization_code" in grants)
+    )
+
+
+def _server(issuer: str, http: Sender) -> ServerMetadata:
+    """The metadata. Some write the final slash of their name in one of the two places only."""
+    other = issuer.rstrip("/") if issuer.endswith("/") else f"{issuer}/"
+    try:
+        return find_metadata(issuer, http, require_grant)
+    except ConfigError as first:
+        try:
+            return find_metadata(other, http, require_grant)
+        except ConfigError:
+            raise first from None
+
+
+def _server_of_2025_03_26(url: str, http: Sender) -> ServerMetadata:
+    """The resource's own origin, with default endpoints if it has no metadata at all.
+
+    That revision (§2.3) did not compare the issuer's name, and servers in use have it with a path.
+    """
+    origin = str(Origin.of(url))
+    try:
+        return find_metadata(origin, http, require_grant, any_of_origin=True)
+    except MetadataMissing as error:
+        if not error.is_absent:
+            raise
+    return ServerMetadata(
+        origin,
+        authorization_endpoint=f"{origin}/authorize",
+        token_endpoint=f"{origin}/token",
+        registration_endpoint=f"{origin}/register",
+        code_challenge_methods=("S256",),
+    )
+
+
+def _challenge(url: str, http: Sender, headers: Mapping[str, str]) -> tuple[Challenge | None, int]:
+    """The challenge to a request without a token, or ``None``; and the last status."""
+    status = 0
+    for method, params in _PROBES:
+        body = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
+        own = {name.lower(): value for name, value in headers.items()}
+        kinds = {
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+        }
+        response = http.send(Request("POST", url, {**own, **kinds}, msgspec.json.encode(body)))
+        status, header = response.status, response.headers.get("www-authenticate", "")
+        response.close()
+        if status == 401:
+            return parse_challenge(header), status
+    return None, status
+
+
+def _metadata(url: str, challenge: Challenge, http: Sender) -> dict[str, Any] | None:
     for place in _places(url, challenge):
-        require_https(place)
-        raw = _get_object(place, http)
-        if raw is None:
+        require_named_endpoint(place, url)
+        response = http.send(Request("GET", place, {"accept": "application/json"}))
+        raw = object_or_none(response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S))
+        if response.status == 429 or response.status >= 500:
+            raise ConfigError(f"{place} answered {response.status}", hint="Try again later.")
+        if response.status != 200 or raw is None:
             continue
         resource = raw.get("resource")
         if not isinstance(resource, str) or not covers(resource, url):
@@ -116,13 +192,15 @@ def _metadata(url: str, challenge: Mapping[str, str], http: Sender) -> dict[str,
                 f"{place} is about another resource: {str(resource)[:200]!r}"
             )
         return raw
-    raise ConfigError(f"{url} asks for a sign-in, but does not say where (RFC 9728)")
+    if challenge.resource_metadata:
+        raise ConfigError(f"{challenge.resource_metadata[:200]} has no metadata (RFC 9728)")
+    return None
 
 
-def _places(url: str, challenge: Mapping[str, str]) -> Iterator[str]:
+def _places(url: str, challenge: Challenge) -> Iterator[str]:
     """Where the document is: as the resource says, or at the well-known addresses (§3.1)."""
-    if named := challenge.get("resource_metadata"):
-        yield named
+    if challenge.resource_metadata:
+        yield challenge.resource_metadata
         return
     origin, path = Origin.of(url), urlsplit(url).path.rstrip("/")
     if path:
@@ -130,61 +208,8 @@ def _places(url: str, challenge: Mapping[str, str]) -> Iterator[str]:
     yield f"{origin}{_WELL_KNOWN}"
 
 
-def _discover(issuer: str, scope: str, http: Sender) -> Server:
-    """The server's endpoints. Some write the final slash of their name in one place only."""
-    require_https(issuer)
-    source = Source(SourceKind.IMPLIED, "as the resource says")
-    other = issuer.rstrip("/") if issuer.endswith("/") else f"{issuer}/"
-    first: ConfigError | None = None
-    for name in (issuer, other):
-        value = Value(name, source)
-        choice = ServerChoice(value, value, Value("", source), Value(scope, source), None)
-        try:
-            return discover(choice, http)
-        except ConfigError as error:
-            first = first or error
-    assert first is not None
-    raise first
-
-
-def _register(server: Server, http: Sender) -> str:
-    """A client id from the server itself (RFC 7591 §3.1)."""
-    if server.registration_endpoint is None:
-        raise ConfigError(
-            f"{server.issuer.name} does not let programs register themselves",
-            hint="Ask its operator for a client id, and add it to the server's entry: "
-            '"oauth": {"clientId": "…"}',
-        )
-    wish = {
-        "client_name": "qwen",
-        "grant_types": _GRANTS,
-        "response_types": [],
-        "redirect_uris": [],
-        "token_endpoint_auth_method": "none",
-        **({"scope": server.scope} if server.scope else {}),
-    }
-    headers = {"content-type": "application/json", "accept": "application/json"}
-    request = Request("POST", server.registration_endpoint, headers, msgspec.json.encode(wish))
-    response = http.send(request)
-    body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
-    raw = object_or_none(body)
-    name = raw.get("client_id") if raw else None
-    if response.status not in (200, 201) or not isinstance(name, str) or not name:
-        reason = raw.get("error_description") or raw.get("error") if raw else None
-        raise ConfigError(
-            f"{server.issuer.name} did not register this program: it answered {response.status}"
-            + (f" ({str(reason)[:200]})" if reason else ""),
-            hint='Add a client id to the server\'s entry: "oauth": {"clientId": "…"}',
-        )
-    return name
-
-
-def _get_object(url: str, http: Sender) -> dict[str, Any] | None:
-    response = http.send(Request("GET", url, {"accept": "application/json"}))
-    body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
-    return object_or_none(body) if response.status == 200 else None
-
-
-def _joined(scopes: Any) -> str:
-    texts = scopes if isinstance(scopes, list) else []
-    return " ".join(text for text in texts if isinstance(text, str))
+def _canonical(url: str) -> str:
+    """The resource identifier of a server that does not state one (RFC 8707 §2)."""
+    path = urlsplit(url).path
+    path = "" if path == "/" else path
+    return f"{Origin.of(url)}{path}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwen_code.auth.oauth.server import METADATA_KINDS, metadata_url
+from qwen_code.auth.oauth.metadata import metadata_urls
 from qwen_code.auth.oauth.token import Issuer, Token
 from qwen_code.auth.oauth.wire import MAX_ANSWER_BYTES, MAX_ANSWER_S, revocation_request
 from qwen_code.base.errors import ConfigError, QwenError
@@ -39,7 +39,7 @@ def _send(endpoint: str, issuer: Issuer, token: Token, http: Sender) -> None:
     secret, kind = token.access_token, "access_token"
     if token.refresh_token is not None:
         secret, kind = token.refresh_token, "refresh_token"
-    status, _ = _answer(revocation_request(endpoint, issuer.client_id, secret, kind), http)
+    status, _ = _answer(revocation_request(endpoint, issuer, secret, kind), http)
     if not 200 <= status < 300:
         raise _NotTold(f"it answered {status}")
 
@@ -52,8 +52,7 @@ def _endpoint(issuer: Issuer, http: Sender) -> str | None:
     """
     if issuer.revocation_endpoint:
         return issuer.revocation_endpoint
-    for kind in METADATA_KINDS:
-        url = metadata_url(issuer.name, kind)
+    for url in metadata_urls(issuer.name):
         status, body = _answer(Request("GET", url, {"accept": "application/json"}), http)
         if status >= 500 or status in (408, 429):
             raise _NotTold(f"it answered {status}")

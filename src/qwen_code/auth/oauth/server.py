@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
+from qwen_code.auth.oauth.metadata import MetadataMissing, ServerMetadata, find_metadata
 from qwen_code.auth.oauth.resource import QWEN_ISSUER, require_https
 from qwen_code.auth.oauth.token import Issuer
-from qwen_code.auth.oauth.wire import MAX_ANSWER_BYTES, MAX_ANSWER_S
 from qwen_code.base.errors import ConfigError
-from qwen_code.base.http import Request, Sender
-from qwen_code.base.json_text import decode_json
+from qwen_code.base.http import Sender
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
@@ -23,8 +19,6 @@ _DEVICE_PATH = "/api/v1/oauth2/device/code"
 _TOKEN_PATH = "/api/v1/oauth2/token"  # noqa: S105 a path
 _CLIENT_ID = "f0304373b74a44d2b584a3fb70ca9e56"
 _SCOPE = "openid profile email model.completion"
-METADATA_KINDS = ("oauth-authorization-server", "openid-configuration")
-"""The names of metadata documents: RFC 8414 §3, OpenID Connect Discovery §4."""
 
 
 class ServerFlags(msgspec.Struct, frozen=True):
@@ -96,7 +90,6 @@ class Server(msgspec.Struct, frozen=True):
     issuer: Issuer
     device_authorization_endpoint: str
     scope: str
-    registration_endpoint: str | None = None
     is_discovered: bool = False
 
     @property
@@ -152,8 +145,6 @@ def choose_server(
 def discover(choice: ServerChoice, http: Sender) -> Server:
     """The server's endpoints: qwen.ai's are known, an issuer's are looked up in its metadata.
 
-    RFC 8414 §3 first, then OpenID Connect Discovery §4; the first document with the device grant.
-
     Raises:
         ConfigError: there is no metadata, it is another issuer's, or it has no device grant.
         TransportError: the server cannot be reached.
@@ -163,79 +154,33 @@ def discover(choice: ServerChoice, http: Sender) -> Server:
         known = choice.known()
         assert known is not None
         return Server(known, f"{choice.base_url.text}{_DEVICE_PATH}", scope)
-    issuer = choice.issuer.text
-    problem: ConfigError | None = None
-    for kind in METADATA_KINDS:
-        request = Request("GET", metadata_url(issuer, kind), {"accept": "application/json"})
-        response = http.send(request)
-        body = response.read(MAX_ANSWER_BYTES, within_s=MAX_ANSWER_S)
-        if response.status == 200:
-            try:
-                return parse_metadata(body, choice)
-            except ConfigError as error:
-                problem = problem or error
-    raise problem or ConfigError(
-        f"{issuer} ({choice.issuer.source}) has no OAuth metadata: it answered "
-        f"{response.status} at /.well-known/{METADATA_KINDS[0]} and /{METADATA_KINDS[1]}",
-        hint="Check the issuer's address. It must be the one that its metadata names.",
-    )
+    try:
+        metadata = find_metadata(choice.issuer.text, http, require_device_grant)
+    except MetadataMissing as error:
+        message = f"{choice.issuer.source}: {error.message}"
+        raise ConfigError(message, hint=error.hint) from error
+    token, device = metadata.token_endpoint, metadata.device_authorization_endpoint
+    assert token is not None
+    assert device is not None
+    revocation = metadata.revocation_endpoint
+    issuer = Issuer(metadata.issuer, choice.client_id.text, token, revocation)
+    return Server(issuer, device, scope, is_discovered=True)
 
 
-def parse_metadata(body: bytes, choice: ServerChoice) -> Server:
-    """The server that a metadata document describes (RFC 8414 §2).
+def require_device_grant(metadata: ServerMetadata) -> None:
+    """Refuse a server without the device grant.
 
     Raises:
-        ConfigError: it is not such a document, names another issuer (§3.3), or lacks the grant.
+        ConfigError: it lacks an endpoint, which ``message`` names.
     """
-    assert choice.issuer is not None
-    wanted = choice.issuer.text
-    try:
-        raw: Any = decode_json(body)
-    except msgspec.DecodeError:
-        raw = None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"the metadata of {wanted} is not JSON", hint="Check the address.")
-    if raw.get("issuer") != wanted:
-        raise ConfigError(
-            f"the metadata at {wanted} names another issuer: {str(raw.get('issuer'))[:200]!r}",
-            hint=f"If you trust it, set {env_names.QWEN_OAUTH_ISSUER} to exactly that name.",
-        )
-    device = _endpoint(raw, "device_authorization_endpoint", wanted)
-    token = _endpoint(raw, "token_endpoint", wanted)
-    if device is None or token is None:
-        raise ConfigError(
-            f"{wanted} does not offer the device grant (RFC 8628): its metadata has no "
-            + ("device_authorization_endpoint" if device is None else "token_endpoint"),
-            hint="Ask its operator to allow the device grant, or use an API key.",
-        )
-    revocation = _endpoint(raw, "revocation_endpoint", wanted)
-    issuer = Issuer(wanted, choice.client_id.text, token, revocation)
-    registration = _endpoint(raw, "registration_endpoint", wanted)
-    return Server(issuer, device, choice.scope.text, registration, is_discovered=True)
-
-
-def _endpoint(raw: Mapping[str, Any], name: str, issuer: str) -> str | None:
-    url = raw.get(name)
-    if not isinstance(url, str) or not url:
-        return None
-    origin = Origin.of(url)
-    if origin.scheme != "https" and not (origin.is_loopback and Origin.of(issuer).is_loopback):
-        raise ConfigError(
-            f"the {name} of {issuer} is plain http: {url}",
-            hint="Tokens are sent over https only, except to this machine.",
-        )
-    return url
-
-
-def metadata_url(issuer: str, kind: str = METADATA_KINDS[0]) -> str:
-    """The address of an issuer's metadata: between host and path (RFC 8414 §3.1), or for OpenID
-    Connect after the path (Discovery §4.1)."""
-    origin = str(Origin.of(issuer))
-    path = issuer.rstrip("/")[len(issuer.split("://", 1)[0]) + 3 :].partition("/")[2]
-    suffix = f"/{path}" if path else ""
-    if kind == "openid-configuration":
-        return f"{origin}{suffix}/.well-known/{kind}"
-    return f"{origin}/.well-known/{kind}{suffix}"
+    names = ("device_authorization_endpoint", "token_endpoint")
+    for name in names:
+        if getattr(metadata, name) is None:
+            raise ConfigError(
+                f"{metadata.issuer} does not offer the device grant (RFC 8628): its metadata has "
+                f"no {name}",
+                hint="Ask its operator to allow the device grant, or use an API key.",
+            )
 
 
 def _check_address(value: Value) -> None:

@@ -34,6 +34,7 @@ _KNOWN = (
 _OUR_KEYS = (
     *("generation", "lifetime_s", "account", "resource_url_pinned", "issuer", "client_id"),
     *("token_endpoint", "revocation_endpoint", "resource"),
+    *("client_secret", "client_auth", "requested_scope"),
 )
 
 
@@ -50,6 +51,7 @@ class Issuer(msgspec.Struct, frozen=True):
 
     ``name`` is its issuer identifier (RFC 8414 §2), or the base address where it has none.
     ``resource`` is what the tokens are requested for, if it is known (RFC 8707 §2).
+    ``client_auth`` is how the client authenticates (RFC 7591 §2, ``token_endpoint_auth_method``).
     """
 
     name: str
@@ -57,6 +59,16 @@ class Issuer(msgspec.Struct, frozen=True):
     token_endpoint: str
     revocation_endpoint: str | None = None
     resource: str | None = None
+    client_secret: str | None = None
+    client_auth: str = "none"
+
+    @property
+    def secret(self) -> Secret | None:
+        """The client's secret, if it has one."""
+        return Secret(self.client_secret) if self.client_secret else None
+
+    def __repr__(self) -> str:
+        return f"Issuer({self.name}, {self.client_id})"
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -65,6 +77,7 @@ class Token(msgspec.Struct, frozen=True):
     ``expires_at_ms`` is milliseconds since the epoch; ``None`` means unknown: the token is used
     until a server rejects it. ``lifetime_s`` is the lifetime that it was issued with.
     ``is_pinned``: the user chose ``resource_url``, so answers of the server do not change it.
+    ``requested_scope`` is what the sign-in asked for; ``scope`` is what the server granted.
     """
 
     access_token: Secret
@@ -78,6 +91,7 @@ class Token(msgspec.Struct, frozen=True):
     account: str | None = None
     generation: int = 0
     is_pinned: bool = False
+    requested_scope: str | None = None
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def freshness(self, now: float) -> Freshness:
@@ -91,6 +105,11 @@ class Token(msgspec.Struct, frozen=True):
         if self.lifetime_s is not None:
             window = min(window, self.lifetime_s * _WINDOW_SHARE)
         return Freshness.STALE if left <= window else Freshness.FRESH
+
+    @property
+    def granted_scope(self) -> str | None:
+        """A server that does not state the scope granted what was asked for (RFC 6749 §5.1)."""
+        return self.scope or self.requested_scope
 
     @property
     def version(self) -> str:
@@ -134,6 +153,7 @@ def token_of(raw: Document) -> Token:
         _text(ours.get("account")),
         _generation(ours.get("generation")),
         ours.get("resource_url_pinned") is True,
+        _text(ours.get("requested_scope")),
         extra,
     )
 
@@ -151,6 +171,9 @@ def document_of(token: Token) -> Document:
         "token_endpoint": issuer and issuer.token_endpoint,
         "revocation_endpoint": issuer and issuer.revocation_endpoint,
         "resource": issuer and issuer.resource,
+        "client_secret": issuer and issuer.client_secret,
+        "client_auth": issuer.client_auth if issuer and issuer.client_secret else None,
+        "requested_scope": token.requested_scope,
     }
     raw = {
         "access_token": token.access_token.reveal(),
@@ -224,8 +247,15 @@ def _issuer(ours: Mapping[str, Any]) -> Issuer | None:
             Origin.of(address)
         except ConfigError as error:
             raise ValueError(f"it names an unusable issuer: {error.message}") from error
-    more = (_text(ours.get(key)) for key in ("revocation_endpoint", "resource"))
-    return Issuer(name, client, endpoint, *more)
+    return Issuer(
+        name,
+        client,
+        endpoint,
+        _text(ours.get("revocation_endpoint")),
+        _text(ours.get("resource")),
+        _text(ours.get("client_secret")),
+        _text(ours.get("client_auth")) or "none",
+    )
 
 
 def _secret(value: Any) -> Secret | None:

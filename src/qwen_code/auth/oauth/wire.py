@@ -1,6 +1,7 @@
 """Builds the sign-in's requests, and parses its answers. No IO.
 
-RFC 8628 (device authorization grant), RFC 6749 (tokens, errors, refresh), RFC 7009 (revocation).
+RFC 8628 (device authorization grant), RFC 6749 (codes, tokens, errors, refresh), RFC 7009
+(revocation).
 Errors are read from the JSON ``error`` field and the status, never by searching text.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 
 from qwen_code.auth.oauth.pkce import Pkce
-from qwen_code.auth.oauth.token import Issuer
+from qwen_code.auth.oauth.token import Issuer, Token, account_name
 from qwen_code.base.http import Request
 from qwen_code.base.json_text import object_or_none
 from qwen_code.base.retry import parse_retry_after
@@ -26,7 +27,10 @@ MAX_ANSWER_BYTES = 1 << 20
 MAX_ANSWER_S = 15.0
 """The maximum time to read one."""
 
-_DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+CLIENT_SECRET_BASIC = "client_secret_basic"  # noqa: S105 a name
+CLIENT_SECRET_POST = "client_secret_post"  # noqa: S105 a name
+
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_INTERVAL_S = 5.0
 _DEFAULT_CODE_LIFETIME_S = 900.0
 _MAX_CODE_LIFETIME_S = 3600.0
@@ -58,6 +62,28 @@ class Grant(msgspec.Struct, frozen=True):
     resource_url: str | None = None
     id_token: Secret | None = None
 
+    def first_token(
+        self, issuer: Issuer, now: float, requested_scope: str, *, resource_url: str | None = None
+    ) -> Token:
+        """The first generation of a sign-in, granted at ``now`` (seconds since the epoch).
+
+        ``resource_url`` is the endpoint that the user chose, if any.
+        """
+        lifetime = self.expires_in_s
+        return Token(
+            self.access_token,
+            self.refresh_token,
+            resource_url or self.resource_url,
+            None if lifetime is None else round((now + lifetime) * 1000),
+            lifetime,
+            self.scope,
+            self.id_token,
+            issuer,
+            account_name(self.id_token),
+            is_pinned=resource_url is not None,
+            requested_scope=requested_scope or None,
+        )
+
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
     """The server decided (RFC 6749 §5.2); ``description`` is safe to display. ``unusable`` are
@@ -85,25 +111,37 @@ def device_authorization_request(
 ) -> Request:
     """Ask for a device code (RFC 8628 §3.1), with a code challenge (RFC 7636 §4.3)."""
     form = {
-        "client_id": issuer.client_id,
         **({"scope": scope} if scope else {}),
         **_resource(issuer),
         "code_challenge": pkce.challenge,
         "code_challenge_method": "S256",
     }
-    return _form(endpoint, form, {"x-request-id": request_id})
+    return _client_form(endpoint, issuer, form).with_headers({"x-request-id": request_id})
 
 
 def device_token_request(issuer: Issuer, device_code: Secret, verifier: Secret) -> Request:
     """Ask whether the code was approved (RFC 8628 §3.4)."""
     form = {
-        "grant_type": _DEVICE_GRANT,
-        "client_id": issuer.client_id,
+        "grant_type": DEVICE_GRANT,
         "device_code": device_code.reveal(),
         "code_verifier": verifier.reveal(),
         **_resource(issuer),
     }
-    return _form(issuer.token_endpoint, form)
+    return _client_form(issuer.token_endpoint, issuer, form)
+
+
+def authorization_code_request(
+    issuer: Issuer, code: Secret, verifier: Secret, redirect_uri: str
+) -> Request:
+    """Exchange an authorization code (RFC 6749 §4.1.3, RFC 7636 §4.5)."""
+    form = {
+        "grant_type": "authorization_code",
+        "code": code.reveal(),
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier.reveal(),
+        **_resource(issuer),
+    }
+    return _client_form(issuer.token_endpoint, issuer, form)
 
 
 def refresh_request(issuer: Issuer, refresh_token: Secret) -> Request:
@@ -111,16 +149,14 @@ def refresh_request(issuer: Issuer, refresh_token: Secret) -> Request:
     form = {
         "grant_type": "refresh_token",
         "refresh_token": refresh_token.reveal(),
-        "client_id": issuer.client_id,
         **_resource(issuer),
     }
-    return _form(issuer.token_endpoint, form)
+    return _client_form(issuer.token_endpoint, issuer, form)
 
 
-def revocation_request(endpoint: str, client_id: str, token: Secret, hint: str) -> Request:
+def revocation_request(endpoint: str, issuer: Issuer, token: Secret, hint: str) -> Request:
     """Ask the server to forget a token (RFC 7009 §2.1); ``hint`` is its kind."""
-    form = {"token": token.reveal(), "token_type_hint": hint, "client_id": client_id}
-    return _form(endpoint, form)
+    return _client_form(endpoint, issuer, {"token": token.reveal(), "token_type_hint": hint})
 
 
 def parse_device_authorization(
@@ -177,7 +213,7 @@ def parse_grant(
         _secret(raw.get("id_token")),
     )
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        said = f"it issued a token of type {_clean(str(kind))}"
+        said = f"it issued a token of type {safe_line(str(kind))}"
         return ErrorAnswer("unsupported_token_type", said, status, unusable=grant)
     return grant
 
@@ -195,16 +231,16 @@ def _unsuccessful(
 ) -> ErrorAnswer | Trouble:
     retry_after_s = parse_retry_after(headers.get("retry-after"), now=now)
     if 300 <= status < 400:
-        where = _clean(headers.get("location", "")) or "elsewhere"
+        where = safe_line(headers.get("location", "")) or "elsewhere"
         return ErrorAnswer("redirect", f"it redirects to {where}, which is not followed", status)
     error = raw.get("error") if raw else None
     if isinstance(error, str) and error and _is_decision(status, error):
         description = raw.get("error_description") if raw else None
-        return ErrorAnswer(_clean(error), _clean(description or ""), status, retry_after_s)
+        return ErrorAnswer(safe_line(error), safe_line(description or ""), status, retry_after_s)
     if status == 401:
         return ErrorAnswer("unauthorized", "it answered 401 without saying why", status)
     if 400 <= status < 500 and status not in (408, 425, 429) and raw is not None:
-        return ErrorAnswer(f"http_{status}", _clean(raw.get("message") or ""), status)
+        return ErrorAnswer(f"http_{status}", safe_line(raw.get("message") or ""), status)
     if 200 <= status < 300:
         return Trouble("the server's answer is not a JSON object", retry_after_s)
     return Trouble(f"the server answered {status}", retry_after_s)
@@ -223,13 +259,21 @@ def _is_decision(status: int, error: str) -> bool:
     return status < 500
 
 
-def _form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Request:
+def _client_form(url: str, issuer: Issuer, fields: Mapping[str, str]) -> Request:
+    """A form from this client, which authenticates as it was registered (RFC 6749 §2.3.1)."""
+    from base64 import b64encode
     from urllib.parse import quote, urlencode
 
-    body = urlencode(fields, quote_via=quote).encode()
-    kind = "application/x-www-form-urlencoded"
-    base = {"content-type": kind, "accept": "application/json"}
-    return Request("POST", url, {**base, **(headers or {})}, body)
+    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+    secret = issuer.secret.reveal() if issuer.secret else ""
+    if issuer.client_auth == CLIENT_SECRET_BASIC:
+        pair = f"{quote(issuer.client_id, safe='')}:{quote(secret, safe='')}"
+        headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    else:
+        fields = {**fields, "client_id": issuer.client_id}
+        if issuer.client_auth == CLIENT_SECRET_POST:
+            fields = {**fields, "client_secret": secret}
+    return Request("POST", url, headers, urlencode(fields, quote_via=quote).encode())
 
 
 def _seconds(value: Any, maximum: float) -> float | None:
@@ -260,7 +304,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _clean(text: Any) -> str:
+def safe_line(text: Any) -> str:
     """Text from a server, safe to display: one short line, no control characters, no secrets."""
     if not isinstance(text, str):
         return ""

@@ -14,9 +14,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from qwen_code.auth.oauth.errors import SIGN_IN, SignInFailed
 from qwen_code.auth.oauth.pending import PendingFlow
 from qwen_code.base.text import safe_text
-from qwen_code.fronts.text.browser import open_browser
+from qwen_code.fronts.text.browser import open_browser, opener
 
 _TICK_S = 1.0
+_MAX_LINE_BYTES = 1 << 14
 _CLEAR_LINE = "\r\x1b[K"
 
 
@@ -62,6 +63,30 @@ class LineDisplay:
         """No keys are read here."""
         return nullcontext()
 
+    def can_open_browser(self) -> bool:
+        """Whether a browser would be opened; it may still fail to start."""
+        return self._browser and not isinstance(opener(self._environ), str)
+
+    def show_address(self, url: str) -> None:
+        """The address of an authorization request; the browser is opened if that makes sense."""
+        self._write(f"To sign in, open this address:\n\n  {self._link(safe_text(url))}\n\n")
+        if self._browser and open_browser(url, self._environ) is None:
+            self._write("Opening it in your browser. ")
+        self._write("Waiting for the answer; Ctrl-C cancels.\n")
+        self._explain_pasting()
+
+    def pasted(self, seconds: float) -> str | None:
+        """Nothing can be pasted here."""
+        time.sleep(seconds)
+        return None
+
+    def say(self, line: str) -> None:
+        """One line."""
+        self._write(f"{line}\n")
+
+    def _explain_pasting(self) -> None:
+        """Nothing can be pasted here."""
+
     def _link(self, url: str) -> str:
         return url
 
@@ -97,6 +122,22 @@ class TerminalDisplay(LineDisplay):
                 self._react(_read_key(min(rest, _TICK_S)))
         finally:
             self._write(_CLEAR_LINE)
+
+    def pasted(self, seconds: float) -> str | None:
+        """A line that was typed or pasted within ``seconds``."""
+        readable, _, _ = select.select([sys.stdin.fileno()], [], [], seconds)
+        if not readable:
+            return None
+        line = os.read(sys.stdin.fileno(), _MAX_LINE_BYTES)
+        if not line:  # a terminal that is gone pastes nothing
+            time.sleep(seconds)
+        return line.decode("utf-8", "replace")
+
+    def _explain_pasting(self) -> None:
+        self._write(
+            "If your browser is on another machine: paste here the address that it ends at, "
+            "and press Enter.\n"
+        )
 
     def _draw(self, left_s: float, trouble: str | None) -> None:
         minutes, seconds = divmod(max(0, round(left_s)), 60)
