@@ -20,7 +20,7 @@ class FakeResource:
     """An MCP server that always answers 401, and the server that signs in for it."""
 
     def __init__(self) -> None:
-        self.log: list[tuple[str, dict[str, str]]] = []
+        self.log: list[tuple[str, dict[str, Any]]] = []
         """Path and form or query of each request."""
         self.challenge_scope = "read"
         self.prm: dict[str, Any] = {}
@@ -43,7 +43,7 @@ class FakeResource:
         self._server.shutdown()
         self._server.server_close()
 
-    def seen(self, path: str) -> list[dict[str, str]]:
+    def seen(self, path: str) -> list[dict[str, Any]]:
         """The forms or queries of the requests for ``path``."""
         return [fields for place, fields in self.log if place == path]
 

@@ -174,7 +174,7 @@ ORIGIN = "https://host.example"
 def old_web(metadata: Any = None, status: int = 404) -> FakeWeb:
     web = FakeWeb()
     place = f"{ORIGIN}/.well-known/oauth-authorization-server"
-    answer = (200, metadata, {}) if metadata else (status, {}, {})
+    answer: Any = (200, metadata, {}) if metadata else (status, {}, {})
     web.answers = {URL: (401, {}, {}), place: answer}
     return web
 

@@ -168,7 +168,7 @@ def test_without_a_browser_the_device_grant_is_used_where_it_is_offered(world: W
     with pytest.raises(SignInFailed, match="gave no code"):  # the server has no such page
         world.sign_in()
     assert world.server.seen("/device")[0]["scope"] == "read"
-    assert world.server.seen("/register")[0]["redirect_uris"] == []  # type: ignore[comparison-overlap]
+    assert world.server.seen("/register")[0]["redirect_uris"] == []
 
 
 def test_an_address_can_be_pasted(world: World) -> None:
