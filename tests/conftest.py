@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.cookiejar
 import json
 import os
 import shutil
@@ -11,9 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ import pytest
 from emulator_process import EmulatorProcess
 from fake_oauth import FakeAuthorizationServer
 from hypothesis import HealthCheck, settings
+from plain_browser import follow_forms
 
 pytest_plugins = ["conversations", "prerequisites", "processes", "pytester"]
 
@@ -83,23 +81,6 @@ _OAUTH_SERVER = Path(__file__).parent / "oauth_server"
 _NODE_MODULES = Path(os.environ.get("QWEN_TEST_NODE_MODULES") or _OAUTH_SERVER / "node_modules")
 
 
-class _Form(HTMLParser):
-    """The first form of a page: where it goes and what a browser would send with it."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.action: str | None = None
-        self.fields: dict[str, str] = {}
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "form":
-            self.action = self.action or given.get("action")
-        elif tag == "input" and (name := given.get("name")):
-            self.fields[name] = given.get("value") or ""
-
-
 class OidcProvider:
     """``oidc-provider`` in a separate process, and the user who signs in at its pages.
 
@@ -143,12 +124,13 @@ class OidcProvider:
 
     def approve(self, user_code: str, login: str = "alice") -> None:
         """Sign in, confirm the code and consent, as a browser would: form after form."""
-        page = self._follow_forms(user_code, {"login": login, "password": "any"})
+        typed = {"login": login, "password": "any"}
+        page = follow_forms(self._device_page(user_code), typed)
         assert "Sign-in Success" in page, page
 
     def deny(self, user_code: str) -> None:
         """Press "Abort" on the page that shows the code."""
-        page = self._follow_forms(user_code, {}, abort=True)
+        page = follow_forms(self._device_page(user_code), {}, abort=True)
         assert "was interrupted" in page, page
 
     def close(self) -> None:
@@ -161,27 +143,8 @@ class OidcProvider:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def _follow_forms(self, user_code: str, typed: dict[str, str], *, abort: bool = False) -> str:
-        """The last page: the one without a form, or the answer to "Abort"."""
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),
-            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
-        )
-        address = f"{self.issuer}/device?{urllib.parse.urlencode({'user_code': user_code})}"
-        fields: dict[str, str] | None = None
-        for _ in range(10):
-            body = None if fields is None else urllib.parse.urlencode(fields).encode()
-            with opener.open(address, body, timeout=10) as response:
-                page = str(response.read(), "utf-8")
-                address = response.url
-            form = _Form(page)
-            if form.action is None or "abort" in (fields or {}):
-                return page
-            address = urllib.parse.urljoin(address, form.action)
-            fields = {name: typed.get(name, value) for name, value in form.fields.items()}
-            if abort and "confirm" in fields:
-                fields["abort"] = "yes"
-        raise AssertionError(f"forms without end: {page}")
+    def _device_page(self, user_code: str) -> str:
+        return f"{self.issuer}/device?{urllib.parse.urlencode({'user_code': user_code})}"
 
 
 @pytest.fixture(scope="session")

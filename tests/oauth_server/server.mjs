@@ -31,7 +31,11 @@ const library = pathToFileURL(join(options.modules, 'oidc-provider', 'lib', 'ind
 const { default: Provider } = await import(library);
 
 const CLIENT_ID = 'qwen-test';
-const CLIENT_ENDPOINTS = ['/device/auth', '/token', '/token/revocation'];
+const CLIENT_ENDPOINTS = ['/device/auth', '/reg', '/token', '/token/revocation'];
+
+const RESOURCE_ID = 'qwen-test-resource';
+const RESOURCE_SECRET = 'a secret of the resource';
+const RESOURCE_SCOPES = ['tools:read', 'tools:write'];
 
 const configuration = {
   clients: [
@@ -44,8 +48,31 @@ const configuration = {
       redirect_uris: [],
       response_types: [],
     },
+    {
+      client_id: RESOURCE_ID,
+      client_secret: RESOURCE_SECRET,
+      token_endpoint_auth_method: 'client_secret_basic',
+      grant_types: [],
+      redirect_uris: [],
+      response_types: [],
+    },
   ],
+  scopes: ['openid', 'offline_access', ...RESOURCE_SCOPES],
   features: {
+    // A protected resource asks whether a token is valid, and is for itself.
+    introspection: { enabled: true, allowedPolicy: (_, client) => client.clientId === RESOURCE_ID },
+    registration: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => undefined,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_, resource) => ({
+        audience: resource,
+        scope: RESOURCE_SCOPES.join(' '),
+        accessTokenFormat: 'opaque',
+        accessTokenTTL: Number(options['access-token-ttl']),
+      }),
+    },
     deviceFlow: { enabled: true },
     devInteractions: { enabled: true },
     revocation: { enabled: true },
@@ -81,7 +108,10 @@ async function writeLog(ctx, next) {
     at: Number((process.hrtime.bigint() - started) / 1000000n) / 1000,
     endpoint: ctx.path,
     grant_type: params.grant_type,
-    presented: digest(params.refresh_token ?? params.device_code ?? params.token),
+    presented: digest(
+      params.refresh_token ?? params.device_code ?? params.code ?? params.token,
+    ),
+    resource: params.resource,
     status: ctx.status,
     outcome: ctx.body?.error ?? 'ok',
     detail: ctx.state.detail,

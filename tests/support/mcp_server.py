@@ -6,6 +6,7 @@ prints a line before it is one, ``stubborn`` ignores every request to end.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,7 +14,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -119,19 +122,26 @@ def greet(who: str) -> str:
 
 def _serve_http() -> None:
     """On a free port, whose address is the first line of output; ``TOKEN`` is what it wants, or
-    one that the authorization server ``ISSUER`` has given out."""
+    one that the authorization server ``ISSUER`` has given out. With ``INTROSPECTION`` (an address
+    with user name and password), a token must be valid there, and for this server."""
     import uvicorn
     from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.responses import JSONResponse, Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     listener = socket.create_server(("127.0.0.1", 0))
     app: ASGIApp = server.streamable_http_app()
     token = os.environ.get("TOKEN")
     issuer = os.environ.get("ISSUER")
-    metadata = f"{issuer}/.well-known/oauth-protected-resource"
+    introspection = os.environ.get("INTROSPECTION")
+    place = "/.well-known/oauth-protected-resource"
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+    metadata = f"{issuer}{place}"
+    about = {"resource": url, "authorization_servers": [issuer], "scopes_supported": ["tools:read"]}
 
     def is_welcome(given: str) -> bool:
+        if introspection is not None:
+            return bool(given) and _is_for(url, given.removeprefix("Bearer "), introspection)
         if issuer is None:
             return token in (None, given.removeprefix("Bearer "))
         asked = urllib.request.Request(
@@ -144,16 +154,34 @@ def _serve_http() -> None:
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if introspection and scope["path"] == f"{place}/mcp":
+                await JSONResponse(about)(scope, receive, send)
+                return
             given = Request(scope).headers.get("authorization", "")
             if not await anyio.to_thread.run_sync(is_welcome, given):
-                challenge = {"www-authenticate": f'Bearer resource_metadata="{metadata}"'}
+                named = "" if introspection else f' resource_metadata="{metadata}"'
+                challenge = {"www-authenticate": f"Bearer{named}"}
                 await Response("who are you?", 401, challenge)(scope, receive, send)
                 return
         await app(scope, receive, send)
 
-    os.write(1, f"http://127.0.0.1:{listener.getsockname()[1]}/mcp\n".encode())
+    os.write(1, f"{url}\n".encode())
     config = uvicorn.Config(guarded, log_level="warning")
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_for(url: str, token: str, introspection: str) -> bool:
+    """Whether ``token`` is valid, and for ``url`` (RFC 7662 §2.2)."""
+    parts = urlsplit(introspection)
+    pair = b64encode(f"{parts.username}:{parts.password}".encode()).decode()
+    asked = urllib.request.Request(
+        parts._replace(netloc=f"{parts.hostname}:{parts.port}").geturl(),
+        urlencode({"token": token}).encode(),
+        {"authorization": f"Basic {pair}"},
+    )
+    with urllib.request.urlopen(asked, timeout=5) as response:
+        answer = json.loads(response.read())
+    return bool(answer["active"] and answer.get("aud") == url)
 
 
 def _misbehave(fault: str) -> None:
