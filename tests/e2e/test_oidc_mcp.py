@@ -49,7 +49,6 @@ class Tools:
         typed = json.dumps({"login": "alice", "password": "any"})
         return self.mcp("login", "ours", *options, BROWSER=BROWSER, QWEN_TEST_TYPED=typed)
 
-    @property
     def state(self) -> tuple[str, str | None]:
         (line,) = json.loads(self.mcp("list", "--json").stdout)
         return line["state"], line["reason"]
@@ -72,7 +71,7 @@ def tools(qwen: Any, oidc_provider: Any, require: Callable[[str, bool], None]) -
 
 
 def test_sign_in_use_renew_and_sign_out(tools: Tools) -> None:
-    assert tools.state == ("failed", "it requires a sign-in; run: qwen mcp login ours")
+    assert tools.state() == ("failed", "it requires a sign-in; run: qwen mcp login ours")
     done = tools.login()
     assert done.returncode == 0, done.stderr
     assert f"Signed in at {tools.provider.issuer} for {tools.url}." in done.stdout
@@ -81,17 +80,17 @@ def test_sign_in_use_renew_and_sign_out(tools: Tools) -> None:
     assert tools.stored["scope"] == "tools:read"
     assert tools.stored["qwen_code"]["requested_scope"] == "tools:read offline_access"
     assert tools.file.stat().st_mode & 0o777 == 0o600
-    assert tools.state == ("connected", None)
+    assert tools.state() == ("connected", None)
 
     first = tools.stored
     tools.file.write_text(json.dumps({**first, "expiry_date": 1}))
-    assert tools.state == ("connected", None)
+    assert tools.state() == ("connected", None)
     (renewal,) = tools.asked("refresh_token")
     assert (renewal["outcome"], renewal["resource"]) == ("ok", tools.url)
     assert tools.stored["refresh_token"] != first["refresh_token"]
 
     assert "revoked at" in tools.mcp("logout", "ours").stdout
-    assert not tools.file.exists() and tools.state[0] == "failed"
+    assert not tools.file.exists() and tools.state()[0] == "failed"
 
 
 def test_more_scopes_can_be_asked_for(tools: Tools) -> None:
@@ -106,10 +105,10 @@ def test_a_sign_in_that_the_server_has_ended(tools: Tools) -> None:
     assert tools.login().returncode == 0
     first = tools.stored
     tools.file.write_text(json.dumps({**first, "expiry_date": 1}))
-    assert tools.state == ("connected", None)
+    assert tools.state() == ("connected", None)
     tools.file.write_text(json.dumps({**first, "expiry_date": 1}))  # an old copy was put back
-    state, reason = tools.state
+    state, reason = tools.state()
     assert state == "failed" and "your sign-in has ended" in str(reason)
     assert str(reason).endswith("Run: qwen mcp login ours")
     assert tools.login().returncode == 0
-    assert tools.state == ("connected", None)
+    assert tools.state() == ("connected", None)
