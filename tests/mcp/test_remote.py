@@ -119,11 +119,11 @@ def test_a_refused_token_is_replaced_once() -> None:
 def test_a_missing_scope_is_explained() -> None:
     def token_for(_: ServerSpec, refusal: Refusal | None) -> str:
         if refusal and refusal.token == "new":
-            raise AuthError("this needs more", hint="run: x")
+            raise AuthError("this needs more", hint="Run: x")
         return "new" if refusal else "old"
 
     status, sent, said = ask(lambda _: (403, SCOPE), token_for)
-    assert (status, sent, said) == (403, ["Bearer old", "Bearer new"], "this needs more; run: x")
+    assert (status, sent, said) == (403, ["Bearer old", "Bearer new"], "this needs more. Run: x")
     status, sent, said = ask(lambda key: (200 if "new" in key else 403, SCOPE), token_for)
     assert (status, said) == (200, None) and sent == ["Bearer old", "Bearer new"]
 

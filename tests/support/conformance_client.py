@@ -28,7 +28,7 @@ from qwen_code.wiring.servers import start_servers
 
 _NAME = "suite"
 _MAX_SIGN_INS = 5
-_LOGIN = re.compile(r"run: (qwen mcp login [^\n;]+)")
+_LOGIN = re.compile(r"[Rr]un: (qwen mcp login [^\n;]+)")
 
 _CLIENT_METADATA_URL = "https://conformance-test.local/client-metadata.json"
 """The suite's own document; its server accepts the URL without reading it."""

@@ -52,6 +52,7 @@ def login(
         settings=ClientSettings(
             spec.oauth.client_id,
             Secret(secret) if secret else None,
+            spec.oauth.issuer,
             spec.oauth.client_metadata_url,
             spec.oauth.redirect_uri,
             tuple(spec.oauth.scopes),

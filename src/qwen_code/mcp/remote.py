@@ -65,7 +65,7 @@ class RemoteAuth(httpx2.Auth):
         try:
             return await asyncio.to_thread(self._token_for, self._spec, refusal)
         except QwenError as error:
-            self.refusal = f"{error.message}; {error.hint}" if error.hint else error.message
+            self.refusal = f"{error.message}. {error.hint}" if error.hint else error.message
             return None
 
 

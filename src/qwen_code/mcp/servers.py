@@ -32,6 +32,7 @@ class OauthEntry(msgspec.Struct, frozen=True):
 
     client_id: str | None = None
     client_secret: str | None = None
+    issuer: str | None = None
     client_metadata_url: str | None = None
     redirect_uri: str | None = None
     scopes: tuple[str, ...] = ()

@@ -285,6 +285,12 @@ def test_a_secret_does_not_follow_the_resource_to_another_server(world: World) -
     with pytest.raises(ConfigError, match="now names another authorization server"):
         world.sign_in(**mine)
     assert other.seen("/token") == []
+    with pytest.raises(ConfigError, match="does not name the authorization server"):
+        world.sign_in(**mine, issuer=world.server.base)
+    world.server.prm = {"authorization_servers": [other.base, world.server.base]}
+    world.sign_in(**mine, issuer=world.server.base)
+    assert other.seen("/.well-known/oauth-authorization-server") != []
+    assert other.seen("/token") == [] and len(world.server.seen("/token")) == 2
     other.close()
 
 
@@ -312,7 +318,7 @@ def test_a_missing_scope_is_asked_for_once(world: World) -> None:
     header = 'Bearer error="insufficient_scope", scope="write admin"'
     with pytest.raises(AuthError) as caught:
         refused(world, token, header)
-    assert caught.value.hint == "run: qwen mcp login ours --scope 'write admin'"
+    assert caught.value.hint == "Run: qwen mcp login ours --scope 'write admin'"
     token = world.sign_in("write", "admin").access_token.reveal()
     assert world.server.seen("/authorize")[-1]["scope"] == "read write admin"
     with pytest.raises(AuthError, match="although it asked for") as caught:

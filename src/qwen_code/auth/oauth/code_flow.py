@@ -75,7 +75,7 @@ class CodeFlow(msgspec.Struct, frozen=True):
         """The code in the query of a request to the redirect URI (RFC 6749 §4.1.2).
 
         Raises:
-            NotTheAnswer: it has not the ``state`` of this request, or is no such query.
+            NotTheAnswer: it does not have the ``state`` of this request, or cannot be read.
             SignInFailed: the server refused, or the answer is of another server.
         """
         answer = _single_values(query)

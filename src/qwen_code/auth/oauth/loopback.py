@@ -6,6 +6,7 @@ answer, changes nothing: other programs and web pages can send requests here too
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -147,7 +148,7 @@ def _parse(uri: str) -> tuple[str, int, str]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    allow_reuse_address = False
+    allow_reuse_address = os.name != "nt"  # a registered port can be used again at once
     block_on_close = False
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:

@@ -22,14 +22,14 @@ from qwen_code.auth.oauth.metadata import (
     texts_of,
 )
 from qwen_code.auth.oauth.resource import covers, require_https
-from qwen_code.auth.oauth.wire import MAX_ANSWER_BYTES, MAX_ANSWER_S
+from qwen_code.auth.oauth.wire import MAX_ANSWER_BYTES, MAX_ANSWER_S, safe_line
 from qwen_code.base.errors import ConfigError, QwenError, TransportError
 from qwen_code.base.http import Request, Sender
 from qwen_code.base.json_text import object_or_none
 from qwen_code.base.url import Origin
 
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
-_MAX_SERVERS = 5
+_MAX_SERVERS = 3
 _INITIALIZE = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
@@ -73,19 +73,31 @@ def find_resource(url: str, http: Sender, headers: Mapping[str, str]) -> Resourc
     if not issuers:
         raise ConfigError(f"{url} does not say which authorization server it trusts")
     scopes = texts_of(metadata.get("scopes_supported")) or ()
-    return Resource(metadata["resource"], challenge, issuers[:_MAX_SERVERS], scopes)
+    return Resource(metadata["resource"], challenge, issuers, scopes)
 
 
-def find_server(resource: Resource, url: str, http: Sender) -> ServerMetadata:
+def find_server(
+    resource: Resource, url: str, http: Sender, wanted: str | None = None
+) -> ServerMetadata:
     """The first authorization server of the resource at ``url`` that this program can use.
+
+    If the issuer that the user ``wanted`` is set, it is that one or none.
 
     Raises:
         ConfigError, TransportError: why the first one cannot be used.
     """
-    if not resource.issuers:
+    if not resource.issuers and wanted is None:
         return _server_of_2025_03_26(url, http)
+    issuers = [each for each in resource.issuers if wanted in (None, each)]
+    if not issuers:
+        named = ", ".join(resource.issuers) or "none"
+        raise ConfigError(
+            f"{url} does not name the authorization server {wanted} of oauth.issuer, but "
+            f"{safe_line(named)}",
+            hint="If you trust it, change oauth.issuer to exactly that name.",
+        )
     problem: QwenError | None = None
-    for issuer in resource.issuers:
+    for issuer in issuers[:_MAX_SERVERS]:
         try:
             require_named_endpoint(issuer, url)
             return _server(issuer, http)

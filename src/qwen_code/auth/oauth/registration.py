@@ -38,11 +38,13 @@ _DEFAULT_METHODS = (CLIENT_SECRET_BASIC,)
 
 
 class ClientSettings(msgspec.Struct, frozen=True):
-    """What the user says about the client. ``redirect_uri`` is what they registered, on this
-    machine; without a port, any free one is used. ``scopes`` replace those that a server names."""
+    """What the user says about the client. ``issuer`` is the authorization server that knows it.
+    ``redirect_uri`` is what they registered, on this machine; without a port, any free one is used.
+    ``scopes`` replace those that a server names."""
 
     client_id: str | None = None
     client_secret: Secret | None = None
+    issuer: str | None = None
     metadata_url: str | None = None
     redirect_uri: str | None = None
     scopes: tuple[str, ...] = ()

@@ -87,7 +87,8 @@ class ResourceSignIn:
         """
         try:
             resource = find_resource(self._url, self._http, self._headers)
-            metadata = find_server(resource, self._url, self._http)
+            wanted = self._settings.issuer
+            metadata = find_server(resource, self._url, self._http, wanted)
             self._check_binding(metadata)
             scope = self._scope(resource, metadata)
             if self._uses_code_grant(metadata):
@@ -187,16 +188,17 @@ class ResourceSignIn:
 
     def _check_binding(self, metadata: ServerMetadata) -> None:
         """A client that the user registered belongs to one authorization server: a resource that
-        names another one must not get its secret sent there."""
+        names another one later must not get its secret sent there. ``oauth.issuer`` says it from
+        the start."""
         stored = self._stored()
         issuer = stored.issuer if stored else None
-        if issuer is None or self._settings.client_secret is None:
+        if issuer is None or self._settings.issuer is not None:
             return
         if issuer.client_id == self._settings.client_id and issuer.name != metadata.issuer:
             raise ConfigError(
                 f"{self._url} now names another authorization server: {metadata.issuer} and not "
                 f"{issuer.name}, where oauth.clientId was used until now",
-                hint=f"If that is right, run: qwen mcp logout {self._name}",
+                hint=f"If that is right, set oauth.issuer, or run: qwen mcp logout {self._name}",
             )
 
     def _way_out(self, hint: str | None) -> str:

@@ -120,9 +120,9 @@ def _scope_missing(name: str, scopes: tuple[str, ...], token: Token) -> AuthErro
     if asked.issuperset(scopes):
         return AuthError(
             f"the sign-in does not permit this, although it asked for the scope {scope}",
-            hint="ask the operator of the server for that permission",
+            hint="Ask the operator of the server for that permission.",
         )
     return AuthError(
         f"this needs a sign-in with the scope {scope}",
-        hint=f"run: qwen mcp login {name} --scope {shlex.quote(scope)}",
+        hint=f"Run: qwen mcp login {name} --scope {shlex.quote(scope)}",
     )
