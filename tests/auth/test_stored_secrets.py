@@ -24,6 +24,7 @@ PLACES = {
     "~/.qwen/local_server.json": {"base_url": "http://127.0.0.1:1", "key": "KEY", "pid": 1},
     "~/.qwen/settings.json": {"security": {"auth": {"apiKey": "KEY"}}},
     "~/.qwen/settings.json ": {"modelProviders": [{"headers": {"Authorization": "Bearer KEY"}}]},
+    "~/.qwen/settings.json  ": {"mcpServers": {"s": {"oauth": {"clientSecret": "KEY"}}}},
     "~/.qwen/.env": "LLAMA_API_KEY=KEY\n",
     "~/.env": "OPENAI_API_KEY='KEY'\n",
 }

@@ -52,6 +52,7 @@ def remember_stored_secrets(config: Config) -> None:
 
             tree = jsonc.loads(layer.data)  # all of it, not only what can be used
             _remember({n: each for n, each in tree.items() if n not in _OF_OTHER_PROGRAMS})
+            _remember_clients(tree.get("mcpServers"))
     for file in _files(config.paths):
         with suppress(OSError, msgspec.DecodeError):
             _remember(decode_json(read_bounded(file, _MAX_BYTES)))
@@ -62,6 +63,15 @@ def remember_stored_secrets(config: Config) -> None:
             for pair in parse(read_bounded(file, _MAX_BYTES)).pairs:
                 if pair.name.upper() in key_names and _is_opaque(pair.value):
                     Secret(pair.value)
+
+
+def _remember_clients(servers: Any) -> None:
+    """Of what is written for servers, the secrets that they do not get. ``$NAME`` is not one."""
+    for entry in servers.values() if isinstance(servers, dict) else ():
+        oauth = entry.get("oauth") if isinstance(entry, dict) else None
+        secret = oauth.get("clientSecret") if isinstance(oauth, dict) else None
+        if isinstance(secret, str) and not secret.startswith("$"):
+            Secret(secret)
 
 
 def _is_opaque(text: str) -> bool:

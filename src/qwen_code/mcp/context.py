@@ -22,7 +22,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 TokenFor = Callable[[ServerSpec, Refusal | None], str | None]
 """Returns an access token for a server, or ``None``; after a `Refusal`, another one. It can block.
-It raises a ``QwenError`` if a person has to do something first, and never asks them."""
+After a `Refusal` it raises a ``QwenError`` if a person has to do something first."""
 
 
 class ServerContext(msgspec.Struct, frozen=True):

@@ -205,11 +205,12 @@ def _oauth(value: Any) -> OauthEntry:
         raise ValueError("oauth.scopes must be a list of texts")
     raw = {"clientId": value.get("client_id"), "clientSecret": value.get("client_secret"), **value}
     return OauthEntry(
-        _text(raw, "clientId") or None,
-        _text(raw, "clientSecret") or None,
-        _text(raw, "clientMetadataUrl") or None,
-        _text(raw, "redirectUri") or None,
-        tuple(_scalar(scope, "oauth.scopes") for scope in scopes),
+        client_id=_text(raw, "clientId") or None,
+        client_secret=_text(raw, "clientSecret") or None,
+        issuer=_text(raw, "issuer") or None,
+        client_metadata_url=_text(raw, "clientMetadataUrl") or None,
+        redirect_uri=_text(raw, "redirectUri") or None,
+        scopes=tuple(_scalar(scope, "oauth.scopes") for scope in scopes),
     )
 
 

@@ -26,7 +26,7 @@ _MAX_BODY_BYTES = 64 << 20
 class RemoteAuth(httpx2.Auth):
     """Signs requests with the token of a stored sign-in; a refused token is replaced once.
 
-    ``refusal`` is why the last request was refused and what the user can do, else ``None``.
+    ``refusal`` is why the last message was refused and what the user can do, else ``None``.
     """
 
     def __init__(self, spec: ServerSpec, token_for: TokenFor) -> None:
@@ -40,33 +40,41 @@ class RemoteAuth(httpx2.Auth):
         if "authorization" in request.headers:  # the user's settings have a header
             response = yield request
             is_refused = response.status_code == 401
-            self.refusal = _OWN_HEADER_REFUSED if is_refused else None
+            self._note(request, _OWN_HEADER_REFUSED if is_refused else None)
             return
-        token, refused = await self._ask(None), False
-        for _ in range(_MAX_TRIES):
+        token = await asyncio.to_thread(self._token_for, self._spec, None)
+        reason: str | None = None
+        for attempt in range(_MAX_TRIES):
             if token:
                 request.headers["Authorization"] = f"Bearer {token}"
             response = yield request
-            self.refusal = None
-            if response.status_code not in (401, 403):
-                return
-            if response.status_code == 401:
-                self.refusal = f"it requires a sign-in; run: qwen mcp login {self._spec.name}"
-                if refused:
-                    return
-            refused = True
+            status = response.status_code
+            if status not in (401, 403):
+                reason = None
+                break
+            reason = f"it requires a sign-in; run: qwen mcp login {self._spec.name}"
+            if status == 401 and attempt > 0:
+                break
             challenge = response.headers.get("www-authenticate", "")
-            fresh = await self._ask(Refusal(token, response.status_code, challenge))
+            fresh, reason = await self._another(Refusal(token, status, challenge), reason)
             if fresh is None or fresh == token:
-                return
+                break
             token = fresh
+        self._note(request, reason)
 
-    async def _ask(self, refusal: Refusal | None) -> str | None:
+    async def _another(self, refusal: Refusal, reason: str) -> tuple[str | None, str | None]:
+        """Another token, and why the request is refused if that one is as well. A 403 without an
+        explanation is not about the sign-in."""
         try:
-            return await asyncio.to_thread(self._token_for, self._spec, refusal)
+            token = await asyncio.to_thread(self._token_for, self._spec, refusal)
         except QwenError as error:
-            self.refusal = f"{error.message}. {error.hint}" if error.hint else error.message
-            return None
+            return None, f"{error.message}. {error.hint}" if error.hint else error.message
+        return token, reason if refusal.status == 401 else None
+
+    def _note(self, request: httpx2.Request, refusal: str | None) -> None:
+        """The stream of events (GET) is no request of the user's, and optional."""
+        if request.method == "POST":
+            self.refusal = refusal
 
 
 def make_http_client(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,6 +131,11 @@ def test_an_address_or_a_code_can_be_pasted(around: str) -> None:
     assert FLOW.code_in(around.format("x-1_2")) == Secret("x-1_2")
 
 
+def test_browsers_write_an_empty_path_as_a_slash() -> None:
+    bare = msgspec.structs.replace(FLOW, redirect_uri="http://localhost:1")
+    assert bare.code_in(f"http://localhost:1/?{answer(code='x')}#") == Secret("x")
+
+
 @pytest.mark.parametrize(
     "pasted",
     [
@@ -140,6 +146,7 @@ def test_an_address_or_a_code_can_be_pasted(around: str) -> None:
         f"{REDIRECT}?code=x&state=wrong",
         REDIRECT,
         "x\x1b",
+        "http://[::1?code=x",
     ],
 )
 def test_what_cannot_be_pasted(pasted: str) -> None:

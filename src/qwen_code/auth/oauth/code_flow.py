@@ -106,10 +106,11 @@ class CodeFlow(msgspec.Struct, frozen=True):
             SignInFailed: as for :meth:`code_of`.
         """
         text = pasted.strip()
-        if text.startswith(f"{self.redirect_uri}?"):
+        if "://" in text or "?" in text:
+            if _page(text) != _page(self.redirect_uri):
+                raise NotTheAnswer
             return self.code_of(urlsplit(text).query)
-        is_address = "://" in text or "?" in text
-        if is_address or not text or not fits_header(text) or self.sends_iss:
+        if not text or not fits_header(text) or self.sends_iss:
             raise NotTheAnswer
         return Secret(text)
 
@@ -123,6 +124,11 @@ class CodeFlow(msgspec.Struct, frozen=True):
             raise SignInFailed(
                 f"the answer is from another server than {self.issuer.name}, and was not used"
             )
+
+
+def _page(url: str) -> str:
+    """The address without its query. Browsers write an empty path as a slash."""
+    return url.partition("#")[0].partition("?")[0].rstrip("/")
 
 
 def _single_values(query: str) -> dict[str, str]:

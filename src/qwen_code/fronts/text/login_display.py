@@ -73,19 +73,28 @@ class LineDisplay:
         if self._browser and open_browser(url, self._environ) is None:
             self._write("Opening it in your browser. ")
         self._write("Waiting for the answer; Ctrl-C cancels.\n")
-        self._explain_pasting()
+        if _takes_lines():
+            self._write(
+                "If your browser is on another machine: paste here the address that it ends at, "
+                "and press Enter.\n"
+            )
 
     def pasted(self, seconds: float) -> str | None:
-        """Nothing can be pasted here."""
-        time.sleep(seconds)
-        return None
+        """A line that was typed or pasted within ``seconds``."""
+        if not _takes_lines():
+            time.sleep(seconds)
+            return None
+        descriptor = sys.stdin.fileno()
+        if not select.select([descriptor], [], [], seconds)[0]:
+            return None
+        line = os.read(descriptor, _MAX_LINE_BYTES)
+        if not line:  # a terminal that is gone pastes nothing
+            time.sleep(seconds)
+        return line.decode("utf-8", "replace")
 
     def say(self, line: str) -> None:
         """One line."""
         self._write(f"{line}\n")
-
-    def _explain_pasting(self) -> None:
-        """Nothing can be pasted here."""
 
     def _link(self, url: str) -> str:
         return url
@@ -123,22 +132,6 @@ class TerminalDisplay(LineDisplay):
         finally:
             self._write(_CLEAR_LINE)
 
-    def pasted(self, seconds: float) -> str | None:
-        """A line that was typed or pasted within ``seconds``."""
-        readable, _, _ = select.select([sys.stdin.fileno()], [], [], seconds)
-        if not readable:
-            return None
-        line = os.read(sys.stdin.fileno(), _MAX_LINE_BYTES)
-        if not line:  # a terminal that is gone pastes nothing
-            time.sleep(seconds)
-        return line.decode("utf-8", "replace")
-
-    def _explain_pasting(self) -> None:
-        self._write(
-            "If your browser is on another machine: paste here the address that it ends at, "
-            "and press Enter.\n"
-        )
-
     def _draw(self, left_s: float, trouble: str | None) -> None:
         minutes, seconds = divmod(max(0, round(left_s)), 60)
         state = f"network trouble, still waiting ({safe_text(trouble)})" if trouble else "waiting"
@@ -164,6 +157,11 @@ class TerminalDisplay(LineDisplay):
     def _show_more(self, url: str) -> None:
         if picture := qr_code(url, *shutil.get_terminal_size()):
             self._write(f"{picture}\n")
+
+
+def _takes_lines() -> bool:
+    """Whether a person can type into this program. Windows cannot wait for lines."""
+    return sys.stdin.isatty() and os.name != "nt"
 
 
 def qr_code(text: str, columns: int, lines: int) -> str | None:
