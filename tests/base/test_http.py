@@ -410,6 +410,8 @@ class FakeAuthority:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(204)
+                self.send_header("WWW-Authenticate", 'Bearer scope="a"')
+                self.send_header("WWW-Authenticate", "Basic")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -459,6 +461,13 @@ def test_an_extra_authority_is_trusted(https: str, authority: FakeAuthority) -> 
 
 
 @pytest.mark.process
+def test_headers_that_occur_again_are_joined(https: str, authority: FakeAuthority) -> None:
+    network = Network(extra_ca_file=Setting(str(authority.ca_file), "NODE_EXTRA_CA_CERTS"))
+    response = client(network).send(Request("GET", https))
+    assert response.headers["www-authenticate"] == 'Bearer scope="a", Basic'
+    response.close()
+
+
 def test_ssl_cert_file_is_honoured_in_a_real_process(https: str, authority: FakeAuthority) -> None:
     code = (
         "import sys; "

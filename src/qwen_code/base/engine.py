@@ -121,7 +121,11 @@ class _Reqwest:
 class _ReqwestAnswer:
     def __init__(self, answer: SyncResponse) -> None:
         self.status = answer.status
-        self.headers = {name.lower(): value for name, value in answer.headers.items()}
+        self.headers: dict[str, str] = {}
+        for raw, value in answer.headers.items():  # a header can occur again (RFC 9110 §5.3)
+            name = raw.lower()
+            before = self.headers.get(name)
+            self.headers[name] = value if before is None else f"{before}, {value}"
         self._read = answer.body_reader.read_chunk
 
     def read_chunk(self) -> bytes | None:
