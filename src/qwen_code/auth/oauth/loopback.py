@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import msgspec
+
 from qwen_code.auth.oauth.code_flow import NotTheAnswer
 from qwen_code.auth.oauth.errors import SignInFailed
 from qwen_code.base.errors import ConfigError
@@ -40,6 +42,14 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "connection": "close",
 }
+
+
+class _Reaction(msgspec.Struct, frozen=True):
+    """What the page of a request says, and what the request brought, if it is the answer."""
+
+    status: HTTPStatus
+    text: str
+    found: Secret | SignInFailed | None = None
 
 
 class Loopback:
@@ -108,22 +118,28 @@ class Loopback:
         self._server.shutdown()
         self._server.server_close()
 
-    def receive(self, query: str) -> tuple[HTTPStatus, str]:
-        """React to a request for the path; returns what its page says."""
+    def receive(self, query: str) -> _Reaction:
+        """React to a request for the path. Its page is sent before what it found is delivered:
+        the program may end soon after that."""
         with self._lock:
             read = self._read
             if read is None:
-                return HTTPStatus.GONE, "This sign-in has already been answered."
+                text = "No sign-in is waiting here. It may have been answered already."
+                return _Reaction(HTTPStatus.GONE, text)
             try:
                 found: Secret | SignInFailed = read(query)
                 text = f"The browser's part of the sign-in is done. {_DONE}"
             except NotTheAnswer:
-                return HTTPStatus.BAD_REQUEST, "This is not the answer to the current sign-in."
+                text = "This is not the answer to the current sign-in."
+                return _Reaction(HTTPStatus.BAD_REQUEST, text)
             except SignInFailed as error:
                 found, text = error, f"The sign-in failed; the terminal says why. {_DONE}"
             self._read = None
-            self._answers.put(found)
-            return HTTPStatus.OK, text
+            return _Reaction(HTTPStatus.OK, text, found)
+
+    def deliver(self, found: Secret | SignInFailed) -> None:
+        """Hand what was found to :meth:`answer`."""
+        self._answers.put(found)
 
 
 def _parse(uri: str) -> tuple[str, int, str]:
@@ -190,8 +206,13 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
             # A page elsewhere whose name leads here sends another Host (DNS rebinding).
             if self.headers.get("host") != loopback.authority or parts.path != loopback.path:
                 self._send(HTTPStatus.NOT_FOUND, "There is nothing here.")
-            else:
-                self._send(*loopback.receive(parts.query))
+                return
+            reaction = loopback.receive(parts.query)
+            try:
+                self._send(reaction.status, reaction.text)
+            finally:
+                if reaction.found is not None:
+                    loopback.deliver(reaction.found)
 
         def _send(self, status: HTTPStatus, text: str) -> None:
             body = _PAGE.format(text=text).encode()
