@@ -117,6 +117,14 @@ def test_without_the_device_grant_the_way_out_is_named(remote: Remote) -> None:
     assert "-H 'Authorization: Bearer $TOKEN'" in ended.stderr
 
 
+def test_a_model_signs_in_nowhere(remote: Remote) -> None:
+    remote.qwen("add", "ours", remote.url)
+    remote.environ["QWEN_CODE"] = "1"
+    ended = remote.qwen("login", "ours", "--scope", "admin")
+    assert ended.returncode == 2 and "by a command that the model runs" in ended.stderr
+    assert remote.auth.log == []
+
+
 def test_what_cannot_be_signed_in_to(remote: Remote) -> None:
     remote.qwen("add", "command", "true")
     assert "needs no sign-in" in remote.qwen("login", "command").stderr

@@ -15,12 +15,11 @@ from qwen_code.base.json_text import pretty_json
 from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text
 from qwen_code.cli.options import with_config
-from qwen_code.config.env_names import QWEN_CODE
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
-from qwen_code.fronts.console import notice, require_person, say, say_data
+from qwen_code.fronts.console import notice, refuse_model, require_person, say, say_data
 from qwen_code.mcp.definitions import ServerDefinition, find_definitions, project_file, save_entry
 from qwen_code.mcp.entries import parse_server
 from qwen_code.wiring.reports.trust import server_in_words
@@ -115,8 +114,7 @@ def add_command(
     paths = _paths()
     file = project_file(paths) if scope == "project" else paths.settings_file
     parse_server(name, entry, str(file))
-    if os.environ.get(QWEN_CODE):
-        raise UsageError("adding a server cannot be done by a command that the model runs")
+    refuse_model("adding a server")
     was_there = save_entry(file, name, entry)
     if scope == "project":
         _trust_own(paths, name)
@@ -196,6 +194,7 @@ def login_command(config: Config, name: str, no_browser: bool, scopes: str) -> N
     """
     from qwen_code.cli.mcp_login import login
 
+    refuse_model("signing in at a server")
     definition = _find(config.paths, name)
     login(config, definition, browser=not no_browser, scopes=tuple(scopes.split()))
 

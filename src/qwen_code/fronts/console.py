@@ -97,10 +97,19 @@ def require_person(what: str) -> None:
     Raises:
         UsageError: it is called by a program, or by a command that a model has run.
     """
-    if os.environ.get(QWEN_CODE):
-        raise UsageError(f"{what} cannot be done by a command that the model runs")
+    refuse_model(what)
     if not is_interactive():
         raise UsageError(f"{what} needs a terminal, so that a person answers")
+
+
+def refuse_model(what: str) -> None:
+    """For what a person must have asked for, in a terminal or a script.
+
+    Raises:
+        UsageError: it is called by a command that a model has run.
+    """
+    if os.environ.get(QWEN_CODE):
+        raise UsageError(f"{what} cannot be done by a command that the model runs")
 
 
 def _clean(text: str) -> str:
