@@ -25,6 +25,8 @@ _NODE = _NODE_MODULES / ".bin" / "node"
 
 _LIMIT_S = 120
 
+CORE = ["initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry"]
+
 AUTHORIZATION = [
     "auth/metadata-default",
     "auth/metadata-var1",
@@ -72,6 +74,11 @@ def passes(require: Callable[[str, bool], None], tmp_path: Path) -> Callable[[st
         assert not wrong and done.returncode == 0, f"{wrong}\n{done.stdout}\n{done.stderr}"
 
     return run
+
+
+@pytest.mark.parametrize("scenario", CORE)
+def test_core(passes: Callable[[str], None], scenario: str) -> None:
+    passes(scenario)
 
 
 @pytest.mark.parametrize("scenario", AUTHORIZATION)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qwen_code.base.errors import ConfigError
 from qwen_code.mcp.definitions import server_digest
 from qwen_code.mcp.entries import parse_server, parse_servers
-from qwen_code.mcp.servers import ServerSpec, expand
+from qwen_code.mcp.servers import OauthEntry, ServerSpec, expand
 
 
 def test_a_command_and_an_address() -> None:
@@ -111,8 +111,11 @@ def test_other_programs_have_other_names(name: str) -> None:
         ({"command": "a", "timeout": "2000"}, {"timeout_ms": 2000}),
         ({"command": "a", "trust": "true"}, {"trust": True}),
         ({"url": "https://h/m", "headers": {"X-N": 5}}, {"headers": {"X-N": "5"}}),
-        ({"url": "https://h/m", "oauth": False}, {"client_id": None}),
-        ({"url": "https://h/m", "oauth": {"scope": "a b"}}, {"scopes": ("a", "b")}),
+        ({"url": "https://h/m", "oauth": False}, {"oauth": OauthEntry()}),
+        (
+            {"url": "https://h/m", "oauth": {"scope": "a b", "client_id": "c", "redirectUri": "r"}},
+            {"oauth": OauthEntry(client_id="c", redirect_uri="r", scopes=("a", "b"))},
+        ),
         ({"command": "a", "includeTools": "one"}, {"include_tools": ("one",)}),
         ({"command": "a", "alwaysAllow": ["x"], "autoApprove": [], "gallery": True}, {}),
     ],

@@ -1,7 +1,7 @@
 """What the official conformance suite of MCP drives: this program, as a user would set it up.
 
 The suite starts it for each scenario, with the server's URL as the last argument and the scenario's
-name and data in ``MCP_CONFORMANCE_SCENARIO`` and ``MCP_CONFORMANCE_CONTEXT``. It adds the server,
+data in ``MCP_CONFORMANCE_CONTEXT``. It adds the server,
 lists its tools and calls them, and does what the messages tell the user to do: it signs in by the
 command that they name. Exit code 0 means that everything worked.
 """
@@ -15,7 +15,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from qwen_code.base.stop import Stop
 from qwen_code.config.load import Config
 from qwen_code.mcp.client import Servers
 from qwen_code.mcp.definitions import find_definitions
+from qwen_code.mcp.elicitation import Answer, Elicitation
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.wiring.forms import fields_of
 from qwen_code.wiring.servers import start_servers
 
 _NAME = "suite"
@@ -76,7 +78,7 @@ class Client:
         """The server, started as in a session."""
         config = Config.load(os.environ, Path.cwd())
         found = find_definitions(config.paths, config.settings, print)
-        return start_servers(config, [each.spec for each in found], print)
+        return start_servers(config, found, print, ask=_answer)
 
     def sign_in_if_told(self, message: str) -> None:
         """Do what a message tells the user to do. A message without a command ends this program."""
@@ -87,7 +89,7 @@ class Client:
 
 
 def use_tools(client: Client) -> None:
-    """List the tools, and call each without arguments; sign in whenever that is needed."""
+    """List the tools, and call each; sign in whenever that is needed."""
     for _ in range(_MAX_SIGN_INS):
         with client.servers() as servers:
             tools = servers.tools()
@@ -97,7 +99,7 @@ def use_tools(client: Client) -> None:
                 continue
             try:
                 for tool in tools:
-                    tool.run({}, lambda _: None, Stop())
+                    _call(tool)
             except ToolFailed as error:
                 client.sign_in_if_told(str(error))
                 continue
@@ -105,17 +107,26 @@ def use_tools(client: Client) -> None:
     sys.exit(f"still refused after {_MAX_SIGN_INS} sign-ins")
 
 
-_SCENARIOS: dict[str, Callable[[Client], None]] = {}
-"""What a scenario needs to be done; most need `use_tools`."""
+def _call(tool: Any) -> None:
+    """Call a tool with arguments of the types that it wants."""
+    wanted = tool.definition.parameters["properties"]
+    values = {"number": 1, "integer": 1, "boolean": True}
+    arguments = {name: values.get(rules.get("type"), "x") for name, rules in wanted.items()}
+    tool.run(tool.parse(json.dumps(arguments)), lambda _: None, Stop())
+
+
+def _answer(question: Elicitation, stop: Stop) -> Answer:
+    """Fill in a form as a person who presses Enter at each field."""
+    answers = {field.name: field.read("") for field in fields_of(question.schema or {})}
+    return Answer("accept", {name: value for name, value in answers.items() if value is not None})
 
 
 def main() -> None:
-    scenario = os.environ["MCP_CONFORMANCE_SCENARIO"]
     context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
     with tempfile.TemporaryDirectory() as home:
         client = Client(Path(home), context)
         client.add(sys.argv[-1])
-        _SCENARIOS.get(scenario, use_tools)(client)
+        use_tools(client)
 
 
 if __name__ == "__main__":
