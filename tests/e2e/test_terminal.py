@@ -428,13 +428,21 @@ def test_a_person_fills_in_what_a_server_asks(
     assert json.loads(result) == {"action": "accept", "content": {"count": 3, "note": "soon"}}
 
 
+@pytest.fixture
+def ends_kept(qwen: Any) -> Iterator[None]:
+    """A command that is kept outlives a test that fails."""
+    yield
+    for name in "abc":
+        (qwen.project / f"{name}.go").touch()
+
+
 def whole(terminal: Terminal) -> str:
     """The screen with long lines in one piece."""
     return terminal.screen().replace("\n", "")
 
 
 def test_background_commands_are_listed_stopped_and_kept(
-    terminal: Terminal, qwen: Any, server: Any, configured: None, calls: Any
+    terminal: Terminal, qwen: Any, server: Any, configured: None, calls: Any, ends_kept: None
 ) -> None:
     def serve(name: str) -> str:
         wait = f"until [ -e {name}.go ]; do sleep 0.05; done"

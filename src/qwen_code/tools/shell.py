@@ -30,7 +30,7 @@ _GRACE_S = 2.0
 _STOP_GRACE_S = 0.1
 """How long a command may take to exit after the user has stopped the turn."""
 
-_REST_S = 0.3
+_REST_S = 0.5
 """How long what a command leaves running may take to end by itself: ``exec > >(tee log)``."""
 
 _FIRST_OUTPUT_S = 1.0
