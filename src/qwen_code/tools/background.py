@@ -102,8 +102,8 @@ class BackgroundCommand:
         """How long it has been running, in seconds, or ran."""
         return (self._ended if self.has_ended else time.monotonic()) - self._began
 
-    def wait(self, timeout_s: float, stop: Stop, *, for_output: bool) -> None:
-        """Wait until it has ended, at most ``timeout_s``; or until there is new output.
+    def wait(self, timeout_s: float, stop: Stop, *, for_output: bool) -> bool:
+        """Wait until it has ended, or until there is new output; ``False`` after ``timeout_s``.
 
         Raises:
             Stopped: the turn should end.
@@ -114,8 +114,9 @@ class BackgroundCommand:
                 stop.check()
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
-                    return
+                    return False
                 self._changed.wait(min(left_s, POLL_S))
+        return True
 
     def news(self) -> str:
         """What it has printed since the last call, and how it is, as the result of a call."""

@@ -33,8 +33,11 @@ _STOP_GRACE_S = 0.1
 _REST_S = 0.5
 """How long what a command leaves running may take to end by itself: ``exec > >(tee log)``."""
 
-_FIRST_OUTPUT_S = 1.0
-"""How long the first output of a background command is waited for, if it does not end before."""
+_FIRST_OUTPUT_S = 2.0
+"""How long the first output of a background command is waited for."""
+
+_FIRST_END_S = 1.0
+"""How long its end is waited for after that: a server that fails says why and ends."""
 
 _STOPPED = "The user stopped the command."
 _POLL_S = 0.05
@@ -158,7 +161,8 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
 
     def _leave_running(self, command: str, directory: Place, stop: Stop) -> Result:
         made = self._background.start(command, self._launcher, directory)
-        made.wait(_FIRST_OUTPUT_S, stop, for_output=False)
+        if made.wait(_FIRST_OUTPUT_S, stop, for_output=True):
+            made.wait(_FIRST_END_S, stop, for_output=False)
         summary = made.ending or f"{made.id}, process {made.pid}"
         return Result(f"{made.news()}{self._launcher.note}", summary)
 
