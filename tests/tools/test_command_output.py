@@ -22,6 +22,14 @@ def in_pieces(data: bytes, *sizes: int) -> str:
 SHOWN = {
     "plain": (b"a\tb\n\nc", "a\tb\n\nc"),
     "UTF-8": ("é 中文 😀\n".encode(), "é 中文 😀\n"),
+    "GBK": (
+        "错误：找不到文件，请检查路径是否正确。\n".encode("gbk"),
+        "错误：找不到文件，请检查路径是否正确。\n",
+    ),
+    "Shift-JIS": (
+        "エラー：ファイルが見つかりません。パスを確認してください。\n".encode("shift-jis"),
+        "エラー：ファイルが見つかりません。パスを確認してください。\n",
+    ),
     "NUL": (b"a\0b\n", "ab\n"),
     "colours": (b"\x1b[31mred\x1b[0m \x1b[1;32mgreen\x1b[m\n", "red green\n"),
     "title and link": (b"\x1b]0;title\x07x \x1b]8;;http://a\x1b\\link\x1b]8;;\x1b\\\n", "x link\n"),

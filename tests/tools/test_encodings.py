@@ -230,3 +230,11 @@ def test_invalid_bytes_survive_an_edit_beside_them(
         call(edit, path="f", old_string="tea \ufffd", new_string="\ufffd tea")
     with pytest.raises(ToolFailed, match="Use edit"):
         call(write, path="f", content="\ufffd")
+
+
+@pytest.mark.parametrize("size", [8191, 8192, 65_535, 65_536, 70_000])
+def test_the_end_of_a_sample_may_be_inside_of_a_character(size: int) -> None:
+    data = ("x" * (size - 1) + "\u4e2d" + "\n").encode()
+    assert detect(data[:size]).name == ("utf-8" if size == 65_536 else "cp1252")
+    assert detect(data).name == "utf-8" and not is_binary(data[:size])
+    assert detect(b"x" * size + b"\xe9\n").name == "cp1252"

@@ -76,7 +76,7 @@ def container_command(
     network: bool,
 ) -> list[str]:
     """Only the roots of this machine are in the container, under their own paths."""
-    options = ["run", "--rm", "--init", "--pull", "never", "--cap-drop", "ALL"]
+    options = ["run", "--rm", "--init", "--interactive", "--pull", "never", "--cap-drop", "ALL"]
     options += ["--security-opt", "no-new-privileges", "--pids-limit", "4096"]
     options += [] if network else ["--network", "none"]
     if hasattr(os, "getuid"):

@@ -14,8 +14,11 @@ import re
 
 import msgspec
 
+HEAD_BYTES = 64 << 10
+"""How much of the beginning of a longer text is enough to tell. A text of just this length may end
+in the middle of a character."""
+
 _SNIFFED_BYTES = 8192
-_SAMPLE_BYTES = 64 << 10
 _MAX_CONTROLS = 0.02
 _DECLARED_BYTES = 1024
 _MARKS = (
@@ -60,6 +63,7 @@ _LATIN = {
     "iso8859-16",
 }
 _MAX_ACCENTS = 2
+_BEFORE_FIRST_BYTES = 1000
 _HIGH_BYTES = bytes(range(0x80, 0x100))
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _BESIDE_LETTERS = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff](?=[A-Za-z])")
@@ -104,7 +108,7 @@ class Encoding(msgspec.Struct, frozen=True):
 
 
 def detect(data: bytes, known: tuple[str, str] = ("", "")) -> Encoding:
-    """The encoding of ``data``, which may be the beginning of a longer text.
+    """The encoding of ``data``: a text, or the first `HEAD_BYTES` of one.
 
     ``known`` is an encoding that something outside of the file names, and what that is.
     """
@@ -154,7 +158,7 @@ def is_binary(data: bytes) -> bool:
     start = data[:_SNIFFED_BYTES]
     if b"\0" in start:
         return not _wide(start)
-    if _is_utf_8(start):
+    if _is_utf_8(start, is_cut=len(data) > len(start)):
         return False
     controls = len(start) - len(start.translate(None, _CONTROLS))
     return controls > len(start) * _MAX_CONTROLS
@@ -168,7 +172,7 @@ def _by_content(data: bytes, known: tuple[str, str]) -> tuple[str, str]:
         return wide, ""
     if data.isascii():
         return says[0] if says and says[0][0] not in _WIDE else ("utf-8", "")
-    if _is_utf_8(data) or _is_mostly_utf_8(data):
+    if _is_utf_8(data, is_cut=len(data) == HEAD_BYTES) or _is_mostly_utf_8(data):
         return "utf-8", ""
     for name, by in says:
         if name not in _WIDE and _decodes(data, name):
@@ -176,12 +180,12 @@ def _by_content(data: bytes, known: tuple[str, str]) -> tuple[str, str]:
     return _by_statistics(data), ""
 
 
-def _is_utf_8(data: bytes) -> bool:
-    """Whether it is valid, except for a last character that has been cut."""
+def _is_utf_8(data: bytes, *, is_cut: bool) -> bool:
+    """Whether it is valid, except for a last character if it ``is_cut``."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data" and len(data) >= _SNIFFED_BYTES
+        return is_cut and error.reason == "unexpected end of data"
     return True
 
 
@@ -218,10 +222,12 @@ def _wide(start: bytes) -> str:
 def _by_statistics(data: bytes) -> str:
     """What chardet finds; windows-1252 for few accents between ASCII letters, of which statistics
     make anything."""
-    sample = b"\n".join(line for line in data.split(b"\n") if not line.isascii())[:_SAMPLE_BYTES]
+    first = _HIGH.search(data)
+    around = data[max(0, first.start() - _BEFORE_FIRST_BYTES) if first else 0 :]
+    sample = b"\n".join(line for line in around.split(b"\n") if not line.isascii())[:HEAD_BYTES]
     runs = _HIGH.findall(sample)
     if len(runs) > _MAX_ACCENTS or max(map(len, runs)) > 1:
-        for name in _found_by_chardet(data if len(data) <= _SAMPLE_BYTES else sample):
+        for name in _found_by_chardet(data if len(data) <= HEAD_BYTES else sample):
             beside = len(_BESIDE_LETTERS.findall(sample))
             if _is_of_one_byte(name) and name not in _LATIN and beside > len(runs) / 2:
                 break  # letters of another script inside of Latin words
@@ -248,5 +254,5 @@ def _decodes(data: bytes, name: str) -> bool:
     try:
         data.decode(name)
     except UnicodeDecodeError as error:
-        return error.end >= len(data) and len(data) >= _SAMPLE_BYTES  # the end of a part
+        return error.end >= len(data) == HEAD_BYTES
     return True

@@ -16,10 +16,10 @@ from qwen_code.tools.base import BuiltInTool, FileChange, Image, Preview, Result
 from qwen_code.tools.context import ToolContext
 from qwen_code.tools.edit import replace, unencodable
 from qwen_code.tools.editorconfig import encoding_of
-from qwen_code.tools.encodings import Encoding, declared, detect, is_binary
+from qwen_code.tools.encodings import HEAD_BYTES, Encoding, declared, detect, is_binary
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.masks import unmasked
-from qwen_code.tools.media import HEAD_BYTES, Media, media_of, picture_size, problem_of
+from qwen_code.tools.media import Media, media_of, picture_size, problem_of
 from qwen_code.tools.parts import MAX_LINES, Part, Wanted, read_part
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.text import counted
@@ -28,7 +28,6 @@ from qwen_code.tools.workspace import HeldPlaces, Place, Workspace
 _MAX_BYTES = 10 << 20
 _MAX_DOCUMENT_BYTES = 32 << 20
 _MAX_SENT_PAGES = 100
-_HEAD_BYTES = 64 << 10
 
 Keep = Callable[[Place, bytes], None]
 """Called before each change with a place and its new content."""
@@ -78,8 +77,8 @@ class ReadFile(BuiltInTool[ReadArguments]):
     def run(self, arguments: ReadArguments, show: Callable[[str], None], stop: Stop) -> Result:
         place = self._places.of(arguments, arguments.path)
         with self._workspace.opened(place) as (file, size):
-            head = file.read(_HEAD_BYTES)
-            if media := media_of(head[:HEAD_BYTES]):
+            head = file.read(HEAD_BYTES)
+            if media := media_of(head):
                 return self._media(place, media, file, size, arguments, stop)
             if is_binary(head):
                 shown = self._workspace.shown(place)
@@ -263,7 +262,7 @@ def _write(place: Place, before: bytes | None, was: Encoding, content: str) -> _
     """The content in the encoding that it declares, else in that of the file, else in UTF-8."""
     if was.newline != "\n":
         content = content.replace("\r\n", "\n").replace("\n", was.newline)
-    named, by = declared(content[:_HEAD_BYTES].encode("utf-8", "replace"))
+    named, by = declared(content[:HEAD_BYTES].encode("utf-8", "replace"))
     if named and named != declared(before or b"")[0] and named != was.name:
         encoding = Encoding(named, newline=was.newline, declared_by=by)
     else:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from qwen_code.base.stop import Stop
-from qwen_code.tools.encodings import detect
+from qwen_code.tools.encodings import HEAD_BYTES, detect
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.matches import Line, found_lines
 from qwen_code.tools.ripgrep import place_below, run_ripgrep
@@ -17,7 +17,6 @@ _NOT_UTF_8 = r"(?-u)[\xC2-\xF4](?:[^\x80-\xBF]|$)|(?:^|[\x00-\x7F])[\x80-\xBF]|[
 """Fits nearly every text that is not UTF-8."""
 _MAX_FILES = 1000
 _MAX_NAMES = 200
-_HEAD_BYTES = 64 << 10
 
 
 def search_legacy(
@@ -38,7 +37,7 @@ def search_legacy(
         stop.check()
         try:
             with workspace.opened(place_below(place.root, name)) as (file, _):
-                encoding = detect(file.read(_HEAD_BYTES))
+                encoding = detect(file.read(HEAD_BYTES))
         except ToolFailed:
             continue
         if encoding.name != "utf-8" and encoding.width == 1:

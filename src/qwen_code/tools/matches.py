@@ -17,7 +17,7 @@ from typing import BinaryIO
 import msgspec
 
 from qwen_code.base.secret import redact_spans
-from qwen_code.tools.encodings import Encoding, detect
+from qwen_code.tools.encodings import HEAD_BYTES, Encoding, detect
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.ripgrep import place_below
 from qwen_code.tools.workspace import Workspace
@@ -33,7 +33,6 @@ _BEFORE_MATCH = 100
 _CONTEXT = 2000
 """Characters around the part of a line that is shown, in which a secret may begin or end."""
 _MAX_COMPARED = 100
-_HEAD_BYTES = 64 << 10
 _MAX_DECODED_BYTES = 100_000_000
 _MAX_PIECE_BYTES = 4 * (2 * _CONTEXT + MAX_LINE_LENGTH + _BEFORE_MATCH)
 _RECORD = re.compile(
@@ -110,7 +109,7 @@ def _as_searched(file: BinaryIO, size: int, encoding: str) -> tuple[BinaryIO, En
     Raises:
         ToolFailed: the file would have to be decoded, and is too large.
     """
-    known = Encoding(encoding) if encoding else detect(file.read(_HEAD_BYTES))
+    known = Encoding(encoding) if encoding else detect(file.read(HEAD_BYTES))
     if not encoding and known.width == 1:
         return file, known
     if size > _MAX_DECODED_BYTES:

@@ -12,9 +12,6 @@ from typing import Literal
 
 import msgspec
 
-HEAD_BYTES = 4096
-"""Bytes from the start of a file that tell what it is."""
-
 MAX_BASE64_BYTES = 5_000_000
 MAX_PICTURE_BYTES = MAX_BASE64_BYTES * 3 // 4
 """The smallest limit that providers have is 5 MB, in base64."""
@@ -85,7 +82,7 @@ def media_of(head: bytes) -> Media | None:
         return _BRANDS.get(head[8:12], Media("other", "an MPEG-4 or QuickTime video"))
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return Media("picture", "a BMP picture")
-    is_late_pdf = b"%PDF-" in head[:1024] and b"\nendobj" in head and not _is_ascii_text(head)
+    is_late_pdf = b"%PDF-" in head[:1024] and b"endobj" in head and not _is_ascii_text(head)
     return _PDF if is_late_pdf else None
 
 

@@ -1,9 +1,9 @@
 """Give a file new content and keep what it is: owner, mode, attributes, hard links and mounts.
 
 A file is replaced by a complete new one (a temporary file, then a rename) where that makes no
-difference to any user of it. Where that would make another file of it, it is overwritten in place:
-a file with several hard links, a mount point, a file in a directory that is not writable, a file
-whose owner or attributes this process cannot give to a new one.
+difference to its users. Else it is overwritten in place: a file with several hard links, a mount
+point, a file in a directory that is not writable, a file whose owner or attributes this process
+cannot give to a new one.
 
 Overwriting grows the file first, then replaces the old bytes, then shortens it. So a full disk is
 noticed before anything of the old content is touched.
