@@ -240,3 +240,16 @@ def test_files_over_100_mb_are_searched(grep: Grep, call: Call, project: Path) -
         file.write(b"the needle\n")
     text = call(grep, pattern="needle", context=1).text
     assert text.split("\n")[1] == f"big.log:{110 * 1024 + 2}:the needle"
+
+
+def test_a_directory_that_cannot_be_entered_is_listed(
+    listed: ListDirectory, call: Call, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mode 0444: its names can be read, and nothing about them."""
+
+    def refused(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+    monkeypatch.setattr(Path, "exists", refused)
+    assert call(listed, path="src").text == "a.py"

@@ -3,6 +3,7 @@ listing can say what ``glob`` and ``grep`` leave out."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ def ignored(directory: Path, root: Path, names: Iterable[str]) -> list[str]:
     """Those of ``names`` in ``directory``, with ``/`` at the end for directories, that are ignored
     for a search that starts in ``root``."""
     candidates = (directory, *directory.parents)
-    top = next((each for each in candidates if (each / ".git").exists()), None)
+    top = next((each for each in candidates if os.path.lexists(each / ".git")), None)
     base = top if top is not None and root.is_relative_to(top) else root
     try:
         rules = GitIgnore(_lines(directory, base, is_repository=top is not None))

@@ -16,6 +16,11 @@ from qwen_code.tools.workspace import Place, Workspace, path_of
 
 _TIMEOUT_S = 30.0
 _MAX_NAMED = 3
+_PROBLEM = re.compile(
+    r"^rg: \./(?P<name>.*?): (?:IO error for operation on .*: )?(?P<reason>.*?)"
+    r"(?: \(os error \d+\))?$",
+    re.MULTILINE,
+)
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -95,10 +100,8 @@ def place_below(root: Path, name: str) -> Place:
 
 
 def _unreadable(messages: str) -> Iterator[str]:
-    for found in re.finditer(
-        r"^rg: \./(.*?): (.*?)(?: \(os error \d+\))?$", messages, re.MULTILINE
-    ):
-        yield f"{shown_name(found[1])} ({found[2].lower()})"
+    for found in _PROBLEM.finditer(messages):
+        yield f"{shown_name(found['name'])} ({found['reason'].lower()})"
 
 
 def _closed(workspace: Workspace, root: Path) -> Iterator[str]:
