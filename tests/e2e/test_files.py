@@ -133,11 +133,17 @@ def test_names_that_hurt(qwen: Any, go: Callable[..., list[str]]) -> None:
     for name in (b"caf\xe9.txt", b"new\nline.txt"):
         Path(qwen.project, os.fsdecode(name)).write_text("needle\n")
     (qwen.project / "self").symlink_to("self")
-    listed, read, found = go(
+    listed, read, found, _ = go(
         ("list_directory", {"path": "."}),
         ("read_file", {"path": "caf\\xe9.txt"}),
         ("grep", {"pattern": "needle"}),
+        ("edit", {"path": "caf\\xe9.txt", "old_string": "needle", "new_string": "thread"}),
     )
     assert listed == ("caf\\xe9.txt\nnew\\x0aline.txt\nself\n[a link that leads nowhere: self]")
     assert read == "needle\n"
     assert found == "caf\\xe9.txt:1:needle\nnew\\x0aline.txt:1:needle"
+    file = Path(qwen.project, os.fsdecode(b"caf\xe9.txt"))
+    assert file.read_text() == "thread\n"
+    done = qwen("--undo")
+    assert (done.returncode, done.stdout) == (0, "Put back: caf\\xe9.txt\n")
+    assert file.read_text() == "needle\n"

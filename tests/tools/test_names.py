@@ -16,7 +16,7 @@ from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.files import Edit, ReadFile, WriteFile
 from qwen_code.tools.listing import ListDirectory
-from qwen_code.tools.names import find_name, shown_name
+from qwen_code.tools.names import find_name, shown_name, true_name
 from qwen_code.tools.search import Glob, Grep
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.workspace import Workspace
@@ -145,4 +145,4 @@ def test_every_name_is_found_by_what_is_shown(
     path.touch()
     shown = shown_name(path.name)
     assert shown.encode().isascii() or shown.isprintable() or "\n" not in shown
-    assert find_name(directory, shown) == path
+    assert find_name(directory, shown) == path and true_name(shown) == path.name

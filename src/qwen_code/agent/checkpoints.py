@@ -21,7 +21,7 @@ from contextlib import suppress
 from hashlib import sha256
 from itertools import count, permutations, takewhile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -31,6 +31,7 @@ from qwen_code.base.files import make_private_dir, read_bounded, write_atomic
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import redact
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.names import shown_name, true_name
 from qwen_code.tools.workspace import Place, Workspace
 from qwen_code.tools.writing import is_torn
 
@@ -42,7 +43,8 @@ _UNUSED_S = 3600.0
 
 
 class _File(msgspec.Struct):
-    """The SHA-256 of one file before and after the turn (``None``: there was no file).
+    """The SHA-256 of one file before and after the turn (``None``: there was no file). Its names
+    are written as `names` shows them, since JSON has no others than Unicode.
 
     ``superseded`` are contents that the turn gave the file before ``after``. The file still has the
     last of them if writing ``after`` failed.
@@ -56,7 +58,12 @@ class _File(msgspec.Struct):
 
     @property
     def place(self) -> Place:
-        return Place(Path(self.root), self.names)
+        return Place(Path(true_name(self.root)), tuple(map(true_name, self.names)))
+
+    @classmethod
+    def of(cls, place: Place, before: str | None, after: str | None) -> Self:
+        names = tuple(map(shown_name, place.names))
+        return cls(shown_name(str(place.root)), names, before, after)
 
 
 class Checkpoint(msgspec.Struct):
@@ -148,7 +155,7 @@ class Checkpoints:
             self._store(present)
             if file is not None:
                 current.files.remove(file)
-            current.files.append(_File(str(place.root), place.names, _digest(present), after))
+            current.files.append(_File.of(place, _digest(present), after))
         if self._workspace.stays_in_place(place):  # so that undo recognises a part of it
             self._store(data)
         self._save(current)

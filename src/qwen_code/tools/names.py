@@ -25,6 +25,14 @@ def shown_name(name: str) -> str:
     return _UNSHOWABLE.sub(_escape, name)
 
 
+def true_name(shown: str) -> str:
+    """The name of which `shown_name` is ``shown``."""
+    return _ESCAPED.sub(
+        lambda found: bytes.fromhex(found[0].replace("\\x", "")).decode("utf-8", "surrogateescape"),
+        shown,
+    )
+
+
 def find_name(base: Path, text: str) -> Path:
     """The path that ``text`` means: absolute or below ``base``. What does not exist as it is
     written is looked for without its escapes and in the other normal form of Unicode.
@@ -47,7 +55,7 @@ def find_name(base: Path, text: str) -> Path:
 
 def _find_part(directory: Path, part: str) -> Path | None:
     """The entry that ``part`` means; ``None`` if there is none."""
-    literal = _plain(part)
+    literal = true_name(part)
     for name in (part, literal):
         if os.path.lexists(directory / name):
             return directory / name
@@ -66,10 +74,3 @@ def _find_part(directory: Path, part: str) -> Path | None:
 
 def _escape(found: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", "surrogateescape"))
-
-
-def _plain(text: str) -> str:
-    return _ESCAPED.sub(
-        lambda found: bytes.fromhex(found[0].replace("\\x", "")).decode("utf-8", "surrogateescape"),
-        text,
-    )

@@ -172,8 +172,9 @@ class Workspace:
         with self.opened(place) as (file, size):
             if size > limit_bytes:
                 raise ToolFailed(
-                    f"{place.shown} is too large: {size:,} bytes, the limit is {limit_bytes:,}. "
-                    "Search it with grep, and read parts of it with offset and limit."
+                    f"{place.shown} is too large to change: {size:,} bytes, the limit is "
+                    f"{limit_bytes:,}. Search it with grep, read parts of it with offset and limit, "
+                    "and change it with a command such as sed."
                 )
             return file.read(limit_bytes + 1)[:limit_bytes]
 
