@@ -173,8 +173,8 @@ class Workspace:
             if size > limit_bytes:
                 raise ToolFailed(
                     f"{place.shown} is too large to change: {size:,} bytes, the limit is "
-                    f"{limit_bytes:,}. Search it with grep, read parts of it with offset and limit, "
-                    "and change it with a command such as sed."
+                    f"{limit_bytes:,}. Search it with grep, read it in parts with offset and "
+                    "limit, and change it with a command such as sed."
                 )
             return file.read(limit_bytes + 1)[:limit_bytes]
 
