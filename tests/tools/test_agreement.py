@@ -216,6 +216,15 @@ class TestWhatIsLeftOut:
     def test_an_empty_glob_says_why(self, glob: Glob, call: Call, pattern: str, note: str) -> None:
         assert call(glob, pattern=pattern).text == (f"no file matches\n{note}\n{_CLOSED}")
 
+    def test_links_and_git_are_said(self, glob: Glob, call: Call, project: Path) -> None:
+        (project / "way").symlink_to("src")
+        (project / "link.py").symlink_to("src/a.py")
+        for pattern, name in (("way/*.py", "way"), ("./way/**", "way"), ("/link.py", "link.py")):
+            text = call(glob, pattern=pattern).text
+            assert f"[left out: {name}, a link. It is followed" in text
+        assert call(glob, pattern="*.py", path="way").text == "src/a.py"
+        assert "[left out: .git, always]" in call(glob, pattern=".git/**").text
+
     def test_an_empty_grep_says_why(self, grep: Grep, call: Call, project: Path) -> None:
         assert call(grep, pattern="needle", glob="*.dat").text == (
             f"nothing matches\n[left out: 1 file, binary: bin.dat]\n{_CLOSED}"

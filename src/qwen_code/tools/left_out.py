@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 from qwen_code.base.stop import Stop
@@ -27,7 +28,7 @@ def files_left_out(
     environ: Mapping[str, str],
     stop: Stop,
 ) -> str:
-    """A note on the files that fit ``pattern`` and are ignored."""
+    """Notes on what fits ``pattern`` and is ignored, or is reached by a link only."""
     command = ["--files", "--null", "--no-ignore", *selection(pattern)]
     try:
         names = _names(run_ripgrep(workspace, place, command, environ, stop).output)
@@ -35,7 +36,8 @@ def files_left_out(
     except ToolFailed:
         return _NOT_SEARCHED
     opened = workspace.closed.open_files(place.root, names)
-    return _note("ignored by git or an ignore file", opened) + _closed(workspace)
+    notes = _note("ignored by git or an ignore file", opened) + _fixed_part(place, pattern)
+    return notes + _closed(workspace)
 
 
 def matches_left_out(
@@ -62,6 +64,23 @@ def matches_left_out(
         + _note("binary", binary)
         + _closed(workspace)
     )
+
+
+def _fixed_part(place: Place, pattern: str) -> str:
+    """A note if the names before the first wildcard lead to what searches never enter."""
+    path, parts = place.path, pattern.removeprefix("./").strip("/").split("/")
+    if ".git" in (*place.names, *parts):
+        return "\n[left out: .git, always]"
+    for part in parts:
+        path /= part
+        if not os.access(path.parent, os.X_OK):
+            break
+        if re.search(r"[*?\[{]", part):
+            break
+        if path.is_symlink():
+            shown = shown_name(str(path.relative_to(place.root)))
+            return f"\n[left out: {shown}, a link. It is followed if it is the path of a call]"
+    return ""
 
 
 def _names(output: bytes) -> list[str]:
