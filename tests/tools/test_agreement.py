@@ -223,6 +223,7 @@ class TestWhatIsLeftOut:
             text = call(glob, pattern=pattern).text
             assert f"[left out: {name}, a link. It is followed" in text
         assert call(glob, pattern="*.py", path="way").text == "src/a.py"
+        assert call(glob, pattern="x" * 300).text.startswith("no file matches")
         assert "[left out: .git, always]" in call(glob, pattern=".git/**").text
 
     def test_an_empty_grep_says_why(self, grep: Grep, call: Call, project: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from qwen_code.base.stop import Stop
 from qwen_code.tools.encodings import is_binary
@@ -73,13 +74,12 @@ def _fixed_part(place: Place, pattern: str) -> str:
         return "\n[left out: .git, always]"
     for part in parts:
         path /= part
-        if not os.access(path.parent, os.X_OK):
-            break
         if re.search(r"[*?\[{]", part):
             break
-        if path.is_symlink():
-            shown = shown_name(str(path.relative_to(place.root)))
-            return f"\n[left out: {shown}, a link. It is followed if it is the path of a call]"
+        with suppress(OSError):  # it is too long, or its directory cannot be entered
+            if path.is_symlink():
+                shown = shown_name(str(path.relative_to(place.root)))
+                return f"\n[left out: {shown}, a link. It is followed if it is the path of a call]"
     return ""
 
 
