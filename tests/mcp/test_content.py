@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+from pictures import png
 
 from qwen_code.mcp.content import read_answer
 from qwen_code.tools.errors import ToolFailed
@@ -27,16 +28,28 @@ def test_structured_content_stands_in_for_text() -> None:
 
 
 def test_the_first_image_is_shown_and_others_are_named() -> None:
-    blocks = [{"type": "text", "text": "look"}, _image(b"1"), _image(b"2"), _image(b"3", "image/x")]
+    first, second = png(1, 1), png(2, 1)
+    blocks = [
+        {"type": "text", "text": "look"},
+        _image(first, "image/jpg"),
+        _image(second),
+        _image(b"3", "image/x"),
+    ]
     result = read_answer({"content": blocks})
-    assert result.image is not None and result.image.data == b"1"
+    assert result.image is not None and result.image.data == first
+    assert result.image.media_type == "image/png"
     assert result.text.splitlines() == [
         "look",
         "[image not shown: image/png]",
         "[image not shown: image/x]",
     ]
-    broken = {"type": "image", "data": "a", "mimeType": "image/png"}
-    assert read_answer({"content": [broken]}).image is None
+
+
+@pytest.mark.parametrize("data", [b"a", b"<svg/>", png(1, 1)[:30], b"\x89PNG\r\n\x1a\n"])
+def test_a_broken_image_is_not_given_to_the_model(data: bytes) -> None:
+    result = read_answer({"content": [_image(data)]})
+    assert result.image is None and "not shown" in result.text
+    assert read_answer({"content": [{"type": "image", "data": "a", "mimeType": "i"}]}).image is None
 
 
 def test_resources_and_sounds_become_text() -> None:

@@ -11,16 +11,9 @@ import msgspec
 from qwen_code.base.secret import redact
 from qwen_code.tools.base import Image, Result
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.media import media_of, problem_of
 
 _MAX_CHARACTERS = 50_000
-_MAX_IMAGE_BYTES = 8 << 20
-_IMAGE_TYPES = {
-    "image/png": "image/png",
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",
-    "image/gif": "image/gif",
-    "image/webp": "image/webp",
-}
 
 
 def read_answer(answer: Mapping[str, Any]) -> Result:
@@ -65,18 +58,21 @@ def _shown(blocks: Sequence[Mapping[str, Any]], structured: Any = None) -> Resul
 
 
 def _image(block: Mapping[str, Any]) -> Image | None:
-    """The image of a block, also where it is an embedded resource."""
+    """The image of a block that can be sent to a model, also where it is an embedded resource. Its
+    bytes count, whatever the server calls them: a broken one would spoil all later requests."""
     if block.get("type") == "resource":
         block = block.get("resource") or {}
-    media_type = _IMAGE_TYPES.get(str(block.get("mimeType")).lower())
     encoded = str(block.get("data") or block.get("blob") or "")
-    if media_type is None or not encoded:
+    if not encoded or not str(block.get("mimeType")).startswith("image/"):
         return None
     try:
         data = binascii.a2b_base64(encoded.partition(";base64,")[2] or encoded)
     except binascii.Error:
         return None
-    return Image(media_type, data) if 0 < len(data) <= _MAX_IMAGE_BYTES else None
+    media = media_of(data)
+    if media is None or media.kind != "picture" or problem_of(media, data):
+        return None
+    return Image(media.media_type, data)
 
 
 def _text(block: Mapping[str, Any], *, seen: Image | None) -> str:
