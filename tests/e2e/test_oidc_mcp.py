@@ -15,6 +15,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+pytestmark = pytest.mark.timeout(180)  # each test runs the command several times
+
 SUPPORT = Path(__file__).parents[1] / "support"
 BROWSER = shlex.join([sys.executable, str(SUPPORT / "plain_browser.py")])
 SECRET = quote("a secret of the resource")

@@ -72,7 +72,7 @@ class RemoteAuth(httpx2.Auth):
         return token, reason if refusal.status == 401 else None
 
     def _note(self, request: httpx2.Request, refusal: str | None) -> None:
-        """The stream of events (GET) is no request of the user's, and optional."""
+        """Only a message counts (POST): the stream of events is optional."""
         if request.method == "POST":
             self.refusal = refusal
 
