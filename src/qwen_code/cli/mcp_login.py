@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 from qwen_code import __version__
@@ -34,7 +35,7 @@ def login(
     if not definition.is_trusted:
         raise ConfigError(
             f"the MCP server {name} is defined by the project, and you have not trusted it",
-            hint=f"Trust it: qwen mcp trust {name}",
+            hint=f"Trust it: qwen mcp trust {shlex.quote(name)}",
         )
     if definition.spec.url is None:
         raise ConfigError(f"the MCP server {name} is a command, which needs no sign-in")

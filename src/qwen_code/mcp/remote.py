@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -52,7 +53,8 @@ class RemoteAuth(httpx2.Auth):
             if status not in (401, 403):
                 reason = None
                 break
-            reason = f"it requires a sign-in; run: qwen mcp login {self._spec.name}"
+            name = shlex.quote(self._spec.name)
+            reason = f"it requires a sign-in; run: qwen mcp login {name}"
             if status == 401 and attempt > 0:
                 break
             challenge = response.headers.get("www-authenticate", "")

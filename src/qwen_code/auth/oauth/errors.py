@@ -25,15 +25,15 @@ _RESOURCES = "mcp"
 
 def sign_in_command(ref: str) -> str:
     """The command that signs in again for the credential at ``ref``, with the name of its login."""
+    import shlex  # only an error needs it
+
     place = PurePath(ref.partition(":")[2])
     if place.parent.name == _RESOURCES:
-        return f"qwen mcp login {place.stem}"
+        return f"qwen mcp login {shlex.quote(unquote(place.stem))}"
     if place.parent.name != _ACCOUNTS:
         return "qwen auth login"
     if "." in place.stem:  # a digest stands for a long name
         return "qwen auth login --profile NAME"
-    import shlex  # only an error needs it
-
     return f"qwen auth login --profile {shlex.quote(unquote(place.stem))}"
 
 

@@ -7,6 +7,7 @@ do; a server without it gets an authorization request whose answer can be pasted
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -97,7 +98,7 @@ class ResourceSignIn:
         except ConfigError as error:
             raise ConfigError(error.message, hint=self._way_out(error.hint)) from error
         except SignInFailed as error:
-            error.hint = f"Run: qwen mcp login {self._name}"
+            error.hint = f"Run: qwen mcp login {shlex.quote(self._name)}"
             raise
 
     def _uses_code_grant(self, metadata: ServerMetadata) -> bool:

@@ -124,5 +124,5 @@ def _scope_missing(name: str, scopes: tuple[str, ...], token: Token) -> AuthErro
         )
     return AuthError(
         f"this needs a sign-in with the scope {scope}",
-        hint=f"Run: qwen mcp login {name} --scope {shlex.quote(scope)}",
+        hint=f"Run: qwen mcp login {shlex.quote(name)} --scope {shlex.quote(scope)}",
     )
