@@ -1,4 +1,4 @@
-"""The agent's figures: tokens of a request, turns of a long session, searches, stops."""
+"""The agent's figures: tokens of a request, turns of a long session, searches, calls, stops."""
 
 from __future__ import annotations
 
@@ -73,6 +73,17 @@ def searches(python: Path, root: Path, rounds: int) -> str:
         assert floor
         rows[f"`{name}`"] = [cell(own), cell(floor), cell(own / floor, 2, " ×")]
     return table([f"{_FILES:,} files", "qwen, ms", "`rg`, ms", "relative"], rows)
+
+
+def calls(python: Path, root: Path, rounds: int) -> str:
+    """A table of calls of tools, compared with the least that can be done for the same end."""
+    rows = {}
+    for name, (ours, theirs) in _client(python, "tool_calls.py", str(root), str(rounds)).items():
+        own, floor = median(ours), median(theirs)
+        assert own
+        assert floor
+        rows[f"`{name}`"] = [cell(own, 2), cell(floor, 2), cell(own / floor, 2, " ×")]
+    return table(["a call", "qwen, ms", "floor, ms", "relative"], rows)
 
 
 def stops(python: Path, root: Path, rounds: int) -> str:

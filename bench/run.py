@@ -253,6 +253,7 @@ def main() -> None:
             agent.tokens(python, agents),
             agent.turns(python, Path(root)),
             agent.searches(python, Path(root) / "tree", options.rounds),
+            agent.calls(python, Path(root) / "calls", options.rounds),
             agent.stops(python, Path(root) / "stop", options.rounds),
         ]
     server.close()

@@ -22,9 +22,7 @@ from mcp.types import (
     ElicitResult,
     Implementation,
     ListRootsResult,
-    Root,
 )
-from pydantic import FileUrl
 
 from qwen_code.base.errors import QwenError
 from qwen_code.base.log import debug
@@ -308,8 +306,8 @@ class ServerConnection:
     # -- what it asks -----------------------------------------------------------------------------
 
     async def _roots(self, context: ClientRequestContext) -> ListRootsResult:
-        roots = [Root(uri=FileUrl(root.as_uri()), name=root.name) for root in self._context.roots]
-        return ListRootsResult(roots=roots)
+        roots = [{"uri": root.as_uri(), "name": root.name} for root in self._context.roots]
+        return ListRootsResult.model_validate({"roots": roots})
 
     async def _elicit(self, context: ClientRequestContext, params: Any) -> ElicitResult:
         if not self._calls:

@@ -203,8 +203,7 @@ done
         self._close.atexit = False
 
     def add(self, pid: int) -> None:
-        """Guard the group of that process. Call `start` before the process begins, so that this
-        takes no time."""
+        """Guard the group of that process."""
         self._tell("+", pid)
 
     def remove(self, pid: int) -> None:
@@ -254,8 +253,9 @@ def _signal_name(number: int) -> str:
 def _members_in_proc(leader: int, mark: bytes) -> Iterator[Member]:
     own = _stat_of(leader)
     began = int(own[_BEGAN]) if own else 0
+    oldest = leader if _is_recent(began) else 0
     for entry in os.listdir("/proc"):  # noqa: PTH208 a thousand paths cost more than the search
-        if not entry.isdecimal() or int(entry) == leader:
+        if not entry.isdecimal() or int(entry) == leader or int(entry) < oldest:
             continue
         stat = _stat_of(entry)
         if stat is None or stat[_STATE] in _HAS_ENDED or int(stat[_BEGAN]) < began:
@@ -265,6 +265,14 @@ def _members_in_proc(leader: int, mark: bytes) -> Iterator[Member]:
             yield Member(int(entry), _name_of(entry), stat[_BEGAN])
 
 
+def _is_recent(began: int) -> bool:
+    """Whether a process that began at that clock tick is so young that all later ones have higher
+    numbers: the system has not come to the end of the numbers, and begun anew."""
+    ticks = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
+    return ticks - began < _RECENT_S * os.sysconf("SC_CLK_TCK")
+
+
+_RECENT_S = 0.5
 _STATE, _GROUP, _SESSION, _BEGAN = 0, 2, 3, 19
 """The indexes of fields after the name in proc(5)."""
 _HAS_ENDED = "ZX"
