@@ -161,6 +161,23 @@ def test_a_definition_that_has_changed_is_not_started_again(open_servers: Any, s
     until(lambda: session.servers.tools() == [])
 
 
+def test_servers_that_failed_are_started_again_on_request(
+    open_servers: Any, stdio: Any, tmp_path: Path
+) -> None:
+    entry, gate = stdio(includeTools=["add"]), tmp_path / "gate"
+    script = f'test -e {gate} || exit 5; exec "$0" "$@"'
+    gated = {**entry, "command": "bash", "args": ["-c", script, entry["command"], *entry["args"]]}
+    session = open_servers({"ours": gated})
+    assert session.servers.tools() == [] and "exit code 5" in problems(session)[-1]
+    session.servers.reconnect(Stop())
+    assert session.servers.tools() == [] and len(problems(session)) == 2
+    gate.touch()
+    session.servers.reconnect(Stop())
+    assert session.call("mcp__ours__add", '{"a": 1, "b": 2}').text == "3"
+    session.servers.reconnect(Stop())
+    assert len(problems(session)) == 2
+
+
 def test_a_call_that_takes_too_long_is_given_up(
     open_servers: Any, stdio: Any, tmp_path: Path
 ) -> None:

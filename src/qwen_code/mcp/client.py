@@ -88,6 +88,7 @@ class Servers:
         self._context = msgspec.structs.replace(context, is_attended=ask is not None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._end: asyncio.Event | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mcp", daemon=True)
         self._is_open = bool(specs)
@@ -144,6 +145,22 @@ class Servers:
             ToolFailed: there is no such server, or it has not given the resource.
         """
         return self._host(server).read(uri, lambda _: None, stop)
+
+    def reconnect(self, stop: Stop) -> None:
+        """Start the servers again that cannot be used, and wait for them.
+
+        Raises:
+            Stopped: ``stop`` was set meanwhile.
+        """
+        import asyncio
+
+        failed = [host for host in self._hosts if host.failure is not None]
+        loop = self.loop
+        if loop is None or not failed:
+            return
+        asyncio.run_coroutine_threadsafe(self._begin(failed), loop).result(_SLACK_S)
+        self._wait_for_starts(stop)
+        self.tell()
 
     def tell(self) -> None:
         """Report what the user does not know yet of the servers."""
@@ -225,20 +242,30 @@ class Servers:
     async def _serve(self) -> None:
         import asyncio
 
-        from qwen_code.mcp.connection import ServerConnection  # takes half a second
-
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, _context: None)
-        for host in self._hosts:
-            host.connection = ServerConnection(host.spec, self._context)
+        self._end = asyncio.Event()
+        await self._begin(self._hosts)
         self._loop = loop
-        self._tasks = [loop.create_task(h.connection.serve()) for h in self._hosts if h.connection]
         self._ready.set()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _cancel(self) -> None:
+        await self._end.wait()
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _begin(self, hosts: Sequence[_Host]) -> None:
+        import asyncio
+
+        from qwen_code.mcp.connection import ServerConnection  # takes half a second
+
+        for host in hosts:
+            connection = host.connection = ServerConnection(host.spec, self._context)
+            host.was_told = False
+            self._tasks.append(asyncio.create_task(connection.serve()))
+
+    def _cancel(self) -> None:
+        if self._end is not None:
+            self._end.set()
 
 
 def _wait(starts: Iterable[Future[Any]], limit_s: float, stop: Stop) -> set[Future[Any]]:

@@ -198,7 +198,8 @@ class _Talk:
             ),
             "/context": SlashCommand("what fills the model's context window", self._context),
             "/mcp": SlashCommand(
-                "MCP servers, or what can be named as @SERVER:URI: /mcp resources", self._mcp
+                "MCP servers; /mcp resources: what to write as @SERVER:URI; /mcp reconnect",
+                self._mcp,
             ),
             "/effort": SlashCommand(
                 f"how much the model reasons: {', '.join(EFFORT_LEVELS)}, default", self._effort
@@ -455,7 +456,13 @@ class _Talk:
         if servers is None:
             write_stdout("No MCP servers are defined. Add one: qwen mcp add NAME COMMAND | URL\n")
             return
-        lines = resources_in_words(servers) if argument else servers_in_words(servers)
+        if argument == "reconnect":
+            with _stoppable() as stop:
+                servers.reconnect(stop)
+        elif argument not in ("", "resources"):
+            raise UsageError(f"/mcp does not know {argument}", hint="Use /mcp resources.")
+        is_of_resources = argument == "resources"
+        lines = resources_in_words(servers) if is_of_resources else servers_in_words(servers)
         for line in lines or ["The servers offer no resources."]:
             write_stdout(f"{safe_text(line)}\n")
 
