@@ -468,6 +468,7 @@ def test_headers_that_occur_again_are_joined(https: str, authority: FakeAuthorit
     response.close()
 
 
+@pytest.mark.process
 def test_ssl_cert_file_is_honoured_in_a_real_process(https: str, authority: FakeAuthority) -> None:
     code = (
         "import sys; "

@@ -71,65 +71,69 @@ def test_one_wrong_tool_costs_that_tool(open_servers: Any) -> None:
     assert session.call("mcp__raw__bare").text == "bare"
 
 
-@pytest.mark.parametrize(
-    ("result", "text"),
-    [
-        ({"content": [{"type": "hologram", "data": 1}]}, "hologram"),
-        ({"content": [{"type": "text", "text": "a"}, {"type": "x"}]}, "a\n[content of an unknown"),
-        ({"content": [{"type": "text"}]}, "unknown kind"),
-        ({"content": [{"type": "text", "text": 42}]}, "42"),
-        ({"content": "just a text"}, "just a text"),
-        ({"content": {"type": "text", "text": "one block"}}, "one block"),
-        ({"content": [{"text": "no type"}]}, "no type"),
-        ({"content": ["a", 1]}, "a\n1"),
-        ({"content": [{"type": "image", "data": "AA=="}]}, "[image not shown"),
-        ({"content": [{"type": "image"}]}, "unknown kind"),
-        ({"content": [{"type": "resource", "resource": {"text": "t"}}]}, "t"),
-        ({"content": [{"type": "resource"}]}, "unknown kind"),
-        ({"content": [{"type": "resource_link", "uri": "a://b"}]}, "[resource a://b"),
-        ({"content": [], "structuredContent": [1, 2]}, "[1,2]"),
-        ({"structuredContent": {"a": 1}}, '{"a":1}'),
-        ({"temperature": 5}, '{"temperature":5}'),
-        ({}, "(empty result)"),
-        ({"content": None}, "(empty result)"),
-        ({"content": [{"type": "text", "text": "x", "annotations": 5, "_meta": 3}]}, "x"),
-    ],
-)
-def test_any_result_is_shown(open_servers: Any, result: Any, text: str) -> None:
-    session = open_servers({"raw": raw(tools=[ECHO], results={"echo": result})})
-    assert text in session.call("mcp__raw__echo").text
+RESULTS: list[tuple[Any, str]] = [
+    ({"content": [{"type": "hologram", "data": 1}]}, "hologram"),
+    ({"content": [{"type": "text", "text": "a"}, {"type": "x"}]}, "a\n[content of an unknown"),
+    ({"content": [{"type": "text"}]}, "unknown kind"),
+    ({"content": [{"type": "text", "text": 42}]}, "42"),
+    ({"content": "just a text"}, "just a text"),
+    ({"content": {"type": "text", "text": "one block"}}, "one block"),
+    ({"content": [{"text": "no type"}]}, "no type"),
+    ({"content": ["a", 1]}, "a\n1"),
+    ({"content": [{"type": "image", "data": "AA=="}]}, "[image not shown"),
+    ({"content": [{"type": "image"}]}, "unknown kind"),
+    ({"content": [{"type": "resource", "resource": {"text": "t"}}]}, "t"),
+    ({"content": [{"type": "resource"}]}, "unknown kind"),
+    ({"content": [{"type": "resource_link", "uri": "a://b"}]}, "[resource a://b"),
+    ({"content": [], "structuredContent": [1, 2]}, "[1,2]"),
+    ({"structuredContent": {"a": 1}}, '{"a":1}'),
+    ({"temperature": 5}, '{"temperature":5}'),
+    ({}, "(empty result)"),
+    ({"content": None}, "(empty result)"),
+    ({"content": [{"type": "text", "text": "x", "annotations": 5, "_meta": 3}]}, "x"),
+]
 
 
-@pytest.mark.parametrize("flag", [True, "true", 1])
-def test_a_failure_is_one_in_any_spelling(open_servers: Any, flag: Any) -> None:
-    result = {"content": [{"type": "text", "text": "it broke"}], "isError": flag}
-    session = open_servers({"raw": raw(tools=[ECHO], results={"echo": result})})
-    with pytest.raises(ToolFailed, match="it broke"):
-        session.call("mcp__raw__echo")
+def test_any_result_is_shown(open_servers: Any) -> None:
+    tools = [{"name": f"t{number}"} for number in range(len(RESULTS))]
+    results = {f"t{number}": result for number, (result, _) in enumerate(RESULTS)}
+    session = open_servers({"raw": raw(tools=tools, results=results)})
+    for number, (result, text) in enumerate(RESULTS):
+        assert text in session.call(f"mcp__raw__t{number}").text, result
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
-        {"noise": 700},
-        {"strict": True},
-        {"info": None},
-        {"info": {"name": "x"}},
-        {"capabilities": {"tools": True}},
-        {"capabilities": None},
-        {"instructions": 5},
-        {"version": "2024-11-05"},
-        {"version": "2025-03-26"},
-        {"envelope": {"error": None}},
-        {"envelope": {"jsonrpc": None}},
-    ],
-)
-def test_a_sloppy_server_is_used(open_servers: Any, told: dict[str, Any]) -> None:
-    session = open_servers({"raw": raw(tools=[ECHO], **told)})
-    assert names(session) == ["mcp__raw__echo"]
-    assert session.call("mcp__raw__echo").text == "echo"
-    if "noise" in told:
-        assert "line 699 of a log" in (session.logs / "mcp-raw.log").read_text()
+def test_a_failure_is_one_in_any_spelling(open_servers: Any) -> None:
+    flags = {"a": True, "b": "true", "c": 1}
+    content = [{"type": "text", "text": "it broke"}]
+    results = {name: {"content": content, "isError": flag} for name, flag in flags.items()}
+    session = open_servers({"raw": raw(tools=[{"name": n} for n in flags], results=results)})
+    for name in flags:
+        with pytest.raises(ToolFailed, match="it broke"):
+            session.call(f"mcp__raw__{name}")
+
+
+SLOPPY: list[dict[str, Any]] = [
+    {"noise": 700},
+    {"strict": True},
+    {"info": None},
+    {"info": {"name": "x"}},
+    {"capabilities": {"tools": True}},
+    {"capabilities": None},
+    {"instructions": 5},
+    {"version": "2024-11-05"},
+    {"version": "2025-03-26"},
+    {"envelope": {"error": None}},
+    {"envelope": {"jsonrpc": None}},
+]
+
+
+def test_sloppy_servers_are_used(open_servers: Any) -> None:
+    entries = {f"s{number}": raw(tools=[ECHO], **told) for number, told in enumerate(SLOPPY)}
+    session = open_servers(entries)
+    assert names(session) == [f"mcp__{name}__echo" for name in entries]
+    for name in entries:
+        assert session.call(f"mcp__{name}__echo").text == "echo"
+    assert "line 699 of a log" in (session.logs / "mcp-s0.log").read_text()
 
 
 def test_all_pages_are_listed(open_servers: Any) -> None:

@@ -24,6 +24,7 @@ JPEG = bytes.fromhex(
     "ffd8ffe000104a46494600010100000100010000ffc0000b080003000201011100ffda0008010100003f00d2ffd9"
 )
 GIF = b"GIF89a\x02\0\x03\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x02\0\x03\0\0\x02\x02\x84Q\0;"
+PNG = Media("picture", "a PNG picture", "image/png")
 WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\x01\x80\0\x00\0\0\0\0\0\0\0\0\0"
 
 
@@ -47,6 +48,14 @@ def test_a_picture_by_any_name(
         data,
     )
     assert "2×3" in result.text
+
+
+def test_a_wrong_checksum_counts_only_where_decoders_look_at_it() -> None:
+    data = png(2, 3)
+    about = bytes.fromhex("00000001") + b"tEXt" + b"a" + b"\0\0\0\0"
+    with_about = data[:33] + about + data[33:]
+    assert picture_size(PNG, with_about) == (2, 3)
+    assert picture_size(PNG, data[:29] + b"\0\0\0\0" + data[33:]) is None
 
 
 @pytest.mark.parametrize("data", [png(), JPEG, GIF, WEBP])

@@ -91,7 +91,7 @@ class ServerConnection:
         finally:
             self._client = None
             self.failure = self.failure or "it was stopped"
-            self._is_up.set()  # whoever waits for it learns of the failure
+            self._is_up.set()  # those who wait for it learn of the failure
             if not self.started.done():
                 self.started.set_result(None)
 

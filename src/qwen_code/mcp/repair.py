@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.base.json_text import decode_json
+
 Object = dict[str, Any]
 
 _LISTS = {
@@ -39,7 +41,7 @@ def messages_in(line: bytes) -> list[Object]:
     leave ``jsonrpc`` out, or send an error that is only a text.
     """
     try:
-        decoded = msgspec.json.decode(line)
+        decoded = decode_json(line)
     except msgspec.DecodeError:
         return []
     listed = decoded if isinstance(decoded, list) else [decoded]

@@ -141,7 +141,10 @@ def _png_size(data: bytes) -> tuple[int, int] | None:
     while at + 12 <= len(data):
         length, kind = _big(data[at : at + 4]), data[at + 4 : at + 8]
         end = at + 12 + length
-        if end > len(data) or zlib.crc32(data[at + 4 : end - 4]) != _big(data[end - 4 : end]):
+        if end > len(data):
+            return None
+        is_critical = not data[at + 4] & 0x20  # decoders pass over the other chunks (PNG §5.4)
+        if is_critical and zlib.crc32(data[at + 4 : end - 4]) != _big(data[end - 4 : end]):
             return None
         has_pixels = has_pixels or kind == b"IDAT"
         if kind == b"IEND":
