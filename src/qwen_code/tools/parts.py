@@ -21,6 +21,7 @@ _KEPT_BYTES = 4 * (MAX_LINE_LENGTH + 1000)
 _CONTEXT = 4096
 """Characters (or bytes) around a part in which a secret may begin or end."""
 _CHUNK_BYTES = 1 << 20
+_NEWLINE = 10
 _MAX_COUNTED_BYTES = 1 << 30
 
 
@@ -41,11 +42,8 @@ class Part(msgspec.Struct, frozen=True):
     encoding: Encoding
 
 
-class _Line(msgspec.Struct, frozen=True):
-    """The beginning of a line, and its length in bytes."""
-
-    start: bytes
-    size: int
+_Line = tuple[bytes, int]
+"""The beginning of a line, and its length in bytes."""
 
 
 def read_part(
@@ -68,10 +66,10 @@ def read_part(
     if wanted.column > 1:
         return _piece(file, start, encoding, wanted, stop)
     lines = _lines(file, start, min(wanted.limit, MAX_LINES), stop)
-    raw = b"".join(line.start for line in lines)
-    if not is_whole and encoding.name == "utf-8" and not encoding.is_valid(raw):
-        encoding = detect(raw)
-    end = start + sum(line.size for line in lines)
+    if not is_whole and encoding.name == "utf-8":
+        raw = b"".join(beginning for beginning, _ in lines)
+        encoding = encoding if encoding.is_valid(raw) else detect(raw)
+    end = start + sum(size for _, size in lines)
     text = _shown(_context(file, start), lines, encoding, wanted.offset)
     first, last = wanted.offset, wanted.offset + len(lines) - 1
     if first == 1 and end >= size:
@@ -102,11 +100,13 @@ def _lines(file: BinaryIO, start: int, limit: int, stop: Stop) -> list[_Line]:
     file.seek(start)
     lines: list[_Line] = []
     while len(lines) < limit and (line := file.readline(_KEPT_BYTES)):
-        size, end = len(line), line
-        while not end.endswith(b"\n") and (end := file.readline(_CHUNK_BYTES)):
-            stop.check()
-            size += len(end)
-        lines.append(_Line(line, size))
+        size = len(line)
+        if line[-1] != _NEWLINE:
+            end = line
+            while not end.endswith(b"\n") and (end := file.readline(_CHUNK_BYTES)):
+                stop.check()
+                size += len(end)
+        lines.append((line, size))
     return lines
 
 
@@ -129,21 +129,22 @@ def _rest(file: BinaryIO, at: int, stop: Stop) -> int:
 
 def _shown(context: bytes, lines: list[_Line], encoding: Encoding, first: int) -> str:
     """The lines without secrets, those that reach over a cut included."""
-    before = context.decode(encoding.name, "replace")
-    texts = [line.start.decode(encoding.name, "replace") for line in lines]
-    spans, notes, at = [], [], len(before)
-    for number, (line, text) in enumerate(zip(lines, texts, strict=True), start=first):
-        is_cut = line.size > len(line.start) or len(text.rstrip("\n")) > MAX_LINE_LENGTH
-        spans.append((at, at + (MAX_LINE_LENGTH if is_cut else len(text))))
-        notes.append(
-            f"… [cut: the line has {line.size:,} bytes; continue with offset={number}, "
-            f"column={MAX_LINE_LENGTH + 1}]\n"
-            if is_cut
-            else ""
-        )
+    before, name = context.decode(encoding.name, "replace"), encoding.name
+    texts = [beginning.decode(name, "replace") for beginning, _ in lines]
+    spans, notes = [], []
+    begin = at = len(before)
+    for index, text in enumerate(texts):
+        beginning, size = lines[index]
+        if size > len(beginning) or len(text) > MAX_LINE_LENGTH + text.endswith("\n"):
+            spans.append((begin, at + MAX_LINE_LENGTH))
+            notes.append(
+                f"… [cut: the line has {size:,} bytes; continue with offset={first + index}, "
+                f"column={MAX_LINE_LENGTH + 1}]\n"
+            )
+            begin = at + len(text)
         at += len(text)
-    shown = redact_spans(before + "".join(texts), spans)
-    return "".join(text + note for text, note in zip(shown, notes, strict=True))
+    shown = redact_spans(before + "".join(texts), [*spans, (begin, at)])
+    return "".join(text + note for text, note in zip(shown, [*notes, ""], strict=True))
 
 
 def _piece(file: BinaryIO, start: int, encoding: Encoding, wanted: Wanted, stop: Stop) -> Part:
