@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from qwen_code.base.errors import UsageError
 from qwen_code.base.stop import Stop
 from qwen_code.tools.errors import ToolFailed
+from qwen_code.tools.text import counted
 
 if TYPE_CHECKING:
     from qwen_code.mcp.client import Servers
@@ -155,6 +156,12 @@ def servers_in_words(servers: Servers) -> list[str]:
     lines = []
     for state in servers.states():
         prompts, resources = counts[state.name]
-        offered = f"{state.tools} tools, {prompts} prompts, {resources} resources"
+        offered = ", ".join(
+            (
+                counted(state.tools, "tool"),
+                counted(prompts, "prompt"),
+                counted(resources, "resource"),
+            )
+        )
         lines.append(f"{state.name}: {state.reason or offered}")
     return lines

@@ -146,15 +146,18 @@ SCHEMA = {
         "age": {"type": "integer", "minimum": 18, "default": 30},
         "email": {"type": "string", "format": "email"},
         "color": {"type": "string", "enum": ["r", "g"], "enumNames": ["Red", "Green"]},
+        "size": {"type": "string", "oneOf": [{"const": "l", "title": "Large"}], "default": "l"},
     },
     "required": ["name", "color"],
 }
 
 
 def test_a_form_is_asked_for_field_by_field() -> None:
-    terminal = Terminal("", "A", "Ada", "12", "", "no address", "", "3", "2", "")
+    terminal = Terminal("", "A", "Ada", "12", "", "no address", "", "3", "2", "", "")
     form = Form("Who?", Stop(), schema=SCHEMA)
-    assert terminal.questions.question(form) == {"name": "Ada", "age": 30, "color": "g"}
+    answers = terminal.questions.question(form)
+    assert answers == {"name": "Ada", "age": 30, "color": "g", "size": "l"}
+    assert "[Large]> " in terminal.shown
     for said in ("This is required", "at least 2 characters", "at least 18", "valid email"):
         assert said in terminal.shown
     assert "2. Green" in terminal.shown and '"Ada"' in terminal.shown

@@ -86,7 +86,7 @@ class Questions:
             self._write(f"    {number}. {safe_text(label)}\n")
         several = " (several: 1, 2)" if field.kind == "choices" else ""
         optional = "" if field.is_required or field.default is not None else " (optional)"
-        default = "" if field.default is None else f" [{_shown(field.default)}]"
+        default = "" if field.default is None else f" [{_shown(field)}]"
         while True:
             try:
                 return field.read(self._line(f"  {several}{optional}{default}> ", stop))
@@ -166,9 +166,10 @@ class Questions:
             self._write(f"  ({visible_text(fact)})\n")
 
 
-def _shown(default: Any) -> str:
+def _shown(field: Field) -> str:
+    """What Enter stands for, in the words of the choices."""
+    default, labels = field.default, dict(field.choices)
     if isinstance(default, bool):
         return "yes" if default else "no"
-    if isinstance(default, list):
-        return ", ".join(safe_text(str(each)) for each in default)
-    return safe_text(str(default))
+    values = default if isinstance(default, list) else [default]
+    return ", ".join(safe_text(labels.get(str(each), str(each))) for each in values)
