@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import CancelledError, Future, InvalidStateError, wait
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from qwen_code.base.errors import ConfigError
-from qwen_code.base.stop import Stop, take
-from qwen_code.mcp.content import read_answer, read_contents, read_prompt
+from qwen_code.base.stop import Stop
 from qwen_code.mcp.context import ServerContext
-from qwen_code.mcp.offers import ListedPrompt, ListedResource, ListedTool
+from qwen_code.mcp.host import AskPerson, Host
+from qwen_code.mcp.offers import ListedPrompt, ListedResource
 from qwen_code.mcp.servers import ServerSpec
 from qwen_code.mcp.tool import READ_RESOURCE, McpTool, ResourceTool, make_readers, make_tools
 from qwen_code.tools.base import Result
@@ -29,8 +28,6 @@ from qwen_code.tools.errors import ToolFailed
 if TYPE_CHECKING:
     import asyncio
 
-    from qwen_code.mcp.connection import ServerConnection
-    from qwen_code.mcp.elicitation import Answer, Elicitation, RunningCall
 
 _CLOSE_S = 1.7
 _SLACK_S = 5.0
@@ -38,9 +35,6 @@ _POLL_S = 0.05
 _PATIENCE_S = 3.0
 _RELIST_S = 5.0
 """How long a request waits for tools that have just changed."""
-
-AskPerson = Callable[["Elicitation", Stop], "Answer"]
-"""Puts a server's question to the person, and waits for the answer."""
 
 
 class ServerState(msgspec.Struct, frozen=True):
@@ -84,7 +78,7 @@ class Servers:
             )
         self._say = say
         self.ask = ask
-        self._hosts = [_Host(spec, self) for spec in specs]
+        self._hosts = [Host(spec, self) for spec in specs]
         self._context = msgspec.structs.replace(context, is_attended=ask is not None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -206,7 +200,7 @@ class Servers:
         tools = make_tools(listed)
         return [*tools, *make_readers([(host, host.spec.trust) for host in readers], tools)]
 
-    def _host(self, name: str) -> _Host:
+    def _host(self, name: str) -> Host:
         found = next((host for host in self._hosts if host.name == name), None)
         if found is None:
             raise ToolFailed(f"there is no MCP server {name}")
@@ -253,7 +247,7 @@ class Servers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _begin(self, hosts: Sequence[_Host]) -> None:
+    async def _begin(self, hosts: Sequence[Host]) -> None:
         import asyncio
 
         from qwen_code.mcp.connection import ServerConnection  # takes half a second
@@ -276,158 +270,3 @@ def _wait(starts: Iterable[Future[Any]], limit_s: float, stop: Stop) -> set[Futu
         stop.check()
         waiting = wait(waiting, min(_POLL_S, limit_s)).not_done
     return waiting
-
-
-class _Host:
-    """One server, for the other threads."""
-
-    def __init__(self, spec: ServerSpec, servers: Servers) -> None:
-        self.spec = spec
-        self.connection: ServerConnection | None = None
-        self.was_told = False
-        self._servers = servers
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
-
-    @property
-    def failure(self) -> str | None:
-        """Why it cannot be used; ``None`` if it can, or is starting."""
-        if self.connection is None:
-            return self._servers.broken
-        return self.connection.failure or self._servers.broken
-
-    @property
-    def generation(self) -> int:
-        """Changes with what it offers."""
-        return -1 if self.connection is None or self.failure else self.connection.lists.generation
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether its lists are being fetched again."""
-        return self.connection is not None and self.connection.lists.is_stale
-
-    @property
-    def instructions(self) -> str:
-        """What it tells models about itself."""
-        return self.connection.instructions if self.connection and not self.failure else ""
-
-    @property
-    def _usable(self) -> ServerConnection | None:
-        """The connection, if it has started and can be used."""
-        connection = self.connection
-        if connection is None or connection.failure or not connection.started.done():
-            return None
-        return connection
-
-    def tools(self) -> list[ListedTool]:
-        """Its tools; empty if it cannot be used."""
-        return self._usable.lists.tools if self._usable else []
-
-    def take_news(self) -> list[str]:
-        """What the user has not been told yet."""
-        news = self.connection.news if self.connection else []
-        taken = [*news]
-        del news[: len(taken)]
-        return taken
-
-    @property
-    def prompts(self) -> list[ListedPrompt]:
-        """Its prompts; empty if it cannot be used."""
-        return self._usable.lists.prompts if self._usable else []
-
-    @property
-    def resources(self) -> list[ListedResource]:
-        """Its resources; empty if it cannot be used."""
-        return self._usable.lists.resources if self._usable else []
-
-    def call(
-        self, tool: str, arguments: dict[str, Any], show: Callable[[str], None], stop: Stop
-    ) -> Result:
-        """Call a tool and wait for the result; see :class:`qwen_code.mcp.tool.Caller`."""
-        return read_answer(self._use(lambda c, call: c.call(tool, arguments, call), show, stop))
-
-    def read(self, uri: str, show: Callable[[str], None], stop: Stop) -> Result:
-        """Read a resource; see :class:`qwen_code.mcp.tool.Caller`."""
-        return read_contents(self._use(lambda c, call: c.read(uri, call), show, stop))
-
-    def prompt(self, name: str, arguments: dict[str, str], stop: Stop) -> str:
-        """The text of a prompt.
-
-        Raises:
-            ToolFailed: the server has not given it.
-        """
-        answer = self._use(lambda c, call: c.prompt(name, arguments, call), lambda _: None, stop)
-        return read_prompt(answer)
-
-    def _use(
-        self,
-        use: Callable[[ServerConnection, RunningCall], Coroutine[Any, Any, Any]],
-        show: Callable[[str], None],
-        stop: Stop,
-    ) -> Any:
-        """Wait for what the event loop does with the connection. The person's questions are asked
-        on this thread.
-
-        Raises:
-            ToolFailed: it did not succeed.
-            Stopped: ``stop`` was set meanwhile; the server is notified.
-        """
-        import asyncio
-
-        from qwen_code.mcp.elicitation import RunningCall
-
-        self._servers.tell()
-        loop, connection = self._servers.loop, self.connection
-        if loop is None or connection is None:
-            reason = self.failure or "it has been stopped"
-            raise ToolFailed(f"the MCP server {self.name} can no longer be used: {reason}")
-        inbox: SimpleQueue[str | tuple[Elicitation, Future[Answer]] | None] = SimpleQueue()
-
-        def ask(question: Elicitation) -> Future[Answer]:
-            answer: Future[Answer] = Future()
-            inbox.put((question, answer))
-            return answer
-
-        async def used() -> Any:
-            limit_s = self.spec.timeout_ms / 1000
-            return await use(connection, RunningCall(limit_s, inbox.put, ask))
-
-        result = asyncio.run_coroutine_threadsafe(used(), loop)
-        result.add_done_callback(lambda _: inbox.put(None))
-        try:
-            with stop.calling(lambda: inbox.put(None)):
-                while (said := self._next(inbox)) is not None:
-                    if isinstance(said, str):
-                        show(said)
-                    else:
-                        self._put(said[0], said[1], stop)
-            stop.check()
-            if not result.done():
-                raise ToolFailed(f"the MCP server {self.name} has been stopped")
-            return result.result()
-        except CancelledError:
-            raise ToolFailed(f"the MCP server {self.name} has been stopped") from None
-        finally:
-            result.cancel()  # if it is not done, the server is notified
-            self._servers.tell()
-
-    def _next(self, inbox: SimpleQueue[Any]) -> Any:
-        """The next item; ``None`` if the event loop has ended."""
-        while self._servers.loop is not None:
-            with suppress(Empty):
-                return take(inbox, _SLACK_S)
-        return None
-
-    def _put(self, question: Elicitation, answer: Future[Answer], stop: Stop) -> None:
-        """Put a question of the server to the person."""
-        from qwen_code.mcp.elicitation import Answer
-
-        given = Answer("cancel")
-        try:
-            if self._servers.ask is not None:
-                given = self._servers.ask(question, stop)
-        finally:
-            with suppress(InvalidStateError):  # the server has given up meanwhile
-                answer.set_result(given)

@@ -13,10 +13,11 @@ from qwen_code.config.load import Config
 
 if TYPE_CHECKING:
     from qwen_code.base.stop import Stop
-    from qwen_code.mcp.client import AskPerson, Servers
+    from qwen_code.mcp.client import Servers
     from qwen_code.mcp.context import Refusal
     from qwen_code.mcp.definitions import ServerDefinition
     from qwen_code.mcp.elicitation import Answer, Elicitation
+    from qwen_code.mcp.host import AskPerson
     from qwen_code.mcp.servers import ServerSpec
     from qwen_code.wiring.front import Front
 

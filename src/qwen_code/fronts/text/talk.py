@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ from qwen_code.agent.permission import Answer, Question
 from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.tally import Tally
 from qwen_code.auth.errors import EndpointUntrusted
-from qwen_code.auth.resolver import resolve
 from qwen_code.base.errors import CredentialMissing, ExitCode, QwenError, UsageError
 from qwen_code.base.moment import moment_of_day
 from qwen_code.base.stop import Stop, Stopped
@@ -39,6 +37,7 @@ from qwen_code.fronts.text.loop import (
 from qwen_code.fronts.text.project_trust import ask_for_trust
 from qwen_code.fronts.text.questions import Questions
 from qwen_code.fronts.text.renderer import text_renderer
+from qwen_code.fronts.text.reports import Reports
 from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.local.pull import pull_weights
 from qwen_code.wiring.agent import session_store
@@ -173,6 +172,7 @@ class _Talk:
         self._launch = launch
 
     def loop(self) -> PromptLoop:
+        reports = Reports(self._talk)
         commands = {
             "/auth": SlashCommand(
                 "switch method, account or endpoint; the conversation is kept", self._auth
@@ -194,9 +194,9 @@ class _Talk:
             "/clear": SlashCommand("start a new conversation; the old one is saved", self._clear),
             "/permissions": SlashCommand(
                 "the rules, or what they say of a command: /permissions [COMMAND]",
-                self._permissions,
+                reports.permissions,
             ),
-            "/context": SlashCommand("what fills the model's context window", self._context),
+            "/context": SlashCommand("what fills the model's context window", reports.context),
             "/mcp": SlashCommand(
                 "MCP servers; /mcp resources: what to write as @SERVER:URI; /mcp reconnect",
                 self._mcp,
@@ -205,10 +205,10 @@ class _Talk:
                 f"how much the model reasons: {', '.join(EFFORT_LEVELS)}, default", self._effort
             ),
             "/tasks": SlashCommand("background commands: /tasks [stop ID|keep ID]", self._tasks),
-            "/stats": SlashCommand("requests, tokens and costs of this session", self._stats),
-            "/quota": SlashCommand("how many requests are left", self._quota),
-            "/status": SlashCommand("method, endpoint, model and key in use", self._status),
-            "/explain": SlashCommand("which credential is used, and why", self._explain),
+            "/stats": SlashCommand("requests, tokens and costs of this session", reports.stats),
+            "/quota": SlashCommand("how many requests are left", reports.quota),
+            "/status": SlashCommand("method, endpoint, model and key in use", reports.status),
+            "/explain": SlashCommand("which credential is used, and why", reports.explain),
             "/help": SlashCommand("this list", self._help),
             "/quit": SlashCommand("quit (also Ctrl-D)", self._help),
         }
@@ -420,35 +420,6 @@ class _Talk:
             if name not in self._talk.models(stop):
                 notice(f"{name} is not in the endpoint's list of models; to see it: /model")
 
-    def _status(self, argument: str) -> None:
-        from qwen_code.wiring.reports.status import status_in_words
-
-        config = self._talk.config()
-        inputs = self._talk.inputs(config)
-        write_stdout(f"{status_in_words(config, inputs, self._talk.connection)}\n")
-        state = self._talk.state
-        write_stdout(f"Mode:       {state.mode}\n")
-        write_stdout(
-            f"Session:    {state.session_id}, {state.prompts} "
-            f"prompt{'' if state.prompts == 1 else 's'}, about "
-            f"{state.size_tokens:,} of {state.window_tokens:,} tokens\n"
-        )
-
-    def _permissions(self, argument: str) -> None:
-        from qwen_code.wiring.reports import permissions
-
-        judge = self._talk.judge
-        if argument:
-            text = permissions.explained_in_words(permissions.explain_command(judge, argument))
-        else:
-            text = permissions.rules_in_words(judge)
-        write_stdout(f"{safe_text(text)}\n")
-
-    def _context(self, argument: str) -> None:
-        from qwen_code.wiring.reports.context import context_in_words
-
-        write_stdout(f"{context_in_words(self._talk.context())}\n")
-
     def _mcp(self, argument: str) -> None:
         from qwen_code.wiring.mcp_prompts import resources_in_words, servers_in_words
 
@@ -487,31 +458,6 @@ class _Talk:
                     hint="Use /tasks, /tasks stop ID or /tasks keep ID.",
                 )
         write_stdout(f"{safe_text(text)}\n")
-
-    def _stats(self, argument: str) -> None:
-        from qwen_code.wiring.reports.spent import spent_in_words
-
-        write_stdout(f"{spent_in_words(self._talk.spent_in_session)}\n")
-
-    def _quota(self, argument: str) -> None:
-        from qwen_code.wiring.reports.quota import quota_in_words, rate_limits_in_words
-
-        now = time.time()
-        quota, limits = self._talk.quota(), self._talk.rate_limits()
-        if quota:
-            write_stdout(f"{quota_in_words(quota, now)}\n")
-        if limits:
-            write_stdout(f"{rate_limits_in_words(limits, now)}\n")
-        if not quota and not limits:
-            write_stdout("Requests are not counted, and the server has not reported any limits.\n")
-
-    def _explain(self, argument: str) -> None:
-        from qwen_code.wiring.reports.explain import explain_in_words
-
-        config = self._talk.config()
-        resolution = resolve(self._talk.inputs(config))
-        text = explain_in_words(config, resolution, lambda t, c: paint(t, c, stream=sys.stdout))
-        write_stdout(f"{text}\n")
 
     def _help(self, argument: str) -> None:
         for name, command in self._commands.items():

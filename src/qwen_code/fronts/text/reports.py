@@ -1,0 +1,82 @@
+"""The commands of the prompt loop that only say how things are."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from qwen_code.auth.resolver import resolve
+from qwen_code.base.text import safe_text
+from qwen_code.fronts.console import paint
+from qwen_code.fronts.text.loop import write_stdout
+
+if TYPE_CHECKING:
+    from qwen_code.wiring.conversation import Conversation
+
+
+class Reports:
+    """Each method is a command; what they say is in `wiring.reports`."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._talk = conversation
+
+    def status(self, argument: str) -> None:
+        """The connection in use, and the session."""
+        from qwen_code.wiring.reports.status import status_in_words
+
+        config = self._talk.config()
+        inputs = self._talk.inputs(config)
+        write_stdout(f"{status_in_words(config, inputs, self._talk.connection)}\n")
+        state = self._talk.state
+        write_stdout(f"Mode:       {state.mode}\n")
+        write_stdout(
+            f"Session:    {state.session_id}, {state.prompts} "
+            f"prompt{'' if state.prompts == 1 else 's'}, about "
+            f"{state.size_tokens:,} of {state.window_tokens:,} tokens\n"
+        )
+
+    def permissions(self, argument: str) -> None:
+        """The rules, or what they say of the command in ``argument``."""
+        from qwen_code.wiring.reports import permissions
+
+        judge = self._talk.judge
+        if argument:
+            text = permissions.explained_in_words(permissions.explain_command(judge, argument))
+        else:
+            text = permissions.rules_in_words(judge)
+        write_stdout(f"{safe_text(text)}\n")
+
+    def context(self, argument: str) -> None:
+        """What fills the model's window."""
+        from qwen_code.wiring.reports.context import context_in_words
+
+        write_stdout(f"{context_in_words(self._talk.context())}\n")
+
+    def stats(self, argument: str) -> None:
+        """What this session cost."""
+        from qwen_code.wiring.reports.spent import spent_in_words
+
+        write_stdout(f"{spent_in_words(self._talk.spent_in_session)}\n")
+
+    def quota(self, argument: str) -> None:
+        """What is left of the account, and the server's limits."""
+        from qwen_code.wiring.reports.quota import quota_in_words, rate_limits_in_words
+
+        now = time.time()
+        quota, limits = self._talk.quota(), self._talk.rate_limits()
+        if quota:
+            write_stdout(f"{quota_in_words(quota, now)}\n")
+        if limits:
+            write_stdout(f"{rate_limits_in_words(limits, now)}\n")
+        if not quota and not limits:
+            write_stdout("Requests are not counted, and the server has not reported any limits.\n")
+
+    def explain(self, argument: str) -> None:
+        """Which credential is used, and why."""
+        from qwen_code.wiring.reports.explain import explain_in_words
+
+        config = self._talk.config()
+        resolution = resolve(self._talk.inputs(config))
+        text = explain_in_words(config, resolution, lambda t, c: paint(t, c, stream=sys.stdout))
+        write_stdout(f"{text}\n")
