@@ -179,11 +179,14 @@ def test_a_guard_ends_what_is_left_when_its_process_is_killed(tmp_path: Path) ->
         "environ = {'PATH': os.environ['PATH']}\n"
         "guard = Guard(environ)\n"
         "guard.start()\n"
-        "made = [subprocess.Popen(['sleep', '60'], env=environ, start_new_session=True,\n"
+        "marks = [f'mark{number}' for number in range(4)]\n"
+        "for mark in marks: guard.expect(mark)\n"
+        "made = [subprocess.Popen(['sleep', '60'], start_new_session=True,\n"
+        "                          env={**environ, 'QWEN_COMMAND_ID': mark},\n"
         "                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
-        "        for _ in range(3)]\n"
-        "for each in made: guard.add(each.pid)\n"
-        "guard.remove(made[2].pid)\n"
+        "        for mark in marks]\n"
+        "for each, mark in list(zip(made, marks))[1:]: guard.add(each.pid, mark)\n"
+        "guard.remove(made[3].pid)\n"
         "print(*(each.pid for each in made), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -202,7 +205,8 @@ def test_a_guard_ends_what_is_left_when_its_process_is_killed(tmp_path: Path) ->
 def test_a_guard_without_bash_costs_nothing(tmp_path: Path) -> None:
     guard = Guard({"PATH": str(tmp_path)})
     guard.start()
-    guard.add(1)
+    guard.expect("mark")
+    guard.add(1, "mark")
     guard.remove(1)
     guard.close()
 

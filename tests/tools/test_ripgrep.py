@@ -25,6 +25,8 @@ def run(
     program.write_text(f"#!/bin/sh\nprintf '%s' '{found}'\nprintf '%s\\n' '{says}' >&2\nexit 2\n")
     program.chmod(0o755)
     patch.setattr(ripgrep, "find_ripgrep", lambda: str(program))
+    for name in ("closed", "f", "a\tb", *map(str, range(5))):
+        (project / name).symlink_to("nowhere")
     workspace = Workspace(project)
     return run_ripgrep(workspace, workspace.locate("."), [], environ, Stop())
 
@@ -56,6 +58,17 @@ def test_a_path_costs_itself(
     result = run(project, environ, monkeypatch, says, found)
     assert result.output == found.encode()
     assert result.note() == f"\n[could not be read: {note}]"
+
+
+def test_what_is_not_there_or_is_closed_is_not_named(
+    project: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a link took the place of a directory, ripgrep names files of elsewhere."""
+    (project / ".qwenignore").write_text("f\n")
+    says = "\n".join(
+        f"rg: ./{n}: No such file or directory (os error 2)" for n in ("x", "f", "d/y")
+    )
+    assert run(project, environ, monkeypatch, says, "").note() == ""
 
 
 def test_a_failure_as_a_whole_is_one(

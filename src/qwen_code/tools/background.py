@@ -168,7 +168,6 @@ class BackgroundCommand:
     def _run(self, place: Place) -> None:
         try:
             group = self._launcher.start(self.command, place)
-            self._launcher.watch(group)
         except BaseException as error:  # noqa: BLE001 raised where it was asked for
             with self._changed:
                 self._failure = error
@@ -213,7 +212,7 @@ class BackgroundCommand:
 
     def _hand_over(self, group: CommandGroup) -> OutputReader:
         """Let another process write the log, which outlives this one; this one reads the log."""
-        self._launcher.unwatch(group)
+        self._launcher.guard.remove(group.pid)
         assert self._log.path is not None
         with self._log.path.open("ab") as log:
             self._relay = subprocess.Popen(

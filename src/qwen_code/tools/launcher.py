@@ -47,7 +47,6 @@ class Launcher:
         self.sandbox = sandbox
         self.guard = Guard(environ)
         self._workspace = workspace
-        self._watched: set[int] = set()
         self._environ = {**environ, **_OWN}
         self.left_out: list[str] = []
         """The variables that commands do not get because the environment is too large."""
@@ -60,29 +59,18 @@ class Launcher:
         """
         check_command(command)
         mark = os.urandom(8).hex()
+        self.guard.start()
+        self.guard.expect(mark)
         try:
             process = self._started(command, directory, mark)
         except OSError as error:
             raise ToolFailed(self._why(error, directory)) from error
+        self.guard.add(process.pid, mark)
         return CommandGroup(process, mark)
-
-    def watch(self, group: CommandGroup) -> None:
-        """End a command even if this process is killed, from now on. What runs for a moment only
-        is not worth it: this wakes another process."""
-        if group.pid not in self._watched:
-            self._watched.add(group.pid)
-            self.guard.start()
-            self.guard.add(group.pid)
-
-    def unwatch(self, group: CommandGroup) -> None:
-        """The opposite of `watch`."""
-        if group.pid in self._watched:
-            self._watched.discard(group.pid)
-            self.guard.remove(group.pid)
 
     def release(self, group: CommandGroup) -> int:
         """Take note of the end of a command; its exit code."""
-        self.unwatch(group)
+        self.guard.remove(group.pid)
         return group.reap()
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 from weakref import finalize
 
@@ -163,9 +164,18 @@ class Guard:
     """
 
     _SCRIPT = """
-while read -r what pid; do
-  if [ "$what" = + ]; then groups[$pid]=1; else unset "groups[$pid]"; fi
+while read -r what pid mark; do
+  case $what in
+    \\?) expected="$expected $pid " ;;
+    +) groups[$pid]=1; expected=${expected/ $mark / } ;;
+    *) unset "groups[$pid]" ;;
+  esac
 done
+for mark in $expected; do
+  for file in $(grep -ls -- "$MARK=$mark" /proc/[0-9]*/environ); do
+    pid=${file#/proc/}; groups[${pid%/environ}]=1
+  done
+done 2>/dev/null
 for number in TERM KILL; do
   for pid in "${!groups[@]}"; do kill -$number -- "-$pid" && left=1; done 2>/dev/null
   [ "$left" ] || exit 0
@@ -174,7 +184,7 @@ done
 """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = {"PATH": environ.get("PATH", os.defpath)}
+        self._environ = {"PATH": environ.get("PATH", os.defpath), "MARK": COMMAND_MARK}
         self._input: IO[bytes] | None = None
         self._is_absent = False
         self._close: Callable[[], object] = lambda: None
@@ -202,23 +212,29 @@ done
         # At the exit of a process that has not closed it, it has work to do.
         self._close.atexit = False
 
-    def add(self, pid: int) -> None:
-        """Guard the group of that process."""
-        self._tell("+", pid)
+    def expect(self, mark: str) -> None:
+        """Guard a command with that mark, which is about to begin: this process may be killed
+        before it knows the number of the other. Linux alone shows the marks of processes."""
+        self._tell(f"? {mark}")
+
+    def add(self, pid: int, mark: str) -> None:
+        """Guard the group of that process, which was expected. Call `start` before it begins, so
+        that this takes no time."""
+        self._tell(f"+ {pid} {mark}")
 
     def remove(self, pid: int) -> None:
         """Do not guard it any more. Call this before the number of the process can be reused."""
-        self._tell("-", pid)
+        self._tell(f"- {pid}")
 
     def close(self) -> None:
         """End it, with nothing left to guard."""
         self._input = None
         self._close()
 
-    def _tell(self, what: str, pid: int) -> None:
+    def _tell(self, line: str) -> None:
         if self._input is not None:
             with suppress(OSError):  # it has been killed
-                self._input.write(f"{what} {pid}\n".encode())
+                self._input.write(f"{line}\n".encode())
 
 
 def _end_guard(process: subprocess.Popen[bytes]) -> None:
@@ -253,7 +269,11 @@ def _signal_name(number: int) -> str:
 def _members_in_proc(leader: int, mark: bytes) -> Iterator[Member]:
     own = _stat_of(leader)
     began = int(own[_BEGAN]) if own else 0
-    oldest = leader if _is_recent(began) else 0
+    newest = _newest_in_proc()
+    if newest == leader:  # as after a command that bash has become
+        return
+    # While numbers go up, what is newer has a higher one. They begin anew at the highest.
+    oldest = leader if newest > leader and _is_recent(began) else 0
     for entry in os.listdir("/proc"):  # noqa: PTH208 a thousand paths cost more than the search
         if not entry.isdecimal() or int(entry) == leader or int(entry) < oldest:
             continue
@@ -261,19 +281,46 @@ def _members_in_proc(leader: int, mark: bytes) -> Iterator[Member]:
         if stat is None or stat[_STATE] in _HAS_ENDED or int(stat[_BEGAN]) < began:
             continue
         is_in_session = str(leader) in (stat[_GROUP], stat[_SESSION])
-        if is_in_session or mark in _read_proc(entry, "environ").split(b"\0"):
+        if is_in_session or mark in _environ_of(entry, stat).split(b"\0"):
             yield Member(int(entry), _name_of(entry), stat[_BEGAN])
 
 
+def _newest_in_proc() -> int:
+    """The number that was given to a process or thread last (proc(5), loadavg)."""
+    words = _read_proc("loadavg").split()
+    return int(words[-1]) if words and words[-1].isdigit() else 0
+
+
 def _is_recent(began: int) -> bool:
-    """Whether a process that began at that clock tick is so young that all later ones have higher
-    numbers: the system has not come to the end of the numbers, and begun anew."""
+    """Whether a process began at that clock tick so lately that the system cannot have used up all
+    numbers since."""
     ticks = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
     return ticks - began < _RECENT_S * os.sysconf("SC_CLK_TCK")
 
 
 _RECENT_S = 0.5
-_STATE, _GROUP, _SESSION, _BEGAN = 0, 2, 3, 19
+
+
+def _environ_of(pid: str, stat: list[str]) -> bytes:
+    """The environment of a process. For a moment it has none: while it becomes another program."""
+    is_of_kernel = int(stat[_FLAGS]) & _KERNEL_THREAD
+    for _ in range(1 if is_of_kernel else _EXEC_TRIES):
+        if environ := _read_proc(pid, "environ"):
+            return environ
+        try:
+            if Path("/proc", pid).stat().st_uid != os.geteuid():
+                break
+        except OSError:
+            break
+        time.sleep(_EXEC_NAP_S)
+    return b""
+
+
+_EXEC_TRIES, _EXEC_NAP_S = 5, 0.001
+_KERNEL_THREAD = 0x0020_0000
+"""PF_KTHREAD of the kernel's sched.h."""
+
+_STATE, _GROUP, _SESSION, _FLAGS, _BEGAN = 0, 2, 3, 6, 19
 """The indexes of fields after the name in proc(5)."""
 _HAS_ENDED = "ZX"
 
@@ -291,10 +338,10 @@ def _name_of(pid: str) -> str:
     return name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 1]}…"
 
 
-def _read_proc(pid: int | str, name: str) -> bytes:
-    """A file of a process; empty where it has ended, or belongs to another user."""
+def _read_proc(*place: int | str) -> bytes:
+    """A file in ``/proc``; empty where the process has ended, or belongs to another user."""
     try:
-        descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
+        descriptor = os.open("/".join(("/proc", *map(str, place))), os.O_RDONLY)
     except OSError:
         return b""
     data = b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,10 +89,10 @@ def run_ripgrep(
     except OSError as error:
         raise ToolFailed(f"{place.shown}: {(error.strerror or '').lower()}") from error
     messages = done.stderr.decode("utf-8", "surrogateescape")
-    unreadable = tuple(_unreadable(messages))
-    if done.returncode == 2 and not done.stdout and not unreadable:
+    problems = list(_PROBLEM.finditer(messages))
+    if done.returncode == 2 and not done.stdout and not problems:
         raise ToolFailed(shown_name(messages.strip()) or "ripgrep failed")
-    return Found(done.stdout, unreadable)
+    return Found(done.stdout, tuple(_unreadable(workspace, place.root, problems)))
 
 
 def place_below(root: Path, name: str) -> Place:
@@ -99,9 +100,25 @@ def place_below(root: Path, name: str) -> Place:
     return Place(root, PurePosixPath(name).parts)
 
 
-def _unreadable(messages: str) -> Iterator[str]:
-    for found in _PROBLEM.finditer(messages):
-        yield f"{shown_name(found['name'])} ({found['reason'].lower()})"
+def _unreadable(
+    workspace: Workspace, root: Path, problems: Sequence[re.Match[str]]
+) -> Iterator[str]:
+    """What could not be read, and why. Names that are closed, and those that are not there, are not
+    told: where a link took the place of a directory, they would be of files elsewhere."""
+    for found in problems:
+        place = place_below(root, found["name"])
+        if _is_there(workspace, place) and workspace.is_open(place):
+            yield f"{shown_name(found['name'])} ({found['reason'].lower()})"
+
+
+def _is_there(workspace: Workspace, place: Place) -> bool:
+    """Whether there is something of that name, if only a link that leads nowhere."""
+    try:
+        with workspace.entered(Place(place.root, place.names[:-1])) as directory:
+            os.stat(place.names[-1], dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _closed(workspace: Workspace, root: Path) -> Iterator[str]:

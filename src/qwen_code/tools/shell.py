@@ -39,9 +39,6 @@ _FIRST_OUTPUT_S = 2.0
 _FIRST_END_S = 1.0
 """How long its end is waited for after that: a server that fails says why and ends."""
 
-_SHORT_S = 0.05
-"""Commands that end sooner are not watched."""
-
 _STOPPED = "The user stopped the command."
 _POLL_S = 0.05
 
@@ -127,7 +124,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
             if self._is_closed:
                 group.end(0.0)
             with group.output:
-                has_ended, left = self._follow(group, output, started + arguments.timeout_s, stop)
+                has_ended, left = _follow(group, output, started + arguments.timeout_s, stop)
         except BaseException:
             group.end(_STOP_GRACE_S)
             raise
@@ -143,37 +140,6 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
             text += f"\n[ended {named(left)}, which the command left running; use background: true]"
         text += self._launcher.note
         return Result(text, f"exit code {code}, {time.monotonic() - started:.1f} s")
-
-    def _follow(
-        self, group: CommandGroup, output: CapturedOutput, deadline: float, stop: Stop
-    ) -> tuple[bool, list[Member]]:
-        """Read until the command exits, and end what it leaves running. ``False`` if the deadline
-        or the stop came first. Also returns what was ended beside the command itself.
-
-        The exit of the command counts, not the end of its output: a child process may keep that
-        open.
-        """
-        reader, short = OutputReader(group.output, output.take), time.monotonic() + _SHORT_S
-        try:
-            while not (has_ended := group.has_ended) and time.monotonic() < deadline:
-                if stop.is_set:
-                    break
-                if time.monotonic() > short:
-                    self._launcher.watch(group)
-                reader.read(_POLL_S)
-            reader.drain()
-            rest = time.monotonic() + _REST_S
-            while (left := group.members()) and has_ended and time.monotonic() < rest:
-                reader.read(_POLL_S)
-            if not has_ended:
-                group.end(_STOP_GRACE_S if stop.is_set else _GRACE_S, reader.read)
-            elif left:
-                group.end(_GRACE_S)  # what it prints now is not the command's
-                return has_ended, left
-            reader.drain()
-            return has_ended, left
-        finally:
-            reader.close()
 
     def _said_by_sandbox(self, output: str) -> str:
         """What the sandbox adds to the output of a command."""
@@ -199,6 +165,36 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
             made.wait(_FIRST_END_S, stop, for_output=False)
         summary = made.ending or f"{made.id}, process {made.pid}"
         return Result(f"{made.news()}{self._launcher.note}", summary)
+
+
+def _follow(
+    group: CommandGroup, output: CapturedOutput, deadline: float, stop: Stop
+) -> tuple[bool, list[Member]]:
+    """Read until the command exits, and end what it leaves running. ``False`` if the deadline
+    or the stop came first. Also returns what was ended beside the command itself.
+
+    The exit of the command counts, not the end of its output: a child process may keep that
+    open.
+    """
+    reader = OutputReader(group.output, output.take)
+    try:
+        while not (has_ended := group.has_ended) and time.monotonic() < deadline:
+            if stop.is_set:
+                break
+            reader.read(_POLL_S)
+        reader.drain()
+        rest = time.monotonic() + _REST_S
+        while (left := group.members()) and has_ended and time.monotonic() < rest:
+            reader.read(_POLL_S)
+        if not has_ended:
+            group.end(_STOP_GRACE_S if stop.is_set else _GRACE_S, reader.read)
+        elif left:
+            group.end(_GRACE_S)  # what it prints now is not the command's
+            return has_ended, left
+        reader.drain()
+        return has_ended, left
+    finally:
+        reader.close()
 
 
 def _not_ended(arguments: ShellArguments, output: str, left: list[Member], stop: Stop) -> str:
