@@ -214,6 +214,8 @@ class BackgroundCommand:
         """Let another process write the log, which outlives this one; this one reads the log."""
         self._launcher.guard.remove(group.pid)
         assert self._log.path is not None
+        self._log.close()
+        written_bytes = self._log.path.stat().st_size  # the other writes as soon as it is there
         with self._log.path.open("ab") as log:
             self._relay = subprocess.Popen(
                 ["cat"],
@@ -223,9 +225,8 @@ class BackgroundCommand:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._log.close()
         followed = self._log.path.open("rb", buffering=0)
-        followed.seek(0, os.SEEK_END)
+        followed.seek(written_bytes)
         return _LogReader(followed, self._take)
 
     def _take(self, data: bytes) -> None:
