@@ -69,7 +69,7 @@ def read_part(
     if not is_whole and encoding.name == "utf-8":
         raw = b"".join(beginning for beginning, _ in lines)
         encoding = encoding if encoding.is_valid(raw) else detect(raw)
-    end = start + sum(size for _, size in lines)
+    end = file.tell()
     text = _shown(_context(file, start), lines, encoding, wanted.offset)
     first, last = wanted.offset, wanted.offset + len(lines) - 1
     if first == 1 and end >= size:
@@ -131,6 +131,9 @@ def _shown(context: bytes, lines: list[_Line], encoding: Encoding, first: int) -
     """The lines without secrets, those that reach over a cut included."""
     before, name = context.decode(encoding.name, "replace"), encoding.name
     texts = [beginning.decode(name, "replace") for beginning, _ in lines]
+    if max(map(len, texts)) <= MAX_LINE_LENGTH:  # as in most files
+        whole = before + "".join(texts)
+        return redact_spans(whole, [(len(before), len(whole))])[0]
     spans, notes = [], []
     begin = at = len(before)
     for index, text in enumerate(texts):
