@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,7 +31,7 @@ def files_left_out(
     """Notes on what fits ``pattern`` and is ignored, or is reached by a link only."""
     command = ["--files", "--null", "--no-ignore", *selection(pattern)]
     try:
-        names = _names(run_ripgrep(workspace, place, command, environ, stop).output)
+        names = run_ripgrep(workspace, place, command, environ, stop).names()
         names = names if is_about_names(pattern) else matching(pattern, names, place)
     except ToolFailed:
         return _NOT_SEARCHED
@@ -53,7 +52,7 @@ def matches_left_out(
     binary."""
     command = ["--files-with-matches", "--null", "--no-ignore", "--binary", *options]
     try:
-        names = _names(run_ripgrep(workspace, place, command, environ, stop).output)
+        names = run_ripgrep(workspace, place, command, environ, stop).names()
         names = matching(glob, names, place) if glob else names
     except ToolFailed:
         return _NOT_SEARCHED
@@ -81,10 +80,6 @@ def _fixed_part(place: Place, pattern: str) -> str:
                 shown = shown_name(str(path.relative_to(place.root)))
                 return f"\n[left out: {shown}, a link. It is followed if it is the path of a call]"
     return ""
-
-
-def _names(output: bytes) -> list[str]:
-    return [os.fsdecode(name.removeprefix(b"./")) for name in output.split(b"\0") if name]
 
 
 def _is_binary(workspace: Workspace, place: Place, name: str) -> bool:

@@ -3,7 +3,6 @@ told the encoding of."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from qwen_code.base.stop import Stop
@@ -29,8 +28,7 @@ def search_legacy(
     """The lines that ``command`` finds in files of other encodings, and the encoding of each such
     file. Of very many files, the first are searched."""
     listing = ["--files-with-matches", "--null", "--sort=path", f"--regexp={_NOT_UTF_8}"]
-    found = run_ripgrep(workspace, place, listing, environ, stop)
-    names = [os.fsdecode(name.removeprefix(b"./")) for name in found.output.split(b"\0") if name]
+    names = run_ripgrep(workspace, place, listing, environ, stop).names()
     encodings: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     for name in workspace.closed.open_files(place.root, names)[:_MAX_FILES]:

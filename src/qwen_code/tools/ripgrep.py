@@ -30,6 +30,10 @@ class Found(msgspec.Struct, frozen=True):
     output: bytes
     unreadable: tuple[str, ...] = ()
 
+    def names(self) -> list[str]:
+        """The files that ``--null`` has listed, relative to the root."""
+        return [os.fsdecode(name.removeprefix(b"./")) for name in self.output.split(b"\0") if name]
+
     def note(self) -> str:
         """What was left out, in brackets and on a line; empty for nothing."""
         if not self.unreadable:

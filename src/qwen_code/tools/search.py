@@ -55,7 +55,7 @@ class Glob(BuiltInTool[GlobArguments]):
         place, pattern = self._places.of(arguments, arguments.path), arguments.pattern
         command = ["--files", "--null", *selection(pattern)]
         found = run_ripgrep(self._workspace, place, command, self._environ, stop)
-        names = _names(found.output)
+        names = found.names()
         if not is_about_names(pattern):
             names = matching(pattern, _until(stop, names), place)
         opened = self._workspace.closed.open_files(place.root, _until(stop, names))
@@ -147,10 +147,6 @@ class Grep(BuiltInTool[GrepArguments]):
     def _shown(self, place: Place, lines: list[Line], encodings: dict[str, str]) -> list[str]:
         reader = Reader(self._workspace, place.root)
         return list(reader.shown(lines[:_MAX_MATCHES], encodings))
-
-
-def _names(output: bytes) -> list[str]:
-    return [os.fsdecode(name.removeprefix(b"./")) for name in output.split(b"\0") if name]
 
 
 def _until(stop: Stop, names: Iterable[str]) -> Iterator[str]:

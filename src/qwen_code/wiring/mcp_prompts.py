@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qwen_code.base.errors import UsageError
@@ -146,21 +146,14 @@ def resources_in_words(servers: Servers) -> list[str]:
 
 def servers_in_words(servers: Servers) -> list[str]:
     """The state of each server, and what it offers."""
-    counts: Mapping[str, tuple[int, int]] = {
-        state.name: (
-            len(servers.prompts().get(state.name, ())),
-            len(servers.resources().get(state.name, ())),
-        )
-        for state in servers.states()
-    }
+    prompts, resources = servers.prompts(), servers.resources()
     lines = []
     for state in servers.states():
-        prompts, resources = counts[state.name]
         offered = ", ".join(
             (
                 counted(state.tools, "tool"),
-                counted(prompts, "prompt"),
-                counted(resources, "resource"),
+                counted(len(prompts.get(state.name, ())), "prompt"),
+                counted(len(resources.get(state.name, ())), "resource"),
             )
         )
         lines.append(f"{state.name}: {state.reason or offered}")
