@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Result
 from qwen_code.tools.seen import Seen
+from qwen_code.tools.shell import RunShellCommand
 from qwen_code.tools.workspace import Workspace
 
 
@@ -35,6 +36,15 @@ def seen() -> Seen:
 @pytest.fixture
 def environ() -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+
+
+@pytest.fixture
+def shell(
+    workspace: Workspace, environ: dict[str, str], tmp_path: Path
+) -> Iterator[RunShellCommand]:
+    tool = RunShellCommand(workspace, environ, tmp_path / "output")
+    yield tool
+    tool.close()
 
 
 @pytest.fixture

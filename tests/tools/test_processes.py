@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,6 @@ from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.processes import CommandGroup, Guard, Member, exit_in_words, named
 from qwen_code.tools.shell import RunShellCommand
-from qwen_code.tools.workspace import Workspace
 
 pytestmark = pytest.mark.process
 
@@ -36,15 +35,6 @@ _DAEMON = (
     "for each in (0, 1, 2): os.close(each)\n"
     "os.execvp('sleep', ['sleep', '60'])\n"
 )
-
-
-@pytest.fixture
-def shell(
-    workspace: Workspace, environ: dict[str, str], tmp_path: Path
-) -> Iterator[RunShellCommand]:
-    tool = RunShellCommand(workspace, environ, tmp_path / "output")
-    yield tool
-    tool.close()
 
 
 LEFT = {

@@ -4,7 +4,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,20 +16,10 @@ from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.shell import RunShellCommand
-from qwen_code.tools.workspace import Workspace
 
 pytestmark = pytest.mark.process
 
 Call = Callable[..., Result]
-
-
-@pytest.fixture
-def shell(
-    workspace: Workspace, environ: dict[str, str], tmp_path: Path
-) -> Iterator[RunShellCommand]:
-    tool = RunShellCommand(workspace, environ, tmp_path / "output")
-    yield tool
-    tool.close()
 
 
 def test_closing_ends_what_is_still_being_stopped(
