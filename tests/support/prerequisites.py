@@ -42,6 +42,11 @@ _PREREQUISITES = {
         "npm ci --prefix tests/mcp_conformance",
     ),
     "mcp-server-time": _Prerequisite("mcp-server-time", command="make setup"),
+    "node-qwen": _Prerequisite(
+        "Node Qwen Code",
+        {"node": "nodejs", "npm": "npm"},
+        "npm ci --omit=optional --prefix tests/node",
+    ),
     "oidc-provider": _Prerequisite(
         "oidc-provider", {"node": "nodejs", "npm": "npm"}, "npm ci --prefix tests/oauth_server"
     ),
