@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from model_server import FakeModelServer, call
+from node_qwen import NodeQwen, is_installed
 
 
 @pytest.fixture
@@ -107,3 +108,10 @@ class Qwen:
 @pytest.fixture
 def qwen(tmp_path: Path) -> Qwen:
     return Qwen(tmp_path)
+
+
+@pytest.fixture
+def node(qwen: Qwen, tmp_path: Path, require: Callable[[str, bool], None]) -> NodeQwen:
+    """Node Qwen Code in the same home and project."""
+    require("node-qwen", is_installed())
+    return NodeQwen(tmp_path, qwen.home, qwen.project)

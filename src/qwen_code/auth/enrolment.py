@@ -24,6 +24,7 @@ from qwen_code.auth.oauth.server import (
 )
 from qwen_code.auth.oauth.token import Token, load_token, token_of
 from qwen_code.auth.profiles import Profile, ProfileStore
+from qwen_code.auth.resolver import OWN_CHOICE, UNSUPPORTED
 from qwen_code.auth.stores import DEFAULT_NAME, login_ref, open_store
 from qwen_code.auth.stores.base import CredentialStore
 from qwen_code.auth.types import Method
@@ -38,6 +39,7 @@ from qwen_code.config.environment import Environment
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
 from qwen_code.config.providers import AZURE, Provider, provider_at
+from qwen_code.config.settings import read_layer, value_at
 from qwen_code.config.settings_edit import save_user_value
 from qwen_code.config.values import Source, SourceKind
 
@@ -49,8 +51,6 @@ AGENT = f"qwen-code/{__version__}"
 
 CHOICE = "security.auth.selectedType"
 """The key of the method that is saved as the user's choice."""
-
-_OWN_CHOICE = "qwen_code.auth.selectedType"
 
 
 def clean_key(text: str) -> Secret:
@@ -98,14 +98,18 @@ def clean_address(text: str, provider: Provider, environment: Environment) -> Ad
 def save_method(paths: Paths, method: Method) -> None:
     """Make ``method`` the saved choice, in the user's own settings.
 
-    Node Qwen Code reads the same key and does not start with a method that it does not know, so the
-    embedded model is chosen under a key of this program, which is read first.
+    Node Qwen Code reads ``security.auth.selectedType``, too. It does not start with a method that
+    it does not know, refuses every run with ``qwen-oauth`` since that service has ended, and may
+    have chosen another protocol there. Where it would lose something, the choice is saved under a
+    key of this program, which is read first.
     """
-    if method is Method.LOCAL:
-        save_user_value(paths, _OWN_CHOICE, method.value)
-        return
-    save_user_value(paths, _OWN_CHOICE, None)
-    save_user_value(paths, CHOICE, method.value)
+    layer = read_layer(paths.settings_file)
+    of_node = value_at(layer.tree, CHOICE.split(".")) if layer else None
+    if method is Method.OPENAI and of_node not in UNSUPPORTED:
+        save_user_value(paths, OWN_CHOICE, None)
+        save_user_value(paths, CHOICE, method.value)
+    else:
+        save_user_value(paths, OWN_CHOICE, method.value)
 
 
 def save_login(paths: Paths, name: str, profile: Profile) -> None:

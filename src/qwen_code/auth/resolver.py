@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from qwen_code.auth.oauth.sign_in import StoredSignIn
 
 _METHODS = tuple(method.value for method in Method)
-_UNSUPPORTED = (
+UNSUPPORTED = (
     *("anthropic", "gemini", "vertex-ai", "openai-responses"),
     *("oauth-personal", "gemini-api-key", "cloud-shell", "compute-default-credentials"),
 )
 """Methods of Node Qwen Code, and of the program it is derived from, for other protocols."""
 
 OWN_CHOICE = "qwen_code.auth.selectedType"
-"""The key for a method that Node Qwen Code does not have."""
+"""The key for a method that Node Qwen Code does not have, or does not start with."""
 
 _CHOICE = "security.auth.selectedType"
 _ENFORCED = "security.auth.enforcedType"
@@ -167,7 +167,7 @@ def _choose_method(
     notices = [
         f"{c.source} is ignored: there is no method {c.shown!r}"
         for c in field.candidates
-        if c.status is Status.EXCLUDED and c.shown not in _UNSUPPORTED
+        if c.status is Status.EXCLUDED and c.shown not in UNSUPPORTED
     ]
     if (
         chosen.source.name in (_API_CONFIGURED, _STORED_SIGN_IN)
@@ -228,7 +228,7 @@ def _check_supported(inputs: Inputs, api: ApiResolution) -> None:
     for offer in _saved_choice(inputs):
         if offer.status is None:
             return
-        if offer.text in _UNSUPPORTED:
+        if offer.text in UNSUPPORTED:
             raise AuthError(
                 f"{offer.source} chooses {offer.text}, a protocol that qwen does not support",
                 hint="Choose another method: qwen auth login, or --auth-type "

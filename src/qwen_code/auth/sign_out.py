@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from qwen_code.auth.enrolment import AGENT, CHOICE
+from qwen_code.auth.node_share import unshare
 from qwen_code.auth.oauth.pending import PendingStore
 from qwen_code.auth.oauth.revocation import revoke
 from qwen_code.auth.oauth.server import choose_server
 from qwen_code.auth.oauth.token import load_token
+from qwen_code.auth.offers import provider_entries
 from qwen_code.auth.profiles import Profile, ProfileStore
+from qwen_code.auth.resolver import OWN_CHOICE
 from qwen_code.auth.stores import DEFAULT_NAME, login_ref, open_store
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import Clock
@@ -18,11 +21,16 @@ from qwen_code.config.settings_edit import save_user_value
 
 
 def forget_method(config: Config) -> None:
-    """Take the saved choice back if no login of that method is left."""
-    chosen = config.settings.first(CHOICE, str)
-    left = ProfileStore(config.paths).load().profiles.values()
-    if chosen in (Method.OPENAI, Method.QWEN_OAUTH) and all(p.method != chosen for p in left):
-        save_user_value(config.paths, CHOICE, None)
+    """Take the saved choice back if no login of that method is left.
+
+    Node Qwen Code's is kept where it has its own endpoints: it does not run without.
+    """
+    left = {profile.method for profile in ProfileStore(config.paths).load().profiles.values()}
+    keys = [OWN_CHOICE] if provider_entries(config.settings) else [OWN_CHOICE, CHOICE]
+    for key in keys:
+        chosen = config.settings.first(key, str)
+        if chosen in (Method.OPENAI, Method.QWEN_OAUTH) and chosen not in left:
+            save_user_value(config.paths, key, None)
 
 
 def log_out(config: Config, name: str, profile: Profile) -> list[str]:
@@ -32,8 +40,13 @@ def log_out(config: Config, name: str, profile: Profile) -> list[str]:
         ConfigError: something cannot be removed.
     """
     if profile.method != Method.QWEN_OAUTH:
-        ProfileStore(config.paths).remove(name)
-        return [f"Removed the saved login {name} from {config.paths.profiles_file}."]
+        saved = ProfileStore(config.paths)
+        key = saved.replaced_key(name, profile)
+        saved.remove(name)
+        lines = [f"Removed the saved login {name} from {config.paths.profiles_file}."]
+        if key and (variable := unshare(config.paths, key)):
+            lines.append(f"Removed {variable} from {config.paths.settings_file}.")
+        return lines
     store = open_store(login_ref(config.paths, name))
     try:
         token = load_token(store)

@@ -20,7 +20,13 @@ from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.console import notice, refuse_model, require_person, say, say_data
-from qwen_code.mcp.definitions import ServerDefinition, find_definitions, project_file, save_entry
+from qwen_code.mcp.definitions import (
+    ServerDefinition,
+    find_definitions,
+    project_file,
+    project_files,
+    save_entry,
+)
 from qwen_code.mcp.entries import parse_server
 from qwen_code.wiring.reports.trust import server_in_words
 from qwen_code.wiring.servers import start_servers
@@ -115,7 +121,7 @@ def add_command(
     file = project_file(paths) if scope == "project" else paths.settings_file
     parse_server(name, entry, str(file))
     refuse_model("adding a server")
-    was_there = save_entry(file, name, entry)
+    was_there = save_entry(file, name, entry, is_projects=scope == "project")
     if scope == "project":
         _trust_own(paths, name)
     say(f"{'Replaced' if was_there else 'Added'} {name} in {file}. See: qwen mcp list")
@@ -166,15 +172,16 @@ def trust_command(name: str) -> None:
     "-s", "--scope", type=click.Choice(["user", "project"]), help="Default: wherever it is."
 )
 def remove_command(name: str, scope: str | None) -> None:
-    """Remove a server from your settings, or from the project's .mcp.json."""
+    """Remove a server from your settings, or from the project's .mcp.json or settings."""
     paths = _paths()
-    files = {"user": paths.settings_file, "project": project_file(paths)}
-    for file in [files[scope]] if scope else files.values():
-        if file.exists() and save_entry(file, name, None):
+    files = [(paths.settings_file, False)] if scope != "project" else []
+    files += [(file, True) for file in project_files(paths)] if scope != "user" else []
+    for file, is_projects in files:
+        if file.exists() and save_entry(file, name, None, is_projects=is_projects):
             say(f"Removed {name} from {file}.")
             return
     raise ConfigError(
-        f"no MCP server {name} is defined in {' or '.join(map(str, files.values()))}",
+        f"no MCP server {name} is defined in {' or '.join(str(file) for file, _ in files)}",
         hint="List all servers: qwen mcp list",
     )
 

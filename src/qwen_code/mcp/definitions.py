@@ -7,6 +7,7 @@ after the user has trusted exactly that definition in that directory.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
@@ -18,7 +19,7 @@ import msgspec
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.config import jsonc
-from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
+from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 from qwen_code.config.run_files import digest_of
 from qwen_code.config.settings import Settings, convert_setting, folders_of_project
 from qwen_code.config.trust import TrustStore
@@ -143,14 +144,24 @@ def project_file(paths: Paths) -> Path:
     return next(there, folders[-1] / PROJECT_FILE)
 
 
-def save_entry(file: Path, name: str, entry: Mapping[str, Any] | None) -> bool:
+def project_files(paths: Paths) -> list[Path]:
+    """The project's files that can define servers: ``.mcp.json``, and its settings, where Node Qwen
+    Code adds them."""
+    of_user = os.path.realpath(paths.settings_file)
+    folders = folders_of_project(paths.cwd)
+    settings = [folder / CONFIG_DIR / paths.settings_file.name for folder in folders]
+    return [project_file(paths), *(f for f in settings if os.path.realpath(f) != of_user)]
+
+
+def save_entry(
+    file: Path, name: str, entry: Mapping[str, Any] | None, *, is_projects: bool
+) -> bool:
     """Set or remove (``None``) the entry of a server in a file, and keep everything else in it.
     Returns whether there was an entry.
 
     Raises:
         ConfigError: the file is invalid (it is not changed) or cannot be written.
     """
-    is_projects = file.name == PROJECT_FILE
     with ExitStack() as stack:
         if not is_projects:  # a project must not get lock files
             lock = file.with_name(f"{file.name}.lock")

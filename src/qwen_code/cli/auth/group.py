@@ -21,6 +21,7 @@ _AT = "qwen_code.cli.auth"
         "token": (f"{_AT}.token:token", "Print the key or token, for other tools."),
         "env": (f"{_AT}.env:env", "Print export lines for a shell."),
         "list": (f"{_AT}.profiles:list_profiles", "The saved logins."),
+        "share": (f"{_AT}.share:share", "Let Node Qwen Code use a saved key, too."),
         "switch": (f"{_AT}.profiles:switch", "Use another saved login."),
         "logout": (f"{_AT}.logout:logout", "Revoke and remove a saved login."),
         "doctor": (f"{_AT}.doctor:doctor", "What is wrong, and how to fix it."),
