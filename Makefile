@@ -10,7 +10,7 @@ PIP := -m pip --quiet --disable-pip-version-check
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-long fuzz check bench litellm lock clean
+.PHONY: help setup demo test test-fast test-long fuzz check bench litellm node-page lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: setup .venv-bench/.set-up ## speed and size, compared with floors and the
 	$(BIN)/python bench/run.py --python .venv-bench/bin/python --qwen .venv-bench/bin/qwen $(ARGS)
 
 litellm: .venv-litellm/.set-up ## LiteLLM's proxy for the tests, in its own environment (730 MB)
+
+node-page: setup ## the tables of docs/node-qwen-code.md
+	$(BIN)/python tests/support/node_page.py
 
 lock: ## update constraints.txt to the latest versions that pyproject.toml allows
 	$(call make_venv,.venv-lock)

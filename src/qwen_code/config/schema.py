@@ -197,7 +197,7 @@ _OTHERS = (
 
 ONLY_OF_USERS = (
     *("permissions.allow", "tools.allowed", "tools.approvalMode", "tools.sandbox"),
-    "allowedTools",
+    *("allowedTools", "approvalMode", "sandbox"),
 )
 """What people write into a project's file, where it has no effect."""
 

@@ -55,13 +55,25 @@ _READ_APART = ("hooks", "mcpServers")
 FLAT_NAMES = {
     "security.auth.selectedType": "selectedAuthType",
     "security.auth.enforcedType": "enforcedAuthType",
+    "security.auth.useExternal": "useExternalAuth",
+    "security.folderTrust.enabled": "folderTrust",
     "advanced.excludedEnvVars": "excludedProjectEnvVars",
+    "context.fileFiltering": "fileFiltering",
+    "context.fileName": "contextFileName",
+    "context.includeDirectories": "includeDirectories",
+    "context.loadFromIncludeDirectories": "loadMemoryFromIncludeDirectories",
+    "model.enableOpenAILogging": "enableOpenAILogging",
+    "model.generationConfig": "contentGenerator",
+    "model.maxSessionTurns": "maxSessionTurns",
     "model.name": "model",
+    "model.sessionTokenLimit": "sessionTokenLimit",
     "mcp.allowed": "allowMCPServers",
     "mcp.excluded": "excludeMCPServers",
     "tools.allowed": "allowedTools",
+    "tools.approvalMode": "approvalMode",
     "tools.core": "coreTools",
     "tools.exclude": "excludeTools",
+    "tools.sandbox": "sandbox",
 }
 """The names of these keys in the first version of Node Qwen Code's settings."""
 
@@ -182,7 +194,10 @@ def is_user_only(dotted: str) -> bool:
 
 def _concerns_projects(dotted: str) -> bool:
     """Whether a project's file can set this key, by its old name too, or one below it."""
-    dotted = next((new for new, old in FLAT_NAMES.items() if old == dotted), dotted)
+    first, dot, rest = dotted.partition(".")
+    if first != "model":  # the name of an object, too
+        first = next((new for new, old in FLAT_NAMES.items() if old == first), first)
+    dotted = f"{first}{dot}{rest}"
     below = any(key.startswith(f"{dotted}.") for key in _PROJECT_MAY_SET)
     return below or not is_user_only(dotted) or dotted in _READ_APART
 
@@ -199,9 +214,9 @@ def folders_of_project(cwd: Path) -> list[Path]:
 def _lookup(layer: Layer, dotted: str) -> SettingCandidate | None:
     path = dotted.split(".")
     value = value_at(layer.tree, path)
-    if value is None and (flat := FLAT_NAMES.get(dotted)):
-        value, path = layer.tree.get(flat), [flat]
-        if flat == "model" and not isinstance(value, str):
+    if value is None and (flat := _flat_path(dotted)):
+        value, path = value_at(layer.tree, flat), flat
+        if flat == ["model"] and not isinstance(value, str):
             return None
     if value is None:
         return None
@@ -215,6 +230,14 @@ def _lookup(layer: Layer, dotted: str) -> SettingCandidate | None:
     if left is None:
         return SettingCandidate(value, source, "untrusted")
     return SettingCandidate(left, source)
+
+
+def _flat_path(dotted: str) -> list[str]:
+    """Where the first version had this key; nowhere if it had none."""
+    for new, old in FLAT_NAMES.items():
+        if dotted == new or dotted.startswith(f"{new}."):
+            return [old, *dotted[len(new) + 1 :].split(".")] if dotted != new else [old]
+    return []
 
 
 def value_at(tree: Any, path: Sequence[str]) -> Any:

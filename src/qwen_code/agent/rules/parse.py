@@ -35,13 +35,22 @@ _CATEGORIES |= dict.fromkeys(catalogue.names_of(catalogue.EDIT.name), _WRITES)
 
 _OTHERS = names(
     "web_search WebSearch WebSearchTool skill Skill SkillTool lsp Lsp LspTool tool_search "
-    "ToolSearch tool_call enter_plan_mode EnterPlanMode task_create task_get task_list "
-    "task_update task_stop task_output TaskCreate TaskGet TaskList TaskUpdate TaskStop "
-    "TaskOutput cron_create cron_list cron_delete CronCreate CronList CronDelete "
-    "send_message SendMessage list_agents ListAgents get_goal update_goal propose_goal Goal "
-    "read_mcp_resource ReadMcpResource loop_wakeup LoopWakeup create_sub_session "
-    "team_create team_delete image_gen ImageGen structured_output SlashCommand BashOutput "
-    "KillShell KillBash computer_use"
+    "ToolSearch tool_call ToolCall enter_plan_mode EnterPlanMode task_create task_get task_list "
+    "task_update TaskCreate TaskGet TaskList TaskUpdate cron_create cron_list cron_delete "
+    "CronCreate CronList CronDelete send_message SendMessage list_agents ListAgents get_goal "
+    "update_goal propose_goal Goal UpdateGoal ProposeGoal read_mcp_resource ReadMcpResource "
+    "loop_wakeup LoopWakeup create_sub_session CreateSubSession team_create team_delete "
+    "team_plan_approval TeamCreate TeamDelete TeamPlanApproval request_shutdown RequestShutdown "
+    "image_gen ImageGen display_image DisplayImage structured_output StructuredOutput "
+    "enter_worktree EnterWorktree exit_worktree ExitWorktree workflow Workflow artifact Artifact "
+    "record_artifact RecordArtifact record_source RecordSource report_findings ReportFindings "
+    "SlashCommand computer_use omni_downsample_image DownsampleImage omni_downscale_video "
+    "DownscaleVideo omni_downsample_audio DownsampleAudio omni_extract_keyframes ExtractKeyframes "
+    "omni_extract_audio ExtractAudio omni_clip_video ClipVideo omni_convert_image ConvertImage "
+    "omni_transcribe_audio TranscribeAudio omni_clip_image ClipImage omni_clip_audio ClipAudio "
+    "omni_caption_image CaptionImage omni_caption_audio CaptionAudio omni_ocr_image OcrImage "
+    "omni_understand_video_segments UnderstandVideoSegments omni_recall_media_memory "
+    "RecallMediaMemory"
 )
 """Tools that other agents have and this one does not."""
 
@@ -79,6 +88,8 @@ def parse_tool(text: str, source: str) -> Rule:
     """The rule for one tool, by any of its names; what is in brackets does not count."""
     name = text.partition("(")[0].strip()
     tools = tuple(d.name for d in catalogue.BUILT_IN if name in catalogue.names_of(d.name))
+    if not tools and name in _OTHERS:
+        tools = (name,)
     return Rule(text, source, tools, problem="" if tools else f"there is no tool {name!r}")
 
 
