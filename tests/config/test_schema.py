@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import qwen_code
-from qwen_code.agent.rules.types import Mode
+from qwen_code.agent.rules.types import Mode, mode_named
 from qwen_code.base.errors import ConfigError
 from qwen_code.config.load import Config
 from qwen_code.config.schema import _FATAL, _KINDS, _STRICTEST, MODES
@@ -234,4 +234,5 @@ def test_one_text_is_a_list(home: Home) -> None:
 
 
 def test_the_modes() -> None:
-    assert list(MODES) == [*Mode]
+    assert [each for each in MODES if each != "auto"] == [*Mode]
+    assert all(mode_named(each) for each in MODES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from qwen_code.agent.rules.types import Mode
+from qwen_code.agent.rules.types import AUTO, Mode
 from qwen_code.auth.api import Flags
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import UsageError
@@ -96,10 +96,14 @@ _PROMPT = [
 ]
 
 
+MODES = click.Choice([*(mode.value for mode in Mode), AUTO, "auto_edit"])
+"""What ``--approval-mode`` takes: also the names of other versions."""
+
 _AGENT = [
     click.option(
         "--approval-mode",
-        type=click.Choice([mode.value for mode in Mode]),
+        type=MODES,
+        metavar="MODE",
         help="plan: change nothing. default: ask before edits and commands. auto-edit: ask before "
         "commands. yolo: never ask.",
     ),

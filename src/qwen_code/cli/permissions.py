@@ -8,10 +8,9 @@ from typing import Any
 import click
 import msgspec
 
-from qwen_code.agent.rules.types import Mode
 from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.base.text import safe_text
-from qwen_code.cli.options import F, with_config
+from qwen_code.cli.options import MODES, F, with_config
 from qwen_code.config.load import Config
 from qwen_code.fronts.console import notice, say_part
 
@@ -22,7 +21,8 @@ def _with_judge(function: F) -> F:
     @click.option("--json", "as_json", is_flag=True, help="For programs.")
     @click.option(
         "--approval-mode",
-        type=click.Choice([mode.value for mode in Mode]),
+        type=MODES,
+        metavar="MODE",
         help="As it would be in this mode.",
     )
     @click.option(

@@ -37,8 +37,8 @@ class Config(msgspec.Struct, frozen=True):
             ConfigError: a settings file is broken, or a value in it has the wrong type.
         """
         paths = Paths.of(environ, cwd)
-        env_file = find_env_file(paths)
         settings = Settings.load(paths, environ)
+        env_file = find_env_file(paths, of_project=settings.trusts_folder)
         environment = Environment.build(environ, env_file, settings, paths)
         _check_store(environment, settings)
         return cls(

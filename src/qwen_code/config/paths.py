@@ -31,6 +31,8 @@ class Paths(msgspec.Struct, frozen=True):
     system_settings: Path | None = None
     system_defaults: Path | None = None
     """The files of this machine, above and below all others."""
+    folder_trust: Path | None = None
+    """Where else Node Qwen Code keeps which folders the user trusts."""
 
     @classmethod
     def of(cls, environ: Mapping[str, str], cwd: Path) -> Paths:
@@ -41,6 +43,7 @@ class Paths(msgspec.Struct, frozen=True):
         caller = environ.get(env_names.SUDO_UID, "")
         policy = environ.get(env_names.QWEN_CODE_SYSTEM_SETTINGS_PATH, "").strip()
         defaults = environ.get(env_names.QWEN_CODE_SYSTEM_DEFAULTS_PATH, "").strip()
+        trust = environ.get(env_names.QWEN_CODE_TRUSTED_FOLDERS_PATH, "").strip()
         directory = _system_directory(environ)
         return cls(
             home,
@@ -49,6 +52,7 @@ class Paths(msgspec.Struct, frozen=True):
             int(caller) if caller.isdecimal() else None,
             cwd / policy if policy else directory / "settings.json",
             cwd / defaults if defaults else directory / "system-defaults.json",
+            cwd / trust if trust else None,
         )
 
     @property
@@ -62,6 +66,11 @@ class Paths(msgspec.Struct, frozen=True):
     @property
     def trusted_folders_file(self) -> Path:
         return self.qwen_home / "trusted_folders.json"
+
+    @property
+    def folder_trust_file(self) -> Path:
+        """Which folders the user trusts, for Node Qwen Code too."""
+        return self.folder_trust or self.qwen_home / "trustedFolders.json"
 
     @property
     def oauth_creds_file(self) -> Path:

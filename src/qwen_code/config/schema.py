@@ -15,8 +15,8 @@ import msgspec
 
 from qwen_code.config.settings import FLAT_NAMES
 
-MODES = ("plan", "default", "auto-edit", "yolo")
-"""What ``tools.approvalMode`` can be, with ``_`` for ``-``, too."""
+MODES = ("plan", "default", "auto-edit", "auto", "yolo")
+"""What ``tools.approvalMode`` can be, with ``_`` for ``-``, and ``autoEdit``, too."""
 
 SANDBOX_KINDS = ("true", "false", "bwrap", "sandbox-exec", "docker", "podman")
 """What ``tools.sandbox`` and ``QWEN_SANDBOX`` can be."""
@@ -77,6 +77,10 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and _is_number(value) and value >= 1
 
 
+def _is_mode(value: Any) -> bool:
+    return _is_text(value) and value.strip().lower().replace("_", "-") in (*MODES, "autoedit")
+
+
 _TEXT = _Kind("a text", _is_text)
 _TEXTS = _Kind(
     "a list of texts",
@@ -101,7 +105,7 @@ _WALL_TIME = _Kind(
 )
 _MODE = _Kind(
     f"one of {', '.join(MODES)}",
-    lambda value: _is_text(value) and value.replace("_", "-") in MODES,
+    _is_mode,
 )
 _SANDBOX = _Kind(
     f"one of {', '.join(SANDBOX_KINDS)}", lambda value: sandbox_kind(value) is not None
@@ -184,6 +188,8 @@ _FATAL: dict[str, _Kind] = {
     "security.auth": _OBJECT,
     "security.auth.oauth": _OBJECT,
     "security.environmentVariableRedaction": _OBJECT,
+    "security.folderTrust": _OBJECT,
+    "security.folderTrust.enabled": _FLAG,
 }
 """These decide about permissions and credentials. Other keys below are checked where they are
 used."""

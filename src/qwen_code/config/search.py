@@ -51,9 +51,12 @@ class EnvFile(msgspec.Struct, frozen=True):
         ]
 
 
-def find_env_file(paths: Paths) -> EnvFile | None:
-    """The first ``.env`` file that exists, with its content or the problems found in it."""
+def find_env_file(paths: Paths, *, of_project: bool = True) -> EnvFile | None:
+    """The first ``.env`` file that exists, with its content or the problems found in it; only the
+    user's own without ``of_project``."""
     for path in env_places(paths):
+        if not of_project and not _is_own(path, paths):
+            continue
         if is_env_file(path) and not _is_foreign(path, paths):
             return _read(path, paths)
     return None

@@ -102,10 +102,13 @@ class SettingCandidate(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The layers, highest precedence first, and a line about each value that does not count."""
+    """The layers, highest precedence first, and a line about each value that does not count.
+    ``trusts_folder``: false if the user wants to be asked which folders they trust, and does not
+    trust this one. Then nothing that its files say counts."""
 
     layers: tuple[Layer, ...] = ()
     warnings: tuple[str, ...] = ()
+    trusts_folder: bool = True
 
     @classmethod
     def load(cls, paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
@@ -126,7 +129,25 @@ class Settings(msgspec.Struct, frozen=True):
             _system_layer(paths.system_defaults),
         ]
         found = (_with_variables(layer, environ or {}) for layer in layers if layer is not None)
-        return cls(tuple(found), tuple(warnings))
+        return cls(tuple(found), tuple(warnings))._as_trusted(paths)
+
+    def _as_trusted(self, paths: Paths) -> Settings:
+        """Without what a folder's files say that the user does not trust."""
+        own = tuple(layer for layer in self.layers if layer.project is None)
+        settings = msgspec.structs.replace(self, layers=own)
+        if not own or not settings.first("security.folderTrust.enabled", bool):
+            return self
+        from qwen_code.config.folder_trust import is_folder_trusted  # few want to be asked
+
+        if is_folder_trusted(paths):
+            return self
+        left_out = (
+            f"you do not trust {paths.cwd} ({paths.folder_trust_file}): its settings, .env, notes, "
+            "commands, hooks and servers do not count, and every change is asked for"
+        )
+        return msgspec.structs.replace(
+            settings, warnings=(*self.warnings, left_out), trusts_folder=False
+        )
 
     def lookup(self, dotted: str) -> list[SettingCandidate]:
         """What every layer says for a key such as ``security.auth.baseUrl``, highest first.

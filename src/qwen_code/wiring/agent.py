@@ -141,7 +141,9 @@ class Assembled:
         self.workbench = workbench
         self.servers = servers
         self.structured = structured
-        self.command_dirs = [paths.qwen_home / "commands", root / CONFIG_DIR / "commands"]
+        self.command_dirs = [paths.qwen_home / "commands"]
+        if config.settings.trusts_folder:
+            self.command_dirs.append(root / CONFIG_DIR / "commands")
         self._briefing = briefing
         self._tools = agent.toolbox
 

@@ -62,7 +62,9 @@ class Briefing:
 
     def _notes(self) -> str:
         paths = self._config.paths
-        notes = find_notes(paths.qwen_home, paths.cwd, self._names(), self._notice)
+        trusts = self._config.settings.trusts_folder
+        cwd = paths.cwd if trusts else paths.qwen_home
+        notes = find_notes(paths.qwen_home, cwd, self._names(), self._notice)
         text = ""
         for note in notes:
             name = os.path.relpath(note.path, paths.cwd)

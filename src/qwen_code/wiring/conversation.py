@@ -15,7 +15,7 @@ import msgspec
 
 from qwen_code.agent.events import AgentEvent, AgentEventStream, StructuredAnswer, TurnEnded
 from qwen_code.agent.news import without_news
-from qwen_code.agent.rules.types import Mode
+from qwen_code.agent.rules.types import Mode, mode_named
 from qwen_code.auth.policy import check_model
 from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
@@ -334,12 +334,14 @@ class Conversation:
         Raises:
             UsageError: it is not a mode.
         """
-        try:
-            mode = Mode(name.replace("_", "-"))
-        except ValueError as error:
+        mode = mode_named(name)
+        if mode is None:
+            raise UsageError(f"{name!r} is not a mode", hint=f"Use one of: {', '.join(Mode)}.")
+        if mode not in (Mode.PLAN, Mode.DEFAULT) and not self.config().settings.trusts_folder:
             raise UsageError(
-                f"{name!r} is not a mode", hint=f"Use one of: {', '.join(Mode)}."
-            ) from error
+                f"the mode {mode} is not possible in a folder that you do not trust",
+                hint="Start qwen in it to be asked, or change its line in trustedFolders.json.",
+            )
         self._opened()[1].judge.mode = mode
         return mode
 

@@ -12,7 +12,7 @@ from qwen_code.agent.context import project_root
 from qwen_code.agent.permission import Scope
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.paths import Folders, has_wildcard
-from qwen_code.agent.rules.types import Mode, Rule, Rules
+from qwen_code.agent.rules.types import AUTO, AUTO_MEANS, Mode, Rule, Rules, mode_named
 from qwen_code.auth.errors import ModelUntrusted
 from qwen_code.auth.types import Connection
 from qwen_code.base.errors import ConfigError
@@ -65,6 +65,8 @@ def judge_for(
             notice(_about_problem(rule, allows=rule in rules.allow))
     for rule in (rule for each in rules.only for rule in each if rule.problem):
         notice(f"{rule.source}: {rule.text!r} names no tool ({rule.problem})")
+    if _mode_text(mode, config.settings).strip().lower() == AUTO:
+        notice(AUTO_MEANS)
     ground = WorkspaceGround(find_workspace, paths.cwd)
     folders = Folders(paths.cwd, root, paths.home)
     return Judge(_mode(mode, config.settings), rules, ground, folders)
@@ -194,8 +196,12 @@ def remember(paths: Paths, root: Path, rules: Sequence[str], scope: Scope) -> No
 
 
 def _mode(option: str | None, settings: Settings) -> Mode:
-    text = option or settings.first(_MODE, str) or Mode.DEFAULT
-    return Mode(text.replace("_", "-"))
+    mode = mode_named(_mode_text(option, settings)) or Mode.DEFAULT
+    return mode if settings.trusts_folder or mode is Mode.PLAN else Mode.DEFAULT
+
+
+def _mode_text(option: str | None, settings: Settings) -> str:
+    return option or settings.first(_MODE, str) or ""
 
 
 def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
@@ -203,9 +209,11 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
     written = [
         (kind, text, source)
         for dotted, kind in _LISTS.items()
+        if settings.trusts_folder or kind != "allow"
         for text, source in _texts(settings, dotted)
     ]
-    written += [("allow", text, source) for text, source in _project_rules(settings, root)]
+    if settings.trusts_folder:
+        written += [("allow", text, source) for text, source in _project_rules(settings, root)]
     named = list(_texts(settings, _ONLY))
     if not (written or named or allowed):
         return Rules()

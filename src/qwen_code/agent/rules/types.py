@@ -28,6 +28,21 @@ class Mode(StrEnum):
     YOLO = "yolo"
 
 
+AUTO = "auto"
+"""The mode of Node Qwen Code in which a model decides about calls."""
+
+AUTO_MEANS = (
+    "the mode auto is auto-edit here: changes of files need no approval, and commands are asked for"
+)
+
+
+def mode_named(text: str) -> Mode | None:
+    """The mode that ``text`` names; for `AUTO`, the one below it that asks more."""
+    name = text.strip().lower().replace("_", "-")
+    name = Mode.AUTO_EDIT.value if name in (AUTO, "autoedit") else name
+    return next((mode for mode in Mode if mode.value == name), None)
+
+
 class Decision(StrEnum):
     """What is done with a call."""
 

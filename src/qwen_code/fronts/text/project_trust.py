@@ -13,6 +13,27 @@ from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.reports.trust import hooks_in_words, server_in_words
 
 
+def asked_to_trust_folder(
+    config: Config, read_line: Callable[[str], str], write: Callable[[str], None]
+) -> bool:
+    """Ask whether to trust the current folder, if the user was not asked yet. ``no`` is remembered,
+    as Node Qwen Code does it. Returns whether it is trusted from now on."""
+    from qwen_code.config.folder_trust import is_folder_trusted, save_answer  # few want that
+
+    if is_folder_trusted(config.paths) is not None:
+        return False
+    folder = visible_text(str(config.paths.cwd))
+    try:
+        answer = read_line(f"Do you trust the files in {folder}? [y/no/Enter: not now] ")
+    except (EOFError, KeyboardInterrupt):
+        write("\n")
+        return False
+    answer = answer.strip().lower()
+    if answer in ("y", "yes", "n", "no"):
+        save_answer(config.paths, trusts=answer in ("y", "yes"))
+    return answer in ("y", "yes")
+
+
 def ask_for_trust(
     config: Config, read_line: Callable[[str], str], write: Callable[[str], None]
 ) -> None:

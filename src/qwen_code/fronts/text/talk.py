@@ -34,7 +34,7 @@ from qwen_code.fronts.text.loop import (
     picked,
     write_stdout,
 )
-from qwen_code.fronts.text.project_trust import ask_for_trust
+from qwen_code.fronts.text.project_trust import ask_for_trust, asked_to_trust_folder
 from qwen_code.fronts.text.questions import Questions
 from qwen_code.fronts.text.renderer import text_renderer
 from qwen_code.fronts.text.reports import Reports
@@ -114,6 +114,10 @@ def run_loop(launch: Launch, options: AgentOptions) -> int:
     reader = LineReader(config.paths.history_file, _COMMANDS)
     if options.resume == CHOOSE:
         options = msgspec.structs.replace(options, resume=_chosen_session(config, reader))
+    if not config.settings.trusts_folder and asked_to_trust_folder(
+        config, reader.plain, write_stdout
+    ):
+        config = launch.config(notice)
     ask_for_trust(config, reader.plain, write_stdout)
     front = TextFront(reader)
     conversation = Conversation(launch, options, front, interactive=True)
