@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from qwen_code.auth.stores import login_ref, open_store
 from qwen_code.base.errors import ConfigError, CredentialRejected, QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop, Stopped
+from qwen_code.config.providers import PROVIDERS
 from qwen_code.local.detect import FoundServer
 from qwen_code.local.store import WeightStore
 from qwen_code.local.weights import LARGE, SMALL
@@ -143,14 +145,75 @@ def test_what_is_here_already_follows(world: World) -> None:
 # -- an API key -----------------------------------------------------------------------------------
 
 
-def test_every_provider_is_offered_with_the_page_of_its_keys(world: World) -> None:
+def test_every_provider_is_offered_once_with_the_page_of_its_keys(world: World) -> None:
     step = world.choices().begin("openai").step
-    assert titles(step) == [
-        *("OpenAI", "Alibaba Cloud Bailian (mainland China)"),
-        *("Alibaba Cloud Bailian (international)", "ModelScope", "OpenRouter", "Azure OpenAI"),
-        "Any OpenAI-compatible API",
-    ]
-    assert isinstance(step, Pick) and "platform.openai.com" in step.options[0].detail
+    assert isinstance(step, Pick)
+    keys = [option.key for option in step.options]
+    families = {row.family or row.name for row in PROVIDERS if row.is_offered}
+    assert set(keys) == families and len(keys) == len(families)
+    groups = [option.group for option in step.options]
+    assert len(list(groupby(groups))) == len(set(groups))  # each heading once
+    details = {option.key: option.detail for option in step.options}
+    assert "platform.openai.com" in details["openai"] and details["ollama"] == ""
+
+
+@pytest.mark.parametrize(
+    ("family", "row", "words"),
+    [
+        ("bailian", "bailian-hk", "Hong Kong"),
+        ("coding-plan", "coding-plan-intl", "Singapore"),
+        ("token-plan", "token-plan", "Beijing"),
+        ("moonshot", "moonshot-cn", "China"),
+        ("zai", "zai-coding-plan", "Coding Plan"),
+        ("minimax", "minimax", "International"),
+    ],
+)
+def test_a_key_of_a_region_is_asked_where_it_is_from(
+    world: World, family: str, row: str, words: str
+) -> None:
+    login = world.choices().begin("openai")
+    step = answer(login, family)
+    assert isinstance(step, Pick)
+    option = next(option for option in step.options if option.key == row)
+    assert words in option.title and option.detail.startswith("https://")
+    key = answer(login, row)
+    assert isinstance(key, Ask) and key.is_secret
+    assert isinstance(back(login), Pick)
+
+
+@pytest.mark.parametrize("name", ["ollama", "lmstudio", "vllm", "litellm"])
+def test_a_server_of_ones_own_is_asked_where_it_is(world: World, name: str) -> None:
+    step = answer(world.choices().begin("openai"), name)
+    assert isinstance(step, Ask) and step.title == "Base URL"
+    assert step.default.startswith("http://127.0.0.1:") and step.default.endswith("/v1")
+
+
+def test_the_address_of_ollama_is_where_its_variable_says(world: World) -> None:
+    choices = world.choices(OLLAMA_HOST="0.0.0.0:9999")
+    step = answer(choices.begin("openai"), "ollama")
+    assert isinstance(step, Ask) and step.default == "http://127.0.0.1:9999/v1"
+
+
+def test_a_server_that_needs_no_key_is_not_asked_for_one(
+    world: World, server: FakeModelServer
+) -> None:
+    server.lists_to_anyone, server.accepts, server.models = True, {""}, ["only"]
+    saved = answer(world.choices().begin("openai"), "ollama", server.base_url)
+    assert isinstance(saved, Saved) and saved.profile == "ollama"
+    launch = Launch(cwd=world.cwd, environ={**world.environ, "OPENAI_API_KEY": OTHER})
+    connection = resolve(launch.inputs(launch.config(print), print)).require()
+    assert connection.provider == "ollama" and connection.credential_shown == "none needed"
+
+
+def test_a_server_that_wants_a_key_after_all_is_given_one(
+    world: World, server: FakeModelServer
+) -> None:
+    server.models = ["only"]
+    login = world.choices().begin("openai")
+    step = answer(login, "vllm", server.base_url)
+    assert isinstance(step, Ask) and step.is_secret and "needs a key" in problem(step).message
+    assert isinstance(answer(login, KEY), Saved)
+    assert world.saved()["profiles"]["vllm"]["provider"] == "vllm"
 
 
 def test_a_key_is_proved_by_the_list_of_models_and_saved_with_the_chosen_one(

@@ -15,9 +15,12 @@ from qwen_code.auth.keys import (
     Credential,
     credential_for,
     for_its_login,
+    hint_on_refusal,
+    how_to_set_key,
     is_of_login,
     mixed_logins,
     not_for_choice,
+    not_for_server,
     withheld,
     within_project,
 )
@@ -43,7 +46,7 @@ from qwen_code.auth.types import (
 )
 from qwen_code.base.errors import AuthError, ConfigError, CredentialMissing, QwenError
 from qwen_code.base.secret import Secret
-from qwen_code.base.url import Origin, normalise_base_url
+from qwen_code.base.url import Origin, normalise_base_url, server_address
 from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
 from qwen_code.config.generation import Generation
@@ -53,8 +56,9 @@ from qwen_code.config.providers import (
     OPENAI,
     PROVIDERS,
     Provider,
-    provider_at,
+    provider_for,
     provider_named,
+    provider_of_key,
 )
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
@@ -173,6 +177,8 @@ class _Search:
                 connection, query=surface.query, deployment_in_path=surface.in_path
             )
         notices = [notice] if notice else []
+        if several := self._several_keys(base):
+            notices.append(several)
         if mixed := mixed_logins(base, key):
             notices.append(mixed)
         return ApiResolution(
@@ -194,7 +200,7 @@ class _Search:
         saved = self._named or self._saved
         if saved and base in self._profile_base_url(saved, base.source.kind):
             name = saved[1].provider or ""
-        return provider_at(Origin.of(base.text.strip()), provider_named(name) or CUSTOM)
+        return provider_for(base.text, provider_named(name) or CUSTOM)
 
     @property
     def has_choice(self) -> bool:
@@ -223,6 +229,7 @@ class _Search:
             credential.shown,
             credential.style,
             provider.headers_for(self._in.version, Method.OPENAI),
+            refusal_hint=hint_on_refusal(provider, key),
             generation=self._generation(base, base_url, model, governed),
             profile=self._profile_name(base, key),
             is_trusted=self._is_trusted(base, Origin.of(base_url)),
@@ -261,6 +268,7 @@ class _Search:
         flag = Source(SourceKind.FLAG, "--base-url")
         offers = [Offer(flags.base_url, flag)] if flags.base_url else []
         if flags.provider and (known := provider_named(flags.provider)) and known.base_url:
+            offers += self._server_addresses(known)
             source = Source(SourceKind.FLAG, f"--provider {known.name}")
             offers.append(Offer(known.base_url, source))
         offers += self._profile_base_url(self._named, SourceKind.FLAG)
@@ -276,6 +284,16 @@ class _Search:
                 raise
         return offers
 
+    def _server_addresses(self, provider: Provider) -> list[Offer]:
+        """What the variables of a server that people run themselves say (``OLLAMA_HOST``)."""
+        found = environment_offers(self._in.environment, provider.address_names)
+        default = provider.base_url or ""
+        return [
+            offer if offer.status else msgspec.structs.replace(offer, text=address)
+            for offer in found
+            if (address := server_address(offer.text, default)) or offer.status
+        ]
+
     def _profile_base_url(self, saved: tuple[str, Profile] | None, kind: SourceKind) -> list[Offer]:
         if saved is None or saved[1].method != Method.OPENAI:
             return []
@@ -287,16 +305,35 @@ class _Search:
         label = f"--profile {name}" if kind is SourceKind.FLAG else f"{what} of profile {name}"
         return Source(kind, label, path or self._in.profiles.path)
 
+    def _set_keys(self) -> list[Offer]:
+        """The variables with keys that are set, each of which can choose a provider."""
+        of_providers = (name for provider in PROVIDERS for name in provider.key_names)
+        names = list(dict.fromkeys([*env_names.API_KEY, *of_providers]))
+        offers = environment_offers(self._in.environment, names)
+        return [offer for offer in offers if offer.status is None]
+
+    def _several_keys(self, base: Offer) -> str | None:
+        """The notice where a key alone chose the provider, and another one could have."""
+        if base.source.kind is not SourceKind.DEFAULT or self._in.flags.api_key:
+            return None
+        names = [offer.source.name for offer in self._set_keys()]
+        chosen = provider_of_key(names[0]) if names and names[0] != env_names.API_KEY[0] else None
+        others = [n for n in names[1:] if (p := provider_of_key(n)) and p is not chosen]
+        if chosen is None or not others:
+            return None
+        return (
+            f"{names[0]} chooses {chosen.title}; also set: {', '.join(others)}. "
+            "To choose: --provider NAME, or LLAMA_API_BASE_URL"
+        )
+
     def _implied_base_url(self) -> Offer:
         """If a provider's own key variable is set and nothing names an address, its address."""
-        of_providers = (name for provider in PROVIDERS for name in provider.key_names)
-        names = [*env_names.API_KEY, *of_providers]
-        offers = environment_offers(self._in.environment, names)
-        first = next((o for o in offers if o.status is None), None)
+        first = next(iter(self._set_keys()), None)
         if first is None or first.source.name in env_names.API_KEY or self._in.flags.api_key:
             assert OPENAI.base_url is not None
             return Offer(OPENAI.base_url, Source(SourceKind.DEFAULT, "OpenAI"))
-        provider = next(p for p in PROVIDERS if first.source.name in p.key_names)
+        provider = provider_of_key(first.source.name)
+        assert provider is not None
         if provider.base_url is not None:
             source = Source(SourceKind.DEFAULT, f"{provider.title} ({first.source.name})")
             return Offer(provider.base_url, source)
@@ -325,12 +362,11 @@ class _Search:
         refused = next((o for o in offers if o.status is Status.WITHHELD), None)
         if refused is not None:
             raise withheld(base, origin, refused)
-        if origin.is_loopback:
+        if origin.is_loopback or not provider.needs_key:
             return None
-        variable = governed.env_key if governed and governed.env_key else env_names.API_KEY[0]
+        variable = governed.env_key if governed else None
         raise CredentialMissing(
-            f"there is no key for {origin} ({base.source})",
-            hint=f"Set {variable}, or run: qwen auth login",
+            f"there is no key for {origin} ({base.source})", hint=how_to_set_key(variable, provider)
         )
 
     def _key_offers(self, provider: Provider, governed: ProviderEntry | None) -> list[Offer]:
@@ -340,11 +376,13 @@ class _Search:
         canonical, *aliases = env_names.API_KEY
         own = [governed.env_key] if governed and governed.env_key else []
         of_entry = environment_offers(self._in.environment, own)
-        others = [name for name in (*provider.key_names, *aliases) if name not in own]
+        names = (*provider.key_names, *aliases, *provider.shared_key_names)
+        others = [name for name in names if name not in own]
         offers += self._in_order(list(dict.fromkeys([canonical, *others])), of_entry)
         offers = [within_project(o, governed) for o in offers]
         if self._choice.is_users and own:
             offers = [not_for_choice(o, governed, provider) for o in offers]
+        offers = [not_for_server(o, provider) for o in offers]
         offers += self._helper_offers()
         offers += settings_offers(settings, "security.auth.apiKey")
         offers += self._profile_key(self._saved, SourceKind.LOGIN)

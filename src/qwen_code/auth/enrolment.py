@@ -34,7 +34,7 @@ from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.files import LockHeld
 from qwen_code.base.http import HttpClient
 from qwen_code.base.secret import Secret, fits_header
-from qwen_code.base.url import Origin, normalise_base_url
+from qwen_code.base.url import Origin, normalise_base_url, server_address
 from qwen_code.config.environment import Environment
 from qwen_code.config.load import Config
 from qwen_code.config.paths import Paths
@@ -93,6 +93,14 @@ def clean_address(text: str, provider: Provider, environment: Environment) -> Ad
 
     # It is saved whole: its path and its query say which surface and version it means.
     return Address(text.rstrip("/"), model=surface_of(text, environment).deployment)
+
+
+def usual_address(provider: Provider, environment: Environment) -> str:
+    """The provider's address; of a server that people run themselves, the one that its own variable
+    has (``OLLAMA_HOST``), else where it usually is."""
+    default = provider.base_url or ""
+    found = environment.first_of(provider.address_names)
+    return (found and server_address(found.text, default)) or default
 
 
 def save_method(paths: Paths, method: Method) -> None:

@@ -15,7 +15,13 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret, fits_header
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
-from qwen_code.config.providers import KEY_NAMES, HeaderStyle, Provider
+from qwen_code.config.providers import (
+    KEY_NAMES,
+    PROVIDERS,
+    HeaderStyle,
+    Provider,
+    regions_of,
+)
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 
@@ -107,6 +113,46 @@ def not_for_choice(key: Offer, entry: ProviderEntry | None, provider: Provider) 
     if not is_alias or name == entry.env_key or key.status is not None:
         return key
     return key.refused(Status.EXCLUDED, f"{entry.source} takes its key from {entry.env_key}")
+
+
+def not_for_server(key: Offer, provider: Provider) -> Offer:
+    """A server that needs no key gets none that is meant for other programs."""
+    is_alias = key.source.name in env_names.API_KEY[1:]
+    if provider.needs_key or not is_alias or key.status is not None:
+        return key
+    return key.refused(Status.EXCLUDED, f"{provider.title} needs no key, and this is for others")
+
+
+def how_to_set_key(variable: str | None, provider: Provider) -> str:
+    """What to do where there is no key: its variable, and the page that makes keys."""
+    name = variable or next(iter(provider.key_names), env_names.API_KEY[0])
+    page = f" (keys: {provider.key_page})" if provider.key_page else ""
+    option = f" --provider {provider.name}" if provider.is_offered and provider.key_names else ""
+    return f"Set {name}{page}, or run: qwen auth login{option}"
+
+
+def hint_on_refusal(provider: Provider, key: Offer | None) -> str:
+    """What to check if the server refuses ``key``: its kind, and the region that it is for."""
+    if key is None or not key.text:
+        return ""
+    lines = []
+    plans = {p.key_prefix: p for p in PROVIDERS if p.key_prefix}
+    if provider.key_prefix and not key.text.startswith(provider.key_prefix):
+        lines.append(
+            f"Keys of {provider.title} begin with {provider.key_prefix}. "
+            "An ordinary key is for: --provider bailian"
+        )
+    elif provider.group == "alibaba" and not provider.key_prefix:
+        lines += [
+            f"A key that begins with {prefix} is for a plan: --provider coding-plan or token-plan"
+            for prefix in plans
+            if key.text.startswith(prefix) and provider.family != "token-plan"
+        ]
+    others = [each for each in regions_of(provider) if each.name != provider.name]
+    if others:
+        names = ", ".join(f"{each.region}: --provider {each.name}" for each in others)
+        lines.append(f"A key works in its own region only; this is {provider.region}. {names}")
+    return "\n".join(lines)
 
 
 def for_its_login(key: Offer, base: Offer, origin: Origin, own: Origin | None) -> Offer:

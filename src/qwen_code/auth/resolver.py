@@ -169,10 +169,11 @@ def _choose_method(
         for c in field.candidates
         if c.status is Status.EXCLUDED and c.shown not in UNSUPPORTED
     ]
+    saved = next((o.text for o in _saved_choice(inputs) if o.status is None), chosen.text)
     if (
         chosen.source.name in (_API_CONFIGURED, _STORED_SIGN_IN)
         and api.connection is not None
-        and inputs.sign_in is not None
+        and (inputs.sign_in is not None or saved != chosen.text)
     ):
         # Without a terminal, a configured API comes before the saved choice.
         key = _CHOICE if inputs.interactive else _ENFORCED

@@ -95,6 +95,8 @@ class Connection(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     deployment_in_path: bool = False
+    refusal_hint: str = ""
+    """What to check if the endpoint refuses the credential."""
     generation: Generation = Generation()
     """How settings say that this model is asked."""
     profile: str | None = None

@@ -98,6 +98,38 @@ def normalise_base_url(text: str) -> tuple[str, str | None]:
     return f"{Origin.of(text)}{path}", notice
 
 
+def server_address(text: str, default: str) -> str:
+    """The base URL of a server that runs at ``text``, as variables such as ``OLLAMA_HOST`` name it.
+
+    What ``text`` leaves out is that of ``default``: scheme, port, path. An address to listen at
+    (``0.0.0.0``) is reached on this machine. Empty, if ``text`` is.
+    """
+    scheme, found, rest = text.strip().rpartition("://")
+    if not rest:
+        return ""
+    usual = urlsplit(default)
+    place, _, path = rest.partition("/")
+    host, port = place, ""
+    if place.count(":") == 1 or "]:" in place:
+        host, _, port = place.rpartition(":")
+    elif place.count(":") > 1 and not place.startswith("["):
+        host = f"[{place}]"
+    if not host or _is_unspecified(host):
+        host = "[::1]" if ":" in host else "127.0.0.1"
+    if not port and not found:
+        port = str(usual.port or "")
+    return f"{scheme or usual.scheme}://{host}{f':{port}' if port else ''}/{path}".rstrip("/") + (
+        "" if path.strip("/") else usual.path
+    )
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False
+
+
 def _split(url: str) -> SplitResult:
     if any(ord(character) <= 0x20 or character in "\\\x7f" for character in url):
         raise ConfigError(

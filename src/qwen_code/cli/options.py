@@ -31,6 +31,8 @@ _DEBUG = click.option(
     "-d", "--debug", is_flag=True, help="Write a log, without secrets, to QWEN_HOME/logs."
 )
 
+_PROVIDERS = [name for each in PROVIDERS if each.base_url for name in (each.name, *each.aliases)]
+
 _CONNECTION = [
     click.option(
         "--auth-type",
@@ -40,8 +42,9 @@ _CONNECTION = [
     click.option("--profile", metavar="NAME", help="Use this saved login."),
     click.option(
         "--provider",
-        type=click.Choice([each.name for each in PROVIDERS if each.base_url]),
-        help="Use this provider's address.",
+        type=click.Choice(_PROVIDERS, case_sensitive=False),
+        metavar="NAME",
+        help="Use this provider's address: deepseek, coding-plan, ollama, …",
     ),
     click.option(
         "--base-url",

@@ -1,4 +1,5 @@
-"""The provider table: one row for each service, and only data.
+"""The provider table: one row for each service, and only data, in ``providers.json`` beside this
+module.
 
 ``auth`` reads where a key may go and how it is sent, ``config`` which variables hold keys and so
 stay out of child processes, the sign-in dialog what to offer. A new provider is a row here.
@@ -7,8 +8,9 @@ stay out of child processes, the sign-in dialog what to offer. A new provider is
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,13 +19,6 @@ from qwen_code.config import env_names
 
 HeaderStyle = Literal["authorization", "api-key"]
 """The header that carries a credential: as a bearer token (RFC 6750), or Azure's."""
-
-_DASHSCOPE_HEADERS = {
-    "x-dashscope-cachecontrol": "enable",
-    "x-dashscope-useragent": "QwenCode/{version} ({platform})",
-    "x-dashscope-authtype": "{method}",
-}
-
 
 Effort = Literal[
     "reasoning_effort", "reasoning", "thinking", "thinking_with_effort", "enable_thinking"
@@ -50,30 +45,27 @@ class Wire(msgspec.Struct, frozen=True):
     effort: Effort = "reasoning_effort"
 
 
-_DASHSCOPE = Wire(
-    errors={
-        "invalidparameter.datainspection": "request",
-        "datainspectionfailed": "request",
-        "data_inspection_failed": "request",
-        "throttling.ratequota": "rate",
-        "throttling.burstrate": "rate",
-        "limit_requests": "rate",
-        "throttling.allocationquota": "quota",
-        "insufficient_quota": "quota",
-    },
-    marks_cache=("",),
-    effort="enable_thinking",
-)
+Group = Literal["alibaba", "makers", "gateways", "hosts", "servers"]
+"""What a service is: Alibaba's, a maker of models, a gateway to several, a host of open models, or
+a server that people run themselves."""
 
 
 class Provider(msgspec.Struct, frozen=True):
     """One service.
 
-    ``hosts`` match exactly or as a parent domain, never as a substring. ``key_names`` are the
-    provider's own variables, most specific first. ``base_url`` is ``None`` if every customer has
-    a different one. ``headers`` are sent with every request; ``{version}``, ``{platform}`` and
-    ``{method}`` in them are filled in. ``is_offered``: whether it can be chosen for an API key.
+    ``hosts`` match exactly or as a parent domain, never as a substring; ``*`` is one label.
+    ``key_names`` are the provider's own variables, most specific first: one that is set chooses the
+    provider, if nothing else does. ``shared_key_names`` hold keys that it takes, but are set for
+    other purposes as well, so they choose nothing. ``base_url`` is ``None`` if every customer has
+    a different one. ``models`` are offered where it does not list them; the first is the usual one.
+    ``headers`` are sent with every request; ``{version}``, ``{platform}`` and ``{method}`` in them
+    are filled in.
+    ``is_offered``: whether it can be chosen for an API key.
     ``lists_models``: whether ``GET /models`` lists the names that requests use.
+    ``family`` is the name of the first of the rows that are one service in several regions, where
+    keys work in one of them only; ``region_names`` are what ``--region`` takes.
+    ``key_prefix``: how its keys begin, if that tells them from others.
+    ``address_names`` are variables with the address of a server that people run themselves.
     """
 
     name: str
@@ -81,17 +73,37 @@ class Provider(msgspec.Struct, frozen=True):
     hosts: tuple[str, ...] = ()
     key_names: tuple[str, ...] = ()
     base_url: str | None = None
-    default_model: str | None = None
+    models: tuple[str, ...] = ()
     key_page: str | None = None
     header_style: HeaderStyle = "authorization"
     headers: Mapping[str, str] = {}
     is_offered: bool = True
     lists_models: bool = True
     wire: Wire = Wire()
+    group: Group = "makers"
+    aliases: tuple[str, ...] = ()
+    shared_key_names: tuple[str, ...] = ()
+    key_prefix: str = ""
+    needs_key: bool = True
+    address_names: tuple[str, ...] = ()
+    family: str = ""
+    region: str = ""
+    region_names: tuple[str, ...] = ()
+
+    @property
+    def default_model(self) -> str | None:
+        """The usual model; ``None`` if each customer has different ones."""
+        return self.models[0] if self.models else None
 
     def serves(self, origin: Origin) -> bool:
         """Whether ``origin`` is one of this provider's hosts or a subdomain of one."""
-        return any(origin.host == host or origin.host.endswith(f".{host}") for host in self.hosts)
+        return self.closeness(origin) > 0
+
+    def closeness(self, origin: Origin) -> int:
+        """How much of ``origin`` the closest of this provider's hosts names; 0 if none does."""
+        labels = origin.host.split(".")
+        matching = (host.split(".") for host in self.hosts if _covers(host.split("."), labels))
+        return max((2 * len(each) - each.count("*") for each in matching), default=0)
 
     def headers_for(self, version: str, method: str) -> dict[str, str]:
         """The headers of a request, without the credential's."""
@@ -99,152 +111,47 @@ class Provider(msgspec.Struct, frozen=True):
         return {name: text.format(**facts) for name, text in self.headers.items()}
 
 
-OPENAI = Provider(
-    "openai",
-    "OpenAI",
-    hosts=("api.openai.com",),
-    key_names=("OPENAI_API_KEY",),
-    base_url="https://api.openai.com/v1",
-    key_page="https://platform.openai.com/api-keys",
-)
+def _covers(pattern: list[str], labels: list[str]) -> bool:
+    tail = labels[-len(pattern) :]
+    return len(tail) == len(pattern) and all(
+        part in ("*", label) for part, label in zip(pattern, tail, strict=True)
+    )
 
-AZURE = Provider(
-    "azure",
-    "Azure OpenAI",
-    hosts=(
-        *("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
-        *("openai.azure.us", "cognitiveservices.azure.us", "services.ai.azure.us"),
-        *("openai.azure.cn", "cognitiveservices.azure.cn", "services.ai.azure.cn"),
-        # Resources without a name of their own, as eastus.api.cognitive.microsoft.com.
-        *("api.cognitive.microsoft.com", "api.cognitive.microsoft.us", "api.cognitive.azure.cn"),
-    ),
-    key_names=("AZURE_OPENAI_API_KEY",),
-    key_page="https://ai.azure.com",
-    header_style="api-key",
-    lists_models=False,  # it lists models, but requests name deployments
-    wire=Wire(names_deployments=True),
-)
 
-_OTHERS = (
-    Provider(
-        "deepseek",
-        "DeepSeek",
-        hosts=("api.deepseek.com",),
-        is_offered=False,
-        wire=Wire(needs_reasoning=True, effort="thinking_with_effort"),
-    ),
-    Provider(
-        "moonshot",
-        "Moonshot AI (Kimi)",
-        hosts=("api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"),
-        is_offered=False,
-        wire=Wire(needs_reasoning=True, effort="thinking"),
-    ),
-    Provider(
-        "zai",
-        "Z.AI (GLM)",
-        hosts=("api.z.ai", "open.bigmodel.cn"),
-        is_offered=False,
-        wire=Wire(
-            errors={
-                **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "key"),
-                **dict.fromkeys(("1112", "1113", "1308", "1309", "1310"), "quota"),
-                **dict.fromkeys(("1211", "1212", "1220", "1221", "1222"), "model"),
-                **dict.fromkeys(("1302", "1303", "1304"), "rate"),
-                "1261": "context",
-                "1301": "request",
-                "1305": "overloaded",
-                "1234": "server",
-            },
-            effort="thinking_with_effort",
-        ),
-    ),
-    Provider(
-        "minimax",
-        "MiniMax",
-        hosts=("api.minimax.io", "api.minimaxi.com", "api.minimax.chat"),
-        is_offered=False,
-        wire=Wire(
-            errors={
-                **dict.fromkeys(("1004", "2049"), "key"),
-                **dict.fromkeys(("1002", "1041"), "rate"),
-                **dict.fromkeys(("1008", "2056"), "quota"),
-                "1039": "context",
-                "1000": "server",
-                "1013": "server",
-                "1033": "server",
-            },
-        ),
-    ),
-    Provider(
-        "siliconflow",
-        "SiliconFlow",
-        hosts=("api.siliconflow.cn", "api.siliconflow.com"),
-        is_offered=False,
-        wire=Wire(errors={"20012": "model", "30001": "quota", "50505": "overloaded"}),
-    ),
-)
-"""Services whose answers differ from the API, and which are not in the sign-in dialog."""
+def _read(table: dict[str, Any]) -> Iterator[Provider]:
+    """Every provider of the file, once for each of its ``regions``.
 
-CUSTOM = Provider(
-    "custom", "Any OpenAI-compatible API", wire=Wire(marks_cache=("claude", "anthropic/"))
-)
+    There, ``wire`` and ``headers`` are names, and ``errors`` has the codes of each kind.
+    """
+    wires = {name: _wire(**row) for name, row in table["wires"].items()}
+    for row in table["providers"]:
+        row["wire"] = wires[row["wire"]] if "wire" in row else Wire()
+        row["headers"] = table["headers"].get(row.get("headers"), {})
+        family, regions = row["name"], row.pop("regions", None)
+        if regions is None:
+            yield Provider(**_in_tuples(row))
+            continue
+        for each in regions:
+            yield Provider(**_in_tuples(row | each), family=family)
+            row.pop("aliases", None)  # they mean the first one
 
-PROVIDERS: tuple[Provider, ...] = (
-    OPENAI,
-    Provider(
-        "bailian",
-        "Alibaba Cloud Bailian (mainland China)",
-        hosts=("dashscope.aliyuncs.com",),
-        key_names=("DASHSCOPE_API_KEY",),
-        base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
-        default_model="qwen3-coder-plus",
-        key_page="https://bailian.console.aliyun.com/?tab=model#/api-key",
-        headers=_DASHSCOPE_HEADERS,
-        wire=_DASHSCOPE,
-    ),
-    Provider(
-        "bailian-intl",
-        "Alibaba Cloud Bailian (international)",
-        hosts=("dashscope-intl.aliyuncs.com",),
-        key_names=("DASHSCOPE_API_KEY",),
-        base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
-        default_model="qwen3-coder-plus",
-        key_page="https://modelstudio.console.alibabacloud.com/?tab=model#/api-key",
-        headers=_DASHSCOPE_HEADERS,
-        wire=_DASHSCOPE,
-    ),
-    Provider(
-        "modelscope",
-        "ModelScope",
-        hosts=("api-inference.modelscope.cn",),
-        key_names=("MODELSCOPE_API_KEY",),
-        base_url="https://api-inference.modelscope.cn/v1",
-        default_model="Qwen/Qwen3-Coder-480B-A35B-Instruct",
-        key_page="https://modelscope.cn/my/myaccesstoken",
-    ),
-    Provider(
-        "openrouter",
-        "OpenRouter",
-        hosts=("openrouter.ai",),
-        key_names=("OPENROUTER_API_KEY",),
-        base_url="https://openrouter.ai/api/v1",
-        default_model="qwen/qwen3-coder",
-        key_page="https://openrouter.ai/keys",
-        headers={"x-title": "Qwen Code"},
-        wire=Wire(marks_cache=("anthropic/", "qwen/"), effort="reasoning"),
-    ),
-    AZURE,
-    Provider(
-        "qwen",
-        "Qwen",
-        hosts=("qwen.ai",),
-        headers=_DASHSCOPE_HEADERS,
-        is_offered=False,
-        wire=_DASHSCOPE,
-    ),
-    *_OTHERS,
-    CUSTOM,
+
+def _wire(errors: Mapping[str, list[str]] | None = None, **fields: Any) -> Wire:
+    kinds = {code: kind for kind, codes in (errors or {}).items() for code in codes}
+    return Wire(errors=kinds, **_in_tuples(fields))
+
+
+def _in_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: tuple(value) if isinstance(value, list) else value for n, value in fields.items()}
+
+
+_FILE = Path(__file__).with_suffix(".json")
+
+PROVIDERS: tuple[Provider, ...] = tuple(_read(msgspec.json.decode(_FILE.read_bytes())))
+"""In the order of the dialog. The first whose variable is set is used, if nothing else chooses."""
+
+OPENAI, AZURE, CUSTOM = (
+    next(each for each in PROVIDERS if each.name == name) for name in ("openai", "azure", "custom")
 )
 
 KEY_NAMES: frozenset[str] = frozenset(
@@ -267,12 +174,33 @@ _KEY_ENDINGS = tuple(
 
 def provider_at(origin: Origin, otherwise: Provider = CUSTOM) -> Provider:
     """The provider that this host belongs to; ``otherwise`` if the host is not known."""
-    return next((each for each in PROVIDERS if each.serves(origin)), otherwise)
+    best = max(PROVIDERS, key=lambda each: each.closeness(origin))
+    return best if best.closeness(origin) else otherwise
+
+
+def provider_for(base_url: str, otherwise: Provider = CUSTOM) -> Provider:
+    """The provider that has this address, else the one that its host belongs to: plans of one
+    service may differ in the path alone."""
+    text = base_url.strip().rstrip("/")
+    known = (each for each in PROVIDERS if each.base_url == text and each.group != "servers")
+    return next(known, None) or provider_at(Origin.of(text), otherwise)
 
 
 def provider_named(name: str) -> Provider | None:
-    """The provider of that name."""
-    return next((each for each in PROVIDERS if each.name == name), None)
+    """The provider of that name, or with that alias."""
+    return next((each for each in PROVIDERS if each.name == name or name in each.aliases), None)
+
+
+def provider_of_key(variable: str) -> Provider | None:
+    """The provider that a variable chooses, if nothing else does."""
+    return next((each for each in PROVIDERS if variable in each.key_names), None)
+
+
+def regions_of(provider: Provider) -> tuple[Provider, ...]:
+    """The rows of one service, its usual region first; ``provider`` alone if it has no regions."""
+    if not provider.family:
+        return (provider,)
+    return tuple(each for each in PROVIDERS if each.family == provider.family)
 
 
 def looks_like_key(variable: str) -> bool:

@@ -33,6 +33,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 _RETRY_MS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
 _MINUTE_S = 60.0
+_ON_REFUSAL = "See which key was used: qwen auth status. Use another: qwen auth login"
 _PER_DAY = re.compile(r"per.?(day|month|week)", re.IGNORECASE)
 
 
@@ -163,7 +164,7 @@ def _error(
     if kind == "key":
         return CredentialRejected(
             f"the server rejected the key: {said}" if said else "the server rejected the key",
-            hint="See which key was used: qwen auth status. Use another: qwen auth login",
+            hint=f"{_ON_REFUSAL}\n{endpoint.refusal_hint}".strip(),
             code=code,
         )
     if kind in ("overloaded", "server"):

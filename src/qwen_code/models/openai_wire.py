@@ -32,7 +32,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     Azure); ``deployment_in_path``: the model is part of the path. ``extra_body`` is merged into
     the body of chat requests. ``wire``: how the service differs from the API.
     ``effort`` and ``budget_tokens``: how much to reason. ``marks_cache``: whether to mark the
-    prompt for the provider's cache; ``None`` where it wants that.
+    prompt for the provider's cache; ``None`` where it wants that. ``refusal_hint``: what to check
+    if it refuses the key.
     """
 
     base_url: str
@@ -45,6 +46,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     effort: EffortLevel | None = None
     budget_tokens: int | None = None
     marks_cache: bool | None = None
+    refusal_hint: str = ""
 
     @property
     def sender(self) -> str:

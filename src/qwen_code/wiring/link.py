@@ -239,6 +239,7 @@ def _endpoint(connection: Connection) -> Endpoint:
         generation.effort,
         generation.budget_tokens,
         generation.marks_cache,
+        connection.refusal_hint,
     )
 
 

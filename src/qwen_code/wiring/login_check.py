@@ -180,6 +180,7 @@ class Probe:
             connection.request_headers,
             connection.query,
             connection.deployment_in_path,
+            refusal_hint=connection.refusal_hint,
         )
 
     def _error(self, model: str, response: Response, body: bytes) -> QwenError:

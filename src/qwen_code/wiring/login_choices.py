@@ -15,6 +15,7 @@ from qwen_code.auth.enrolment import (
     clean_key,
     save_login,
     save_method,
+    usual_address,
 )
 from qwen_code.auth.keys import NO_KEY
 from qwen_code.auth.oauth.resource import is_qwen
@@ -31,9 +32,11 @@ from qwen_code.config.load import Config
 from qwen_code.config.providers import (
     CUSTOM,
     PROVIDERS,
+    Group,
     Provider,
-    provider_at,
+    provider_for,
     provider_named,
+    regions_of,
 )
 from qwen_code.local.detect import FoundServer, find_servers
 from qwen_code.local.store import WeightStore
@@ -83,7 +86,7 @@ class LoginChoices:
             Option(
                 Method.OPENAI,
                 "OpenAI-compatible API",
-                "with a key: OpenAI, Alibaba Cloud Bailian, ModelScope, OpenRouter, Azure, others",
+                "with a key: Alibaba Cloud, OpenAI, DeepSeek, OpenRouter, Azure, many others",
             ),
             Option(Method.LOCAL, "Local model, no account", self._of_local()),
         ]
@@ -214,15 +217,16 @@ class LoginChoices:
         provider = provider_named(provider_name or "")
         if provider is None and base_url is None:
             provider = yield from self._provider()
-        base_url = base_url or (provider.base_url if provider else None)
+        if provider and provider.group != "servers":
+            base_url = base_url or provider.base_url
         problem: QwenError | None = None
         key: Secret | None = None
-        is_asked = False
+        is_asked = provider is not None and not provider.needs_key  # only if the server asks
         while True:
             if base_url is None:
                 base_url = yield from self._address(provider or CUSTOM)
             # Azure has gateways with host names of their owners: then the choice counts.
-            provider = provider_at(Origin.of(base_url), provider or CUSTOM)
+            provider = provider_for(base_url, provider or CUSTOM)
             if not is_asked:
                 key = yield from self._key(provider, base_url, problem)
             problem, is_asked = None, False
@@ -242,16 +246,29 @@ class LoginChoices:
         return self._save_key(name, provider, base_url, model, key)
 
     def _provider(self) -> Generator[Step, str, Provider]:
-        offered = {each.name: each for each in PROVIDERS if each.is_offered}
-        options = [Option(each.name, each.title, each.key_page or "") for each in offered.values()]
-        return offered[(yield Pick("Whose API?", tuple(options)))]
+        offered = [each for each in PROVIDERS if each.is_offered]
+        usual = {each.family or each.name: each for each in reversed(offered)}
+        options = [
+            Option(each.name, each.title, each.key_page or "", _GROUPS[each.group])
+            for each in sorted(offered, key=lambda each: list(_GROUPS).index(each.group))
+            if usual[each.family or each.name] is each
+        ]
+        picked = yield Pick("Whose API?", tuple(options))
+        rows = regions_of(next(each for each in offered if each.name == picked))
+        if len(rows) == 1:
+            return rows[0]
+        regions = [Option(each.name, each.region, each.base_url or "") for each in rows]
+        name = yield Pick("Where is the key from? It works there alone.", tuple(regions))
+        return next(each for each in rows if each.name == name)
 
     def _address(self, provider: Provider) -> Generator[Step, str, str]:
         is_azure = provider.header_style == "api-key"
         example = "https://YOUR-RESOURCE.openai.azure.com" if is_azure else "https://host/v1"
+        usual = usual_address(provider, self._config.environment)
+        hint = "" if usual else f"as {example}"
         problem: QwenError | None = None
         while True:
-            text = yield Ask("Base URL", f"as {example}", problem=problem)
+            text = (yield Ask("Base URL", hint, usual, problem=problem)).strip() or usual
             try:
                 address = clean_address(text, provider, self._config.environment)
             except ConfigError as error:
@@ -265,7 +282,7 @@ class LoginChoices:
     def _key(
         self, provider: Provider, base_url: str, problem: QwenError | None
     ) -> Generator[Step, str, Secret | None]:
-        is_here = Origin.of(base_url).is_loopback
+        is_here = Origin.of(base_url).is_loopback or not provider.needs_key
         hint = f"create one at {provider.key_page}" if provider.key_page else ""
         if is_here:
             hint = "Enter if the server needs none"
@@ -310,7 +327,7 @@ class LoginChoices:
         listed = probe.models(self._stop)
         if not provider.lists_models or not listed:
             model = clean_address(base_url, provider, self._config.environment).model
-            return (model,) if model else (), False
+            return (model,) if model else provider.models, False
         return listed, probe.proves_key(self._stop)
 
     def _model(
@@ -358,10 +375,21 @@ def _chosen(saved: Saved) -> Steps:
     yield  # a generator without a step
 
 
+_GROUPS: dict[Group, str] = {
+    "alibaba": "Alibaba Cloud",
+    "makers": "Makers of models",
+    "gateways": "Gateways to many models",
+    "hosts": "Hosts of open models",
+    "servers": "Servers of your own",
+}
+
+
 def _refused(error: QwenError, key: Secret | None) -> CredentialRejected:
     if key is None:
         return CredentialRejected(f"the server needs a key: {error.message}", hint="Paste the key.")
-    return CredentialRejected(error.message, hint="Paste it again, or another one.")
+    _, _, about_region = (error.hint or "").partition("\n")
+    hint = f"Paste it again, or another one.\n{about_region}".strip()
+    return CredentialRejected(error.message, hint=hint)
 
 
 def _usual_name(provider: Provider, base_url: str) -> str:
@@ -373,7 +401,7 @@ def _weights_option(weights: Weights) -> Option:
 
 
 def _ask_model(provider: Provider, problem: QwenError | None = None) -> Ask:
-    what = "Model" if provider.lists_models else "Deployment"
+    what = "Deployment" if provider.wire.names_deployments else "Model"
     return Ask(what, default=provider.default_model or "", problem=problem)
 
 

@@ -26,6 +26,8 @@ class Option(msgspec.Struct, frozen=True):
     key: str
     title: str
     detail: str = ""
+    group: str = ""
+    """The heading that it stands below; such lists are long, and can be searched."""
 
 
 class Pick(msgspec.Struct, frozen=True):

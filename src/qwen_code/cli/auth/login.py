@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Any
 
 import click
+import msgspec
 
 from qwen_code.auth.enrolment import (
     Address,
@@ -17,7 +18,9 @@ from qwen_code.auth.enrolment import (
     clean_key,
     save_login,
     save_method,
+    usual_address,
 )
+from qwen_code.auth.keys import NO_KEY
 from qwen_code.auth.oauth.pending import PendingFlow
 from qwen_code.auth.oauth.server import ServerFlags
 from qwen_code.auth.profiles import Profile, ProfileStore
@@ -31,7 +34,14 @@ from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
 from qwen_code.cli.options import common_options
 from qwen_code.config.load import Config
-from qwen_code.config.providers import CUSTOM, OPENAI, Provider, provider_at, provider_named
+from qwen_code.config.providers import (
+    CUSTOM,
+    OPENAI,
+    Provider,
+    provider_for,
+    provider_named,
+    regions_of,
+)
 from qwen_code.fronts.console import is_interactive, notice, say, say_error_part, say_part
 from qwen_code.wiring.launch import Launch
 
@@ -43,6 +53,7 @@ _MAX_LISTED_MODELS = 20
 @click.option(
     "--method", type=click.Choice([m.value for m in Method]), help="Go straight to this method."
 )
+@click.option("--region", metavar="NAME", help="Of --provider: the region of the key, as intl.")
 @click.option("--with-api-key", is_flag=True, help="Read an API key from standard input.")
 @click.option("--no-check", is_flag=True, help="With a key: save it without asking the endpoint.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
@@ -59,6 +70,7 @@ _MAX_LISTED_MODELS = 20
 def login(
     launch: Launch,
     method: str | None,
+    region: str | None,
     with_api_key: bool,
     no_check: bool,
     **by_browser: Any,
@@ -70,13 +82,19 @@ def login(
     qwen auth login --method qwen-oauth                      in the browser, here or elsewhere
     qwen auth login --no-wait --json; qwen auth login --resume     for scripts and editors
     qwen auth login --issuer https://id.example --client-id qwen   your own OAuth server
+    qwen auth login --provider coding-plan --region singapore      the dialog, from there
     printf %s "$KEY" | qwen auth login --with-api-key --provider openrouter
     printf %s "$KEY" | qwen auth login --with-api-key --base-url https://host/v1 -m my-model
     """
     _require_one_way(launch, method, by_browser, with_api_key=with_api_key)
+    if region is not None:
+        launch = _in_region(launch, region)
     config = launch.config(notice)
     if with_api_key:
         _save_key(launch, config, clean_key(_read_key()), check=not no_check)
+        return
+    if _needs_no_key(launch) and not is_interactive():
+        _save_key(launch, config, None, check=not no_check)
         return
     if method == Method.LOCAL and not is_interactive():
         save_method(config.paths, Method.LOCAL)
@@ -85,7 +103,34 @@ def login(
     if method == Method.QWEN_OAUTH or (method is None and any(by_browser.values())):
         _sign_in(launch, config, by_browser)
         return
-    _ask(launch, config, method)
+    is_api = launch.flags.provider is not None or launch.flags.base_url is not None
+    _ask(launch, config, method or (Method.OPENAI if is_api else None))
+
+
+def _needs_no_key(launch: Launch) -> bool:
+    """Whether the flags name a server that needs no key, so that nothing has to be asked."""
+    provider = provider_named(launch.flags.provider or "")
+    return provider is not None and not provider.needs_key
+
+
+def _in_region(launch: Launch, name: str) -> Launch:
+    """
+    Raises:
+        UsageError: no provider is named, or it has no such region.
+    """
+    provider = provider_named(launch.flags.provider or "")
+    if provider is None:
+        raise UsageError("--region is for --provider", hint="Name the provider, too.")
+    rows = regions_of(provider)
+    for each in rows:
+        if name.lower() in each.region_names:
+            flags = msgspec.structs.replace(launch.flags, provider=each.name)
+            return msgspec.structs.replace(launch, flags=flags)
+    known = ", ".join(each.region_names[0] for each in rows if each.region)
+    raise UsageError(
+        f"{provider.title} has no region {name!r}",
+        hint=f"It has: {known}." if known else "It has one address: omit --region.",
+    )
 
 
 def _require_one_way(
@@ -188,8 +233,9 @@ def _print_code(flow: PendingFlow, profile: str, *, as_json: bool) -> None:
 # -- with a key -----------------------------------------------------------------------------------
 
 
-def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> None:
-    """Save the key with the flags' provider, address and model, once the endpoint accepts it.
+def _save_key(launch: Launch, config: Config, key: Secret | None, *, check: bool) -> None:
+    """Save the key, or that none is needed, with the flags' provider, address and model, once the
+    endpoint accepts it.
 
     Raises:
         CredentialRejected, AccessDenied: the endpoint refuses the key.
@@ -204,12 +250,12 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
     text = flags.base_url
     if not text:
         provider = provider or OPENAI
-        text = provider.base_url
-        if text is None:
+        text = usual_address(provider, config.environment)
+        if not text:
             raise ConfigError(f"{provider.title} needs an address", hint="Add --base-url URL.")
     address = clean_address(text, provider or CUSTOM, config.environment)
     base_url = address.text
-    provider = provider_at(Origin.of(base_url)) if provider is None else provider
+    provider = provider_for(base_url) if provider is None else provider
     if warning := unencrypted(base_url):
         notice(warning)
     if check:
@@ -225,13 +271,15 @@ def _save_key(launch: Launch, config: Config, key: Secret, *, check: bool) -> No
     elif known is not None and known.method == Method.OPENAI:
         before = store.replaced_key(name, known)
         replaced = f" It replaces the previous one ({before.masked})." if before else ""
-    profile = Profile(Method.OPENAI, provider.name, base_url, flags.model, key.reveal())
+    secret = (key or Secret(NO_KEY)).reveal()
+    profile = Profile(Method.OPENAI, provider.name, base_url, flags.model, secret)
     save_login(config.paths, name, profile)
-    say(f"Saved the key as profile {name}.{replaced} It is used from now on; see qwen auth status.")
+    what = f"the key as profile {name}" if key else f"the login {name}, which needs no key"
+    say(f"Saved {what}.{replaced} It is used from now on; see qwen auth status.")
 
 
 def _check_key(
-    launch: Launch, config: Config, provider: Provider, address: Address, key: Secret
+    launch: Launch, config: Config, provider: Provider, address: Address, key: Secret | None
 ) -> None:
     """Ask the endpoint once whether it accepts the key, and for a model that can be used."""
     from qwen_code.wiring.login_check import Probe, Unreachable
@@ -246,7 +294,9 @@ def _check_key(
             raise _no_model(address.text, models)
         probe.prove(models, model, stop)
     except CredentialRejected as error:
+        _, _, about_region = (error.hint or "").partition("\n")
         error.hint = "The key from standard input was not saved. Check it, and pipe it again."
+        error.hint = f"{error.hint}\n{about_region}".strip()
         raise
     except Unreachable as error:
         error.hint = f"{error.hint or ''}\nTo save it without asking: --no-check".strip()

@@ -126,11 +126,35 @@ class LoginDialog:
 
     def _ask_pick(self, step: Pick) -> str:
         _tell(step.problem)
+        if any(option.group for option in step.options):
+            return self._grouped(step)
         if not step.takes_other:
             titles = [_title(option) for option in step.options]
             index = choose(step.title, titles, read_line=self._read_line, write=self._write)
             return step.options[index].key
         return self._search(step)
+
+    def _grouped(self, step: Pick) -> str:
+        """Pick from a list with headings: a number, or a part of a title or key to search for."""
+        shown: Sequence[Option] = step.options
+        while True:
+            self._write(f"{step.title}\n")
+            for number, option in enumerate(shown, 1):
+                if number == 1 or option.group != shown[number - 2].group:
+                    self._write(f" {option.group}\n")
+                self._write(f"  {number:2}. {safe_text(option.title)}\n")
+            text = self._read_line("Number, or a part of a name [1]: ").strip() or "1"
+            if (index := picked(text, len(shown))) is not None:
+                return shown[index].key
+            words = text.lower().split()
+            found = [
+                o for o in step.options if all(w in f"{o.key} {o.title}".lower() for w in words)
+            ]
+            if len(found) == 1:
+                return found[0].key
+            if not found:
+                self._write(f"Nothing here has {safe_text(text)} in its name.\n")
+            shown = found or step.options
 
     def _search(self, step: Pick) -> str:
         """Pick from a long list: a number, a whole name, or a part of one to search for."""

@@ -12,6 +12,7 @@ from qwen_code.auth.types import Connection, Method, Resolution
 from qwen_code.base.errors import QwenError
 from qwen_code.base.url import Origin
 from qwen_code.config.load import Config
+from qwen_code.config.providers import provider_named
 from qwen_code.config.values import SourceKind
 from qwen_code.wiring.reports.quota import quota_in_words
 
@@ -55,9 +56,17 @@ def quota_of(config: Config, connection: Connection | None) -> Snapshot | None:
     return ledger.snapshot() if ledger else None
 
 
+def _provider(connection: Connection) -> str:
+    """Its name, and what is known of it."""
+    known = provider_named(connection.provider)
+    if known is None or known.name == known.title.lower():
+        return connection.provider
+    return f"{known.name} ({', '.join(filter(None, (known.title, known.region)))})"
+
+
 def status_in_words(config: Config, inputs: Inputs, connection: Connection) -> str:
     """The connection for a person: a line a fact, each with its source."""
-    rows = [_row("Method", _method(connection)), _row("Provider", connection.provider)]
+    rows = [_row("Method", _method(connection)), _row("Provider", _provider(connection))]
     if connection.method is Method.LOCAL:
         rows.append(_row("Endpoint", "this machine, started with each run"))
     else:
