@@ -30,6 +30,9 @@ def test_an_error_of_a_provider(file: Path) -> None:
     if "retry_after_s" in expected:
         assert isinstance(error, errors.RateLimited)
         assert error.retry_after_s == pytest.approx(expected["retry_after_s"])
+    if "resets_at" in expected:
+        assert isinstance(error, errors.QuotaExhausted)
+        assert error.resets_at == expected["resets_at"]
     if "parameter" in expected:
         assert isinstance(error, errors.BadRequest)
         assert error.parameter == expected["parameter"]

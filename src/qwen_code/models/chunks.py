@@ -74,6 +74,8 @@ class Choice(msgspec.Struct):
     finish_reason: str | None = None
     text: str | None = None
     error: Any = None
+    usage: Any = None
+    """Moonshot counts in the last choice, not beside it."""
 
 
 class Chunk(msgspec.Struct):
@@ -116,7 +118,12 @@ def _choice(raw: Any) -> Choice:
     raw = raw if isinstance(raw, dict) else {}
     delta, message = (_delta(raw.get(name)) for name in ("delta", "message"))
     return Choice(
-        delta, message, _str(raw.get("finish_reason")), _str(raw.get("text")), raw.get("error")
+        delta,
+        message,
+        _str(raw.get("finish_reason")),
+        _str(raw.get("text")),
+        raw.get("error"),
+        raw.get("usage"),
     )
 
 

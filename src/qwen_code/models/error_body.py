@@ -50,7 +50,7 @@ def parse_error(body: bytes) -> WireError | None:
     one counts.
     """
     raw = json_or_none(body)
-    found = _found(raw)
+    found = WireError(raw) if isinstance(raw, str) else _found(raw)  # SiliconFlow: a text alone
     return found if found and (found.message or found.codes) else None
 
 

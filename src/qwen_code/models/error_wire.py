@@ -60,6 +60,8 @@ def error_from(
 
 def _kind(status: int, wire: WireError, endpoint: Endpoint) -> ErrorKind:
     """What the error means: by the provider's own codes, by known codes, by words, by status."""
+    if error_words.LIMIT_OF_TOKENS.search(wire.message):
+        return "rate"
     own = next((code for code in wire.codes if code in endpoint.wire.errors), None)
     if own is not None:
         return cast("ErrorKind", endpoint.wire.errors[own])
@@ -98,7 +100,7 @@ def _kind_by_words(status: int, wire: WireError, kinds: list[ErrorKind]) -> Erro
         return "key"
     if error_words.MODEL.search(text):
         return "model"
-    if status in (0, 400, 403) and error_words.QUOTA.search(text):
+    if status in (0, 400, 403, 412) and error_words.QUOTA.search(text):
         return "quota"
     if (status == 0 or status >= 500) and error_words.RATE.search(text):
         return "rate"
@@ -122,14 +124,15 @@ def _is_about_context(text: str) -> bool:
 
 def _kind_of_limit(wire: WireError, kinds: list[ErrorKind]) -> ErrorKind:
     """Of a 429: a limit that ends soon, one that does not, or one that this request exceeds."""
-    text = wire.message
+    text = error_words.URL.sub("", wire.message)
     too_large = error_words.LARGER_THAN_THE_LIMIT.search(text)
     if too_large and int(too_large["r"]) > int(too_large["l"]):
         return "context"
     if error_words.QUOTA.search(text) and not any(code in _ONLY_RATES for code in wire.codes):
         has_wait = wire.retry_after_s is not None or error_words.wait_in(text) is not None
         return "rate" if has_wait and not _PER_DAY.search(text) else "quota"
-    return "overloaded" if error_words.OVERLOADED.search(text) and not kinds else "rate"
+    is_limit = any(kind != "request" for kind in kinds)
+    return "overloaded" if error_words.OVERLOADED.search(text) and not is_limit else "rate"
 
 
 _ONLY_RATES = ("throttling.ratequota", "throttling.burstrate", "rate_limit_reached_error")
@@ -222,7 +225,9 @@ def _retry_after_s(headers: Mapping[str, str], wire: WireError, now: float) -> f
             return max(0.0, float(headers.get(name, "")) / 1000)
     header = headers.get("retry-after") or headers.get("llm_provider-retry-after")  # LiteLLM's
     said = parse_retry_after(header, now=now)
-    for found in (said, wire.retry_after_s, error_words.wait_in(wire.message)):
+    ends_at = error_words.reset_in(wire.message)
+    until = max(0.0, ends_at - now) if ends_at else None
+    for found in (said, wire.retry_after_s, error_words.wait_in(wire.message), until):
         if found is not None:
             return found
     return _reset_s(headers, now)

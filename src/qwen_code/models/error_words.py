@@ -7,6 +7,7 @@ both. A new wording is a line here and a file in ``tests/corpus/errors``.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Literal
 
 ErrorKind = Literal[
@@ -155,10 +156,15 @@ QUOTA = _words(
     r"(quota|budget|credits?|balance)\b.{0,40}(exceeded|exhausted|used up|depleted|reached)",
     r"balance is too low",
     r"exceeded your (current |monthly |daily )?(\w+ )?(quota|budget)|billing|payment required",
-    r"(more|out of|add|add \d+|purchase) credits|spending limit",
-    r"(monthly|daily|weekly) (usage |token )?limit",
+    r"(more|out of|no|any|add|add \d+|purchase) credits|spending limit",
+    r"(monthly|daily|weekly) (usage |token )?limit|(tokens|requests) per (day|week|month) limit",
     r"usage limit|余额不足|欠费|额度(不足|已用|已耗)|账户.{0,8}(余额|欠)|access.{0,20}terminated",
 )
+LIMIT_OF_TOKENS = _words(r"error-code#token-limit")
+"""DashScope's limit of tokens a minute, which it calls a used-up quota: the page that it links to
+says which of the two it is."""
+URL = _words(r"https?://\S+")
+"""The address of a page for billing stands in errors that have nothing to do with it."""
 RATE = _words(
     r"rate.?limit|too many requests|(requests?|tokens) per (min|sec)|concurrency|throttl",
     r"请求(过于)?频繁|速率|限流",
@@ -169,7 +175,8 @@ KEY = _words(
     r"(invalid|incorrect|missing|bad|expired|no) (credentials?|authentication)\b",
     r"(api[ _-]?key|auth\w* token|access token|credentials?)\b.{0,40}"
     r"(invalid|not valid|incorrect|expired|missing|revoked|required|not found|wrong)",
-    r"(api|virtual) key expected|not authenticated|authentication (error|fail|required)",
+    r"(api|virtual) key expected|not authenticated|auth(entication|orization) (error|fail)",
+    r"auth(entication|orization) required",
     r"unauthorized|invalid subscription key",
     r"login fail|身份验证|令牌|鉴权|api ?key.{0,8}(无效|错误|不正确)|security token.{0,30}invalid",
 )
@@ -178,7 +185,8 @@ KEY_WHERE_REFUSED = _words(r"(invalid|incorrect|wrong|missing|bad|expired) (key|
 token is a word."""
 
 OVERLOADED = _words(
-    r"overload|at capacity|capacity exceeded|high demand|server.{0,9}busy",
+    r"overload|at capacity|capacity exceeded|high demand|(server|service).{0,9}busy",
+    r"degraded function cannot be invoked",
     r"model is (currently )?loading|繁忙|过载|服务器.{0,8}(忙|负载)",
 )
 NOT_A_PAGE = _words(
@@ -196,12 +204,32 @@ WAIT = re.compile(
 )
 """How long to wait, in words: "try again in 1m2.5s"."""
 
+RESET = re.compile(
+    r"resets? (?:at|on) (?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?"
+    r" ?(Z|UTC|[+-]\d\d:?\d\d))",
+    re.IGNORECASE,
+)
+"""When a limit ends, in words, with its time zone: without one, the time could be any."""
+
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def kind_of_code(code: str) -> ErrorKind | None:
     """What a code in lower case means, if it is known."""
     return _KIND_OF_CODE.get(code)
+
+
+def reset_in(text: str) -> float | None:
+    """The time at which an error says that its limit ends, in seconds since the epoch."""
+    found = RESET.search(text)
+    if not found:
+        return None
+    from datetime import datetime  # few errors name a time
+
+    with suppress(ValueError):
+        zone = found["time"].upper().replace("UTC", "Z").replace(" Z", "Z")
+        return datetime.fromisoformat(zone).timestamp()
+    return None
 
 
 def wait_in(text: str) -> float | None:

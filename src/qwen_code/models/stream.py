@@ -204,7 +204,7 @@ class ChatDecoder:
         if text and not has_marks(text):
             events.append(TextDelta(text))
             return
-        if chunk.error or (chunk.choices is None and _is_error(data, chunk)):
+        if chunk.error or (not chunk.choices and _is_error(data, chunk)):
             raise StreamFailed(data)
         if chunk.choices is None and not chunk.usage:
             self._crumb = self._crumb or data
@@ -228,8 +228,8 @@ class ChatDecoder:
                 events.append(Notice(f"{chunk.model} answered instead of {self._asked_model}"))
         if chunk.choices:
             self._choice(chunk.choices[0], events)
-        if chunk.usage:
-            self._usage = usage_of(chunk.usage) or self._usage
+        if counted := chunk.usage or (chunk.choices and chunk.choices[0].usage):
+            self._usage = usage_of(counted) or self._usage
 
     def _choice(self, choice: Choice, events: list[Event]) -> None:
         if choice.error:
@@ -364,7 +364,11 @@ def _is_error(data: bytes, chunk: Chunk) -> bool:
     """Whether a chunk without choices reports an error in another format than the API's."""
     if isinstance(chunk.base_resp, dict) and chunk.base_resp.get("status_code"):
         return True
-    if chunk.usage or (b'"me' not in data and b'"de' not in data and b'"err' not in data):
+    if (
+        chunk.usage
+        or chunk.choices == []
+        or (b'"me' not in data and b'"de' not in data and b'"err' not in data)
+    ):
         return False
     from qwen_code.models.error_body import parse_error  # only for chunks of unknown formats
 
