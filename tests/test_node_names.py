@@ -248,31 +248,19 @@ hook fields: input.trigger_file_path
 hook fields: output.continue
 hook fields: output.stopReason
 hook fields: output.systemMessage
-settings: context.fileFiltering.customIgnoreFiles
-settings: context.fileFiltering.respectGitIgnore
-settings: context.loadFromIncludeDirectories
 settings: general.chatRecording
-settings: general.outputLanguage
 settings: general.outputStyle
 settings: model.enableOpenAILogging
 settings: model.maxToolCalls
 settings: model.openAILoggingDir
-settings: model.reasoningEffort
-settings: model.sessionTokenLimit
-settings: modelFallbacks
-settings: modelPricing
 settings: security.allowPrivateNetworkHooks
 settings: security.allowedHttpHookUrls
-settings: security.folderTrust.enabled
 settings: skills.defaultDisabled
 settings: skills.disabled
 settings: skills.disabledLevels
 settings: skills.enabled
 settings: slashCommands.disabled
 settings: stopHookBlockingCap
-settings: tools.listDirectory.enabled
-settings: tools.shell.defaultTimeoutMs
-settings: tools.todoWrite.enabled
 slash commands: agents
 slash commands: approval-mode
 slash commands: config
@@ -284,7 +272,6 @@ slash commands: review
 slash commands: settings
 slash commands: skills
 tools: skill
-variables: QWEN_CODE_TRUSTED_FOLDERS_PATH
 variables: QWEN_DISABLED_SLASH_COMMANDS
 """.strip().splitlines()
 )
@@ -310,9 +297,11 @@ def source_words(files: str = "*.py") -> frozenset[str]:
     camel case too."""
     found: set[str] = set()
     for path in SOURCE.rglob(files):
+        top = ast.parse(path.read_text("utf-8")).body
         if path.parent.name == "config" and path.stem in ("settings", "schema"):
-            continue  # they name what others look up
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            # Their tables name what others look up.
+            top = [each for each in top if isinstance(each, ast.FunctionDef | ast.ClassDef)]
+        for node in (below for each in top for below in ast.walk(each)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.add(node.value)
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):

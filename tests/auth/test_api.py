@@ -720,3 +720,36 @@ def test_azure_behind_a_host_name_of_its_owner(world: Any) -> None:
     world.profiles("corp", corp={**gateway, "apiKey": KEY, "model": "gpt"})
     connection = world.resolve().require()
     assert (connection.provider, connection.header_style) == ("azure", "api-key")
+
+
+@pytest.mark.parametrize("key", ["openai", "corp"])
+def test_an_object_with_the_models_counts(world: Any, key: str) -> None:
+    entry = {"id": "my-model", "baseUrl": "https://mine.example/v1", "envKey": "MINE_KEY"}
+    table = {key: {"protocol": "openai", "models": [entry]}}
+    world.write("~/.qwen/settings.json", {"modelProviders": table})
+    connection = world.resolve(env={"MINE_KEY": KEY}, model="my-model").require()
+    assert connection.base_url == "https://mine.example/v1"
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "gemini", None, 1])
+def test_an_object_of_another_protocol_does_not(world: Any, protocol: object) -> None:
+    entry = {"id": "my-model", "baseUrl": "https://mine.example/v1", "envKey": "MINE_KEY"}
+    table = {"corp": {"protocol": protocol, "models": [entry]}}
+    world.write("~/.qwen/settings.json", {"modelProviders": table})
+    resolution = world.resolve(env={"MINE_KEY": KEY}, model="my-model")
+    assert resolution.connection is None or "mine.example" not in resolution.connection.base_url
+
+
+@pytest.mark.parametrize(
+    ("level", "effort"), [("high", "high"), ("none", "off"), (None, "low"), ("much", "low")]
+)
+def test_the_effort_for_all_providers(world: Any, level: object, effort: str) -> None:
+    generation = {"reasoning": {"effort": "low"}}
+    entry = {"id": "m", "baseUrl": "https://mine.example/v1", "envKey": "MINE_KEY"}
+    tree = {
+        "model": {"reasoningEffort": level},
+        "modelProviders": {"openai": [{**entry, "generationConfig": generation}]},
+    }
+    world.write("~/.qwen/settings.json", tree)
+    connection = world.resolve(env={"MINE_KEY": KEY}, model="m").require()
+    assert connection.generation.effort == effort

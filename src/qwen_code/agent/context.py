@@ -74,14 +74,17 @@ def find_notes(
     cwd: Path,
     names: Sequence[str] = NOTE_NAMES,
     notice: Callable[[str], None] = lambda _: None,
+    more: Sequence[Path] = (),
 ) -> list[Note]:
-    """The notes that apply to ``cwd``, the nearest last; ``notice`` is told what was skipped."""
+    """The notes that apply to ``cwd``, the nearest last, and those in the folders ``more``;
+    ``notice`` is told what was skipped."""
     root = project_root(cwd)
     inside = cwd.relative_to(root).parts
     home = Path(os.path.realpath(qwen_home))
     places = [(qwen_home, _Bounds(home, home))]
     within = _Bounds(Path(os.path.realpath(root)), home)
     places += [(root.joinpath(*inside[:depth]), within) for depth in range(len(inside) + 1)]
+    places += [(folder, _Bounds(Path(os.path.realpath(folder)), home)) for folder in more]
     found: dict[Path, Note] = {}
     left = _MAX_TOTAL_CHARACTERS
     for directory, bounds in places:

@@ -22,6 +22,19 @@ class WallTimeExceeded(QwenError):
         )
 
 
+class SessionTooLarge(QwenError):
+    """The conversation is larger than the user allows."""
+
+    exit_code = ExitCode.BUDGET
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"the conversation has about {size:,} tokens, and model.sessionTokenLimit is {limit:,}",
+            hint="Shorten it with /compress, or start a new one.",
+            code="session_tokens",
+        )
+
+
 class TurnLimitReached(QwenError):
     """The model was not done after the maximum number of answers."""
 

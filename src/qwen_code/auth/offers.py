@@ -12,7 +12,7 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret
 from qwen_code.config import env_names
 from qwen_code.config.environment import Environment
-from qwen_code.config.generation import OF_ALL_MODELS, Generation, read_generation
+from qwen_code.config.generation import OF_ALL_MODELS, EffortLevel, Generation, read_generation
 from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 
@@ -91,9 +91,14 @@ def provider_entries(settings: Settings) -> list[ProviderEntry]:
     entries = []
     for candidate in settings.lookup("modelProviders"):
         providers = candidate.value if isinstance(candidate.value, dict) else {}
-        for provider, models in providers.items():
-            if protocols.get(provider, provider) == "openai" and isinstance(models, list):
-                entries += [e for m in models if (e := _entry(provider, m, candidate.source))]
+        for provider, table in providers.items():
+            own, models = provider, table
+            if isinstance(table, dict):  # an object with the list, as an earlier version had it
+                own, models = table.get("protocol", provider), table.get("models")
+            if protocols.get(provider, own) == "openai" and isinstance(models, list):
+                entries += [
+                    e for m in models if (e := _entry(provider, m, candidate.source, settings))
+                ]
     return entries
 
 
@@ -134,7 +139,9 @@ def _is_same(one: str | None, other: str) -> bool:
     return one is not None and one.rstrip("/") == other.rstrip("/")
 
 
-def _entry(provider: str, model: object, source: Source) -> ProviderEntry | None:
+def _entry(
+    provider: str, model: object, source: Source, settings: Settings
+) -> ProviderEntry | None:
     if not isinstance(model, dict) or not isinstance(model.get("id"), str):
         return None
     return ProviderEntry(
@@ -142,7 +149,7 @@ def _entry(provider: str, model: object, source: Source) -> ProviderEntry | None
         msgspec.structs.replace(source, name=f"modelProviders.{provider}[{model['id']}]"),
         _text(model.get("baseUrl")),
         _text(model.get("envKey")),
-        read_generation(model.get("generationConfig")),
+        _with_effort(settings, read_generation(model.get("generationConfig"))),
         _text(model.get("wireApi")),
     )
 
@@ -158,7 +165,17 @@ def generation_for(settings: Settings, model: str, base_url: str, base: Source) 
         if entry.model == model and is_own and is_here:
             return entry.generation
     found = {name: settings.usable(f"model.generationConfig.{name}") for name in OF_ALL_MODELS}
-    return read_generation({name: each.value for name, each in found.items() if each})
+    own = read_generation({name: each.value for name, each in found.items() if each})
+    return _with_effort(settings, own)
+
+
+def _with_effort(settings: Settings, generation: Generation) -> Generation:
+    """With ``model.reasoningEffort``, which is for the models of all providers."""
+    level = settings.first("model.reasoningEffort", str)
+    if level is None:
+        return generation
+    effort = msgspec.convert("off" if level == "none" else level, EffortLevel)
+    return msgspec.structs.replace(generation, effort=effort, budget_tokens=None)
 
 
 def _text(value: object) -> str | None:

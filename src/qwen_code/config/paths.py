@@ -116,6 +116,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.qwen_home / "models"
 
     @property
+    def output_language_file(self) -> Path:
+        """Where Node Qwen Code keeps the language of the answers."""
+        return self.qwen_home / "output-language.md"
+
+    @property
     def history_file(self) -> Path:
         """What was typed at the prompt."""
         return self.qwen_home / "history"

@@ -29,6 +29,9 @@ def sandbox_kind(value: object) -> str | None:
     return text if text in SANDBOX_KINDS else None
 
 
+_EFFORTS = ("none", "off", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
 class _Kind(msgspec.Struct, frozen=True):
     """``words`` complete "it must be …". Of a list, what ``fits_one`` accepts still counts."""
 
@@ -63,6 +66,12 @@ def _is_model(value: Any) -> bool:
     return isinstance(value, dict) and _is_text(value.get("id"))
 
 
+def _is_models(value: Any) -> bool:
+    """A list; or an object with one, as an earlier version had it."""
+    models = value.get("models") if isinstance(value, dict) else value
+    return isinstance(models, list) and all(map(_is_model, models))
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -71,6 +80,13 @@ def _is_prices(value: Any) -> bool:
     if not isinstance(value, dict) or not {"input", "output"} <= value.keys():
         return False
     return all(_is_number(price) and price >= 0 for price in value.values())
+
+
+def _is_node_prices(value: Any) -> bool:
+    names = ("inputPerMillionTokens", "outputPerMillionTokens")
+    return isinstance(value, dict) and all(
+        _is_number(value.get(name)) and value[name] >= 0 for name in names
+    )
 
 
 def _is_count(value: Any) -> bool:
@@ -91,7 +107,7 @@ _TEXTS = _Kind(
 _LIST = _Kind("a list of texts", lambda value: not _is_text(value) and _TEXTS.fits(value))
 _MODELS = _Kind(
     "a list of models, each with an id",
-    lambda value: isinstance(value, list) and all(map(_is_model, value)),
+    _is_models,
     _is_model,
 )
 _OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
@@ -118,12 +134,21 @@ _PRICES = _Kind(
     _is_prices,
 )
 
+_NODE_PRICES = _Kind("prices: inputPerMillionTokens and outputPerMillionTokens", _is_node_prices)
+_EFFORT = _Kind(
+    f"one of {', '.join(_EFFORTS)}", lambda value: isinstance(value, str) and value in _EFFORTS
+)
+
 _KINDS: dict[str, _Kind] = {
     "advanced.excludedEnvVars": _TEXTS,
+    "context.fileFiltering.customIgnoreFiles": _TEXTS,
+    "context.fileFiltering.respectGitIgnore": _FLAG,
     "context.fileName": _TEXTS,
     "context.includeDirectories": _TEXTS,
+    "context.loadFromIncludeDirectories": _FLAG,
     "disableAllHooks": _FLAG,
     "env.*": _TEXT,
+    "general.outputLanguage": _TEXT,
     "hooks": _OBJECT,
     "mcp.allowed": _TEXTS,
     "mcp.excluded": _TEXTS,
@@ -135,8 +160,12 @@ _KINDS: dict[str, _Kind] = {
     "model.maxSessionTurns": _TURNS,
     "model.maxWallTimeSeconds": _WALL_TIME,
     "model.name": _TEXT,
+    "model.reasoningEffort": _EFFORT,
+    "model.sessionTokenLimit": _TURNS,
     "model.timeoutS": _WAIT,
     "model.vision": _FLAG,
+    "modelFallbacks": _TEXT,
+    "modelPricing.*": _NODE_PRICES,
     "modelProviders.*": _MODELS,
     "network.caFile": _TEXT,
     "network.clientCert": _TEXT,
@@ -151,6 +180,9 @@ _KINDS: dict[str, _Kind] = {
     "qwen_code.permissions.projects.*": _TEXTS,
     "tools.allowed": _TEXTS,
     "tools.approvalMode": _MODE,
+    "tools.listDirectory.enabled": _FLAG,
+    "tools.shell.defaultTimeoutMs": _WAIT,
+    "tools.todoWrite.enabled": _FLAG,
     "tools.core": _TEXTS,
     "tools.disabled": _TEXTS,
     "tools.exclude": _TEXTS,
@@ -169,7 +201,9 @@ _STRICTEST: dict[str, Any] = {
     "quota.costPerDay": 0.0,
     "tools.disabled": ["*"],
     "tools.exclude": ["*"],
+    "tools.listDirectory.enabled": False,
     "tools.sandbox": True,
+    "tools.todoWrite.enabled": False,
 }
 """These forbid something."""
 
@@ -207,8 +241,9 @@ ONLY_OF_USERS = (
 )
 """What people write into a project's file, where it has no effect."""
 
-_RULES = ("allow", "ask", "deny")
-"""All that ``permissions`` can have. Other programs have more there, which would be missed."""
+_RULES = ("allow", "ask", "deny", "autoMode")
+"""All that ``permissions`` can have. Other programs have more there, which would be missed.
+``autoMode`` is for a classifier, and what that would decide is asked for."""
 
 
 def problems(tree: dict[str, Any]) -> Iterator[Problem]:

@@ -38,6 +38,7 @@ _PROJECT_MAY_SET = (
     "providerProtocol",
     "env",
     "context.fileName",
+    "context.fileFiltering.customIgnoreFiles",
     "mcp.excluded",
     "permissions.ask",
     "permissions.deny",
@@ -128,7 +129,9 @@ class Settings(msgspec.Struct, frozen=True):
             _checked(read_layer(paths.settings_file), warnings.append),
             _system_layer(paths.system_defaults),
         ]
-        found = (_with_variables(layer, environ or {}) for layer in layers if layer is not None)
+        found = (
+            _with_variables(layer, environ or {}, paths) for layer in layers if layer is not None
+        )
         return cls(tuple(found), tuple(warnings))._as_trusted(paths)
 
     def _as_trusted(self, paths: Paths) -> Settings:
@@ -313,12 +316,13 @@ def _checked(layer: Layer | None, notice: Callable[[str], None] | None) -> Layer
     return layer
 
 
-def _with_variables(layer: Layer, environ: Mapping[str, str]) -> Layer:
+def _with_variables(layer: Layer, environ: Mapping[str, str], paths: Paths) -> Layer:
     if layer.project is not None or b"$" not in layer.data:
         return layer
-    from qwen_code.config.variables import expanded  # few files name any
+    from qwen_code.config.variables import expanded, variables_for  # few files name any
 
-    return msgspec.structs.replace(layer, tree=expanded(layer.tree, environ))
+    tree = expanded(layer.tree, variables_for(environ, paths))
+    return msgspec.structs.replace(layer, tree=tree)
 
 
 def _system_layer(path: Path | None) -> Layer | None:

@@ -30,7 +30,7 @@ _MAX_LOOKED_AT = 200_000
 
 class Closed:
     """``private`` directories hold credentials. ``forbidden`` gives the reason why rules forbid to
-    read a path, or nothing.
+    read a path, or nothing. ``ignore_files`` count beside `IGNORE_FILES`.
 
     What an ignore file closes when it is first read stays closed: a command that empties the file
     opens nothing before the next session.
@@ -41,11 +41,14 @@ class Closed:
         roots: Sequence[Path],
         private: Sequence[Path],
         forbidden: Callable[[Path], str] | None = None,
+        ignore_files: Sequence[str] = (),
     ) -> None:
         self.private = tuple(Path(os.path.realpath(directory)) for directory in private)
         self._forbidden = forbidden or _nothing
         self._folders = tuple(dict.fromkeys(f for root in roots for f in folders_of_project(root)))
+        self._names = (*IGNORE_FILES, *ignore_files)
         self._specs: dict[tuple[Path, bytes], GitIgnore] = {}
+        self._of_folder: dict[Path, Path] = {}
         self._stamps: dict[Path, tuple[int, int, int]] = {}
         self._problems: dict[Path, str] = {}
         self._look()
@@ -105,6 +108,11 @@ class Closed:
         self._look()
         return list(self._stamps)
 
+    def decides(self, real: Path) -> bool:
+        """Whether the file at ``real`` decides what is closed."""
+        names = [name.casefold() for name in self._names]
+        return real.name.casefold() in names or real in self._of_folder
+
     def is_private(self, real: Path) -> bool:
         """Whether ``real`` is a private directory or inside one, however its name is spelled."""
         closed = {found for directory in self.private if (found := _identity(directory))}
@@ -119,11 +127,12 @@ class Closed:
 
     def _ignored(self, real: Path, *, is_directory: bool) -> str:
         for file, problem in self._problems.items():
-            if real.is_relative_to(file.parent):
+            if real.is_relative_to(self._of_folder.get(file, file.parent)):
                 return f"{file} cannot be read ({problem})"
         for (file, _), spec in self._specs.items():
-            if real != file.parent and real.is_relative_to(file.parent):
-                name = real.relative_to(file.parent).as_posix()
+            folder = self._of_folder.get(file, file.parent)
+            if real != folder and real.is_relative_to(folder):
+                name = real.relative_to(folder).as_posix()
                 if spec.match(f"{name}/" if is_directory else name):
                     return f"{file.name} names it"
         return ""
@@ -131,8 +140,9 @@ class Closed:
     def _look(self) -> None:
         """Take up what ignore files say by now."""
         for folder in self._folders:
-            for name in IGNORE_FILES:
+            for name in self._names:
                 file = folder / name
+                self._of_folder[file] = folder
                 try:
                     found = file.stat()
                 except FileNotFoundError:
@@ -168,11 +178,6 @@ class Closed:
 
 def _nothing(_: Path) -> str:
     return ""
-
-
-def is_ignore_file(name: str) -> bool:
-    """Whether a file of this name decides what is closed."""
-    return name.casefold() in IGNORE_FILES
 
 
 def _holds_keys(real: Path) -> bool:

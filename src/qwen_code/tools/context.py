@@ -52,6 +52,10 @@ class ToolContext(Protocol):
     def user_agent(self) -> str: ...
 
     @property
+    def command_timeout_s(self) -> float | None:
+        """How long a command may run if its call does not say; ``None``: as usual."""
+
+    @property
     def allow_private_hosts(self) -> bool:
         """Whether the user allows requests to hosts that are not on the internet."""
 

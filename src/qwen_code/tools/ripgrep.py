@@ -81,6 +81,7 @@ def run_ripgrep(
     from qwen_code.base import process
 
     options = ["--no-config", "--hidden", "--glob=!.git", "--iglob=!.qwen/.env"]
+    options += [] if workspace.respects_git_ignore else ["--no-ignore-vcs"]
     options += _closed(workspace, place.root)
     targets = [f"./{name}" for name in only] or ["/".join((".", *place.names))]
     command = [find_ripgrep(), *options, *arguments, "--", *targets]

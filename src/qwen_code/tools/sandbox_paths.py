@@ -77,6 +77,7 @@ def layout(roots: Sequence[Path], closed: Closed, environ: Mapping[str, str]) ->
     git = [found for root in roots for found in _git_directories(root)]
     fixed = [root / name for root in roots for name in _FIXED]
     fixed += [directory / name for directory in git for name in _GIT]
+    fixed += closed.files()
     folders = [*(root / CONFIG_DIR for root in roots), *(directory / "hooks" for directory in git)]
     not_made = (root / name for root in roots for name in _NOT_MADE if not _tracks(root, name))
     return Layout(

@@ -52,7 +52,7 @@ _FORBIDDEN_THERE = (
 class ShellArguments(msgspec.Struct):
     command: str
     directory: str = "."
-    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TIMEOUT_S)] = _TIMEOUT_S
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TIMEOUT_S)] | None = None
     background: bool = False
 
 
@@ -69,7 +69,9 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         output_dir: Path,
         sandbox: Sandbox | None = None,
         background: BackgroundCommands | None = None,
+        timeout_s: float = _TIMEOUT_S,
     ) -> None:
+        self._timeout_s = timeout_s
         self._places = HeldPlaces(workspace)
         self._launcher = Launcher(workspace, environ, sandbox)
         self._output_dir = output_dir
@@ -86,6 +88,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
             context.output_dir,
             context.sandbox,
             context.background,
+            _TIMEOUT_S if context.command_timeout_s is None else context.command_timeout_s,
         )
         context.on_close(made.close)
         return made
@@ -119,12 +122,13 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         group = self._launcher.start(arguments.command, directory)
         self._waited_for.add(group)
         output = CapturedOutput(self._output_dir, show)
+        timeout_s = arguments.timeout_s or self._timeout_s
         started = time.monotonic()
         try:
             if self._is_closed:
                 group.end(0.0)
             with group.output:
-                has_ended, left = _follow(group, output, started + arguments.timeout_s, stop)
+                has_ended, left = _follow(group, output, started + timeout_s, stop)
         except BaseException:
             group.end(_STOP_GRACE_S)
             raise
@@ -133,7 +137,7 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
             self._waited_for.discard(group)
             output.close()
         if not has_ended:
-            raise ToolFailed(_not_ended(arguments, output.text, left, stop))
+            raise ToolFailed(_not_ended(timeout_s, output.text, left, stop))
         text = (output.text or "(no output)") + self._said_by_sandbox(output.text)
         text += f"\n[{exit_in_words(code)}]" if code else ""
         if left:
@@ -197,11 +201,11 @@ def _follow(
         reader.close()
 
 
-def _not_ended(arguments: ShellArguments, output: str, left: list[Member], stop: Stop) -> str:
+def _not_ended(timeout_s: float, output: str, left: list[Member], stop: Stop) -> str:
     """What the model is told about a command that was ended."""
     if stop.is_set:
         printed = f" Its output until then:\n{output}" if output else ""
         why = f"The command was stopped: {stop.reason.message}." if stop.reason else _STOPPED
         return f"{why}{printed}"
     with_it = f", and ended with {named(left)}" if left else ""
-    return f"the command timed out after {arguments.timeout_s} s{with_it}.\n{output}"
+    return f"the command timed out after {timeout_s:g} s{with_it}.\n{output}"

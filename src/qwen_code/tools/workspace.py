@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from qwen_code.tools.closed import Closed, is_ignore_file
+from qwen_code.tools.closed import Closed
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.names import find_name, shown_name
 from qwen_code.tools.writing import stays_in_place, write_at
@@ -61,6 +61,7 @@ class Workspace:
 
     ``private`` directories hold credentials and stay closed even inside the workspace, which may
     be the home directory; see `Closed` for what else does. ``forbidden`` is what rules close.
+    ``respects_git_ignore``: whether searches leave out what git ignores.
     """
 
     def __init__(
@@ -70,9 +71,12 @@ class Workspace:
         *,
         private: Sequence[Path] = (),
         forbidden: Callable[[Path], str] | None = None,
+        ignore_files: Sequence[str] = (),
+        respects_git_ignore: bool = True,
     ) -> None:
         self.roots = tuple(Path(os.path.realpath(root)) for root in (cwd, *more))
-        self.closed = Closed(self.roots, private, forbidden)
+        self.closed = Closed(self.roots, private, forbidden, ignore_files)
+        self.respects_git_ignore = respects_git_ignore
 
     def locate(self, text: str) -> Place:
         """The place of a path, which is absolute or relative to the first root.
@@ -118,6 +122,12 @@ class Workspace:
             raise ToolFailed(f"access to {self.shown(place)} is denied: {reason}")
         if not place.names and self.closed.is_private(place.path):
             raise ToolFailed(f"access to {self.shown(place)} is denied: it holds credentials")
+
+    def _check_changeable(self, place: Place) -> None:
+        if not place.names:
+            raise ToolFailed(f"{place.shown} is a directory")
+        if self.closed.decides(place.path):
+            raise ToolFailed(f"{place.shown} decides what is closed; only the user can change it")
 
     def entries(self, place: Place) -> tuple[list[Entry], int]:
         """What is in a directory, by name, and how many entries are closed.
@@ -198,7 +208,7 @@ class Workspace:
         Raises:
             ToolFailed: it cannot be removed.
         """
-        _check_changeable(place)
+        self._check_changeable(place)
         with _explained(place), _directory(place, make=False) as directory:
             os.unlink(place.names[-1], dir_fd=directory)
 
@@ -210,7 +220,7 @@ class Workspace:
         Raises:
             ToolFailed: it cannot be written; the old content is untouched.
         """
-        _check_changeable(place)
+        self._check_changeable(place)
         with _explained(place), _directory(place, make=True) as directory:
             write_at(directory, place.names[-1], data)
 
@@ -287,13 +297,6 @@ def _kind(mode: int) -> str:
         (stat.S_ISSOCK, "a socket"),
     )
     return next((words for is_kind, words in kinds if is_kind(mode)), "a device")
-
-
-def _check_changeable(place: Place) -> None:
-    if not place.names:
-        raise ToolFailed(f"{place.shown} is a directory")
-    if is_ignore_file(place.names[-1]):
-        raise ToolFailed(f"{place.shown} decides what is closed; only the user can change it")
 
 
 @contextmanager

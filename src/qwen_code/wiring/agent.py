@@ -146,6 +146,20 @@ class Assembled:
             self.command_dirs.append(root / CONFIG_DIR / "commands")
         self._briefing = briefing
         self._tools = agent.toolbox
+        self._token_limit = config.settings.first("model.sessionTokenLimit", int) or 0
+
+    def check_size(self) -> None:
+        """
+        Raises:
+            SessionTooLarge: the conversation is larger than the user allows.
+        """
+        if self._token_limit <= 0:
+            return
+        from qwen_code.agent.errors import SessionTooLarge  # few have a limit
+
+        size = self.agent.size_tokens + sum(self.agent.overhead_tokens())
+        if size > self._token_limit:
+            raise SessionTooLarge(size, self._token_limit)
 
     def fit(self, fit: Fit) -> None:
         """Adapt the agent to the model that answers from now on."""
@@ -370,10 +384,20 @@ def _workspace_finder(
         if not found:
             from qwen_code.auth.stored_secrets import remember_stored_secrets
             from qwen_code.tools.workspace import Workspace
+            from qwen_code.wiring.tool_settings import ignore_files, respects_git_ignore
 
             remember_stored_secrets(config)
             paths = config.paths
-            found.append(Workspace(paths.cwd, more, private=[paths.qwen_home], forbidden=forbidden))
+            found.append(
+                Workspace(
+                    paths.cwd,
+                    more,
+                    private=[paths.qwen_home],
+                    forbidden=forbidden,
+                    ignore_files=ignore_files(config.settings),
+                    respects_git_ignore=respects_git_ignore(config.settings),
+                )
+            )
         return found[0]
 
     return find

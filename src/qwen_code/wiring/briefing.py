@@ -38,6 +38,7 @@ class Briefing:
         """What the MCP servers say about themselves, by their names."""
         self.place = describe_place(config.paths.cwd, more)
         self._config = config
+        self._more = more
         self._judge = judge
         self._instead = instead
         self._append = append
@@ -54,23 +55,39 @@ class Briefing:
 
     def _built_in(self) -> str:
         if self.is_small:
-            return SMALL
+            return "\n".join(part for part in (SMALL, self._language()) if part)
         if self._surroundings is None:
             place = "\n".join(part for part in (self.place, self.sandbox) if part)
             self._surroundings = f"# Where you are\n{place}{self._notes()}{self._of_servers()}"
-        return f"{WORK}\n\n{self._surroundings}"
+        language = f"\n{rule}" if (rule := self._language()) else ""
+        return f"{WORK}{language}\n\n{self._surroundings}"
+
+    def _language(self) -> str:
+        paths, settings = self._config.paths, self._config.settings
+        is_set = any("general" in layer.tree for layer in settings.layers)
+        if not is_set and not paths.output_language_file.exists():
+            return ""
+        from qwen_code.wiring.output_language import find_language, rule_for  # few set it
+
+        return rule_for(find_language(paths, settings))
 
     def _notes(self) -> str:
         paths = self._config.paths
         trusts = self._config.settings.trusts_folder
         cwd = paths.cwd if trusts else paths.qwen_home
-        notes = find_notes(paths.qwen_home, cwd, self._names(), self._notice)
+        notes = find_notes(paths.qwen_home, cwd, self._names(), self._notice, self._noted())
         text = ""
         for note in notes:
             name = os.path.relpath(note.path, paths.cwd)
             shown = str(note.path) if name.startswith("..") else name
             text += f"\n\n# Notes from {shown}\n{note.text.strip()}"
         return text
+
+    def _noted(self) -> list[Path]:
+        """The added directories that have notes for this session."""
+        settings = self._config.settings
+        counts = settings.first("context.loadFromIncludeDirectories", bool)
+        return self._more if counts and settings.trusts_folder else []
 
     def _of_servers(self) -> str:
         """How servers want their tools to be used; only the beginning of what is too long."""

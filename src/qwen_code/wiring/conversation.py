@@ -271,6 +271,7 @@ class Conversation:
             QwenError: the model cannot be asked, or its answer does not fit the schema.
         """
         link, assembled = self._opened()
+        assembled.check_size()
         self._is_answering = True
         before = msgspec.structs.replace(self.spent)
         try:

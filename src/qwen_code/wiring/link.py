@@ -145,8 +145,20 @@ def price_of(settings: Settings, link: Link, model: str) -> Prices | None:
     own = found.value.get(model) if found and isinstance(found.value, dict) else None
     if own is not None:
         return Prices(own["input"], own["output"], own.get("cached", own["input"]))
+    if prices := _node_prices(settings, model):
+        return prices
     listed = link.listed.get(model)
     return (listed and listed.prices) or facts_of(model).prices
+
+
+def _node_prices(settings: Settings, model: str) -> Prices | None:
+    """What ``modelPricing`` says, the setting of Node Qwen Code."""
+    found = settings.usable("modelPricing")
+    own = found.value.get(model) if found and isinstance(found.value, dict) else None
+    if own is None:
+        return None
+    per_input = own["inputPerMillionTokens"]
+    return Prices(per_input, own["outputPerMillionTokens"], per_input)
 
 
 def name_model(link: Link, settings: Settings, stop: Stop) -> None:
@@ -220,7 +232,11 @@ def _fallbacks(config: Config) -> list[str]:
     Raises:
         AuthError: one of them is not allowed.
     """
-    named = config.settings.first("model.fallbacks", list[str]) or []
+    settings = config.settings
+    named = settings.first("model.fallbacks", list[str])
+    if named is None:  # one text, as Node Qwen Code has it
+        listed = (settings.first("modelFallbacks", str) or "").split(",")
+        named = [name.strip() for name in listed if name.strip()]
     for name in named:
         check_model(config.settings, name)
     return named

@@ -212,6 +212,10 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
         if settings.trusts_folder or kind != "allow"
         for text, source in _texts(settings, dotted)
     ]
+    if any("tools" in layer.tree for layer in settings.layers):
+        from qwen_code.wiring.tool_settings import switched_off  # few settings are about tools
+
+        written += [("deny", tool, source) for tool, source in switched_off(settings)]
     if settings.trusts_folder:
         written += [("allow", text, source) for text, source in _project_rules(settings, root)]
     named = list(_texts(settings, _ONLY))

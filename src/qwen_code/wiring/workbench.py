@@ -67,6 +67,7 @@ class Workbench:
         self.place = place
         self.output_dir = self.project_dir / "output"
         self._notice = notice
+        self._settings = config.settings
         self._environment = config.environment
         self._environment.names_for_children()  # a wrong setting is an error of the start
         self._find_workspace = find_workspace
@@ -152,6 +153,12 @@ class Workbench:
     @cached_property
     def environ(self) -> Mapping[str, str]:
         return self._environment.child_environment()
+
+    @cached_property
+    def command_timeout_s(self) -> float | None:
+        from qwen_code.wiring.tool_settings import command_timeout_s  # with the first command
+
+        return command_timeout_s(self._settings)
 
     @property
     def agent(self) -> Agent:
