@@ -42,7 +42,7 @@ from qwen_code.cli.near_commands import check_is_prompt
         ("update", "uv tool upgrade"),
         ("config set a b", "settings.json"),
         ("models list", "-m"),
-        ("extensions list", "qwen --help"),
+        ("models list", "/model"),
         ("init", "qwen --help"),
     ],
 )
@@ -97,3 +97,27 @@ def test_a_word_about_what_is_piped_in_is_a_prompt(word: str) -> None:
 def test_what_is_never_a_prompt(line: str) -> None:
     with pytest.raises(UsageError):
         check_is_prompt(line.split(), cli, has_input=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("extensions list", "there are no extensions"),
+        ("extensions install x --ref main", "there are no extensions"),
+        ("serve", "there is no daemon"),
+        ("serve --port 80", "there is no daemon"),
+        ("channel list", "no chat channels"),
+        ("board", "no agent board"),
+        ("sandbox --cmd", "--sandbox"),
+    ],
+)
+def test_commands_of_node_qwen_code_say_what_to_do(line: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_is_prompt(line.split(), cli)
+    assert said in caught.value.message
+    assert f'qwen -p "{line}"' in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("line", ["extensions of this class", "serve the files", "sandbox escapes"])
+def test_sentences_with_such_a_word_are_prompts(line: str) -> None:
+    check_is_prompt(line.split(), cli)

@@ -16,7 +16,7 @@ import click
 from qwen_code import __version__
 from qwen_code.base.errors import ExitCode, QwenError, UsageError
 from qwen_code.cli.options import PROMPT_PARAMS
-from qwen_code.fronts.console import explain_unexpected, report, say
+from qwen_code.fronts.console import explain_unexpected, notice, report, say
 from qwen_code.fronts.output import abandon_stdout, hear_signals_in_stdout
 from qwen_code.fronts.signals import noting_signals
 
@@ -52,6 +52,7 @@ class _Root(LazyGroup):
     """``qwen COMMAND …`` where the first word is a command, else ``qwen [OPTIONS] [PROMPT]``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        args = self._as_ours(args)
         leading, rest = self._split(args)
         args = [*leading, *rest]
         if rest and rest[0] in self._lazy:
@@ -75,18 +76,30 @@ class _Root(LazyGroup):
         """Whether ``args`` name a command, and are not a prompt."""
         return any(argument in self._lazy for argument in self._split(args)[1][:1])
 
+    def _as_ours(self, args: list[str]) -> list[str]:
+        """Options of other programs as ours. Most command lines have none."""
+        options = self._options()
+        names = (each.partition("=") for each in args if each.startswith("--") and each != "--")
+        if all(name in options and not (sign and options[name].is_flag) for name, sign, _ in names):
+            return args
+        first = next((each for each in self._split(args)[1][:1]), "")
+        if first in self._lazy and first != "ask" and args[0] == first:
+            return args  # its options are its own
+        from qwen_code.cli.node_flags import as_ours
+
+        return as_ours(args, options, notice)
+
+    def _options(self) -> dict[str, click.Option]:
+        options = (each for each in self.params if isinstance(each, click.Option))
+        return {name: option for option in options for name in option.opts}
+
     def _split(self, args: list[str]) -> tuple[list[str], list[str]]:
         """The options at the beginning, by their long names, and the rest from the first other word
         on.
 
         For a short name, click first builds an error about a long one, with its imports: 3 ms.
         """
-        options = {
-            name: parameter
-            for parameter in self.params
-            if isinstance(parameter, click.Option)
-            for name in parameter.opts
-        }
+        options = self._options()
         leading: list[str] = []
         rest = list(args)
         while rest and rest[0].startswith("-") and rest[0] not in ("-", "--"):

@@ -30,13 +30,11 @@ _OF_OTHERS: Mapping[str, str] = {
     **dict.fromkeys(("history", "conversations", "chats"), "qwen sessions"),
     **dict.fromkeys(("undo", "redo"), "qwen --{word}"),
     **dict.fromkeys(("rules", "approvals"), "qwen permissions"),
-    **dict.fromkeys(("pull", "serve"), "qwen local {word}"),
+    **dict.fromkeys(("pull",), "qwen local {word}"),
     **dict.fromkeys(("help", "commands"), "qwen --help"),
     **dict.fromkeys(("version",), "qwen --version"),
     **dict.fromkeys(("chat", "start", "run", "repl", "interactive"), "qwen"),
-    **dict.fromkeys(
-        ("update", "upgrade", "config", "settings", "models", "model", "extensions", "init"), ""
-    ),
+    **dict.fromkeys(("update", "upgrade", "config", "settings", "models", "model", "init"), ""),
 }
 """Commands that other programs have, or that one expects here, with what does it. An empty text:
 nothing does."""
@@ -46,6 +44,9 @@ _NEVER_PROMPTS = (
     *("update", "upgrade", "version", "whoami"),
 )
 """Of these, what is a command also where a text is piped in."""
+
+_OF_NODE = ("board", "channel", "extensions", "sandbox", "serve")
+"""Commands of Node Qwen Code that are not here. What to do instead is in its table."""
 
 _HINTS = {
     "update": "Update it as you installed it: uv tool upgrade qwen-code or pipx upgrade qwen-code.",
@@ -76,6 +77,14 @@ def check_is_prompt(words: Sequence[str], root: click.Group, *, has_input: bool 
         meant = _OF_OTHERS[first].format(word=first)
         way = f"Did you mean {meant}?" if meant else _HINTS.get(first, "See: qwen --help.")
         raise UsageError(f"{first!r} is not a command of qwen", hint=f"{way} {as_prompt}")
+    if first in _OF_NODE and not has_input and _is_of_a_command(following):
+        from qwen_code.config.node_names import find
+
+        verdict = find("commands", first)
+        raise UsageError(
+            f"{first!r} is not a command of qwen{f': {verdict.why}' if verdict else ''}",
+            hint=as_prompt,
+        )
     for name in root.list_commands(click.Context(root)):
         if not _is_near(first, name):
             continue

@@ -118,6 +118,12 @@ _AGENT = [
         help="Allow this too, as 'run_shell_command(git log)'.",
     ),
     click.option(
+        "--disabled-slash-commands",
+        metavar="NAMES",
+        multiple=True,
+        help="Refuse these slash commands (separated by commas, or repeat the option).",
+    ),
+    click.option(
         "-s",
         "--sandbox",
         is_flag=True,
@@ -302,6 +308,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         schema=_schema(values["json_schema"]),
         effort=values["effort"],
         max_cost=values["max_cost"],
+        disabled_commands=values["disabled_slash_commands"],
     )
 
 
@@ -335,3 +342,8 @@ def _start_debug_log() -> None:
     paths = Paths.of(os.environ, Path.cwd())
     path = enable_debug_log(paths.logs_dir)
     say_error_part(f"qwen: writing a log to {path}\n")
+    if paths.settings_file.exists():
+        from qwen_code.wiring.reports.without_effect import without_effect_in_words
+
+        for line in without_effect_in_words(Launch().config(lambda _: None), all_=True):
+            notice(line)

@@ -42,6 +42,7 @@ _PROJECT_MAY_SET = (
     "mcp.excluded",
     "permissions.ask",
     "permissions.deny",
+    "slashCommands.disabled",
     "tools.core",
     "tools.disabled",
     "tools.exclude",

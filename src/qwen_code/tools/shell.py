@@ -52,7 +52,7 @@ _FORBIDDEN_THERE = (
 class ShellArguments(msgspec.Struct):
     command: str
     directory: str = "."
-    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TIMEOUT_S)] | None = None
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=_MAX_TIMEOUT_S)] = _TIMEOUT_S
     background: bool = False
 
 
@@ -122,7 +122,8 @@ class RunShellCommand(BuiltInTool[ShellArguments]):
         group = self._launcher.start(arguments.command, directory)
         self._waited_for.add(group)
         output = CapturedOutput(self._output_dir, show)
-        timeout_s = arguments.timeout_s or self._timeout_s
+        is_usual = arguments.timeout_s == _TIMEOUT_S  # then what the user's settings say counts
+        timeout_s = self._timeout_s if is_usual else arguments.timeout_s
         started = time.monotonic()
         try:
             if self._is_closed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +12,7 @@ import msgspec
 
 from qwen_code.agent.agent import Agent
 from qwen_code.agent.compaction import Compactor
-from qwen_code.agent.context import project_root
+from qwen_code.agent.context import Note, project_root
 from qwen_code.agent.news import News
 from qwen_code.agent.permission import Permission
 from qwen_code.agent.rules.judge import Judge
@@ -74,6 +74,8 @@ class AgentOptions(msgspec.Struct, frozen=True):
     effort: EffortLevel | None = None
     max_cost: float | None = None
     """In US dollars."""
+    disabled_commands: tuple[str, ...] = ()
+    """Slash commands that must not be used."""
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -132,8 +134,11 @@ class Assembled:
         workbench: Workbench,
         servers: Servers | None,
         structured: StructuredOutput | None,
+        disabled: Sequence[str] = (),
     ) -> None:
         paths = config.paths
+        self._config = config
+        self._disabled = disabled
         self.agent = agent
         self.cwd = paths.cwd
         self.session_store = session_store(paths, root)
@@ -160,6 +165,18 @@ class Assembled:
         size = self.agent.size_tokens + sum(self.agent.overhead_tokens())
         if size > self._token_limit:
             raise SessionTooLarge(size, self._token_limit)
+
+    def notes(self) -> list[Note]:
+        """The notes that the model gets, as they are now."""
+        return self._briefing.find_notes()
+
+    @cached_property
+    def disabled_commands(self) -> frozenset[str]:
+        """The slash commands that must not be used."""
+        from qwen_code.wiring.slash_names import disabled_commands  # with the first command
+
+        config = self._config
+        return disabled_commands(config.settings, config.environment, self._disabled)
 
     def fit(self, fit: Fit) -> None:
         """Adapt the agent to the model that answers from now on."""
@@ -269,6 +286,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         workbench=workbench,
         servers=servers,
         structured=structured,
+        disabled=options.disabled_commands,
     )
 
 

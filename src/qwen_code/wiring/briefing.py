@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from qwen_code.agent.context import NOTE_NAMES, describe_place, find_notes
+from qwen_code.agent.context import NOTE_NAMES, Note, describe_place, find_notes
 from qwen_code.agent.instructions import PLAN, SMALL, WORK
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Mode
@@ -71,14 +71,16 @@ class Briefing:
 
         return rule_for(find_language(paths, settings))
 
+    def find_notes(self) -> list[Note]:
+        """The notes for this session, as they are now."""
+        paths, settings = self._config.paths, self._config.settings
+        cwd = paths.cwd if settings.trusts_folder else paths.qwen_home
+        return find_notes(paths.qwen_home, cwd, self._names(), self._notice, self._noted())
+
     def _notes(self) -> str:
-        paths = self._config.paths
-        trusts = self._config.settings.trusts_folder
-        cwd = paths.cwd if trusts else paths.qwen_home
-        notes = find_notes(paths.qwen_home, cwd, self._names(), self._notice, self._noted())
         text = ""
-        for note in notes:
-            name = os.path.relpath(note.path, paths.cwd)
+        for note in self.find_notes():
+            name = os.path.relpath(note.path, self._config.paths.cwd)
             shown = str(note.path) if name.startswith("..") else name
             text += f"\n\n# Notes from {shown}\n{note.text.strip()}"
         return text

@@ -40,6 +40,7 @@ from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
+    from qwen_code.agent.context import Note
     from qwen_code.agent.rules.judge import Judge
     from qwen_code.agent.session_list import Summary
     from qwen_code.auth.resolver import Inputs
@@ -361,6 +362,16 @@ class Conversation:
         from qwen_code.wiring.reports.context import context_of
 
         return context_of(self._opened()[1].agent)
+
+    @property
+    def notes(self) -> list[Note]:
+        """The notes that the model gets."""
+        return self._opened()[1].notes()
+
+    @property
+    def disabled_commands(self) -> frozenset[str]:
+        """The slash commands that must not be used."""
+        return self._opened()[1].disabled_commands
 
     def command_descriptions(self) -> dict[str, str]:
         """The slash commands of the user and of MCP servers, each with what it is for."""

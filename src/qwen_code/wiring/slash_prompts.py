@@ -35,6 +35,10 @@ def expanded(
     from qwen_code.agent.commands import expand, read_commands
 
     name, arguments = (*prompt.split(maxsplit=1), "")[:2]
+    from qwen_code.wiring.slash_names import DISABLED_HINT, instead_of, is_disabled
+
+    if is_disabled(name, assembled.disabled_commands) and _is_command(name):
+        raise UsageError(f"{name} is disabled", hint=DISABLED_HINT)
     found = {command.name: command for command in read_commands(assembled.command_dirs)}
     if name in found:
         agent = assembled.agent
@@ -48,8 +52,9 @@ def expanded(
         if text is not None:
             return text
     if _is_command(name):
+        instead = instead_of(name, arguments)
         raise UsageError(
-            f"there is no command {name} here",
+            f"there is no command {name} here{': ' if instead else ''}{instead}",
             hint="Put a blank before it to send it as text. Commands like /model work in a "
             "conversation: qwen",
         )

@@ -16,6 +16,7 @@ from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.fronts.console import explain_unexpected, say_part
+from qwen_code.wiring.slash_names import ALIASES, instead_of
 
 ReadLine = Callable[[str], str]
 Write = Callable[[str], None]
@@ -115,10 +116,10 @@ class PromptLoop:
         try:
             if is_prompt:  # also texts and paths that begin with a slash
                 self._answer(text)
-            elif command := self._commands.get(name):
+            elif command := self._commands.get(name) or self._commands.get(ALIASES.get(name, "")):
                 command.run(argument)
             else:
-                self._unknown(name)
+                self._unknown(name, argument)
         except (KeyboardInterrupt, Stopped):
             self._write("\n(interrupted)\n")
         except EOFError:
@@ -128,7 +129,10 @@ class PromptLoop:
         except Exception as error:  # noqa: BLE001 the conversation goes on
             self._report(explain_unexpected(error))
 
-    def _unknown(self, name: str) -> None:
+    def _unknown(self, name: str, argument: str) -> None:
+        if instead := instead_of(name, argument):
+            self._write(f"There is no command {name} here: {instead}.\n")
+            return
         from difflib import get_close_matches
 
         near = get_close_matches(name, self._commands, n=1)

@@ -34,6 +34,7 @@ from qwen_code.fronts.text.loop import (
     picked,
     write_stdout,
 )
+from qwen_code.fronts.text.node_commands import REFUSED, language_command, memory_command
 from qwen_code.fronts.text.project_trust import ask_for_trust, asked_to_trust_folder
 from qwen_code.fronts.text.questions import Questions
 from qwen_code.fronts.text.renderer import text_renderer
@@ -46,6 +47,8 @@ from qwen_code.wiring.front import Answers, Form
 from qwen_code.wiring.launch import CHOOSE, Launch
 from qwen_code.wiring.login_choices import LoginChoices
 from qwen_code.wiring.login_steps import Saved
+from qwen_code.wiring.reports.without_effect import without_effect_in_words
+from qwen_code.wiring.slash_names import is_disabled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +68,7 @@ _LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/r
 _COMMANDS = (
     *_LATEST_FIRST,
     *("/compress", "/clear", "/permissions", "/context", "/mcp", "/effort", "/tasks", "/stats"),
-    *("/quota", "/status", "/explain", "/help", "/quit"),
+    *("/quota", "/status", "/explain", "/language", "/memory", "/help", "/quit"),
 )
 
 
@@ -119,6 +122,8 @@ def run_loop(launch: Launch, options: AgentOptions) -> int:
     ):
         config = launch.config(notice)
     ask_for_trust(config, reader.plain, write_stdout)
+    for line in without_effect_in_words(config) if config.settings.layers else ():
+        notice(line)
     front = TextFront(reader)
     conversation = Conversation(launch, options, front, interactive=True)
     talk = _Talk(conversation, reader, launch)
@@ -208,6 +213,11 @@ class _Talk:
             "/effort": SlashCommand(
                 f"how much the model reasons: {', '.join(EFFORT_LEVELS)}, default", self._effort
             ),
+            "/language": SlashCommand(
+                "the language of answers: /language [NAME|auto]",
+                language_command(self._talk.config),
+            ),
+            "/memory": SlashCommand("the notes that the model gets", memory_command(self._talk)),
             "/tasks": SlashCommand("background commands: /tasks [stop ID|keep ID]", self._tasks),
             "/stats": SlashCommand("requests, tokens and costs of this session", reports.stats),
             "/quota": SlashCommand("how many requests are left", reports.quota),
@@ -218,13 +228,15 @@ class _Talk:
         }
         for name, description in self._talk.command_descriptions().items():
             commands.setdefault(name, SlashCommand(description, self._own(name)))
-        self._commands = commands
-        self._reader.words = tuple(commands)
+        disabled = self._talk.disabled_commands
+        off = {name: REFUSED for name in commands if is_disabled(name, disabled)}
+        self._commands = {name: each for name, each in commands.items() if name not in off}
+        self._reader.words = tuple(self._commands)
         return PromptLoop(
             read_line=self._reader,
             write=write_stdout,
             answer=self._answer,
-            commands=commands,
+            commands=commands | off,
             report=report,
             sign=self._sign,
         )

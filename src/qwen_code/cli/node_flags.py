@@ -1,0 +1,80 @@
+"""Options as users of Node Qwen Code write them, and what is said about those without effect.
+
+Loaded only for a command line with an option that is not known as it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import click
+
+from qwen_code.base.errors import UsageError
+from qwen_code.config.node_names import find
+
+_TRUE_FALSE = {"true": True, "false": False}
+
+
+def as_ours(
+    args: Sequence[str], options: Mapping[str, click.Option], notice: Callable[[str], None]
+) -> list[str]:
+    """``args`` in our spelling: ``--approvalMode`` as ``--approval-mode``, flags without ``=true``,
+    ``=false`` and ``no-``. Options without effect are left out, each with a line for ``notice``.
+
+    Raises:
+        UsageError: it would change what is done, or what is protected, if one were left out.
+    """
+    found: list[str] = []
+    left = list(args)
+    while left:
+        word = left.pop(0)
+        if word == "--":
+            return [*found, word, *left]
+        name, sign, value = word.partition("=")
+        if not name.startswith("--") or name in options:
+            found += _known(word, options, left)
+        elif (kebab := _kebab(name)) in options:
+            left.insert(0, f"{kebab}{sign}{value}")
+        elif (positive := f"--{kebab.removeprefix('--no-')}") in options and kebab[:5] == "--no-":
+            if not options[positive].is_flag:
+                found.append(word)
+        else:
+            found += _without_effect(word, kebab, left, notice)
+    return found
+
+
+def _known(word: str, options: Mapping[str, click.Option], left: list[str]) -> list[str]:
+    """A word and the value after it. ``--yolo=false`` is as if it were not there."""
+    name, sign, value = word.partition("=")
+    option = options.get(name)
+    if option is None:
+        return [word]
+    if option.is_flag and sign and value.lower() in _TRUE_FALSE:
+        return [name] if _TRUE_FALSE[value.lower()] else []
+    takes_next = not option.is_flag and not option.count and not sign and left
+    if takes_next and not (isinstance(option.flag_value, str) and left[0].startswith("-")):
+        return [word, left.pop(0)]
+    return [word]
+
+
+def _without_effect(
+    word: str, name: str, left: list[str], notice: Callable[[str], None]
+) -> list[str]:
+    verdict = find("flags", f"--{name.removeprefix('--no-').removeprefix('--')}")
+    if verdict is None or verdict.kind not in ("no", "closed"):
+        return [word]
+    _, sign, value = word.partition("=")
+    takes_value = bool(verdict.value)
+    if not sign and left and (takes_value or left[0].lower() in _TRUE_FALSE):
+        value = left.pop(0)
+    is_off = name.startswith("--no-") or (not takes_value and value.lower() == "false")
+    if verdict.kind == "closed" and not is_off:
+        raise UsageError(f"{name} is not supported: {verdict.why}", hint="Leave it out.")
+    if not is_off:
+        notice(f"{name} has no effect here: {verdict.why}")
+    return []
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda letter: f"-{letter[1].lower()}", name)

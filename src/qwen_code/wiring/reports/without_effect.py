@@ -1,0 +1,23 @@
+"""The settings of Node Qwen Code that have no effect here, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qwen_code.config.jsonc import locate
+from qwen_code.config.load import Config
+from qwen_code.config.node_names import settings_without_effect
+from qwen_code.config.values import Source, SourceKind
+
+
+def without_effect_in_words(config: Config, *, all_: bool = False) -> Iterator[str]:
+    """A line for each setting of the user's and the machine's files that has no effect here, and
+    that would change what is done in Node Qwen Code; with ``all_``, for the others too."""
+    for layer in config.settings.layers:
+        if layer.project is not None:
+            continue  # what counts of a project's file is a short list, and all of that has effect
+        for found in settings_without_effect(layer.tree):
+            if found.is_said or all_:
+                name, line = ".".join(found.path), locate(layer.data, found.path)
+                source = Source(SourceKind.SETTINGS, name, layer.path, line)
+                yield f"{source} has no effect here: {found.why}"
