@@ -305,15 +305,17 @@ def source_words(files: str = "*.py") -> frozenset[str]:
     return frozenset(found)
 
 
-READ_BELOW = ("mcpServers.", "model.generationConfig.", "modelProviders.")
+READ_BELOW = (
+    *("mcpServers.", "model.generationConfig.", "modelProviders.", "tools.executionSandbox."),
+)
 """Objects that are read field by field."""
 
 
 def is_looked_up(dotted: str) -> bool:
     """Whether the source names a setting; of `READ_BELOW`, whether it names each part."""
     words = source_words()
-    if dotted.startswith(READ_BELOW):
-        return all(part == "*" or part in words for part in dotted.split("."))
+    if table := next((each for each in READ_BELOW if dotted.startswith(each)), None):
+        return all(part == "*" or part in words for part in dotted[len(table) :].split("."))
     return dotted in words
 
 

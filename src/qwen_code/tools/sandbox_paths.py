@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -67,6 +67,20 @@ class Layout(msgspec.Struct, frozen=True):
     not_made: tuple[Path, ...]
     git: tuple[Path, ...] = ()
     """Git directories in the roots: they can be changed, and cannot be renamed."""
+
+    def with_fixed(self, folders: Sequence[Path]) -> Layout:
+        """The same, where nothing in ``folders`` can be changed."""
+
+        def outside(paths: Iterable[Path]) -> tuple[Path, ...]:
+            return tuple(p for p in paths if not any(p.is_relative_to(each) for each in folders))
+
+        return msgspec.structs.replace(
+            self,
+            fixed=(*folders, *self.fixed),
+            missing=outside(self.missing),
+            not_made=outside(self.not_made),
+            git=outside(self.git),
+        )
 
 
 def layout(roots: Sequence[Path], closed: Closed, environ: Mapping[str, str]) -> Layout:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qwen_code.tools.sandbox import Sandbox
     from qwen_code.tools.workspace import Workspace
     from qwen_code.wiring.agent import AgentOptions
+    from qwen_code.wiring.tool_settings import SandboxPolicy
 
 _KEY = "tools.sandbox"
 
@@ -26,6 +27,9 @@ def find_sandbox_of(
         ConfigError: it does not work on this machine, or it is not known: never no sandbox instead.
     """
     kind = _kind(config, is_wanted=options.sandbox)
+    policy = _policy(config)
+    if policy is not None and kind == "false":
+        kind = "true" if policy.backend == "auto" else policy.backend
     if kind == "false":
         return None
     from qwen_code.tools.sandbox import find_sandbox  # most sessions have none
@@ -34,9 +38,14 @@ def find_sandbox_of(
     workspace, environ = find_workspace(), config.environment.child_environment()
     settings = config.settings
     network = options.sandbox_network or settings.first("tools.sandboxNetwork", bool) or False
+    fixed = workspace.roots
+    if policy is not None:
+        network = policy.network == "open"
+        fixed = fixed[1:] if policy.filesystem == "workspace-write" else fixed
 
     def look() -> Layout:
-        return layout(workspace.roots, workspace.closed, environ)
+        found = layout(workspace.roots, workspace.closed, environ)
+        return found if policy is None else found.with_fixed(fixed)
 
     if kind not in ("docker", "podman"):
         return find_sandbox(look, kind, network=network)
@@ -45,6 +54,20 @@ def find_sandbox_of(
     named = config.environment.first(env_names.QWEN_SANDBOX_IMAGE)
     image = (named.text if named else "") or settings.first("tools.sandboxImage", str) or ""
     return find_container(look, kind, image, network=network, environ=environ)
+
+
+def _policy(config: Config) -> SandboxPolicy | None:
+    """What the machine or the user says of every command.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if not any("tools" in layer.tree for layer in config.settings.layers):
+        return None
+    from qwen_code.wiring.tool_settings import sandbox_policy  # few settings are about tools
+
+    found = sandbox_policy(config.settings)
+    return found[0] if found else None
 
 
 def _kind(config: Config, *, is_wanted: bool) -> str:

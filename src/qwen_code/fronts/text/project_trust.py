@@ -22,9 +22,9 @@ def asked_to_trust_folder(
 
     if is_folder_trusted(config.paths) is not None:
         return False
-    folder = visible_text(str(config.paths.cwd))
+    write(f"Do you trust the files in {visible_text(str(config.paths.cwd))}?\n")
     try:
-        answer = read_line(f"Do you trust the files in {folder}? [y/no/Enter: not now] ")
+        answer = read_line("[y / no / Enter: not now] ")
     except (EOFError, KeyboardInterrupt):
         write("\n")
         return False
