@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qwen_code.base.errors import ConfigError
+from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings, is_user_only
 
 USER = "home/.qwen/settings.json"
@@ -203,3 +205,28 @@ def test_repr_shows_no_value(machine: Any) -> None:
     machine.write(USER, '{"security": {"auth": {"apiKey": "sk-canary"}}}')
     settings = machine.settings()
     assert "sk-canary" not in repr(settings) + repr(settings.lookup("security.auth.apiKey"))
+
+
+@pytest.mark.parametrize("version", [None, 1, 2, 4])
+@pytest.mark.parametrize(
+    ("old", "dotted", "value", "loosens"),
+    [
+        ("approvalMode", "tools.approvalMode", "yolo", True),
+        ("allowedTools", "tools.allowed", ["Bash"], True),
+        ("includeDirectories", "context.includeDirectories", ["/"], True),
+        ("excludeTools", "tools.exclude", ["Bash"], False),
+        ("coreTools", "tools.core", ["Read"], False),
+        ("sandbox", "tools.sandbox", True, False),
+        ("folderTrust", "security.folderTrust.enabled", False, False),
+    ],
+)
+def test_old_names_that_loosen_count_in_old_files_only(
+    tmp_path: Path, version: int | None, old: str, dotted: str, value: object, loosens: bool
+) -> None:
+    tree = {old: value} if version is None else {"$version": version, old: value}
+    (tmp_path / ".qwen").mkdir()
+    (tmp_path / ".qwen" / "settings.json").write_text(json.dumps(tree))
+    settings = Settings.load(Paths.of({"HOME": str(tmp_path)}, tmp_path))
+    found = settings.usable(dotted)
+    counts = not loosens or version in (None, 1)
+    assert (found is not None and found.value == value) is counts

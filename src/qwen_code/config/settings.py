@@ -79,6 +79,10 @@ FLAT_NAMES = {
 }
 """The names of these keys in the first version of Node Qwen Code's settings."""
 
+_LOOSENING = ("context.includeDirectories", "tools.allowed", "tools.approvalMode")
+"""Of these, what does not count by its old name in a file of a later version: there, Node Qwen Code
+ignores it. What forbids something counts everywhere."""
+
 
 class Layer(msgspec.Struct, frozen=True):
     """One file. ``project`` is the folder it belongs to, ``None`` for the user's own."""
@@ -239,7 +243,7 @@ def folders_of_project(cwd: Path) -> list[Path]:
 def _lookup(layer: Layer, dotted: str) -> SettingCandidate | None:
     path = dotted.split(".")
     value = value_at(layer.tree, path)
-    if value is None and (flat := _flat_path(dotted)):
+    if value is None and (flat := _flat_path(dotted)) and not _is_left_over(layer, dotted):
         value, path = value_at(layer.tree, flat), flat
         if flat == ["model"] and not isinstance(value, str):
             return None
@@ -263,6 +267,11 @@ def _flat_path(dotted: str) -> list[str]:
         if dotted == new or dotted.startswith(f"{new}."):
             return [old, *dotted[len(new) + 1 :].split(".")] if dotted != new else [old]
     return []
+
+
+def _is_left_over(layer: Layer, dotted: str) -> bool:
+    version = layer.tree.get("$version")
+    return dotted in _LOOSENING and isinstance(version, int) and version >= 2
 
 
 def value_at(tree: Any, path: Sequence[str]) -> Any:
