@@ -322,3 +322,21 @@ def test_a_disabled_command_is_refused(
     ran = qwen("-p", "/own", "--disabled-slash-commands", "*", env=environ)
     assert ran.returncode == 2
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_what_was_remembered_is_read(
+    qwen: Any, server: FakeModelServer, environ: dict[str, str], counts: bool
+) -> None:
+    (qwen.project / ".git").mkdir()
+    key = "".join(c if c.isascii() and c.isalnum() else "-" for c in str(qwen.project))
+    memory = f"~/.qwen/projects/{key}/memory"
+    qwen.write(f"{memory}/MEMORY.md", "- [Style](style.md): likes tabs")
+    before = qwen.write(f"{memory}/style.md", "tabs, always").read_bytes()
+    qwen.write(".qwen/QWEN.local.md", "my own cluster")
+    settle(qwen, {"memory": {"enableManagedAutoMemory": counts}})
+    qwen("-p", "hi", env=environ)
+    system = server.requests[-1].body["messages"][0]["content"]
+    assert ("likes tabs" in system and "tabs, always" in system) is counts
+    assert "my own cluster" in system
+    assert (qwen.home / memory[2:] / "style.md").read_bytes() == before

@@ -19,6 +19,9 @@ from qwen_code.base.files import read_beginning, read_bounded
 
 NOTE_NAMES = ("QWEN.md", "AGENTS.md")
 
+LOCAL_NOTE = ".qwen/QWEN.local.md"
+"""Notes of one person about one project, which are not shared."""
+
 _MARKDOWN = (".md", ".mdc", ".markdown")
 _MAX_BYTES = 64 << 10
 _MAX_TOTAL_CHARACTERS = 100_000
@@ -87,18 +90,18 @@ def find_notes(
     places += [(folder, _Bounds(Path(os.path.realpath(folder)), home)) for folder in more]
     found: dict[Path, Note] = {}
     left = _MAX_TOTAL_CHARACTERS
-    for directory, bounds in places:
-        for name in names:
-            path = directory / name
-            real = Path(os.path.realpath(path))
-            if real in found or (text := _read(path, real, bounds, notice)) is None:
-                continue
-            text = _with_imports(text, real, bounds, (real,))
-            if len(text) > left:
-                notice(f"{path} is too long: only its first {left:,} characters are used")
-                text = text[:left]
-            left -= len(text)
-            found[real] = Note(path, text)
+    files = [(folder / name, bounds) for folder, bounds in places for name in names]
+    files.append((root / LOCAL_NOTE, within))
+    for path, bounds in files:
+        real = Path(os.path.realpath(path))
+        if real in found or (text := _read(path, real, bounds, notice)) is None:
+            continue
+        text = _with_imports(text, real, bounds, (real,))
+        if len(text) > left:
+            notice(f"{path} is too long: only its first {left:,} characters are used")
+            text = text[:left]
+        left -= len(text)
+        found[real] = Note(path, text)
     return [note for note in found.values() if note.text.strip()]
 
 

@@ -141,6 +141,13 @@ class Paths(msgspec.Struct, frozen=True):
         """Where all projects' sessions, checkpoints and long outputs are kept."""
         return self.qwen_home / "projects"
 
+    def memories(self, root: Path) -> list[Path]:
+        """What Node Qwen Code remembers by itself, of the user and of a project: the indexes."""
+        real = os.path.realpath(root)
+        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in real)
+        folders = (self.qwen_home / "memories", self.projects / name / "memory")
+        return [folder / "MEMORY.md" for folder in folders]
+
     @property
     def local_server_file(self) -> Path:
         """The address of the running embedded model."""

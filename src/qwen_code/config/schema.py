@@ -150,6 +150,7 @@ _KINDS: dict[str, _Kind] = {
     "env.*": _TEXT,
     "general.outputLanguage": _TEXT,
     "hooks": _OBJECT,
+    "memory.enableManagedAutoMemory": _FLAG,
     "mcp.allowed": _TEXTS,
     "mcp.excluded": _TEXTS,
     "model.allowed": _TEXTS,

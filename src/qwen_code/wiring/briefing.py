@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from qwen_code.agent.context import NOTE_NAMES, Note, describe_place, find_notes
+from qwen_code.agent.context import NOTE_NAMES, Note, describe_place, find_notes, project_root
 from qwen_code.agent.instructions import PLAN, SMALL, WORK
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Mode
@@ -75,7 +75,15 @@ class Briefing:
         """The notes for this session, as they are now."""
         paths, settings = self._config.paths, self._config.settings
         cwd = paths.cwd if settings.trusts_folder else paths.qwen_home
-        return find_notes(paths.qwen_home, cwd, self._names(), self._notice, self._noted())
+        notes = find_notes(paths.qwen_home, cwd, self._names(), self._notice, self._noted())
+        if settings.first("memory.enableManagedAutoMemory", bool) is False:
+            return notes
+        indexes = [each for each in paths.memories(project_root(paths.cwd)) if each.is_file()]
+        if not settings.trusts_folder or not indexes:
+            return notes
+        from qwen_code.agent.memories import find_memories  # few have any
+
+        return [*notes, *find_memories(indexes)]
 
     def _notes(self) -> str:
         text = ""
