@@ -51,7 +51,12 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-@pytest.mark.parametrize("dotted", [key for key in _KINDS if key not in ("hooks", "tools.sandbox")])
+OBJECTS = ("hooks", "tools.executionSandbox")
+
+
+@pytest.mark.parametrize(
+    "dotted", [key for key in _KINDS if key not in (*OBJECTS, "tools.sandbox")]
+)
 def test_a_wrong_value_costs_a_notice_and_itself(home: Home, dotted: str) -> None:
     config = home.load(user={**tree(dotted, WRONG), "unknown": 1})
     key = dotted.replace("*", "entry")
@@ -61,7 +66,9 @@ def test_a_wrong_value_costs_a_notice_and_itself(home: Home, dotted: str) -> Non
     assert (found.value if found else None) == _STRICTEST.get(dotted)
 
 
-@pytest.mark.parametrize(("dotted", "value"), [("hooks", 5), ("tools.sandbox", "firejail")])
+@pytest.mark.parametrize(
+    ("dotted", "value"), [*((key, 5) for key in OBJECTS), ("tools.sandbox", "firejail")]
+)
 def test_what_an_object_or_a_word_must_be(home: Home, dotted: str, value: Any) -> None:
     config = home.load(user=tree(dotted, value))
     assert len(config.warnings) == 1 and f"{dotted} in" in config.warnings[0]
@@ -71,7 +78,7 @@ def test_what_an_object_or_a_word_must_be(home: Home, dotted: str, value: Any) -
 
 @pytest.mark.parametrize("dotted", _KINDS)
 def test_in_the_machines_file_it_is_an_error(home: Home, dotted: str) -> None:
-    wrong = 5 if dotted == "hooks" else WRONG
+    wrong = 5 if dotted in OBJECTS else WRONG
     with pytest.raises(ConfigError, match=r"system\.json:1 must be ") as caught:
         home.load(system=tree(dotted, wrong))
     assert caught.value.exit_code == 52 and caught.value.hint

@@ -221,7 +221,6 @@ def test_the_policy_of_the_sandbox_holds(
 @pytest.mark.parametrize(
     "policy",
     [
-        True,
         {},
         {"filesystem": "read-only"},
         {"filesystem": "none", "network": "closed"},
