@@ -54,6 +54,8 @@ def _name(section: Section, verdict: Verdict) -> str:
 def _here(section: Section, verdict: Verdict) -> str:
     if section == "flags" and verdict.kind == "closed":
         return "exit code 2"
+    if section in ("commands", "slash commands") and verdict.kind == "no":
+        return "not here"
     return _SAID[verdict.kind]
 
 

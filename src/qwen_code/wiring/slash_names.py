@@ -19,6 +19,7 @@ ALIASES = {
     "/rollback": "/rewind",
     "/continue": "/resume",
     "/usage": "/stats",
+    "/about": "/status",
 }
 """Other names of commands."""
 
