@@ -7,6 +7,7 @@ overrides the user's, for the few keys that a project can set.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -51,6 +52,9 @@ _PROJECT_MAY_SET = (
 notes, forbid, and make waits shorter. No other key counts there: it could decide where credentials
 and prompts go, what runs, what happens without a question, or what is spent. A project's hooks and
 servers are read apart, and need the user's trust."""
+
+_OWN_DOLLARS = re.compile(rb'"\$(?:version|schema)"')
+"""Keys that most files have, which name no variable."""
 
 _READ_APART = ("hooks", "mcpServers")
 
@@ -327,7 +331,7 @@ def _checked(layer: Layer | None, notice: Callable[[str], None] | None) -> Layer
 
 
 def _with_variables(layer: Layer, environ: Mapping[str, str], paths: Paths) -> Layer:
-    if layer.project is not None or b"$" not in layer.data:
+    if layer.project is not None or b"$" not in _OWN_DOLLARS.sub(b"", layer.data):
         return layer
     from qwen_code.config.variables import expanded, variables_for  # few files name any
 

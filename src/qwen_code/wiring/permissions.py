@@ -39,6 +39,9 @@ _MAX_LOOKED_AT = 20_000
 """Names in directories that are compared with a pattern in a command."""
 
 _MODE = "tools.approvalMode"
+_SWITCHES = ("tools.executionSandbox", "tools.listDirectory.enabled", "tools.todoWrite.enabled")
+"""What can take tools away, see `tool_settings`."""
+
 _ONLY = "tools.core"
 """The setting with the only tools that there are."""
 
@@ -212,8 +215,8 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
         if settings.trusts_folder or kind != "allow"
         for text, source in _texts(settings, dotted)
     ]
-    if any("tools" in layer.tree for layer in settings.layers):
-        from qwen_code.wiring.tool_settings import switched_off  # few settings are about tools
+    if any(settings.usable(key) is not None for key in _SWITCHES):
+        from qwen_code.wiring.tool_settings import switched_off  # few settings have one
 
         written += [("deny", tool, source) for tool, source in switched_off(settings)]
     if settings.trusts_folder:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qwen_code.wiring.tool_settings import SandboxPolicy
 
 _KEY = "tools.sandbox"
+_POLICY = "tools.executionSandbox"
 
 
 def find_sandbox_of(
@@ -62,9 +63,9 @@ def _policy(config: Config) -> SandboxPolicy | None:
     Raises:
         ConfigError: it cannot be read.
     """
-    if not any("tools" in layer.tree for layer in config.settings.layers):
+    if config.settings.usable(_POLICY) is None:
         return None
-    from qwen_code.wiring.tool_settings import sandbox_policy  # few settings are about tools
+    from qwen_code.wiring.tool_settings import sandbox_policy  # few settings have one
 
     found = sandbox_policy(config.settings)
     return found[0] if found else None
