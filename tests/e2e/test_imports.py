@@ -75,6 +75,10 @@ def test_a_prompt_imports_only_known_third_parties(after_a_prompt: set[str]) -> 
     assert sorted(tops - set(sys.stdlib_module_names) - THIRD_PARTIES - {"__main__"}) == []
 
 
+def test_a_prompt_does_not_look_at_sessions_of_node(after_a_prompt: set[str]) -> None:
+    assert [name for name in after_a_prompt if name.startswith("qwen_code.agent.node_")] == []
+
+
 @pytest.mark.parametrize(
     ("module", "names"),
     [

@@ -9,7 +9,9 @@ from typing import Any
 
 from qwen_code.tools.base import Image
 
-_PICTURES = "(the pictures that were read)"
+PICTURES = "(the pictures that were read)"
+"""The text of a message that shows what a tool has read."""
+
 _LEFT_OUT = {
     "image_url": "(a picture, which this model cannot see)",
     "file": "(a document, which this model does not take)",
@@ -18,7 +20,7 @@ _LEFT_OUT = {
 
 def as_message(images: Sequence[Image]) -> dict[str, Any]:
     """The message that shows images to a model."""
-    parts: list[dict[str, Any]] = [{"type": "text", "text": _PICTURES}]
+    parts: list[dict[str, Any]] = [{"type": "text", "text": PICTURES}]
     for image in images:
         url = f"data:{image.media_type};base64,{b64encode(image.data).decode()}"
         shown = {"filename": image.name, "file_data": url} if image.is_document else {"url": url}
@@ -40,7 +42,7 @@ def _without_pictures(message: dict[str, Any], takes: Collection[str]) -> dict[s
     content = message.get("content")
     if not isinstance(content, list) or all(p.get("type") in ("text", *takes) for p in content):
         return message
-    if content[0].get("text") == _PICTURES:
+    if content[0].get("text") == PICTURES:
         kept = [part for part in content if part.get("type") in ("text", *takes)]
         return {**message, "content": kept} if len(kept) > 1 else None
     if any(part.get("type") in takes for part in content):

@@ -31,6 +31,7 @@ from qwen_code.base.ids import new_uuid
 from qwen_code.models.purse import Spent
 
 if TYPE_CHECKING:
+    from qwen_code.agent.node_chats import Read
     from qwen_code.agent.session_list import Summary
 
 
@@ -47,6 +48,8 @@ class Session:
         self.spent = Spent()
         self.left_out = 0
         """How many lines of the file could not be used."""
+        self.copied_from: Path | None = None
+        """The file of another program that it goes on from."""
         self._path = path
         self._cwd = cwd
         self._clock = clock
@@ -202,6 +205,15 @@ class Session:
         self._saved = [*self.messages]
         self.spent = replayed.spent
 
+    def _copy(self, read: Read, source: Path) -> None:
+        """Begin as a copy of another program's session; its file stays as it is."""
+        self.copied_from, self.left_out = source, read.damaged
+        self.messages = _repaired(read.converted.history)
+        self.save()
+        if read.converted.messages is not read.converted.history:
+            self.messages[:] = _repaired(read.converted.messages)
+            self.save_shortened()
+
     def _add_history(self, messages: Sequence[Any]) -> None:
         first = len(self._history)
         self._history += messages
@@ -247,12 +259,17 @@ class Session:
 
 
 class SessionStore:
-    """The sessions of one project, in one directory."""
+    """The sessions of one project, in one directory.
 
-    def __init__(self, directory: Path, cwd: Path, clock: Clock) -> None:
+    ``root`` is the project's directory, whose sessions of Node Qwen Code are offered as well; each
+    goes on as a copy. Without it there are none.
+    """
+
+    def __init__(self, directory: Path, cwd: Path, clock: Clock, root: Path | None = None) -> None:
         self._directory = directory
         self._cwd = cwd
         self._clock = clock
+        self._root = root
 
     def begin(self) -> Session:
         """A new session with a new UUID; its file is created with the first message."""
@@ -265,9 +282,13 @@ class SessionStore:
             UsageError: there is none, several ids begin so, or another process has it open.
             InputError: its file cannot be read.
         """
-        session = Session(self._find(id_or_beginning), self._cwd, self._clock)
+        chat = self._chat(id_or_beginning)
+        session = self.begin() if chat else self._existing(self._find(id_or_beginning))
         try:
-            session._load()
+            if chat is not None:
+                session._copy(self._read(chat), chat)
+            else:
+                session._load()
         except BaseException:
             session.close()
             raise
@@ -275,9 +296,10 @@ class SessionStore:
 
     def summaries(self) -> list[Summary]:
         """All sessions, the latest first; unreadable ones are skipped."""
-        from qwen_code.agent.session_list import session_files, summaries_of
+        from qwen_code.agent.session_list import session_files, summaries_of, with_chats
 
-        return summaries_of(session_files(self._directory))
+        own = summaries_of(session_files(self._directory))
+        return own if self._root is None else with_chats(own, self._projects, self._root)
 
     def messages(self, id_or_beginning: str) -> list[dict[str, Any]]:
         """All messages in force in a session, including those no longer sent to the model.
@@ -285,17 +307,56 @@ class SessionStore:
         Raises:
             UsageError, InputError: as for :meth:`resume`.
         """
+        if chat := self._chat(id_or_beginning):
+            return _repaired(self._read(chat).converted.history)
         return _repaired(replay(self._find(id_or_beginning)).history)
 
     def delete(self, id_or_beginning: str) -> str:
         """Delete a session; returns its id.
 
         Raises:
-            UsageError: there is none with that id.
+            UsageError: there is none with that id, or it is another program's.
         """
+        if chat := self._chat(id_or_beginning):
+            raise UsageError(
+                f"the session {chat.stem} is Node Qwen Code's, and is not changed here",
+                hint=f"Delete it there, or its file: {chat}",
+            )
         path = self._find(id_or_beginning)
         path.unlink()
         return path.stem
+
+    @property
+    def _projects(self) -> Path:
+        return self._directory.parent.parent
+
+    def _existing(self, path: Path) -> Session:
+        return Session(path, self._cwd, self._clock)
+
+    def _read(self, chat: Path) -> Read:
+        from qwen_code.agent.node_chats import read_chat
+
+        return read_chat(chat)
+
+    def _chat(self, beginning: str | None) -> Path | None:
+        """The file of the session of Node Qwen Code that is meant, if it is not one of ours.
+
+        Raises:
+            UsageError: several ids begin so.
+        """
+        if self._root is None:
+            return None
+        from qwen_code.agent.node_chats import find_chat
+        from qwen_code.agent.session_list import session_files
+
+        own = session_files(self._directory)
+        if beginning is not None:
+            if any(path.stem.startswith(beginning.lower()) for path in own):
+                return None
+            return find_chat(self._projects, self._root, beginning.lower())
+        latest = next((path for path in own if _has_messages(path)), None)
+        since = latest.stat().st_mtime if latest else 0.0
+        return find_chat(self._projects, self._root, since=since)
 
     def _find(self, beginning: str | None) -> Path:
         from qwen_code.agent.session_list import find_elsewhere, session_files

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -19,6 +19,9 @@ from qwen_code.agent.progress import words_of
 from qwen_code.agent.session_file import MAX_BYTES, Replayed, replay
 from qwen_code.base.errors import InputError, UsageError
 from qwen_code.base.secret import redact
+
+if TYPE_CHECKING:
+    from qwen_code.agent.node_chats import Chat
 
 _MAX_TITLE_LENGTH = 80
 _EXCERPT_LENGTH = 80
@@ -34,14 +37,21 @@ _DIRECTORY = "sessions"
 
 class Summary(msgspec.Struct, frozen=True):
     """A session in a list. ``title`` is the beginning of its first prompt, ``project`` the
-    directory in which it began; times are in seconds since the epoch."""
+    directory in which it began; times are in seconds since the epoch. ``program`` is whose it is:
+    Node Qwen Code's are ``node``, with the title that they have there, and without a ``count``."""
 
     id: str
     title: str
     started_at: float
     changed_at: float
-    count: int
+    count: int | None
     project: str = ""
+    program: Literal["qwen", "node"] = "qwen"
+
+    @property
+    def label(self) -> str:
+        """The title, and whose it is if it is another program's."""
+        return self.title if self.program == "qwen" else f"{self.title} (Node Qwen Code)"
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -66,16 +76,58 @@ def summaries_of(files: Sequence[Path]) -> list[Summary]:
     return [_summary(path, replayed) for path, replayed in _replayed(files)]
 
 
-def search(files: Sequence[Path], words: Sequence[str]) -> Iterator[Match]:
+def with_chats(
+    summaries: Sequence[Summary], projects: Path, root: Path | None = None
+) -> list[Summary]:
+    """These, and the sessions of Node Qwen Code (of all projects, or of ``root``), the latest
+    first."""
+    from qwen_code.agent.node_chats import chat_files, chats  # few runs list sessions
+
+    found = [*summaries, *map(_of_chat, chats(chat_files(projects, root), root))]
+    return sorted(found, key=lambda each: each.changed_at, reverse=True)
+
+
+def search(files: Iterable[Path], words: Sequence[str]) -> Iterator[Match]:
     """The sessions that contain all ``words``, ignoring case, in the order of the files. Each word
     can have blanks in it. Unreadable files are skipped; secrets are masked."""
     wanted = [word.casefold() for word in words]
-    for path, replayed in _replayed(path for path in files if _may_contain(path, words)):
-        texts = [redact(words_of(each)) for each in replayed.history if isinstance(each, dict)]
-        folded = [text.casefold() for text in texts]
-        if all(any(word in text for text in folded) for word in wanted):
-            best = max(range(len(texts)), key=lambda n: sum(word in folded[n] for word in wanted))
-            yield Match(_summary(path, replayed), _excerpt(texts[best], wanted))
+    for path in files:
+        if not _may_contain(path, words):
+            continue
+        try:
+            history, summary = _opened(path)
+        except InputError:
+            continue
+        if (excerpt := _found_in(history, wanted)) is not None:
+            yield Match(summary(), excerpt)
+
+
+def with_chat_files(files: Sequence[Path], projects: Path) -> list[Path]:
+    """These, and the files of all sessions of Node Qwen Code, the latest first."""
+    from qwen_code.agent.node_chats import chat_files  # few runs search
+
+    return _latest_first(iter([*files, *chat_files(projects)]))
+
+
+def _opened(path: Path) -> tuple[Sequence[Any], Callable[[], Summary]]:
+    """What was said in a session of either program, and what makes its summary."""
+    if path.parent.name == _DIRECTORY:
+        replayed = replay(path)
+        return replayed.history, lambda: _summary(path, replayed)
+    from qwen_code.agent.node_chats import chat_at, read_chat  # few runs search
+
+    read = read_chat(path)
+    return read.converted.history, lambda: _of_chat(chat_at(path))
+
+
+def _found_in(history: Sequence[Any], wanted: Sequence[str]) -> str | None:
+    """Where the messages contain all that is wanted; ``None`` if they do not."""
+    texts = [redact(words_of(each)) for each in history if isinstance(each, dict)]
+    folded = [text.casefold() for text in texts]
+    if not all(any(word in text for text in folded) for word in wanted):
+        return None
+    best = max(range(len(texts)), key=lambda n: sum(word in folded[n] for word in wanted))
+    return _excerpt(texts[best], wanted)
 
 
 def find_elsewhere(directory: Path, beginning: str) -> UsageError | None:
@@ -83,12 +135,18 @@ def find_elsewhere(directory: Path, beginning: str) -> UsageError | None:
     ``None`` if it is not."""
     if not beginning:
         return None
-    files = files_of_all(directory.parent.parent)
-    fitting = [path for path in files if path.stem.startswith(beginning)]
+    projects = directory.parent.parent
+    fitting = [p for p in files_of_all(projects) if p.stem.startswith(beginning)]
+    if len(fitting) == 1:
+        summaries = summaries_of(fitting)
+    elif not fitting:
+        from qwen_code.agent.node_chats import chat_files, chats  # few runs come here
+
+        fitting = [p for p in chat_files(projects) if p.stem.lower().startswith(beginning)]
+        summaries = [_of_chat(chat) for chat in chats(fitting)]
     if len(fitting) != 1:
         return None
     (path,) = fitting
-    summaries = summaries_of([path])
     project = Path(summaries[0].project) if summaries and summaries[0].project else None
     if project is None or not project.is_dir():
         where = f"{project}, which does not exist any more" if project else path.parent
@@ -157,6 +215,12 @@ def _summary(path: Path, replayed: Replayed) -> Summary:
         len(messages),
         replayed.cwd,
     )
+
+
+def _of_chat(chat: Chat) -> Summary:
+    title = " ".join(redact(chat.title).split())[:_MAX_TITLE_LENGTH]
+    times = (chat.started_at, chat.changed_at)
+    return Summary(chat.id, title or "(nothing)", *times, None, chat.project, "node")
 
 
 def _repaired(messages: Sequence[Any]) -> list[dict[str, Any]]:

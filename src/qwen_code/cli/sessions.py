@@ -12,7 +12,15 @@ import msgspec
 
 from qwen_code.agent.context import project_root
 from qwen_code.agent.session import SessionStore
-from qwen_code.agent.session_list import Match, Summary, files_of_all, search, summaries_of
+from qwen_code.agent.session_list import (
+    Match,
+    Summary,
+    files_of_all,
+    search,
+    summaries_of,
+    with_chat_files,
+    with_chats,
+)
 from qwen_code.agent.transcript import as_markdown
 from qwen_code.base.errors import ExitCode, UsageError
 from qwen_code.base.moment import moment_of_day
@@ -40,6 +48,8 @@ _DAY_S = 24 * 3600
 def sessions(context: click.Context) -> int | None:
     """List, search, export and delete the sessions of this project.
 
+    Those of Node Qwen Code are listed, too; they go on as a copy.
+
     Continue the last one: qwen --continue. Continue another: qwen --resume ID
     """
     if context.invoked_subcommand is None:
@@ -54,12 +64,9 @@ def sessions(context: click.Context) -> int | None:
 def listing(config: Config, of_all: bool, as_json: bool) -> int:
     """List all sessions of this project, the latest first."""
     if of_all:
-        return _print(
-            summaries_of(files_of_all(config.paths.projects)),
-            as_json,
-            "There are no sessions yet.",
-            of_all=True,
-        )
+        projects = config.paths.projects
+        found = with_chats(summaries_of(files_of_all(projects)), projects)
+        return _print(found, as_json, "There are no sessions yet.", of_all=True)
     return _print(_store(config).summaries(), as_json, "This project has no sessions yet.")
 
 
@@ -78,7 +85,8 @@ def search_all(config: Config, words: tuple[str, ...], limit: int, as_json: bool
     from qwen_code.auth.stored_secrets import remember_stored_secrets
 
     remember_stored_secrets(config)
-    found = list(islice(search(files_of_all(config.paths.projects), words), limit))
+    files = with_chat_files(files_of_all(config.paths.projects), config.paths.projects)
+    found = list(islice(search(files, words), limit))
     if as_json:
         say_data(_json([_match_data(each) for each in found]))
         return ExitCode.OK if found else ExitCode.FAILURE
@@ -116,7 +124,11 @@ def delete(config: Config, session_ids: tuple[str, ...], older_than: int | None)
     wanted = list(session_ids)
     if older_than is not None:
         before = time.time() - older_than * _DAY_S
-        wanted += [each.id for each in store.summaries() if each.changed_at < before]
+        wanted += [
+            each.id
+            for each in store.summaries()
+            if each.changed_at < before and each.program == "qwen"
+        ]
     elif not wanted:
         raise UsageError(
             "no session was named", hint="qwen sessions delete ID, or --older-than DAYS"
@@ -142,13 +154,13 @@ def _print(found: Sequence[Summary], as_json: bool, otherwise: str, *, of_all: b
 
 
 def _short_line(found: Summary) -> str:
-    return f"{found.id}  {moment_of_day(found.changed_at)}  {safe_text(found.title)}"
+    return f"{found.id}  {moment_of_day(found.changed_at)}  {safe_text(found.label)}"
 
 
 def _line(found: Summary) -> str:
     """With its project."""
     project = safe_text(found.project or "(unknown)").replace("\n", "\\n")
-    return f"{found.id}  {moment_of_day(found.changed_at)}  {project}  {safe_text(found.title)}"
+    return f"{found.id}  {moment_of_day(found.changed_at)}  {project}  {safe_text(found.label)}"
 
 
 def _match_data(match: Match) -> dict[str, Any]:

@@ -182,7 +182,7 @@ class Tool(Protocol):
         """
 
 
-_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "path": ("file_path", "absolute_path", "filepath", "filename", "file", "dir", "dir_path"),
     "command": ("cmd", "script"),
     "content": ("contents", "file_text"),
@@ -228,7 +228,7 @@ class BuiltInTool(Generic[A]):
         for given, value in raw.items():
             meant = given
             if given not in fields:
-                meant = next((f for f in fields if given in _OTHER_NAMES.get(f, ())), given)
+                meant = next((f for f in fields if given in OTHER_NAMES.get(f, ())), given)
                 if meant in raw:
                     continue
             field = fields.get(meant, {})

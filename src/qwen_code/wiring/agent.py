@@ -251,12 +251,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     with ExitStack() as opened:  # closed where what follows fails
         session = _session(session_store(paths, root), options.resume)
         opened.callback(session.close)
-        if session.left_out:
-            lines = "line of it is" if session.left_out == 1 else "lines of it are"
-            notice(
-                f"this session is not whole: {session.left_out} {lines} damaged or of a newer "
-                f"version, and left out. Its file stays as it is: {session.path}"
-            )
+        _tell_origin(session, notice)
         if has_hooks(config):
             _add_hooks(permission, config, session, notice)
         servers = open_servers(config, notice, ask=asker_of(front), roots=[paths.cwd, *more])
@@ -433,9 +428,25 @@ def _session(sessions: SessionStore, resume: str | None) -> Session:
     return sessions.begin() if resume is None else sessions.resume(resume or None)
 
 
+def _tell_origin(session: Session, notice: Callable[[str], None]) -> None:
+    """Say what a person should know of the session that is resumed."""
+    source = session.copied_from
+    if source is not None:
+        notice(
+            f"this goes on from the session {source.stem} of Node Qwen Code, as the new session "
+            f"{session.id}; Node's file stays as it is"
+        )
+    if session.left_out:
+        lines = "line of it is" if session.left_out == 1 else "lines of it are"
+        notice(
+            f"this session is not whole: {session.left_out} {lines} damaged or of a newer "
+            f"version, and left out. Its file stays as it is: {source or session.path}"
+        )
+
+
 def session_store(paths: Paths, root: Path) -> SessionStore:
     """The sessions of a project."""
-    return SessionStore(paths.project_dir(root) / "sessions", paths.cwd, BlockingClock())
+    return SessionStore(paths.project_dir(root) / "sessions", paths.cwd, BlockingClock(), root)
 
 
 def _max_rounds(settings: Settings) -> int | None:

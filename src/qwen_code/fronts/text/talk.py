@@ -155,7 +155,7 @@ def _pick_session(found: list[Summary], reader: LineReader) -> str:
     listed = found[:_MAX_LISTED_SESSIONS]
     if not listed:
         raise UsageError("this project has no session to continue", hint="Start one: qwen")
-    lines = [f"{moment_of_day(each.changed_at)}  {safe_text(each.title)}" for each in listed]
+    lines = [f"{moment_of_day(each.changed_at)}  {safe_text(each.label)}" for each in listed]
     picked = choose("Continue this session:", lines, read_line=reader.plain, write=write_stdout)
     return listed[picked].id
 
