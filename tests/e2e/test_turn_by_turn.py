@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from node_qwen import NodeQwen
 from sign_ins import store_sign_in
+from typed import at_terminal
 
 KEY = "sk-turns-0123456789abcdef"
 OTHER = "sk-turns-fedcba9876543210"
@@ -69,8 +70,9 @@ def both(qwen: Any, node: NodeQwen, *arguments: str, **more: Any) -> None:
 
 
 def asked(server: Any) -> tuple[str, str]:
-    """The key and the model of the last request."""
-    return server.requests[-1].key, server.requests[-1].body["model"]
+    """The key and the model of the last prompt."""
+    last = [request for request in server.requests if request.method == "POST"][-1]
+    return last.key, last.body["model"]
 
 
 def results(server: Any) -> list[str]:
@@ -220,10 +222,37 @@ def test_a_model_that_one_chose_is_used_by_the_other(
     shared(model={"name": "second", "baseUrl": server.base_url})  # as Node's /model writes it
     both(qwen, node, "-p", "hi")
     assert {r.body["model"] for r in server.requests} == {"second"}
-    shared()
-    done = qwen(stdin=b"/model second\n/quit\n")  # a piped conversation has no commands, or has
-    assert done.returncode in {0, 2}
+
+
+def test_a_model_of_another_provider_is_chosen_for_both(
+    qwen: Any, server: Any, new_server: Callable[..., Any], node: NodeQwen
+) -> None:
+    """``/model`` lists it, goes to its endpoint with its key, and keeps it for later runs."""
+    other = new_server()
+    settings = node_settings(server)
+    settings["env"]["OTHER_KEY"] = OTHER
+    models = settings["modelProviders"]["openai"]
+    models.append({"id": "third", "baseUrl": other.base_url, "envKey": "OTHER_KEY"})
+    qwen.write("~/.qwen/settings.json", json.dumps(settings))
+    code, screen = at_terminal(
+        qwen.command,
+        typed="hi\n/model\n/model third\nagain\n/model third\n/quit\n",
+        env=qwen.environ,
+        cwd=qwen.project,
+    )
+    assert code == 0, screen
+    assert f"third at {other.base_url.split('/')[2]}" in screen
+    assert screen.count("saved in settings.json") == 1
+    assert asked(server) == (KEY, "first")
+    sent = [r for r in other.requests if r.method == "POST"]
+    assert [(r.key, r.body["model"]) for r in sent] == [(OTHER, "third")]
+    assert [m["content"] for m in sent[0].body["messages"][1:]] == [
+        *("hi", "Hello from the model", "again")
+    ]
+    before = len(other.requests)
     both(qwen, node, "-p", "hi")
+    later = [r for r in other.requests[before:] if r.method == "POST"]
+    assert [(r.key, r.body["model"]) for r in later] == [(OTHER, "third")] * 2
 
 
 # -- rules ----------------------------------------------------------------------------------------

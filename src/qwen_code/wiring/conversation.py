@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from qwen_code.models.quota import Snapshot
     from qwen_code.models.rate_limits import RateLimits
     from qwen_code.tools.background import Task
+    from qwen_code.wiring.configured_models import Configured
     from qwen_code.wiring.front import Front
     from qwen_code.wiring.reports.context import ContextUse
 
@@ -196,10 +197,44 @@ class Conversation:
             return
         settings = self.config().settings
         check_model(settings, name)
+        if self._reconnects_for(name, stop):
+            return
         connection = with_effort(with_model(link.connection, settings, name), self._effort)
         fit = Fit.of(link, settings, connection)
         link.use_model(connection, settings)
         assembled.fit(fit)
+
+    def _reconnects_for(self, name: str, stop: Stop) -> bool:
+        """Connect to another endpoint, if that is the one which has a configured model."""
+        from qwen_code.wiring.configured_models import launch_for  # few runs change the model
+
+        connection = self._opened()[0].connection
+        launch = launch_for(self._launch, self.config().settings, connection, name)
+        if launch is None:
+            return False
+        if self._is_answering:
+            raise QwenError(
+                f"the endpoint of {name} is another one, and it cannot be changed during an answer",
+                hint="Change it when the answer is there.",
+            )
+        self._relaunch(launch, stop)
+        return True
+
+    def remember_model(self) -> bool:
+        """Use the model in later runs, too, if it is one of the user's settings; whether it is.
+
+        Raises:
+            ConfigError: the settings cannot be written.
+        """
+        from qwen_code.wiring.configured_models import remember  # few runs change the model
+
+        return remember(self.config(), self._opened()[0].connection)
+
+    def models_elsewhere(self) -> list[Configured]:
+        """The models of the user's settings that other endpoints have."""
+        from qwen_code.wiring.configured_models import elsewhere  # few runs list models
+
+        return elsewhere(self.config().settings, self._opened()[0].connection.base_url)
 
     def models(self, stop: Stop) -> list[str]:
         """The models that the endpoint offers.

@@ -424,11 +424,22 @@ class _Talk:
             if argument:
                 self._talk.use_model(argument, stop)
                 self._say_where()
+                if self._talk.remember_model():
+                    write_stdout("It is saved in settings.json, for later runs.\n")
                 self._doubt(argument, stop)
                 return
-            current = self._talk.state.model
-            for name in self._talk.models(stop):
+            current, others = self._talk.state.model, self._talk.models_elsewhere()
+            try:
+                names = self._talk.models(stop)
+            except QwenError as error:
+                if not others:
+                    raise
+                report(error)
+                names = [current]
+            for name in names:
                 write_stdout(f"{'*' if name == current else ' '} {safe_text(name)}\n")
+            for each in others:
+                write_stdout(f"  {safe_text(f'{each.name} at {each.host}')}\n")
 
     def _doubt(self, name: str, stop: Stop) -> None:
         """Warn if the endpoint lists its models and this one is not among them."""
