@@ -753,3 +753,43 @@ def test_the_effort_for_all_providers(world: Any, level: object, effort: str) ->
     world.write("~/.qwen/settings.json", tree)
     connection = world.resolve(env={"MINE_KEY": KEY}, model="m").require()
     assert connection.generation.effort == effort
+
+
+BASE = "https://mine.example/v1"
+
+
+@pytest.mark.parametrize(
+    ("environ", "base_url", "source"),
+    [
+        ({"OWN": KEY}, "https://api.openai.com/v1", "OWN"),
+        ({"OWN": KEY, "OPENAI_BASE_URL": BASE}, BASE, "OWN"),
+        ({"OWN": KEY, "OPENAI_BASE_URL": BASE, "OPENAI_API_KEY": OTHER}, BASE, "OWN"),
+        ({"OPENAI_BASE_URL": BASE, "OPENAI_API_KEY": OTHER}, BASE, "OPENAI_API_KEY"),
+        ({"OWN": "", "OPENAI_BASE_URL": BASE, "OPENAI_API_KEY": OTHER}, BASE, "OPENAI_API_KEY"),
+    ],
+)
+def test_a_chosen_model_without_an_address_has_its_own_key(
+    world: Any, environ: dict[str, str], base_url: str, source: str
+) -> None:
+    choose(world, {"id": "corp-model", "envKey": "OWN"})
+    connection = world.resolve(env=environ).require()
+    assert connection.base_url == base_url
+    assert connection.credential_source.name == source
+
+
+def test_its_key_does_not_go_to_the_address_of_another_providers_key(world: Any) -> None:
+    choose(world, {"id": "corp-model", "envKey": "OWN"})
+    connection = world.resolve(env={"OWN": KEY, "DASHSCOPE_API_KEY": OTHER}).require()
+    assert "dashscope" in connection.base_url
+    assert connection.credential_source.name == "DASHSCOPE_API_KEY"
+
+
+def test_a_model_for_pictures_or_speech_is_not_the_usual_one(world: Any) -> None:
+    one = {"baseUrl": BASE, "envKey": "OWN"}
+    models = [
+        {"id": name, **one, name: True} for name in ("imageOnly", "voiceOnly", "realtimeOnly")
+    ]
+    models.append({"id": "m", **one, "imageOnly": False})
+    world.write("~/.qwen/settings.json", {"modelProviders": {"openai": models}})
+    assert world.resolve(env={"OWN": KEY}).require().model == "m"
+    assert world.resolve(env={"OWN": KEY}, model="imageOnly").require().model == "imageOnly"

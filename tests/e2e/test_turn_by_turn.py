@@ -255,6 +255,162 @@ def test_a_model_of_another_provider_is_chosen_for_both(
     assert [(r.key, r.body["model"]) for r in later] == [(OTHER, "third")] * 2
 
 
+PLACES: dict[str, tuple[dict[str, Any], dict[str, str], list[str]]] = {
+    "a legacy key in settings": (
+        {"security": {"auth": {"selectedType": "openai", "apiKey": KEY, "baseUrl": "A"}}},
+        {"OPENAI_MODEL": "m"},
+        [],
+    ),
+    "one name at two, the second chosen": (
+        {"models": ["x A KA", "x B KB"], "model": {"name": "x", "baseUrl": "B"}},
+        {},
+        [],
+    ),
+    "one name at two": ({"models": ["x A KA", "x B KB"], "model": {"name": "x"}}, {}, []),
+    "no address, that of the environment": (
+        {"models": ["x - KA"], "model": {"name": "x"}},
+        {"OPENAI_BASE_URL": "B"},
+        [],
+    ),
+    "no variable for the key": (
+        {"models": ["x A -"], "model": {"name": "x"}},
+        {"OPENAI_API_KEY": OTHER},
+        [],
+    ),
+    "a shell for another program": (
+        {"models": ["x A KA"], "model": {"name": "x"}},
+        {"OPENAI_API_KEY": OTHER, "OPENAI_BASE_URL": "B", "OPENAI_MODEL": "y"},
+        [],
+    ),
+    "no model chosen": ({"models": ["x A KA", "y B KB"]}, {}, []),
+    "a model chosen by the shell": (
+        {"models": ["x A KA", "y B KB"]},
+        {"OPENAI_MODEL": "y"},
+        [],
+    ),
+    "a model as a text": ({"models": ["x A KA"], "model": "x"}, {}, []),
+    "a model that is not configured": (
+        {"models": ["x A KA"], "model": {"name": "zzz"}},
+        {"OPENAI_API_KEY": OTHER, "OPENAI_BASE_URL": "B"},
+        [],
+    ),
+    "a model by an option": (
+        {"models": ["x A KA", "second B KB"], "model": {"name": "x"}},
+        {},
+        ["-m", "second"],
+    ),
+    "a whole endpoint by options": (
+        {"models": ["x A KA"], "model": {"name": "x"}},
+        {},
+        ["--openai-api-key", OTHER, "--openai-base-url", "B", "-m", "other-model"],
+    ),
+    "variables in settings": (
+        {"env": {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "A", "OPENAI_MODEL": "s"}},
+        {},
+        [],
+    ),
+    "variables in settings, less than the shell's": (
+        {"env": {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "A", "OPENAI_MODEL": "s"}},
+        {"OPENAI_API_KEY": OTHER},
+        [],
+    ),
+    "QWEN_MODEL": ({}, {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "A", "QWEN_MODEL": "q"}, []),
+    "OPENAI_MODEL before QWEN_MODEL": (
+        {},
+        {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "A", "QWEN_MODEL": "q", "OPENAI_MODEL": "o"},
+        [],
+    ),
+    "an address with a slash": (
+        {"models": ["x A/ KA"], "model": {"name": "x", "baseUrl": "A"}},
+        {},
+        [],
+    ),
+    "old flat settings": (
+        {"selectedAuthType": "openai", "model": "old"},
+        {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "A"},
+        [],
+    ),
+    "an address from a variable": (
+        {"models": ["x $MY_URL KA"], "model": {"name": "x"}},
+        {"MY_URL": "A"},
+        [],
+    ),
+    "a key from a variable": (
+        {"models": ["x A REAL"], "model": {"name": "x"}, "env": {"REAL": "$OTHER"}},
+        {"OTHER": OTHER},
+        [],
+    ),
+    "a provider with a name": (
+        {
+            "modelProviders": {"mine": [{"id": "x", "baseUrl": "A", "envKey": "KA"}]},
+            "providerProtocol": {"mine": "openai"},
+            "model": {"name": "x"},
+        },
+        {},
+        [],
+    ),
+    "a model for pictures first": ({"models": ["img! A KA", "x B KB"]}, {}, []),
+    "QWEN_HOME": (
+        {},
+        {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "A", "QWEN_HOME": "elsewhere"},
+        [],
+    ),
+}
+"""Settings, the shell's variables, and options; A and B are endpoints. ``models`` are entries of
+``modelProviders``: name (``!``: for pictures alone), address, variable of the key."""
+
+
+def _as_written(tree: dict[str, Any]) -> dict[str, Any]:
+    written = {"security": {"auth": {"selectedType": "openai"}}, **tree}
+    if "selectedAuthType" in tree:
+        del written["security"]
+    if "models" in written:
+        written["modelProviders"] = {"openai": [_entry(*m.split()) for m in written.pop("models")]}
+    return written
+
+
+def _entry(name: str, base_url: str, variable: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {"id": name.rstrip("!")}
+    entry |= {"baseUrl": base_url} if base_url != "-" else {}
+    entry |= {"envKey": variable} if variable != "-" else {}
+    return {**entry, "imageOnly": True} if name.endswith("!") else entry
+
+
+@pytest.mark.parametrize("place", mostly_long([(name,) for name in PLACES]))
+def test_prompts_of_both_go_to_the_same_place(
+    qwen: Any, new_server: Callable[..., Any], node: NodeQwen, place: str
+) -> None:
+    """The same endpoint, key and model."""
+    servers = {"A": new_server(), "B": new_server()}
+    urls = {
+        f'"{name}{end}"': f'"{each.base_url}{end}"'
+        for name, each in servers.items()
+        for end in ("", "/")
+    }
+
+    def at_servers(value: Any) -> Any:
+        text = json.dumps(value)
+        for name, url in urls.items():
+            text = text.replace(name, url)
+        return json.loads(text)
+
+    tree, environ, options = PLACES[place]
+    qwen.write("~/.qwen/settings.json", json.dumps(at_servers(_as_written(tree))))
+    elsewhere = _as_written({"model": {"name": "of-another-home"}})
+    qwen.write("elsewhere/settings.json", json.dumps(elsewhere))
+    shell = {"KA": KEY, "KB": OTHER, **at_servers(environ)}
+    went = []
+    for run in (node, qwen):
+        answered(run("-p", "hi", *at_servers(options), env=shell))
+        seen = [(name, r.key, r.body["model"]) for name, each in servers.items()
+                for r in each.requests if r.method == "POST"]  # fmt: skip
+        assert len(seen) == 1, seen
+        went += seen
+        for each in servers.values():
+            each.requests.clear()
+    assert went[0] == went[1]
+
+
 # -- rules ----------------------------------------------------------------------------------------
 
 NODE_CALLS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -160,7 +160,7 @@ class _Search:
                 base_url, notice = normalise_base_url(base.text)
         origin = Origin.of(base_url)
         entry = self._choice.entry
-        governed = entry if entry and base.source == entry.source else None
+        governed = entry if entry and self._is_of(entry, base) else None
 
         key = self._choose_key(base, origin, provider, governed)
         model = self._choose_model(base, provider, governed, surface)
@@ -190,6 +190,18 @@ class _Search:
             is_canonical=any(offer.is_canonical for offer in (base, key) if offer),
             is_chosen=self.has_choice,
         )
+
+    def _is_of(self, entry: ProviderEntry, base: Offer) -> bool:
+        """Whether the address is the entry's: the one that it names. For the user's choice that
+        names none, but whose own key is set, it is that of the user's environment, or OpenAI's."""
+        if base.source == entry.source:
+            return True
+        if entry.base_url or not entry.env_key or not self._choice.is_users:
+            return False
+        keys = environment_offers(self._in.environment, [entry.env_key])
+        is_default = base.source.name == OPENAI.title and base.source.kind is SourceKind.DEFAULT
+        is_users = base.source.name in env_names.BASE_URL and base.source.project is None
+        return (is_default or is_users) and any(key.status is None for key in keys)
 
     def _provider_of(self, base: Offer) -> Provider:
         """The provider of the host. For an unknown host, the one that the command line or the saved

@@ -17,6 +17,7 @@ from qwen_code.config.settings import Settings
 from qwen_code.config.values import Source, SourceKind
 
 _ENVIRONMENT_TIERS = (SourceKind.SHELL, SourceKind.DOTENV, SourceKind.SETTINGS)
+_OTHER_USES = ("imageOnly", "voiceOnly", "realtimeOnly")
 _CANONICAL = (env_names.API_KEY[0], env_names.BASE_URL[0], env_names.MODEL[0])
 
 
@@ -39,7 +40,8 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 class ProviderEntry(msgspec.Struct, frozen=True):
-    """One model of ``modelProviders`` in settings that speaks the OpenAI protocol."""
+    """One model of ``modelProviders`` in settings that speaks the OpenAI protocol. ``converses``:
+    it is not for pictures or speech alone."""
 
     model: str
     source: Source
@@ -47,6 +49,7 @@ class ProviderEntry(msgspec.Struct, frozen=True):
     env_key: str | None = None
     generation: Generation = Generation()
     wire_api: str | None = None
+    converses: bool = True
 
 
 def environment_offers(environment: Environment, names: Sequence[str]) -> list[Offer]:
@@ -131,7 +134,7 @@ def choose_entry(
     others = [*of_user, *environment_offers(environment, env_names.MODEL), *saved]
     wanted = next((offer for offer in others if offer.status is None), None)
     if wanted is None:
-        return ProviderChoice(entries[0])
+        return ProviderChoice(next((e for e in entries if e.converses), None))
     return ProviderChoice(next((e for e in entries if e.model == wanted.text), None))
 
 
@@ -151,6 +154,7 @@ def _entry(
         _text(model.get("envKey")),
         _with_effort(settings, read_generation(model.get("generationConfig"))),
         _text(model.get("wireApi")),
+        not any(model.get(name) is True for name in _OTHER_USES),
     )
 
 

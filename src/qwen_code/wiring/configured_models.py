@@ -23,7 +23,8 @@ class Configured(msgspec.Struct, frozen=True):
 
 def elsewhere(settings: Settings, base_url: str) -> list[Configured]:
     """The configured models that another endpoint than ``base_url`` has, in the order written."""
-    there = [e for e in _own(settings) if e.base_url and not _is_at(e, base_url)]
+    own = [entry for entry in _own(settings) if entry.converses]
+    there = [e for e in own if e.base_url and not _is_at(e, base_url)]
     return [Configured(e.model, urlsplit(e.base_url or "").netloc) for e in there]
 
 
