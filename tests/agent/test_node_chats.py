@@ -68,6 +68,17 @@ def test_sessions_are_listed_with_what_their_ends_say(place: Place) -> None:
     assert found.title == "Last"
 
 
+def test_a_long_first_prompt_is_listed(place: Place) -> None:
+    chat = Chat(place.root)
+    chat.system("at_command", filesRead=["log.txt"])
+    chat.user("look at @log.txt", "\n--- Content ---", "x" * 3_000_000)
+    chat.model("Hello")
+    path = place.write(chat)
+    (found,) = chats(chat_files(place.projects, place.root), place.root)
+    assert found.title == "look at @log.txt"
+    assert find_chat(place.projects, place.root) == path
+
+
 def test_only_those_of_this_project(place: Place, tmp_path: Path) -> None:
     place.write(place.chat("here", 1))
     place.write(place.chat("below", 2, place.root / "src"))

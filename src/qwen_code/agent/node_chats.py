@@ -23,8 +23,11 @@ from qwen_code.agent.session_file import MAX_BYTES
 from qwen_code.base.errors import InputError, UsageError
 
 _is_id = re.compile("[0-9a-fA-F-]{32,36}").fullmatch
-_EDGE_BYTES = 64 << 10
-"""How much of a file's beginning and end is read for a list."""
+_END_BYTES = 64 << 10
+"""How much of a file's end is searched for its latest title."""
+
+_MAX_BEGINNING_BYTES = 16 << 20
+"""How much of a file is searched for its first prompt, which is mostly in the first lines."""
 
 _NEXT = re.compile(rb"\}\s*\{")
 
@@ -126,31 +129,33 @@ def read_chat(path: Path) -> Read:
 
 
 def chat_at(path: Path) -> Chat:
-    """What a file is, even if no prompt is found at its beginning.
+    """What a file is, by its first records and the latest title; a title is empty if none is found.
 
     Raises:
         OSError: it cannot be read.
     """
+    project, prompt, started_at = "", "", 0.0
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
-        first, last = _edges(file, status.st_size)
-    records = [record for line in first for record in _decoded(line)[0]]
-    title = next((t for line in reversed([*first, *last]) if (t := _title(line))), "")
-    prompt = next((text for record in records if (text := prompt_of(record))), "")
-    began: Record = next((record for record in records if record.get("cwd")), {})
-    started_at = _seconds(began.get("timestamp")) or status.st_mtime
-    project = str(began.get("cwd", ""))
-    return Chat(path, title or prompt, started_at, status.st_mtime, project)
+        for record in _first_records(file):
+            project = project or str(record.get("cwd") or "")
+            started_at = started_at or _seconds(record.get("timestamp"))
+            prompt = prompt_of(record)
+            if prompt and project:
+                break
+        file.seek(max(0, status.st_size - _END_BYTES))
+        last = file.read(_END_BYTES).split(b"\n")
+    title = next((found for line in reversed(last) if (found := _title(line))), "")
+    times = (started_at or status.st_mtime, status.st_mtime)
+    return Chat(path, title or prompt, *times, project)
 
 
-def _edges(file: IO[bytes], size: int) -> tuple[list[bytes], list[bytes]]:
-    """The lines at the beginning of a file, and more of them at its end. A line that is cut does
-    not decode, and so does not count."""
-    first = file.read(_EDGE_BYTES).splitlines()
-    if size <= _EDGE_BYTES:
-        return first, []
-    file.seek(max(_EDGE_BYTES, size - _EDGE_BYTES))
-    return first, file.read(_EDGE_BYTES).splitlines()
+def _first_records(file: IO[bytes]) -> Iterator[Record]:
+    """The records of the beginning. A prompt with the files that it names can be long."""
+    size = 0
+    while size < _MAX_BEGINNING_BYTES and (line := file.readline(_MAX_BEGINNING_BYTES)):
+        size += len(line)
+        yield from _decoded(line)[0]
 
 
 def _title(line: bytes) -> str:
