@@ -127,6 +127,30 @@ def test_a_login_and_a_logout_of_ours_take_nothing_from_node(
     answered(node("-p", "hi"))
 
 
+def test_a_login_of_ours_says_what_comes_before_it(
+    qwen: Any, server: Any, node: NodeQwen, shared: Callable[..., None]
+) -> None:
+    """What Node has chosen is used until it is changed; the way that is named changes it."""
+    shared()
+    saved = qwen(
+        *("auth", "login", "--with-api-key", "--base-url", server.base_url, "-m", "mine"),
+        stdin=OTHER.encode(),
+    )
+    assert saved.returncode == 0 and "from now on" not in saved.stdout
+    assert "qwen auth share --profile 127.0.0.1" in saved.stderr
+    assert "Node Qwen Code" not in saved.stdout
+    both(qwen, node, "-p", "hi")
+    assert asked(server) == (KEY, "first")
+    again = qwen(
+        *("auth", "login", "--with-api-key", "--base-url", server.base_url, "-m", "mine"),
+        stdin=OTHER.encode(),
+    )
+    assert "To let Node Qwen Code use it, too: qwen auth share" in again.stdout
+    assert qwen("auth", "share", "--profile", "127.0.0.1").returncode == 0
+    both(qwen, node, "-p", "hi")
+    assert {asked(server)} == {(OTHER, "mine")}
+
+
 @pytest.mark.parametrize("chosen", ["anthropic", "gemini", "vertex-ai", "openai-responses"])
 def test_a_login_of_ours_leaves_nodes_other_protocol_chosen(
     qwen: Any, server: Any, chosen: str

@@ -32,6 +32,7 @@ from qwen_code.base.moment import duration_in_words
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
+from qwen_code.cli.auth.profiles import is_first
 from qwen_code.cli.options import common_options
 from qwen_code.config.load import Config
 from qwen_code.config.providers import (
@@ -275,7 +276,11 @@ def _save_key(launch: Launch, config: Config, key: Secret | None, *, check: bool
     profile = Profile(Method.OPENAI, provider.name, base_url, flags.model, secret)
     save_login(config.paths, name, profile)
     what = f"the key as profile {name}" if key else f"the login {name}, which needs no key"
-    say(f"Saved {what}.{replaced} It is used from now on; see qwen auth status.")
+    is_used = is_first(launch.without_login(), name)
+    used = " It is used from now on; see qwen auth status." if is_used else ""
+    say(f"Saved {what}.{replaced}{used}")
+    if any(config.paths.projects.glob("*/chats")):  # Node Qwen Code is used here
+        say(f"To let Node Qwen Code use it, too: qwen auth share --profile {quote(name)}")
 
 
 def _check_key(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 import click
 
 from qwen_code.auth.enrolment import save_method
@@ -84,8 +86,19 @@ def switch(launch: Launch, name: str) -> None:
     store.switch(name)
     save_method(config.paths, Method(store.load().get(name).method))
     say(f"Switched to {name}.")
-    after = launch.config(lambda _: None)
-    connection = resolve(launch.inputs(after, notice)).connection
+    is_first(launch, name)
+
+
+def is_first(launch: Launch, name: str) -> bool:
+    """Whether a run uses the saved login NAME here; if something comes before it, say so."""
+    config = launch.config(lambda _: None)
+    connection = resolve(launch.inputs(config, notice)).connection
     source = connection.credential_source if connection else None
-    if source is not None and source.kind is not SourceKind.LOGIN:
-        notice(f"here, {source} comes before the saved login; unset it, or use --profile {name}")
+    if connection is None or source is None or source.kind is SourceKind.LOGIN:
+        return True
+    option = f"--profile {quote(name)}"
+    way = f"unset it, or use {option}"
+    if connection.base_url_source.name.startswith("modelProviders"):
+        way = f"use {option}, or choose it there: qwen auth share {option}"
+    notice(f"here, {source} comes before the saved login; {way}")
+    return False
