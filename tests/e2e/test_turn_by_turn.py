@@ -480,7 +480,22 @@ FORBIDDEN = [
     ("edit", {"permissions": {"deny": ["Edit"]}}),
     ("edit", {"permissions": {"ask": ["Edit(./a.txt)"]}}),
     ("edit", {"tools": {"exclude": ["edit"]}}),
+    ("run", {"permissions": {"deny": ["Bash(tou*)"]}}),
+    ("run", {"permissions": {"deny": ["run_shell_command(touch *)"]}}),
+    ("run", {"permissions": {"deny": ["Bash(touch)"]}}),
+    ("run", {"permissions": {"deny": ["Bash(*made*)"]}}),
+    ("run", {"permissions": {"deny": ["Bash(* made)"]}}),
+    ("read", {"permissions": {"deny": ["Read(/@/secrets/**)"]}}),
+    ("read", {"permissions": {"deny": ["Read(**/token.txt)"]}}),
+    ("read", {"permissions": {"ask": ["Read(./secrets/*)"]}}),
+    ("edit", {"permissions": {"deny": ["Edit(/@/a.txt)"]}}),
+    ("edit", {"permissions": {"deny": ["Edit(/a.txt)"]}}),
+    ("edit", {"permissions": {"deny": ["EditTool"]}}),
+    ("write", {"permissions": {"deny": ["Edit"]}}),
+    ("write", {"tools": {"exclude": ["WriteFileTool"]}}),
+    ("list", {"permissions": {"deny": ["ListFiles"]}}),
 ]
+"""What a call is about, and settings that forbid it; ``@`` is the project's directory."""
 
 
 def files_of(project: Path) -> dict[str, str]:
@@ -497,7 +512,7 @@ def test_what_is_forbidden_is_forbidden_in_both(
     what: str,
     rules: dict[str, Any],
 ) -> None:
-    shared(**rules)
+    shared(**json.loads(json.dumps(rules).replace("/@", f"/{qwen.project}")))
     qwen.write("a.txt", "one\n")
     qwen.write("secrets/token.txt", "the-secret-word\n")
     before = files_of(qwen.project)

@@ -151,6 +151,52 @@ def test_what_is_forbidden_is_found_wherever_it_is(line: str, mode: Mode) -> Non
     assert found is Decision.DENY
 
 
+@pytest.mark.parametrize(
+    ("subject", "line"),
+    [
+        ("tou*", "touch made"),
+        ("tou*", "/usr/bin/touch made"),
+        ("tou*", "env touch made"),
+        ("tou*", "bash -c 'touch made'"),
+        ("touch*", "touch"),
+        ("git pu*", "git push"),
+        ("git pu*", "git -C . push origin"),
+        ("git push*", "git push-all"),
+        ("git push --for*", "git push --force-with-lease"),
+        ("npm run test*", "npm run test:unit"),
+        ("npm run test*", "npm run tests -- -v"),
+        ("git * main", "git main"),
+        ("git * main", "git push origin main"),
+        ("* --force", "git push --force"),
+        ("*made*", "touch made"),
+        ("*made*", "touch handmade-x"),
+        ("touch *de", "touch made"),
+        ("touch :*", "touch made"),
+    ],
+)
+def test_a_star_in_what_forbids_stands_for_anything(subject: str, line: str) -> None:
+    assert shell(line, Mode.YOLO, deny=[f"Bash({subject})"]) is Decision.DENY
+    assert shell(line, Mode.YOLO, ask=[f"Bash({subject})"]) is Decision.ASK
+
+
+@pytest.mark.parametrize(
+    ("subject", "line"),
+    [
+        ("tou*", "test made"),
+        ("git pu*", "git status"),
+        ("npm run test*", "npm run build"),
+        ("git * main", "git status"),
+        ("touch *de", "touch other"),
+    ],
+)
+def test_a_star_in_what_forbids_is_not_everything(subject: str, line: str) -> None:
+    assert shell(line, Mode.YOLO, deny=[f"Bash({subject})"]) is Decision.ALLOW
+
+
+def test_a_star_in_a_word_does_not_allow_other_words() -> None:
+    assert shell("touch made", allow=["Bash(tou*)"]) is not Decision.ALLOW
+
+
 def test_asking_comes_before_allowing_and_yolo() -> None:
     ask, allow = [f"{SHELL}(git push)"], [f"{SHELL}(git)"]
     assert shell("git pull", ask=ask, allow=allow) is Decision.ALLOW

@@ -21,16 +21,21 @@ def meets(rule: Rule, command: Reached) -> bool:
         return _fits_pattern(rule.subject, command.words)
     if not rule.words:
         return True
-    is_same = program_of(command.words[0] or "") == program_of(rule.words[0])
+    is_same = _is_named(program_of(rule.words[0]), program_of(command.words[0] or ""))
     if is_same and _fits(rule.words[1:], command.words[1:]):
         return True
     return not command.is_data and _is_mentioned(rule.words, command.words[1:])
 
 
+def _is_named(wanted: str, word: str) -> bool:
+    """Whether a word is the rule's, or begins as a word of it that ends in ``*``."""
+    return word == wanted or (wanted.endswith("*") and word.startswith(wanted[:-1]))
+
+
 def _fits(wanted: Sequence[str], words: Sequence[str | None]) -> bool:
     """Whether the words begin with the operands of the rule and have its options, in any order. The
     word after an option may be an operand, or the value of the option."""
-    options = [word for word in wanted if _is_option(word)]
+    options = [word.removesuffix("*") for word in wanted if _is_option(word)]
     operands = [word for word in wanted if not _is_option(word)]
     return _has_operands(operands, words) and all(_has_option(each, words) for each in options)
 
@@ -42,7 +47,7 @@ def _has_operands(operands: Sequence[str], words: Sequence[str | None]) -> bool:
             return True
         if _is_option(word):
             may_be_value = "=" not in word
-        elif word == operands[index] or fnmatchcase(operands[index], word):
+        elif _is_named(operands[index], word) or fnmatchcase(operands[index], word):
             index += 1
             may_be_value = False
         elif not may_be_value:
@@ -83,8 +88,10 @@ def _is_option(word: str) -> bool:
 def _fits_pattern(pattern: str, words: Sequence[str | None]) -> bool:
     """Whether the line of the command may match a pattern with ``*`` anywhere. Words after it may
     follow."""
-    parts = [re.escape(part) for part in re.sub(r"[\s:]+\*$", "", pattern).split("*")]
-    compiled = re.compile(rf"{'.*'.join(parts)}(?:\s.*)?", re.DOTALL)
+    parts = re.split(r"(\s?\*)", re.sub(r"[\s:]+\*$", "", pattern))
+    regex = [re.escape(text) for text in parts]
+    regex[1::2] = [".*" if star == "*" else r"(?:\s.*)?" for star in parts[1::2]]
+    compiled = re.compile(rf"{''.join(regex)}(?:\s.*)?", re.DOTALL)
     name = program_of(words[0] or "")
     text = " ".join([name, *(word or "" for word in words[1:])])
     if None not in words:
@@ -97,9 +104,12 @@ def _fits_pattern(pattern: str, words: Sequence[str | None]) -> bool:
 
 def _is_mentioned(wanted: Sequence[str], words: Sequence[str | None]) -> bool:
     """Whether the words hold the rule's as text that a program may run: ``ssh host 'git push'``."""
-    names = [
-        re.escape(word) for word in (program_of(wanted[0]), *wanted[1:]) if not _is_option(word)
-    ]
-    pattern = _GAP.join(rf"(?<![\w.-]){name}(?![\w-])" for name in names)
+    names = [word for word in (program_of(wanted[0]), *wanted[1:]) if not _is_option(word)]
+    pattern = _GAP.join(_as_a_word(name) for name in names)
     text = " ".join(word or "" for word in words)
     return re.search(pattern, text, re.IGNORECASE) is not None
+
+
+def _as_a_word(name: str) -> str:
+    end = "" if name.endswith("*") else r"(?![\w-])"
+    return rf"(?<![\w.-]){re.escape(name.removesuffix('*'))}{end}"

@@ -54,6 +54,9 @@ _OTHERS = names(
 )
 """Tools that other agents have and this one does not."""
 
+_ANY_PROGRAM = re.compile(r"[\w./@=:+-]*\*[\w\s./@=:*+-]*\w[\w\s./@=:*+-]*")
+"""A subject with a ``*`` in its first word."""
+
 _RULE = re.compile(r"([A-Za-z_][\w.*-]*)\s*(?:\((.*)\))?", re.DOTALL)
 
 
@@ -125,6 +128,8 @@ def _command_rule(rule: Rule, *, allows: bool) -> Rule:
     if rule.form == "exact" and subject != inner:
         rule = msgspec.structs.replace(rule, form="prefix")
     rule = msgspec.structs.replace(rule, subject=subject)
+    if not allows and _ANY_PROGRAM.fullmatch(inner):
+        return msgspec.structs.replace(rule, form="pattern", subject=inner)
     try:
         line = scan(subject)
     except NotPlain as error:
@@ -138,7 +143,10 @@ def _command_rule(rule: Rule, *, allows: bool) -> Rule:
         if allows:
             return _with_problem(rule, "a rule that allows can have a * only at the end")
         return msgspec.structs.replace(rule, form="pattern", subject=inner)
-    return msgspec.structs.replace(rule, words=tuple(command.texts))
+    words = tuple(command.texts)
+    if not allows and inner == f"{subject}*":  # the last word is a beginning, too
+        words = (*words[:-1], f"{words[-1]}*")
+    return msgspec.structs.replace(rule, words=words)
 
 
 def _with_problem(rule: Rule, problem: str) -> Rule:
