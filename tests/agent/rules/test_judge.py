@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -165,6 +166,11 @@ def test_what_is_forbidden_is_found_wherever_it_is(line: str, mode: Mode) -> Non
         ("git push --for*", "git push --force-with-lease"),
         ("npm run test*", "npm run test:unit"),
         ("npm run test*", "npm run tests -- -v"),
+        ("npm run test:*", "npm run test:unit"),
+        ("npm run test:*", "npm run test -- -v"),
+        ("/opt/t*", "/opt/tools/x --all"),
+        ("*/x", "/opt/tools/x"),
+        ("**", "touch made"),
         ("git * main", "git main"),
         ("git * main", "git push origin main"),
         ("* --force", "git push --force"),
@@ -191,6 +197,37 @@ def test_a_star_in_what_forbids_stands_for_anything(subject: str, line: str) -> 
 )
 def test_a_star_in_what_forbids_is_not_everything(subject: str, line: str) -> None:
     assert shell(line, Mode.YOLO, deny=[f"Bash({subject})"]) is Decision.ALLOW
+
+
+def node_fits(pattern: str, line: str) -> bool:
+    """Whether Node Qwen Code takes a rule to be about a line of plain words."""
+    if "*" not in pattern:
+        return line == pattern or line.startswith(f"{pattern} ")
+    regex = re.escape(pattern).replace(r"\ \*", "( .*)?").replace(r"\*", ".*")
+    return re.fullmatch(regex, line, re.DOTALL) is not None
+
+
+OPERANDS = st.lists(
+    st.sampled_from(
+        ["push", "--force", "-f", "main", "test", "test:unit", "a/b", "x.py", "/tmp/x"]
+    ),
+    max_size=3,
+)
+PROGRAMS = st.sampled_from(["git", "npm", "./run.sh", "a/b", "/tmp/x"])
+
+
+@given(PROGRAMS, OPERANDS, st.data())
+def test_what_node_forbids_is_not_allowed(
+    program: str, words: list[str], data: st.DataObject
+) -> None:
+    line = " ".join([program, *words])
+    pattern = line
+    for _ in range(data.draw(st.integers(0, 2))):
+        start = data.draw(st.integers(0, len(pattern)))
+        end = min(len(pattern), start + data.draw(st.integers(0, 4)))
+        pattern = f"{pattern[:start]}*{pattern[end:]}"
+    if pattern == pattern.strip() and node_fits(pattern, line):
+        assert shell(line, Mode.YOLO, deny=[f"Bash({pattern})"]) is not Decision.ALLOW
 
 
 def test_a_star_in_a_word_does_not_allow_other_words() -> None:

@@ -21,7 +21,8 @@ def meets(rule: Rule, command: Reached) -> bool:
         return _fits_pattern(rule.subject, command.words)
     if not rule.words:
         return True
-    is_same = _is_named(program_of(rule.words[0]), program_of(command.words[0] or ""))
+    first, program = rule.words[0], command.words[0] or ""
+    is_same = _is_named(program_of(first), program_of(program)) or _is_named(first, program)
     if is_same and _fits(rule.words[1:], command.words[1:]):
         return True
     return not command.is_data and _is_mentioned(rule.words, command.words[1:])
@@ -88,14 +89,15 @@ def _is_option(word: str) -> bool:
 def _fits_pattern(pattern: str, words: Sequence[str | None]) -> bool:
     """Whether the line of the command may match a pattern with ``*`` anywhere. Words after it may
     follow."""
-    parts = re.split(r"(\s?\*)", re.sub(r"[\s:]+\*$", "", pattern))
+    pattern = re.sub(r"\s+\*$", "", re.sub(r":\*$", "*", pattern))
+    parts = re.split(r"(\s?\*)", pattern)
     regex = [re.escape(text) for text in parts]
     regex[1::2] = [".*" if star == "*" else r"(?:\s.*)?" for star in parts[1::2]]
     compiled = re.compile(rf"{''.join(regex)}(?:\s.*)?", re.DOTALL)
     name = program_of(words[0] or "")
     text = " ".join([name, *(word or "" for word in words[1:])])
     if None not in words:
-        return compiled.fullmatch(text) is not None
+        return any(map(compiled.fullmatch, (text, " ".join(map(str, words)))))
     known = text.split(" ")[: words.index(None)]
     return any(compiled.fullmatch(" ".join(known[:n])) for n in range(1, len(known) + 1)) or (
         fnmatchcase(name, pattern.split(maxsplit=1)[0])

@@ -76,7 +76,7 @@ def parse_rule(text: str, source: str, *, allows: bool) -> Rule:
         if name in _OTHERS:
             return Rule(text, source, (name,), inner or None)
         return _unclear(text, source, _meant_by(name), f"there is no tool {name!r}")
-    if not inner or inner == "*":
+    if not inner.strip("*"):
         return Rule(text, source, tools)
     rule = Rule(text, source, tools, inner)
     return _with_subject(rule, name, allows=allows)
@@ -144,7 +144,7 @@ def _command_rule(rule: Rule, *, allows: bool) -> Rule:
             return _with_problem(rule, "a rule that allows can have a * only at the end")
         return msgspec.structs.replace(rule, form="pattern", subject=inner)
     words = tuple(command.texts)
-    if not allows and inner == f"{subject}*":  # the last word is a beginning, too
+    if not allows and inner in (f"{subject}*", f"{subject}:*"):  # its end is a beginning, too
         words = (*words[:-1], f"{words[-1]}*")
     return msgspec.structs.replace(rule, words=words)
 
