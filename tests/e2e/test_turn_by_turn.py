@@ -487,6 +487,8 @@ FORBIDDEN = [
     ("run", {"permissions": {"deny": ["Bash(* made)"]}}),
     ("read", {"permissions": {"deny": ["Read(/@/secrets/**)"]}}),
     ("read", {"permissions": {"deny": ["Read(**/token.txt)"]}}),
+    ("read", {"permissions": {"deny": ["Read(secrets/{token,key}.txt)"]}}),
+    ("read", {"permissions": {"deny": ["Read(secrets/t?ken.[a-z]*)"]}}),
     ("read", {"permissions": {"ask": ["Read(./secrets/*)"]}}),
     ("edit", {"permissions": {"deny": ["Edit(/@/a.txt)"]}}),
     ("edit", {"permissions": {"deny": ["Edit(/a.txt)"]}}),

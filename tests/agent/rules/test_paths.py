@@ -37,6 +37,14 @@ def folders(tmp_path: Path) -> Folders:
         ("//**", "/var/passwd", True),
         ("//", "/var/passwd", True),
         ("a*a*a*b/**", "aaaa" * 60, False),
+        ("secrets/{token,key}.txt", "secrets/key.txt", True),
+        ("secrets/{token,key}.txt", "secrets/other.txt", False),
+        ("**/*.{pem,env}", "x/y.env", True),
+        (".env{,.local}", "b/.env.local", True),
+        ("./{a,b}/{c,d}/**", "b/c/x", True),
+        ("~/project/../other/**", "../../other/x", True),
+        ("../lib/**", "../lib/x", True),
+        ("../lib/**", "lib/x", False),
     ],
 )
 @pytest.mark.parametrize("form", ["relative", "absolute"])
@@ -57,6 +65,9 @@ def test_a_pattern_that_forbids(
         ("/a", "a", False),
         ("~/project/src/*.py", "a.py", True),
         ("//a", "a", False),
+        ("*.{py,js}", "a.js", True),
+        ("*.{py,js}", "a.c", False),
+        ("../lib/*", "../lib/a", True),
     ],
 )
 def test_a_pattern_that_allows(folders: Folders, pattern: str, path: str, expected: bool) -> None:

@@ -113,10 +113,12 @@ def _with_subject(rule: Rule, name: str, *, allows: bool) -> Rule:
         return msgspec.structs.replace(rule, subject=host, form=form)
     if kind is Subject.OTHER:
         return _with_problem(rule, f"{name} takes nothing in brackets")
-    from qwen_code.base.gitignore import GitIgnore  # needed only for rules about paths
+    from qwen_code.agent.rules.paths import MAX_ALTERNATIVES  # needed only for rules about paths
+    from qwen_code.base.braces import without_braces
+    from qwen_code.base.gitignore import GitIgnore
 
     try:
-        GitIgnore([f"/{inner}"])
+        GitIgnore([f"/{each}" for each in without_braces(inner, MAX_ALTERNATIVES)])
     except ValueError as error:
         return _with_problem(rule, str(error))
     return rule

@@ -38,6 +38,10 @@ _HOOKS = names(
 )
 
 
+MAX_ALTERNATIVES = 1000
+"""The most patterns that the braces of one may stand for."""
+
+
 class Folders(msgspec.Struct, frozen=True):
     """What the patterns of rules are relative to: ``./`` and nothing, ``/``, ``~/``."""
 
@@ -97,10 +101,16 @@ def matches(pattern: str, path: str, folders: Folders, *, broadly: bool) -> bool
 @cache
 def _readings(pattern: str, folders: Folders, *, broadly: bool) -> tuple[_Reading, ...]:
     """What ``pattern`` can mean. A home or project behind a link has both names."""
-    from qwen_code.base.gitignore import GitIgnore  # needed only for rules about paths
+    from qwen_code.base.braces import without_braces  # needed only for rules about paths
+    from qwen_code.base.gitignore import GitIgnore
 
     found = {}
-    for folder, glob in _anchored(pattern, folders, broadly=broadly):
+    anchored = [
+        each
+        for one in {*without_braces(pattern, MAX_ALTERNATIVES), pattern}
+        for each in _anchored(one, folders, broadly=broadly)
+    ]
+    for folder, glob in anchored:
         lines = [glob]
         if broadly and glob.endswith("/**"):
             lines.append(glob.removesuffix("/**") or "/**")
@@ -113,6 +123,19 @@ def _readings(pattern: str, folders: Folders, *, broadly: bool) -> tuple[_Readin
 
 def _anchored(pattern: str, folders: Folders, *, broadly: bool) -> list[tuple[Path, str]]:
     """The directory and the anchored pattern below it that ``pattern`` stands for."""
+    written = _as_written(pattern, folders, broadly=broadly)
+    return [_without_parents(*each) if "/../" in f"/{each[1]}/" else each for each in written]
+
+
+def _without_parents(folder: Path, glob: str) -> tuple[Path, str]:
+    """The same with no ``..`` in the pattern."""
+    glob = os.path.normpath(glob.lstrip("/"))
+    while glob == ".." or glob.startswith("../"):
+        folder, glob = folder.parent, glob[3:]
+    return folder, f"/{glob}"
+
+
+def _as_written(pattern: str, folders: Folders, *, broadly: bool) -> list[tuple[Path, str]]:
     if pattern.startswith("//"):
         return [(Path("/"), pattern[1:])]
     if pattern.startswith("~/"):
