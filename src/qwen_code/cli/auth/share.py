@@ -9,7 +9,7 @@ from qwen_code.auth.node_share import share as share_login
 from qwen_code.auth.profiles import ProfileStore
 from qwen_code.base.errors import UsageError
 from qwen_code.cli.options import common_options
-from qwen_code.fronts.console import notice, say
+from qwen_code.fronts.console import notice, refuse_model, say
 from qwen_code.wiring.launch import Launch
 
 
@@ -21,6 +21,7 @@ def share(launch: Launch) -> None:
     Node reads keys from settings.json alone. So the key is then also there, in plain text; only you
     can read that file. qwen auth logout removes it again.
     """
+    refuse_model("sharing a key")
     config = launch.config(notice)
     store = ProfileStore(config.paths)
     profiles = store.load()
