@@ -48,12 +48,18 @@ WRITES: dict[str, Callable[[Paths], object]] = {
     "rule": lambda paths: remember(paths, paths.cwd, ["Bash(git log)"], "user"),
     "project's rule": lambda paths: remember(paths, paths.cwd, ["Bash(make)"], "project"),
     "server": lambda paths: save_entry(
-        paths.settings_file, "docs", {"command": "docs", "args": ["-v"], "trust": True}
+        paths.settings_file,
+        "docs",
+        {"command": "docs", "args": ["-v"], "trust": True},
+        is_projects=False,
     ),
     "remote server": lambda paths: save_entry(
-        paths.settings_file, "web", {"httpUrl": "https://mcp.example", "headers": {"A": "b"}}
+        paths.settings_file,
+        "web",
+        {"httpUrl": "https://mcp.example", "headers": {"A": "b"}},
+        is_projects=False,
     ),
-    "no server": lambda paths: save_entry(paths.settings_file, "docs", None),
+    "no server": lambda paths: save_entry(paths.settings_file, "docs", None, is_projects=False),
     "trust": lambda paths: save_answer(paths, trusts=True),
 }
 
