@@ -94,6 +94,71 @@ def test_what_is_written_elsewhere_in_the_file_stays(qwen_mcp: Machine) -> None:
     assert "a.b" not in qwen_mcp.settings.read_text()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "entry"),
+    [
+        (
+            ("--transport", "sse", "x", "http://localhost:8080/sse", "--timeout", "30000"),
+            {"url": "http://localhost:8080/sse", "type": "sse", "timeout": 30000},
+        ),
+        (
+            ("--transport", "sse", "x", "https://h.example/sse/"),
+            {"url": "https://h.example/sse/", "type": "sse"},
+        ),
+        (
+            ("x", "-t", "http", "https://h.example/mcp", "--header", "X-A: b", "--trust"),
+            {
+                "httpUrl": "https://h.example/mcp",
+                "type": "http",
+                "headers": {"X-A": "b"},
+                "trust": True,
+            },
+        ),
+        (
+            ("--scope", "user", "x", "npx", "-y", "@a/b@0.1.6", "--timeout", "5"),
+            {"command": "npx", "args": ["-y", "@a/b@0.1.6", "--timeout", "5"]},
+        ),
+        (
+            ("x", "fetch", "https://h.example", "--timeout", "5"),
+            {"command": "fetch", "args": ["https://h.example", "--timeout", "5"]},
+        ),
+        (
+            (
+                *("x", "--include-tools", "a, b", "--include-tools", "c", "--exclude-tools", "d"),
+                *("--description", "of x", "server"),
+            ),
+            {
+                "command": "server",
+                "includeTools": ["a", "b", "c"],
+                "excludeTools": ["d"],
+                "description": "of x",
+            },
+        ),
+        (
+            (
+                *("x", "https://h.example/mcp", "--oauth-client-id", "id", "--oauth-scopes", "a,b"),
+                *("--oauth-client-secret", "$S", "--oauth-redirect-uri", "http://127.0.0.1:1/cb"),
+            ),
+            {
+                "url": "https://h.example/mcp",
+                "oauth": {
+                    "clientId": "id",
+                    "clientSecret": "$S",
+                    "redirectUri": "http://127.0.0.1:1/cb",
+                    "scopes": ["a", "b"],
+                },
+            },
+        ),
+    ],
+)
+def test_options_as_other_programs_have_them(
+    qwen_mcp: Machine, arguments: tuple[str, ...], entry: dict[str, Any]
+) -> None:
+    done = qwen_mcp("add", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(qwen_mcp.settings.read_text())["mcpServers"] == {"x": entry}
+
+
 def test_a_projects_server_is_asked_for(qwen_mcp: Machine) -> None:
     touched = qwen_mcp.project / "touched"
     table = {"theirs": {"command": "touch", "args": [str(touched)], "trust": True}}
@@ -159,6 +224,9 @@ def test_what_one_adds_to_a_project_one_trusts(qwen_mcp: Machine) -> None:
         (["add", "a", "-H", "novalue", "https://host"], 2),
         (["add", "a", "-e", "A=1", "https://host"], 2),
         (["add", "a", "-t", "http", "not-a-url"], 52),
+        (["add", "a", "https://host", "word"], 2),
+        (["add", "a", "--oauth-client-id", "i", "command"], 2),
+        (["add", "a", "https://host", "--oauth-token-url", "https://t"], 2),
     ],
 )
 def test_what_cannot_be_added_is_not(qwen_mcp: Machine, arguments: list[str], code: int) -> None:

@@ -152,3 +152,15 @@ def test_a_prompt_that_failed_does_not_come_back(qwen: Any, server: Any) -> None
     qwen("--continue", "-p", "third")
     prompts = [m["content"] for m in sent(server) if m["role"] == "user"]
     assert prompts == ["first", "second", "third"]
+
+
+def test_the_latest_sessions_alone(qwen: Any) -> None:
+    for prompt in ("first", "second", "third"):
+        assert qwen("-p", prompt).returncode == 0
+    done = qwen("sessions", "list", "--limit", "2")
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["third", "second"]
+    assert "the latest 2 of 3" in done.stderr
+    data = json.loads(qwen("sessions", "list", "--json", "--limit", "1").stdout)
+    assert [each["title"] for each in data] == ["third"]
+    assert len(qwen("sessions", "list", "--limit", "9").stdout.splitlines()) == 3
+    assert qwen("sessions", "list", "--limit", "0").returncode == 2

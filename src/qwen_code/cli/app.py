@@ -55,7 +55,7 @@ class _Root(LazyGroup):
         args = self._as_ours(args)
         leading, rest = self._split(args)
         args = [*leading, *rest]
-        if rest and rest[0] in self._lazy:
+        if self._begins_with_command(rest):
             # Options before a command belong to it: qwen --profile work auth status
             args = [*rest, *leading]
         elif not any(argument in ("-h", "--help") for argument in leading):
@@ -74,7 +74,14 @@ class _Root(LazyGroup):
 
     def names_command(self, args: list[str]) -> bool:
         """Whether ``args`` name a command, and are not a prompt."""
-        return any(argument in self._lazy for argument in self._split(args)[1][:1])
+        return self._begins_with_command(self._split(args)[1])
+
+    def _begins_with_command(self, words: list[str]) -> bool:
+        """Whether the first word is a command. Those that are ordinary words, as in ``qwen update
+        the readme``, are one only where what follows can belong to it."""
+        if not words or words[0] not in self._lazy:
+            return False
+        return words[0] not in _ORDINARY_WORDS or not words[1:] or _follows(*words[:2])
 
     def _as_ours(self, args: list[str]) -> list[str]:
         """Options of other programs as ours. Most command lines have none."""
@@ -109,6 +116,14 @@ class _Root(LazyGroup):
             if option and _takes_next(option, rest):
                 leading.append(rest.pop(0))
         return leading, rest
+
+
+_ORDINARY_WORDS = {"config": ("get", "set", "list", "edit"), "update": ()}
+"""Commands whose names begin sentences, with the words that can follow them."""
+
+
+def _follows(command: str, word: str) -> bool:
+    return word.startswith("-") or word in _ORDINARY_WORDS[command]
 
 
 def _has_piped_input() -> bool:
@@ -161,6 +176,10 @@ def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted
             "qwen_code.cli.permissions:permissions",
             "The rules for tools: list them, and explain what they say of a command.",
         ),
+        "config": (
+            "qwen_code.cli.config:config",
+            "Settings: what is set and where, read and change them.",
+        ),
         "local": ("qwen_code.cli.local:local", "The embedded model: download, serve or remove it."),
         "mcp": (
             "qwen_code.cli.mcp:mcp",
@@ -170,6 +189,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted
             "qwen_code.cli.emulator:emulator",
             "A sign-in and model service on this machine, for trials and tests.",
         ),
+        "update": ("qwen_code.cli.update:update", "How this installation is updated."),
         "completion": ("qwen_code.cli.completion:completion", "Print shell completion code."),
     },
     params=[*PROMPT_PARAMS],

@@ -34,7 +34,9 @@ _OF_OTHERS: Mapping[str, str] = {
     **dict.fromkeys(("help", "commands"), "qwen --help"),
     **dict.fromkeys(("version",), "qwen --version"),
     **dict.fromkeys(("chat", "start", "run", "repl", "interactive"), "qwen"),
-    **dict.fromkeys(("update", "upgrade", "config", "settings", "models", "model", "init"), ""),
+    **dict.fromkeys(("upgrade", "update"), "qwen update"),
+    **dict.fromkeys(("settings", "preferences", "configure", "config"), "qwen config"),
+    **dict.fromkeys(("models", "model", "init"), ""),
 }
 """Commands that other programs have, or that one expects here, with what does it. An empty text:
 nothing does."""
@@ -49,15 +51,9 @@ _OF_NODE = ("board", "channel", "extensions", "sandbox", "serve")
 """Commands of Node Qwen Code that are not here. What to do instead is in its table."""
 
 _HINTS = {
-    "update": "Update it as you installed it: uv tool upgrade qwen-code or pipx upgrade qwen-code.",
-    "config": "Settings are in ~/.qwen/settings.json.",
     "models": "Name a model with -m; to see what an endpoint has, type /model in a conversation.",
 }
-_HINTS |= {
-    "upgrade": _HINTS["update"],
-    "settings": _HINTS["config"],
-    "model": _HINTS["models"],
-}
+_HINTS |= {"model": _HINTS["models"]}
 _AS_PROMPT = 'To ask the model: qwen -p "{words}"'
 
 
@@ -86,7 +82,8 @@ def check_is_prompt(words: Sequence[str], root: click.Group, *, has_input: bool 
             hint=as_prompt,
         )
     for name in root.list_commands(click.Context(root)):
-        if not _is_near(first, name):
+        is_typo = _is_near(first, name)
+        if not is_typo and first != name:
             continue
         command = root.get_command(click.Context(root), name)
         own: list[str] = []
@@ -94,10 +91,11 @@ def check_is_prompt(words: Sequence[str], root: click.Group, *, has_input: bool 
             own = command.list_commands(click.Context(command))
         subcommand = _near_one(following[0], own) if following else ""
         is_alone = not following or following[0].startswith("-")
-        if is_alone or subcommand or (not is_group and len(following) == 1):
+        if subcommand or (is_typo and (is_alone or (not is_group and len(following) == 1))):
             meant = " ".join(["qwen", name, *([subcommand] if subcommand else following[:1])])
+            wrong = first if is_typo else " ".join(words[:2])
             raise UsageError(
-                f"{first!r} is not a command of qwen", hint=f"Did you mean {meant}? {as_prompt}"
+                f"{wrong!r} is not a command of qwen", hint=f"Did you mean {meant}? {as_prompt}"
             )
 
 

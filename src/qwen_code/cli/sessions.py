@@ -59,15 +59,23 @@ def sessions(context: click.Context) -> int | None:
 
 @click.command()
 @click.option("--all", "of_all", is_flag=True, help="Of all projects.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="The latest N; usually all of them."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @with_config
-def listing(config: Config, of_all: bool, as_json: bool) -> int:
-    """List all sessions of this project, the latest first."""
+def listing(config: Config, of_all: bool, as_json: bool, limit: int | None) -> int:
+    """List the sessions of this project, the latest first."""
     if of_all:
         projects = config.paths.projects
         found = with_chats(summaries_of(files_of_all(projects)), projects)
-        return _print(found, as_json, "There are no sessions yet.", of_all=True)
-    return _print(_store(config).summaries(), as_json, "This project has no sessions yet.")
+        otherwise = "There are no sessions yet."
+    else:
+        found, otherwise = _store(config).summaries(), "This project has no sessions yet."
+    code = _print(found[:limit], as_json, otherwise, of_all=of_all)
+    if limit is not None and len(found) > limit:
+        notice(f"these are the latest {limit} of {len(found)}; for more: --limit N")
+    return code
 
 
 @click.command()

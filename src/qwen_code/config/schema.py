@@ -251,6 +251,26 @@ _RULES = ("allow", "ask", "deny", "autoMode")
 ``autoMode`` is for a classifier, and what that would decide is asked for."""
 
 
+def kinds() -> Iterator[str]:
+    """Every key that has a kind here."""
+    return iter((*_FATAL, *(key for key in _KINDS if key not in _OLD.values())))
+
+
+def takes_text(dotted: str) -> bool:
+    """Whether the value of a key is a text."""
+    return _kind_of(dotted) in (_TEXT, _MODE)
+
+
+def takes_list(dotted: str) -> bool:
+    """Whether the value of a key is a list of texts."""
+    return _kind_of(dotted) in (_TEXTS, _LIST)
+
+
+def _kind_of(dotted: str) -> _Kind | None:
+    parent = f"{dotted.rpartition('.')[0]}.*"
+    return _KINDS.get(dotted) or _FATAL.get(dotted) or _KINDS.get(parent)
+
+
 def problems(tree: dict[str, Any]) -> Iterator[Problem]:
     """The values of ``tree`` that cannot be used, fatal ones first."""
     seen: set[tuple[str, ...]] = set()

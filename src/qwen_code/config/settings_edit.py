@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from qwen_code.base.files import process_lock, write_atomic
@@ -19,8 +20,25 @@ def save_user_value(paths: Paths, dotted: str, value: object) -> None:
     Raises:
         ConfigError: the file is broken (it is left as it is) or cannot be written.
     """
-    file = paths.settings_file
-    with process_lock(file.with_name(f"{file.name}.lock"), timeout_s=_LOCK_TIMEOUT_S):
+    save_value(paths.settings_file, dotted, value)
+
+
+def save_value(
+    file: Path,
+    dotted: str,
+    value: object,
+    *,
+    mode: int = 0o600,
+    lock: Path | None = None,
+    check: Callable[[Layer], None] = lambda _: None,
+) -> bool:
+    """As `save_user_value`, in any settings file; whether it was changed.
+
+    ``check`` is given what the file would be, before it is written. ``mode`` is that of a new file.
+    ``lock`` is a file to lock instead of one beside the file.
+    """
+    lock = lock or file.with_name(f"{file.name}.lock")
+    with process_lock(lock, timeout_s=_LOCK_TIMEOUT_S):
         layer = read_layer(file) or Layer(file, b"", {})
         data = layer.data
         try:
@@ -34,7 +52,9 @@ def save_user_value(paths: Paths, dotted: str, value: object) -> None:
         except jsonc.JsoncError as error:
             raise broken(file, error) from error
         if data != layer.data:
-            write_atomic(file, data)
+            check(Layer(file, data, jsonc.loads(data)))
+            write_atomic(file, data, mode=mode)
+        return data != layer.data
 
 
 def update_user_value(paths: Paths, path: Sequence[str], change: Callable[[Any], object]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwen_code.auth.resolver import resolve
 from qwen_code.base.text import safe_text
-from qwen_code.fronts.console import paint
+from qwen_code.fronts.console import notice, paint
 from qwen_code.fronts.text.loop import write_stdout
 
 if TYPE_CHECKING:
@@ -46,6 +46,25 @@ class Reports:
         else:
             text = permissions.rules_in_words(judge)
         write_stdout(f"{safe_text(text)}\n")
+
+    def settings(self, argument: str) -> None:
+        """Common settings and what is set; the one in ``argument``; or a new value for it."""
+        from qwen_code.wiring import settings_values as values
+
+        settings = self._talk.config().settings
+        key, *words = argument.split() or [""]
+        if words:
+            done = values.change(self._talk.config().paths, key, values.value_in(key, words))
+            for line in done.notices:
+                notice(line)
+            write_stdout(f"Saved in {done.file}. Most settings count from the next start.\n")
+            return
+        keys = [key] if key else dict.fromkeys([*values.COMMON, *values.keys_below(settings)])
+        for each in keys:
+            shown = [place.in_words() for place in values.places(settings, each) if place.counts]
+            line = f"{each} = {', '.join(shown)}" if shown else f"{each} is not set"
+            write_stdout(f"{safe_text(line)}\n")
+        write_stdout("To change one: /settings KEY VALUE\n")
 
     def context(self, argument: str) -> None:
         """What fills the model's window."""

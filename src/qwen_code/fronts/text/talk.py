@@ -68,7 +68,7 @@ _LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/r
 _COMMANDS = (
     *_LATEST_FIRST,
     *("/compress", "/clear", "/permissions", "/context", "/mcp", "/effort", "/tasks", "/stats"),
-    *("/quota", "/status", "/explain", "/language", "/memory", "/help", "/quit"),
+    *("/quota", "/status", "/explain", "/settings", "/language", "/memory", "/help", "/quit"),
 )
 
 
@@ -223,6 +223,9 @@ class _Talk:
             "/quota": SlashCommand("how many requests are left", reports.quota),
             "/status": SlashCommand("method, endpoint, model and key in use", reports.status),
             "/explain": SlashCommand("which credential is used, and why", reports.explain),
+            "/settings": SlashCommand(
+                "what is set, or change it: /settings [KEY [VALUE]]", reports.settings
+            ),
             "/help": SlashCommand("this list", self._help),
             "/quit": SlashCommand("quit (also Ctrl-D)", self._help),
         }
