@@ -365,6 +365,54 @@ def test_a_model_that_is_not_listed_can_be_typed(world: World, server: FakeModel
     assert world.saved()["profiles"]["127.0.0.1"]["model"] == "preview"
 
 
+# -- beside Node Qwen Code --------------------------------------------------------------------------
+
+
+def test_where_node_is_used_it_is_asked_whether_it_gets_the_key_too(
+    world: World, server: FakeModelServer
+) -> None:
+    world.home.mkdir(parents=True)
+    (world.home / "settings.json").write_text('{"$version": 4}')
+    server.models = ["only"]
+    login, step = api(world, server.base_url, KEY)
+    assert titles(step) == ["For this program alone", "For Node Qwen Code, too"]
+    saved = answer(login, "both")
+    assert isinstance(saved, Saved) and "for Node Qwen Code" in saved.text
+    settings = world.settings()
+    (entry,) = settings["modelProviders"]["openai"]
+    assert (entry["id"], entry["baseUrl"]) == ("only", server.base_url)
+    assert settings["env"] == {entry["envKey"]: KEY} and settings["model"] == {"name": "only"}
+    assert world.saved()["current"] == "127.0.0.1"
+    launch = Launch(cwd=world.cwd, environ=world.environ)
+    connection = resolve(launch.inputs(launch.config(print), print)).require()
+    assert (connection.base_url, connection.model) == (server.base_url, "only")
+
+
+def test_a_key_for_this_program_alone(world: World, server: FakeModelServer) -> None:
+    world.home.mkdir(parents=True)
+    (world.home / "settings.json").write_text('{"$version": 4}')
+    server.models = ["only"]
+    login, _ = api(world, server.base_url, KEY)
+    assert isinstance(answer(login, "own"), Saved)
+    assert KEY not in (world.home / "settings.json").read_text()
+
+
+def test_a_new_login_is_used_although_settings_chose_another(
+    world: World, server: FakeModelServer
+) -> None:
+    chosen = {"id": "m", "baseUrl": "https://a.example/v1", "envKey": "A"}
+    world.home.mkdir(parents=True)
+    settings = {"modelProviders": {"openai": [chosen]}, "env": {"A": OTHER}, "model": {"name": "m"}}
+    (world.home / "settings.json").write_text(json.dumps(settings))
+    server.models = ["only"]
+    login, _ = api(world, server.base_url, KEY)
+    assert isinstance(answer(login, "own"), Saved)
+    assert any("taken back" in line for line in world.notices)
+    launch = Launch(cwd=world.cwd, environ=world.environ)
+    connection = resolve(launch.inputs(launch.config(print), print)).require()
+    assert (connection.base_url, connection.model) == (server.base_url, "only")
+
+
 # -- an endpoint that cannot be asked -------------------------------------------------------------
 
 

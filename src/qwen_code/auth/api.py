@@ -286,9 +286,11 @@ class _Search:
         offers += self._profile_base_url(self._named, SourceKind.FLAG)
         entry = self._choice.entry
         of_entry = [Offer(entry.base_url, entry.source)] if entry and entry.base_url else []
-        offers += self._in_order(env_names.BASE_URL, of_entry)
+        named, guessed = ([], of_entry) if self._choice.is_guess else (of_entry, [])
+        offers += self._in_order(env_names.BASE_URL, named)
         offers += settings_offers(settings, "security.auth.baseUrl")
         offers += self._profile_base_url(self._saved, SourceKind.LOGIN)
+        offers += guessed
         try:
             offers.append(self._implied_base_url())
         except ConfigError:

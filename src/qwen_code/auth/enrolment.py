@@ -120,8 +120,8 @@ def save_method(paths: Paths, method: Method) -> None:
         save_user_value(paths, OWN_CHOICE, method.value)
 
 
-def save_login(paths: Paths, name: str, profile: Profile) -> None:
-    """Save a login, and make it the one in use.
+def save_login(paths: Paths, name: str, profile: Profile) -> str | None:
+    """Save a login, and make it the one in use. What the person should know of that, if anything.
 
     Raises:
         UsageError: another kind of login has that name.
@@ -129,6 +129,11 @@ def save_login(paths: Paths, name: str, profile: Profile) -> None:
     """
     ProfileStore(paths).save(name, profile)
     save_method(paths, Method(profile.method))
+    if profile.method != Method.OPENAI:
+        return None
+    from qwen_code.auth.shared import give_way  # only with a new login
+
+    return give_way(paths, profile.address, profile.model)
 
 
 class DeviceSignIn:

@@ -107,10 +107,12 @@ def provider_entries(settings: Settings) -> list[ProviderEntry]:
 
 class ProviderChoice(msgspec.Struct, frozen=True):
     """The entry of ``modelProviders`` that applies, if one does. ``is_users``: it was chosen by
-    the user, not by a project's file or a variable that is set for other programs."""
+    the user, not by a project's file or a variable that is set for other programs. ``is_guess``:
+    nothing names it, it is only the first of the user's."""
 
     entry: ProviderEntry | None = None
     is_users: bool = False
+    is_guess: bool = False
 
 
 def choose_entry(
@@ -134,7 +136,8 @@ def choose_entry(
     others = [*of_user, *environment_offers(environment, env_names.MODEL), *saved]
     wanted = next((offer for offer in others if offer.status is None), None)
     if wanted is None:
-        return ProviderChoice(next((e for e in entries if e.converses), None))
+        first = next((e for e in entries if e.converses), None)
+        return ProviderChoice(first, is_guess=first is not None and first.source.project is None)
     return ProviderChoice(next((e for e in entries if e.model == wanted.text), None))
 
 

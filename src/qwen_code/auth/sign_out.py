@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from qwen_code.auth.enrolment import AGENT, CHOICE
-from qwen_code.auth.node_share import unshare
 from qwen_code.auth.oauth.pending import PendingStore
 from qwen_code.auth.oauth.revocation import revoke
 from qwen_code.auth.oauth.server import choose_server
@@ -11,6 +10,7 @@ from qwen_code.auth.oauth.token import load_token
 from qwen_code.auth.offers import provider_entries
 from qwen_code.auth.profiles import Profile, ProfileStore
 from qwen_code.auth.resolver import OWN_CHOICE
+from qwen_code.auth.shared import forget_shared
 from qwen_code.auth.stores import DEFAULT_NAME, login_ref, open_store
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import Clock
@@ -40,13 +40,11 @@ def log_out(config: Config, name: str, profile: Profile) -> list[str]:
         ConfigError: something cannot be removed.
     """
     if profile.method != Method.QWEN_OAUTH:
-        saved = ProfileStore(config.paths)
-        key = saved.replaced_key(name, profile)
-        saved.remove(name)
-        lines = [f"Removed the saved login {name} from {config.paths.profiles_file}."]
-        if key and (variable := unshare(config.paths, key)):
-            lines.append(f"Removed {variable} from {config.paths.settings_file}.")
-        return lines
+        profiles = ProfileStore(config.paths)
+        key = profiles.replaced_key(name, profile)
+        profiles.remove(name)
+        said = f"Removed the saved login {name} from {config.paths.profiles_file}."
+        return [said, *forget_shared(config.paths, key.reveal() if key else "")]
     store = open_store(login_ref(config.paths, name))
     try:
         token = load_token(store)

@@ -66,6 +66,8 @@ class Provider(msgspec.Struct, frozen=True):
     keys work in one of them only; ``region_names`` are what ``--region`` takes.
     ``key_prefix``: how its keys begin, if that tells them from others.
     ``address_names`` are variables with the address of a server that people run themselves.
+    ``node_label`` is what Node Qwen Code writes before the names of its models, if it knows it;
+    ``thinking``: how the names of the models begin that it asks to think.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Provider(msgspec.Struct, frozen=True):
     key_prefix: str = ""
     needs_key: bool = True
     address_names: tuple[str, ...] = ()
+    node_label: str = ""
+    thinking: tuple[str, ...] = ()
     family: str = ""
     region: str = ""
     region_names: tuple[str, ...] = ()

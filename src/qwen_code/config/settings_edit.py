@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,31 @@ def save_value(
             check(Layer(file, data, jsonc.loads(data)))
             write_atomic(file, data, mode=mode)
         return data != layer.data
+
+
+def save_values(
+    file: Path,
+    changes: Callable[[Mapping[str, Any]], Iterable[tuple[Sequence[str], object]]],
+) -> None:
+    """Set several keys at once to what ``changes`` returns for the file's content; ``None`` removes
+    a key.
+
+    Raises:
+        ConfigError: the file is broken (it is left as it is) or cannot be written.
+    """
+    with process_lock(file.with_name(f"{file.name}.lock"), timeout_s=_LOCK_TIMEOUT_S):
+        layer = read_layer(file) or Layer(file, b"", {})
+        data = layer.data
+        try:
+            for path, value in changes(layer.tree):
+                if value is not None:
+                    data = jsonc.set_value(data, path, value)
+                elif value_at(layer.tree, path) is not None:
+                    data = jsonc.remove_value(data, path)
+        except jsonc.JsoncError as error:
+            raise broken(file, error) from error
+        if data != layer.data:
+            write_atomic(file, data)
 
 
 def update_user_value(paths: Paths, path: Sequence[str], change: Callable[[Any], object]) -> None:

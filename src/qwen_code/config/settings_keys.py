@@ -25,7 +25,7 @@ _TEXTS = (
 _OTHERS = (
     *("mcpServers", "model.generationConfig", "modelProviders", "providerProtocol", "env"),
     *("security.auth.apiKeyHelper", "security.auth.pools", "security.auth.projectProfiles"),
-    "security.environmentVariableRedaction.allowed",
+    *("security.environmentVariableRedaction.allowed", "security.allowedEndpoints"),
 )
 _SECRETS = ("apikey", "api_key", "authorization", "token", "secret", "password", "clientsecret")
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
+import msgspec
+
 from qwen_code.auth.enrolment import (
     DeviceSignIn,
     clean_address,
@@ -21,6 +23,7 @@ from qwen_code.auth.keys import NO_KEY
 from qwen_code.auth.oauth.resource import is_qwen
 from qwen_code.auth.oauth.server import ServerFlags, choose_server
 from qwen_code.auth.profiles import Profile, Profiles, ProfileStore
+from qwen_code.auth.shared import is_shared_home
 from qwen_code.auth.stores import DEFAULT_NAME
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import BlockingClock
@@ -45,6 +48,7 @@ from qwen_code.models.errors import AccessDenied, UnknownModel
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.login_check import Probe, Unreachable, unencrypted
 from qwen_code.wiring.login_names import name_of_login, new_name, summary
+from qwen_code.wiring.login_shared import share_key
 from qwen_code.wiring.login_steps import (
     Approve,
     Ask,
@@ -243,7 +247,22 @@ class LoginChoices:
                 base_url = None if way == "address" else base_url
                 is_asked = way == "again"
         name = yield from self._name(_usual_name(provider, base_url), base_url, key)
-        return self._save_key(name, provider, base_url, model, key)
+        is_shared = key is not None and model is not None and (yield from self._is_shared())
+        saved = self._save_key(name, provider, base_url, model, key)
+        if not is_shared or key is None or model is None:
+            return saved
+        where = share_key(self._paths, provider, base_url, model, key)
+        text = f"{saved.text}\nIt is also in {where}, for Node Qwen Code."
+        return msgspec.structs.replace(saved, text=text)
+
+    def _is_shared(self) -> Generator[Step, str, bool]:
+        """Whether to write the key where Node Qwen Code reads it; asked if it seems to be used."""
+        if not is_shared_home(self._paths, self._config.settings):
+            return False
+        own = Option("own", "For this program alone", f"in {self._paths.accounts_dir}")
+        file = self._paths.settings_file
+        both = Option("both", "For Node Qwen Code, too", f"in {file}, in clear")
+        return (yield Pick("Where is the key to be kept?", (own, both))) == both.key
 
     def _provider(self) -> Generator[Step, str, Provider]:
         offered = [each for each in PROVIDERS if each.is_offered]
@@ -359,7 +378,8 @@ class LoginChoices:
     ) -> Saved:
         secret = (key or Secret(NO_KEY)).reveal()
         profile = Profile(Method.OPENAI, provider.name, base_url, model, secret)
-        save_login(self._paths, name, profile)
+        if said := save_login(self._paths, name, profile):
+            self._notice(said)
         where = self._paths.qwen_home
         text = f"Saved as {name} in {where} (only you can read it). It is used from now on."
         return Saved(Method.OPENAI, name, text)

@@ -57,6 +57,9 @@ _MAX_LISTED_MODELS = 20
 @click.option("--region", metavar="NAME", help="Of --provider: the region of the key, as intl.")
 @click.option("--with-api-key", is_flag=True, help="Read an API key from standard input.")
 @click.option("--no-check", is_flag=True, help="With a key: save it without asking the endpoint.")
+@click.option(
+    "--for-node", is_flag=True, help="With a key: also in settings.json, for Node Qwen Code."
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option("--no-wait", is_flag=True, help="Print address and code, and exit at once.")
 @click.option("--resume", is_flag=True, help="Finish a sign-in that was begun before.")
@@ -74,6 +77,7 @@ def login(
     region: str | None,
     with_api_key: bool,
     no_check: bool,
+    for_node: bool,
     **by_browser: Any,
 ) -> None:
     """Sign in, or save an API key under a name (--profile).
@@ -92,7 +96,8 @@ def login(
         launch = _in_region(launch, region)
     config = launch.config(notice)
     if with_api_key:
-        _save_key(launch, config, clean_key(_read_key()), check=not no_check)
+        key = clean_key(_read_key())
+        _save_key(launch, config, key, check=not no_check, for_node=for_node)
         return
     if _needs_no_key(launch) and not is_interactive():
         _save_key(launch, config, None, check=not no_check)
@@ -234,7 +239,9 @@ def _print_code(flow: PendingFlow, profile: str, *, as_json: bool) -> None:
 # -- with a key -----------------------------------------------------------------------------------
 
 
-def _save_key(launch: Launch, config: Config, key: Secret | None, *, check: bool) -> None:
+def _save_key(
+    launch: Launch, config: Config, key: Secret | None, *, check: bool, for_node: bool = False
+) -> None:
     """Save the key, or that none is needed, with the flags' provider, address and model, once the
     endpoint accepts it.
 
@@ -274,7 +281,14 @@ def _save_key(launch: Launch, config: Config, key: Secret | None, *, check: bool
         replaced = f" It replaces the previous one ({before.masked})." if before else ""
     secret = (key or Secret(NO_KEY)).reveal()
     profile = Profile(Method.OPENAI, provider.name, base_url, flags.model, secret)
-    save_login(config.paths, name, profile)
+    if said := save_login(config.paths, name, profile):
+        notice(said)
+    model = flags.model or provider.default_model
+    if for_node and key is not None and model is not None:
+        from qwen_code.wiring.login_shared import share_key
+
+        where = share_key(config.paths, provider, base_url, model, key)
+        say(f"For Node Qwen Code, it is also in {where}, in clear.")
     what = f"the key as profile {name}" if key else f"the login {name}, which needs no key"
     is_used = is_first(launch.without_login(), name)
     used = " It is used from now on; see qwen auth status." if is_used else ""

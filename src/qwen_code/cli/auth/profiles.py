@@ -9,6 +9,7 @@ import click
 from qwen_code.auth.enrolment import save_method
 from qwen_code.auth.profiles import Profile, ProfileStore
 from qwen_code.auth.resolver import resolve
+from qwen_code.auth.shared import give_way
 from qwen_code.auth.stores import login_ref, open_store
 from qwen_code.auth.types import Method
 from qwen_code.base.errors import QwenError
@@ -84,7 +85,11 @@ def switch(launch: Launch, name: str) -> None:
     config = launch.config(notice)
     store = ProfileStore(config.paths)
     store.switch(name)
-    save_method(config.paths, Method(store.load().get(name).method))
+    profile = store.load().get(name)
+    save_method(config.paths, Method(profile.method))
+    is_api = profile.method == Method.OPENAI
+    if is_api and (said := give_way(config.paths, profile.address, profile.model)):
+        notice(said)
     say(f"Switched to {name}.")
     is_first(launch, name)
 
