@@ -181,6 +181,12 @@ def test_a_key_of_a_region_is_asked_where_it_is_from(
     assert isinstance(back(login), Pick)
 
 
+def test_a_key_that_cannot_be_the_plans_is_not_sent(world: World) -> None:
+    login = world.choices().begin("openai", provider="coding-plan")
+    step = answer(login, KEY)
+    assert isinstance(step, Ask) and step.is_secret and "sk-sp-" in problem(step).message
+
+
 @pytest.mark.parametrize("name", ["ollama", "lmstudio", "vllm", "litellm"])
 def test_a_server_of_ones_own_is_asked_where_it_is(world: World, name: str) -> None:
     step = answer(world.choices().begin("openai"), name)

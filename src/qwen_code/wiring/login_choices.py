@@ -27,7 +27,7 @@ from qwen_code.auth.shared import is_shared_home
 from qwen_code.auth.stores import DEFAULT_NAME
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import ConfigError, CredentialRejected, QwenError
+from qwen_code.base.errors import ConfigError, CredentialRejected, InputError, QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
@@ -310,7 +310,7 @@ class LoginChoices:
             if is_here and not text.strip():
                 return None
             try:
-                return clean_key(text)
+                return _fitting(clean_key(text), provider)
             except QwenError as error:
                 problem = error
 
@@ -410,6 +410,19 @@ def _refused(error: QwenError, key: Secret | None) -> CredentialRejected:
     _, _, about_region = (error.hint or "").partition("\n")
     hint = f"Paste it again, or another one.\n{about_region}".strip()
     return CredentialRejected(error.message, hint=hint)
+
+
+def _fitting(key: Secret, provider: Provider) -> Secret:
+    """
+    Raises:
+        InputError: it cannot be a key of this provider.
+    """
+    if not key.reveal().startswith(provider.key_prefix):
+        raise InputError(
+            f"keys of {provider.title} begin with {provider.key_prefix}",
+            hint="Paste that one. An ordinary key is for Alibaba Cloud Bailian: Ctrl-D goes back.",
+        )
+    return key
 
 
 def _usual_name(provider: Provider, base_url: str) -> str:

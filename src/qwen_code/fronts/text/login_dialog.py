@@ -146,10 +146,7 @@ class LoginDialog:
             text = self._read_line("Number, or a part of a name [1]: ").strip() or "1"
             if (index := picked(text, len(shown))) is not None:
                 return shown[index].key
-            words = text.lower().split()
-            found = [
-                o for o in step.options if all(w in f"{o.key} {o.title}".lower() for w in words)
-            ]
+            found = _matching(step.options, text.lower())
             if len(found) == 1:
                 return found[0].key
             if not found:
@@ -217,6 +214,15 @@ def _tell(problem: QwenError | None) -> None:
 def _title(option: Option) -> str:
     title = safe_text(option.title)
     return f"{title}\n     {safe_text(option.detail)}" if option.detail else title
+
+
+def _matching(options: Sequence[Option], text: str) -> list[Option]:
+    """Those with all words of ``text``; the one alone that is called like that."""
+    exact = [each for each in options if text in (each.key, each.title.lower())]
+    words = text.split()
+    return exact or [
+        each for each in options if all(w in f"{each.key} {each.title}".lower() for w in words)
+    ]
 
 
 @contextmanager
