@@ -83,3 +83,19 @@ def test_a_missing_key_is_exit_41_with_its_name_and_page(qwen: Any, row: str) ->
     assert done.returncode == 41
     assert known.key_names[0] in done.stderr and known.key_page in done.stderr
     assert done.stderr.count("qwen auth login --provider") == 1
+
+
+@pytest.mark.parametrize(("provider", "goes_back"), [("minimax", True), ("groq", False)])
+def test_reasoning_in_tags_goes_back_where_it_is_wanted(
+    qwen: Any, server: Any, calls: Any, provider: str, goes_back: bool
+) -> None:
+    tags = [{"content": "<think>Look"}, {"content": " first.</think>\n\n"}]
+    server.script = [[*tags, *calls("list_directory", path=".")]]
+    done = qwen(
+        *("--provider", provider, "--base-url", server.base_url, "-m", "m", "-p", "hi"),
+        env={"LLAMA_API_KEY": KEY},
+    )
+    assert done.returncode == 0 and done.stdout == "Hello from the model\n", done.stderr
+    (message,) = [m for m in server.requests[-1].body["messages"] if m["role"] == "assistant"]
+    assert message.get("reasoning_content") == ("Look first." if goes_back else None)
+    assert "<think>" not in str(message)

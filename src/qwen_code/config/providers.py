@@ -35,13 +35,15 @@ class Wire(msgspec.Struct, frozen=True):
     ``reasoning_content``.
     ``marks_cache``: it keeps what it has read of a prompt only up to marks (``cache_control``),
     for models whose names begin with one of these. ``names_deployments``: a request's model is the
-    name of a deployment, and the answer's is not.
+    name of a deployment, and the answer's is not. ``keeps_tagged``: it wants reasoning back that
+    came in tags in the content.
     """
 
     errors: Mapping[str, str] = {}
     needs_reasoning: bool = False
     marks_cache: tuple[str, ...] = ()
     names_deployments: bool = False
+    keeps_tagged: bool = False
     effort: Effort = "reasoning_effort"
 
 

@@ -312,6 +312,7 @@ class ModelClient:
             sender=endpoint.sender,
             is_alias=endpoint.wire.names_deployments,
             begins_in_reasoning=terms.begins_in_reasoning or always_reasons(endpoint.model),
+            keeps_tagged=endpoint.wire.keeps_tagged,
         )
         reader = PatientReader(response.read_chunk, self._clock, self._patience)
         given = False

@@ -61,7 +61,8 @@ class ChatDecoder:
 
     ``tools`` are the definitions that the model was offered. ``sender`` is the name under which the
     answer's attachments are kept. ``is_alias``: the name of the model is not the one with which the
-    server answers. ``begins_in_reasoning``: see `ContentReader`.
+    server answers. ``begins_in_reasoning``: see `ContentReader`. ``keeps_tagged``: reasoning that
+    stands in tags in the content is wanted back, as ``reasoning_content``.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class ChatDecoder:
         sender: str = "",
         is_alias: bool = False,
         begins_in_reasoning: bool = False,
+        keeps_tagged: bool = False,
     ) -> None:
         self.is_done = False
         """Whether the server has said that nothing follows."""
@@ -82,6 +84,7 @@ class ChatDecoder:
         self._calls = CallAssembly({tool["function"]["name"] for tool in tools})
         self._content = ContentReader(tools, begins_in_reasoning=begins_in_reasoning)
         self._attachments = Attachments()
+        self._keeps_tagged = keeps_tagged
         self._raw = bytearray()
         """What came until the first chunk of a stream is decoded."""
         self._is_body: bool | None = None
@@ -251,7 +254,10 @@ class ChatDecoder:
             if type(content) is not str:
                 self._parts(content, events)
             else:
+                before = len(events)
                 self._content.feed(content, events)
+                if self._keeps_tagged:
+                    self._keep_reasoning(events[before:])
             if self._content.calls:
                 self._take_text_calls(events)
         if delta.has_more:
@@ -275,6 +281,11 @@ class ChatDecoder:
                 shown = True
                 self._content.has_reasoning_elsewhere()
                 events.append(ReasoningDelta(thought))
+
+    def _keep_reasoning(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, ReasoningDelta):
+                self._attachments.add("reasoning_content", event.text)
 
     def _parts(self, content: Any, events: list[Event]) -> None:
         """A content that is a list of parts, some of which may be reasoning (Mistral)."""
@@ -300,7 +311,10 @@ class ChatDecoder:
             self._call(call, events)
 
     def _end(self, events: list[Event]) -> None:
+        before = len(events)
         self._content.close(events)
+        if self._keeps_tagged:
+            self._keep_reasoning(events[before:])
         self._take_text_calls(events)
         events += self._calls.close()
         if self._usage is not None:

@@ -165,11 +165,12 @@ class LoginChoices:
 
     def _server(self, base_url: str) -> Steps:
         server = next(each for each in self._servers() if each.base_url == base_url)
+        provider = next((each for each in PROVIDERS if each.title == server.title), CUSTOM)
         model = server.models[0] if server.models else None
         if len(server.models) != 1:
-            model = yield from self._model(CUSTOM, server.models)
+            model = yield from self._model(provider, server.models)
         name = yield from self._name(server.title.lower().replace(" ", "-"), base_url, None)
-        return self._save_key(name, CUSTOM, base_url, model, Secret(NO_KEY))
+        return self._save_key(name, provider, base_url, model, Secret(NO_KEY))
 
     def _local(self) -> Steps:
         if WeightStore(self._paths.models_dir).first_present() is None:
