@@ -177,8 +177,9 @@ def _choose_method(
     ):
         # Without a terminal, a configured API comes before the saved choice.
         key = _CHOICE if inputs.interactive else _ENFORCED
+        where = f" at {api.connection.origin}" if chosen.text == Method.OPENAI else ""
         notices.append(
-            f"Two ways to sign in are set up; using {chosen.text}. "
+            f"Two ways to sign in are set up; using {chosen.text}{where}. "
             f"To choose: --auth-type, or {key} in {inputs.api.home / 'settings.json'}."
         )
     return Method(chosen.text), field, tuple(notices)
