@@ -21,6 +21,8 @@ from qwen_code.auth.keys import (
     mixed_logins,
     not_for_choice,
     not_for_server,
+    set_keys,
+    several_keys,
     withheld,
     within_project,
 )
@@ -54,7 +56,6 @@ from qwen_code.config.providers import (
     AZURE,
     CUSTOM,
     OPENAI,
-    PROVIDERS,
     Provider,
     provider_for,
     provider_named,
@@ -177,8 +178,8 @@ class _Search:
                 connection, query=surface.query, deployment_in_path=surface.in_path
             )
         notices = [notice] if notice else []
-        if several := self._several_keys(base):
-            notices.append(several)
+        if base.source.kind is SourceKind.DEFAULT and not self._in.flags.api_key:
+            notices += several_keys(self._in.environment)
         if mixed := mixed_logins(base, key):
             notices.append(mixed)
         return ApiResolution(
@@ -319,30 +320,9 @@ class _Search:
         label = f"--profile {name}" if kind is SourceKind.FLAG else f"{what} of profile {name}"
         return Source(kind, label, path or self._in.profiles.path)
 
-    def _set_keys(self) -> list[Offer]:
-        """The variables with keys that are set, each of which can choose a provider."""
-        of_providers = (name for provider in PROVIDERS for name in provider.key_names)
-        names = list(dict.fromkeys([*env_names.API_KEY, *of_providers]))
-        offers = environment_offers(self._in.environment, names)
-        return [offer for offer in offers if offer.status is None]
-
-    def _several_keys(self, base: Offer) -> str | None:
-        """The notice where a key alone chose the provider, and another one could have."""
-        if base.source.kind is not SourceKind.DEFAULT or self._in.flags.api_key:
-            return None
-        names = [offer.source.name for offer in self._set_keys()]
-        chosen = provider_of_key(names[0]) if names and names[0] != env_names.API_KEY[0] else None
-        others = [n for n in names[1:] if (p := provider_of_key(n)) and p is not chosen]
-        if chosen is None or not others:
-            return None
-        return (
-            f"{names[0]} chooses {chosen.title}; also set: {', '.join(others)}. "
-            "To choose: --provider NAME, or LLAMA_API_BASE_URL"
-        )
-
     def _implied_base_url(self) -> Offer:
         """If a provider's own key variable is set and nothing names an address, its address."""
-        first = next(iter(self._set_keys()), None)
+        first = next(iter(set_keys(self._in.environment)), None)
         if first is None or first.source.name in env_names.API_KEY or self._in.flags.api_key:
             assert OPENAI.base_url is not None
             return Offer(OPENAI.base_url, Source(SourceKind.DEFAULT, "OpenAI"))

@@ -9,17 +9,19 @@ import msgspec
 
 from qwen_code.auth.bearer import StaticKey
 from qwen_code.auth.errors import EndpointUntrusted
-from qwen_code.auth.offers import Offer, ProviderEntry
+from qwen_code.auth.offers import Offer, ProviderEntry, environment_offers
 from qwen_code.auth.types import CredentialSource, Status
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.secret import Secret, fits_header
 from qwen_code.base.url import Origin
 from qwen_code.config import env_names
+from qwen_code.config.environment import Environment
 from qwen_code.config.providers import (
     KEY_NAMES,
     PROVIDERS,
     HeaderStyle,
     Provider,
+    provider_of_key,
     regions_of,
 )
 from qwen_code.config.settings import Settings
@@ -113,6 +115,24 @@ def not_for_choice(key: Offer, entry: ProviderEntry | None, provider: Provider) 
     if not is_alias or name == entry.env_key or key.status is not None:
         return key
     return key.refused(Status.EXCLUDED, f"{entry.source} takes its key from {entry.env_key}")
+
+
+def set_keys(environment: Environment) -> list[Offer]:
+    """The variables with keys that are set, each of which can choose a provider."""
+    of_providers = (name for provider in PROVIDERS for name in provider.key_names)
+    names = list(dict.fromkeys([*env_names.API_KEY, *of_providers]))
+    return [offer for offer in environment_offers(environment, names) if offer.status is None]
+
+
+def several_keys(environment: Environment) -> list[str]:
+    """The notice where a key alone chose the provider, and another one could have."""
+    names = [offer.source.name for offer in set_keys(environment)]
+    chosen = provider_of_key(names[0]) if names and names[0] != env_names.API_KEY[0] else None
+    others = [n for n in names[1:] if (p := provider_of_key(n)) and p is not chosen]
+    if chosen is None or not others:
+        return []
+    way = "To choose: --provider NAME, or LLAMA_API_BASE_URL"
+    return [f"{names[0]} chooses {chosen.title}; also set: {', '.join(others)}. {way}"]
 
 
 def not_for_server(key: Offer, provider: Provider) -> Offer:

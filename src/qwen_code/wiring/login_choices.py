@@ -27,7 +27,7 @@ from qwen_code.auth.shared import is_shared_home
 from qwen_code.auth.stores import DEFAULT_NAME
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import ConfigError, CredentialRejected, InputError, QwenError
+from qwen_code.base.errors import ConfigError, CredentialRejected, QwenError
 from qwen_code.base.secret import Secret
 from qwen_code.base.stop import Stop
 from qwen_code.base.url import Origin
@@ -35,11 +35,9 @@ from qwen_code.config.load import Config
 from qwen_code.config.providers import (
     CUSTOM,
     PROVIDERS,
-    Group,
     Provider,
     provider_for,
     provider_named,
-    regions_of,
 )
 from qwen_code.local.detect import FoundServer, find_servers
 from qwen_code.local.store import WeightStore
@@ -48,6 +46,7 @@ from qwen_code.models.errors import AccessDenied, UnknownModel
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.login_check import Probe, Unreachable, unencrypted
 from qwen_code.wiring.login_names import name_of_login, new_name, summary
+from qwen_code.wiring.login_providers import fitting_key, pick_provider
 from qwen_code.wiring.login_shared import share_key
 from qwen_code.wiring.login_steps import (
     Approve,
@@ -221,7 +220,7 @@ class LoginChoices:
     def _api(self, provider_name: str | None, base_url: str | None) -> Steps:
         provider = provider_named(provider_name or "")
         if provider is None and base_url is None:
-            provider = yield from self._provider()
+            provider = yield from pick_provider()
         if provider and provider.group != "servers":
             base_url = base_url or provider.base_url
         problem: QwenError | None = None
@@ -265,22 +264,6 @@ class LoginChoices:
         both = Option("both", "For Node Qwen Code, too", f"in {file}, in clear")
         return (yield Pick("Where is the key to be kept?", (own, both))) == both.key
 
-    def _provider(self) -> Generator[Step, str, Provider]:
-        offered = [each for each in PROVIDERS if each.is_offered]
-        usual = {each.family or each.name: each for each in reversed(offered)}
-        options = [
-            Option(each.name, each.title, each.key_page or "", _GROUPS[each.group])
-            for each in sorted(offered, key=lambda each: list(_GROUPS).index(each.group))
-            if usual[each.family or each.name] is each
-        ]
-        picked = yield Pick("Whose API?", tuple(options))
-        rows = regions_of(next(each for each in offered if each.name == picked))
-        if len(rows) == 1:
-            return rows[0]
-        regions = [Option(each.name, each.region, each.base_url or "") for each in rows]
-        name = yield Pick("Where is the key from? It works there alone.", tuple(regions))
-        return next(each for each in rows if each.name == name)
-
     def _address(self, provider: Provider) -> Generator[Step, str, str]:
         is_azure = provider.header_style == "api-key"
         example = "https://YOUR-RESOURCE.openai.azure.com" if is_azure else "https://host/v1"
@@ -311,7 +294,7 @@ class LoginChoices:
             if is_here and not text.strip():
                 return None
             try:
-                return _fitting(clean_key(text), provider)
+                return fitting_key(clean_key(text), provider)
             except QwenError as error:
                 problem = error
 
@@ -396,34 +379,12 @@ def _chosen(saved: Saved) -> Steps:
     yield  # a generator without a step
 
 
-_GROUPS: dict[Group, str] = {
-    "alibaba": "Alibaba Cloud",
-    "makers": "Makers of models",
-    "gateways": "Gateways to many models",
-    "hosts": "Hosts of open models",
-    "servers": "Servers of your own",
-}
-
-
 def _refused(error: QwenError, key: Secret | None) -> CredentialRejected:
     if key is None:
         return CredentialRejected(f"the server needs a key: {error.message}", hint="Paste the key.")
     _, _, about_region = (error.hint or "").partition("\n")
     hint = f"Paste it again, or another one.\n{about_region}".strip()
     return CredentialRejected(error.message, hint=hint)
-
-
-def _fitting(key: Secret, provider: Provider) -> Secret:
-    """
-    Raises:
-        InputError: it cannot be a key of this provider.
-    """
-    if not key.reveal().startswith(provider.key_prefix):
-        raise InputError(
-            f"keys of {provider.title} begin with {provider.key_prefix}",
-            hint="Paste that one. An ordinary key is for Alibaba Cloud Bailian: Ctrl-D goes back.",
-        )
-    return key
 
 
 def _usual_name(provider: Provider, base_url: str) -> str:

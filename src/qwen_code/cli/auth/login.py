@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from shlex import quote
 from typing import Any
 
@@ -12,42 +11,26 @@ import click
 import msgspec
 
 from qwen_code.auth.enrolment import (
-    Address,
     DeviceSignIn,
-    clean_address,
     clean_key,
-    save_login,
     save_method,
-    usual_address,
 )
-from qwen_code.auth.keys import NO_KEY
 from qwen_code.auth.oauth.pending import PendingFlow
 from qwen_code.auth.oauth.server import ServerFlags
-from qwen_code.auth.profiles import Profile, ProfileStore
 from qwen_code.auth.types import Method
 from qwen_code.base.clock import BlockingClock
-from qwen_code.base.errors import ConfigError, CredentialRejected, InputError, QwenError, UsageError
+from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.json_text import pretty_json
 from qwen_code.base.moment import duration_in_words
-from qwen_code.base.secret import Secret
-from qwen_code.base.stop import Stop
-from qwen_code.base.url import Origin
-from qwen_code.cli.auth.profiles import is_first
+from qwen_code.cli.auth.key import read_key, save_key
 from qwen_code.cli.options import common_options
 from qwen_code.config.load import Config
 from qwen_code.config.providers import (
-    CUSTOM,
-    OPENAI,
-    Provider,
-    provider_for,
     provider_named,
     regions_of,
 )
 from qwen_code.fronts.console import is_interactive, notice, say, say_error_part, say_part
 from qwen_code.wiring.launch import Launch
-
-_MAX_KEY_BYTES = 64 * 1024
-_MAX_LISTED_MODELS = 20
 
 
 @click.command()
@@ -96,11 +79,11 @@ def login(
         launch = _in_region(launch, region)
     config = launch.config(notice)
     if with_api_key:
-        key = clean_key(_read_key())
-        _save_key(launch, config, key, check=not no_check, for_node=for_node)
+        key = clean_key(read_key())
+        save_key(launch, config, key, check=not no_check, for_node=for_node)
         return
     if _needs_no_key(launch) and not is_interactive():
-        _save_key(launch, config, None, check=not no_check)
+        save_key(launch, config, None, check=not no_check)
         return
     if method == Method.LOCAL and not is_interactive():
         save_method(config.paths, Method.LOCAL)
@@ -236,103 +219,6 @@ def _print_code(flow: PendingFlow, profile: str, *, as_json: bool) -> None:
     _to_stdout(f"It is valid for {duration_in_words(left_s)}. To finish: {finish}\n")
 
 
-# -- with a key -----------------------------------------------------------------------------------
-
-
-def _save_key(
-    launch: Launch, config: Config, key: Secret | None, *, check: bool, for_node: bool = False
-) -> None:
-    """Save the key, or that none is needed, with the flags' provider, address and model, once the
-    endpoint accepts it.
-
-    Raises:
-        CredentialRejected, AccessDenied: the endpoint refuses the key.
-        Unreachable: the endpoint cannot be reached.
-        UsageError: the endpoint offers several models, and none was chosen.
-    """
-    from qwen_code.wiring.login_check import unencrypted
-    from qwen_code.wiring.login_names import free_name, is_same_endpoint
-
-    flags = launch.flags
-    provider = provider_named(flags.provider or "")
-    text = flags.base_url
-    if not text:
-        provider = provider or OPENAI
-        text = usual_address(provider, config.environment)
-        if not text:
-            raise ConfigError(f"{provider.title} needs an address", hint="Add --base-url URL.")
-    address = clean_address(text, provider or CUSTOM, config.environment)
-    base_url = address.text
-    provider = provider_for(base_url) if provider is None else provider
-    if warning := unencrypted(base_url):
-        notice(warning)
-    if check:
-        _check_key(launch, config, provider, address, key)
-    store = ProfileStore(config.paths)
-    profiles = store.load().profiles
-    usual = provider.name if provider is not CUSTOM else Origin.of(base_url).host
-    name = flags.profile or usual
-    known = profiles.get(name)
-    replaced = ""
-    if known is not None and flags.profile is None and not is_same_endpoint(known, base_url):
-        name = free_name(name, profiles)  # another endpoint: both logins are kept
-    elif known is not None and known.method == Method.OPENAI:
-        before = store.replaced_key(name, known)
-        replaced = f" It replaces the previous one ({before.masked})." if before else ""
-    secret = (key or Secret(NO_KEY)).reveal()
-    profile = Profile(Method.OPENAI, provider.name, base_url, flags.model, secret)
-    if said := save_login(config.paths, name, profile):
-        notice(said)
-    model = flags.model or provider.default_model
-    if for_node and key is not None and model is not None:
-        from qwen_code.wiring.login_shared import share_key
-
-        where = share_key(config.paths, provider, base_url, model, key)
-        say(f"For Node Qwen Code, it is also in {where}, in clear.")
-    what = f"the key as profile {name}" if key else f"the login {name}, which needs no key"
-    is_used = is_first(launch.without_login(), name)
-    used = " It is used from now on; see qwen auth status." if is_used else ""
-    say(f"Saved {what}.{replaced}{used}")
-    if any(config.paths.projects.glob("*/chats")):  # Node Qwen Code is used here
-        say(f"To let Node Qwen Code use it, too: qwen auth share --profile {quote(name)}")
-
-
-def _check_key(
-    launch: Launch, config: Config, provider: Provider, address: Address, key: Secret | None
-) -> None:
-    """Ask the endpoint once whether it accepts the key, and for a model that can be used."""
-    from qwen_code.wiring.login_check import Probe, Unreachable
-
-    probe, stop = Probe.of_key(launch, config, provider, address.text, key), Stop()
-    try:
-        models = probe.models(stop) or ()
-        model = launch.flags.model or address.model or provider.default_model
-        if model is None and len(models) == 1:
-            model = models[0]
-        if model is None:
-            raise _no_model(address.text, models)
-        probe.prove(models, model, stop)
-    except CredentialRejected as error:
-        _, _, about_region = (error.hint or "").partition("\n")
-        error.hint = "The key from standard input was not saved. Check it, and pipe it again."
-        error.hint = f"{error.hint}\n{about_region}".strip()
-        raise
-    except Unreachable as error:
-        error.hint = f"{error.hint or ''}\nTo save it without asking: --no-check".strip()
-        raise
-
-
-def _no_model(base_url: str, models: Sequence[str]) -> UsageError:
-    if not models:
-        return UsageError(f"{base_url} does not list its models", hint="Name one with -m.")
-    more = len(models) - _MAX_LISTED_MODELS
-    listed = ", ".join(models[:_MAX_LISTED_MODELS]) + (f" and {more} more" if more > 0 else "")
-    return UsageError(
-        f"{base_url} offers {len(models)} models, and none is named",
-        hint=f"Name one with -m. It offers: {listed}",
-    )
-
-
 def _ask(launch: Launch, config: Config, method: str | None) -> None:
     if not is_interactive():
         raise UsageError(
@@ -359,18 +245,6 @@ def _ask(launch: Launch, config: Config, method: str | None) -> None:
         raise KeyboardInterrupt from None
     if saved.text:
         say("See qwen auth status.")
-
-
-def _read_key() -> str:
-    if sys.stdin is None or sys.stdin.isatty():
-        raise InputError(
-            "--with-api-key reads the key from standard input, which is a terminal",
-            hint="Omit the option to enter the key without echo.",
-        )
-    data = sys.stdin.buffer.read(_MAX_KEY_BYTES + 1)
-    if len(data) > _MAX_KEY_BYTES:
-        raise InputError("standard input is too long to be a key", hint="Pipe only the key.")
-    return data.decode("utf-8", "replace")
 
 
 def _print_json(data: object) -> None:
