@@ -109,7 +109,7 @@ def test_only_azure_has_another_header_and_deployments() -> None:
         ("coding-intl.dashscope.aliyuncs.com", "coding-plan-intl"),
         ("token-plan.cn-beijing.maas.aliyuncs.com", "token-plan"),
         ("token-plan.ap-southeast-1.maas.aliyuncs.com", "token-plan-intl"),
-        ("token-plan.eu-central-1.maas.aliyuncs.com", "token-plan"),
+        ("token-plan.eu-central-1.maas.aliyuncs.com", "token-plan-region"),
         ("llm-1.cn-beijing.maas.aliyuncs.com", "bailian-workspace"),
         ("token-plan.maas.aliyuncs.com", "bailian-workspace"),
         ("token-plan.cn-beijing.maas.aliyuncs.com.evil.example", "custom"),

@@ -156,22 +156,21 @@ def hint_on_refusal(provider: Provider, key: Offer | None) -> str:
     if key is None or not key.text:
         return ""
     lines = []
-    plans = {p.key_prefix: p for p in PROVIDERS if p.key_prefix}
-    if provider.key_prefix and not key.text.startswith(provider.key_prefix):
+    prefixes = [row.key_prefix for row in PROVIDERS if row.key_prefix]
+    is_of_plan = key.text.startswith(tuple(prefixes))
+    if provider.key_prefix and not is_of_plan:
         lines.append(
             f"Keys of {provider.title} begin with {provider.key_prefix}. "
             "An ordinary key is for: --provider bailian"
         )
-    elif provider.group == "alibaba" and not provider.key_prefix:
-        lines += [
-            f"A key that begins with {prefix} is for a plan: --provider coding-plan or token-plan"
-            for prefix in plans
-            if key.text.startswith(prefix) and provider.family != "token-plan"
-        ]
+    elif is_of_plan and provider.key_names == ("DASHSCOPE_API_KEY",):
+        lines.append("This is the key of a plan, for: --provider coding-plan or token-plan")
     others = [each for each in regions_of(provider) if each.name != provider.name]
     if others:
         names = ", ".join(f"{each.region}: --provider {each.name}" for each in others)
-        lines.append(f"A key works in its own region only; this is {provider.region}. {names}")
+        lines.append(
+            f"A key works in its own region or plan only; this is {provider.region}. {names}"
+        )
     return "\n".join(lines)
 
 
