@@ -42,8 +42,10 @@ class Session:
     before the first message.
     """
 
-    def __init__(self, path: Path, cwd: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, cwd: Path, clock: Clock, channel: str | None = None) -> None:
         self.id = path.stem
+        self.channel = channel
+        """The kind of program that began it, if it said so."""
         self.messages: list[dict[str, Any]] = []
         self.spent = Spent()
         self.left_out = 0
@@ -204,6 +206,7 @@ class Session:
         self.messages = _repaired(replayed.messages)
         self._saved = [*self.messages]
         self.spent = replayed.spent
+        self.channel = replayed.channel
 
     def _copy(self, read: Read, source: Path) -> None:
         """Begin as a copy of another program's session; its file stays as it is."""
@@ -254,7 +257,7 @@ class Session:
             self._file = file
             if is_new:
                 cwd = os.fsencode(self._cwd).decode("utf-8", "replace")
-                append(file, Head(self.id, cwd, self._clock.now()))
+                append(file, Head(self.id, cwd, self._clock.now(), self.channel))
         return self._file
 
 
@@ -271,9 +274,20 @@ class SessionStore:
         self._clock = clock
         self._root = root
 
-    def begin(self) -> Session:
-        """A new session with a new UUID; its file is created with the first message."""
-        return Session(self._directory / f"{new_uuid()}.jsonl", self._cwd, self._clock)
+    def begin(self, session_id: str | None = None, channel: str | None = None) -> Session:
+        """A new session with this or a new UUID; its file is created with the first message.
+        ``channel`` is the kind of program that begins it.
+
+        Raises:
+            UsageError: there is a session with that id.
+        """
+        path = self._directory / f"{session_id or new_uuid()}.jsonl"
+        if session_id is not None and path.exists():
+            raise UsageError(
+                f"the session {session_id} exists already",
+                hint=f"To continue it: --resume {session_id}",
+            )
+        return Session(path, self._cwd, self._clock, channel)
 
     def resume(self, id_or_beginning: str | None = None) -> Session:
         """Resume a session: the one with that id, or the latest.

@@ -33,12 +33,13 @@ _MARK = b"\xef\xbb\xbf"
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Head(msgspec.Struct, frozen=True, tag="session", tag_field="type"):
-    """The first line."""
+class Head(msgspec.Struct, frozen=True, tag="session", tag_field="type", omit_defaults=True):
+    """The first line. ``channel`` is the kind of program that began it: ``SDK``, ``CI``, …"""
 
     id: str
     cwd: str
     started_at: float
+    channel: str | None = None
 
 
 class Line(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
@@ -104,6 +105,7 @@ class Replayed(msgspec.Struct):
     spent: Spent = msgspec.field(default_factory=Spent)
     damaged: int = 0
     cwd: str = ""
+    channel: str | None = None
 
     def take(self, record: Record | Damaged) -> None:
         """Apply the next record."""
@@ -114,6 +116,7 @@ class Replayed(msgspec.Struct):
                 self.history.append(None)
         elif isinstance(record, Head):
             self.cwd = self.cwd or record.cwd
+            self.channel = self.channel or record.channel
             self.started_at = self.started_at or record.started_at
         elif isinstance(record, Line):
             self.started_at = self.started_at or record.at

@@ -115,7 +115,8 @@ _AGENT = [
         "--allowed-tools",
         metavar="RULE",
         multiple=True,
-        help="Allow this too, as 'run_shell_command(git log)'.",
+        help="Allow this too, as 'run_shell_command(git log)' (separated by commas, or repeat the "
+        "option).",
     ),
     click.option(
         "--disabled-slash-commands",
@@ -140,9 +141,9 @@ _AGENT = [
     ),
     click.option(
         "--max-session-turns",
-        type=click.IntRange(min=1),
+        type=click.IntRange(min=-1),
         metavar="N",
-        help="Stop after this many answers of the model, with exit code 53.",
+        help="Stop after this many answers of the model, with exit code 53. -1: no limit.",
     ),
     click.option(
         "--max-wall-time",
@@ -193,6 +194,33 @@ _AGENT = [
 ]
 
 
+_PROGRAM = [
+    click.option(
+        "--channel",
+        type=click.Choice(["VSCode", "ACP", "SDK", "CI"]),
+        help="Which kind of program starts this one; the session remembers it.",
+    ),
+    click.option("--session-id", metavar="UUID", help="Begin a session with this id."),
+    click.option(
+        "--core-tools",
+        metavar="TOOL",
+        multiple=True,
+        help="Have only these built-in tools (separated by commas, or repeat the option).",
+    ),
+    click.option(
+        "--exclude-tools",
+        metavar="RULE",
+        multiple=True,
+        help="Forbid this too: a tool, or a rule as in --allowed-tools.",
+    ),
+    click.option("--max-subagent-depth", type=click.IntRange(1, 100), hidden=True),
+    click.option("--extensions", "-e", metavar="NAME", multiple=True, hidden=True),
+    click.option("--insecure", is_flag=True, hidden=True),
+]
+"""What SDKs, editors and CI pass. The hidden ones are Node Qwen Code's, and change nothing here:
+helpers start no helpers, there are no extensions, and certificates are always checked."""
+
+
 def _show_help(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
     if is_wanted and not context.resilient_parsing:
         say(context.get_help())
@@ -218,7 +246,7 @@ def _built(options: Sequence[Callable[[Any], Any]]) -> tuple[click.Parameter, ..
     return tuple(bare.__click_params__)  # type: ignore[attr-defined]
 
 
-PROMPT_PARAMS = _built([*_PROMPT, *_AGENT, *_CONNECTION, _HELP])
+PROMPT_PARAMS = _built([*_PROMPT, *_AGENT, *_PROGRAM, *_CONNECTION, _HELP])
 """All options of a prompt, for a command without click's own ``--help``. They are built once for
 two commands, to start faster."""
 
@@ -293,14 +321,22 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         raise UsageError(f"--yolo and --approval-mode {mode} contradict each other")
     if values["go_on"] and values["resume"]:
         raise UsageError("--continue and --resume contradict each other", hint="Use one.")
+    if values["insecure"] or values["extensions"] or values["session_id"] is not None:
+        from qwen_code.cli.program_options import check_program_options  # rarely given
+
+        check_program_options(values)
     directories = [d for text in values["include_directories"] for d in text.split(",") if d]
     return AgentOptions(
         mode="yolo" if values["yolo"] else mode,
         rules=values["allowed_tools"],
+        denied=values["exclude_tools"],
+        only=values["core_tools"],
         max_rounds=values["max_session_turns"],
         max_wall_time_s=_wall_time(values["max_wall_time"]),
         directories=tuple(directories),
         resume=LATEST if values["go_on"] else values["resume"],
+        session_id=values["session_id"] and values["session_id"].lower(),
+        channel=values["channel"],
         sandbox=values["sandbox"],
         sandbox_network=values["sandbox_network"],
         system_prompt=values["system_prompt"],

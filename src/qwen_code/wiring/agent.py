@@ -35,7 +35,7 @@ from qwen_code.tools.base import Audience
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
 from qwen_code.wiring.hooks import find_hooks, has_hooks
-from qwen_code.wiring.permissions import judge_for, remember
+from qwen_code.wiring.permissions import GivenRules, judge_for, remember
 from qwen_code.wiring.sandboxes import find_sandbox_of
 from qwen_code.wiring.servers import asker_of, open_servers
 from qwen_code.wiring.workbench import Workbench
@@ -62,10 +62,18 @@ class AgentOptions(msgspec.Struct, frozen=True):
 
     mode: str | None = None
     rules: tuple[str, ...] = ()
+    """What is allowed, beside the rules of settings."""
+    denied: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    """The built-in tools that there are; empty: all."""
     max_rounds: int | None = None
     max_wall_time_s: float | None = None
     directories: tuple[str, ...] = ()
     resume: str | None = None
+    session_id: str | None = None
+    """The id of a new session; it has not been used yet."""
+    channel: str | None = None
+    """Which kind of program started this one."""
     sandbox: bool = False
     sandbox_network: bool = False
     system_prompt: str | None = None
@@ -249,7 +257,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     )
     structured = _structured(options)
     with ExitStack() as opened:  # closed where what follows fails
-        session = _session(session_store(paths, root), options.resume)
+        session = _session(session_store(paths, root), options)
         opened.callback(session.close)
         _tell_origin(session, notice)
         if has_hooks(config):
@@ -269,7 +277,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         compactor=Compactor(Facts().window_tokens),
         begin_turn=workbench.begin_turn,
         news=News(workbench.news_for_model, workbench.news_for_user),
-        max_rounds=options.max_rounds or _max_rounds(settings),
+        max_rounds=_max_rounds(options, settings),
         aim=structured,
     )
     return Assembled(
@@ -309,7 +317,7 @@ def _judge(
         config,
         root,
         mode=options.mode,
-        allowed=options.rules,
+        given=GivenRules(options.rules, options.denied, options.only),
         find_workspace=find_workspace,
         notice=notice,
     )
@@ -424,8 +432,10 @@ def _kind_of(workspace: Workspace, text: str) -> str:
     return "file" if path.is_file() else "directory" if path.is_dir() else ""
 
 
-def _session(sessions: SessionStore, resume: str | None) -> Session:
-    return sessions.begin() if resume is None else sessions.resume(resume or None)
+def _session(sessions: SessionStore, options: AgentOptions) -> Session:
+    if options.resume is not None:
+        return sessions.resume(options.resume or None)
+    return sessions.begin(options.session_id, options.channel)
 
 
 def _tell_origin(session: Session, notice: Callable[[str], None]) -> None:
@@ -449,9 +459,12 @@ def session_store(paths: Paths, root: Path) -> SessionStore:
     return SessionStore(paths.project_dir(root) / "sessions", paths.cwd, BlockingClock(), root)
 
 
-def _max_rounds(settings: Settings) -> int | None:
-    number = settings.first("model.maxSessionTurns", int)
-    return number if number and number > 0 else None
+def _max_rounds(options: AgentOptions, settings: Settings) -> int | None:
+    """How many answers a prompt may take; ``None`` where -1 says that there is no limit."""
+    number = options.max_rounds
+    if number is None:
+        number = settings.first("model.maxSessionTurns", int) or None
+    return None if number is None or number < 0 else number
 
 
 def _directories(

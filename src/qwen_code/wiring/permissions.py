@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qwen_code.agent.context import project_root
 from qwen_code.agent.permission import Scope
@@ -22,6 +22,15 @@ from qwen_code.config.settings import Settings, convert_setting
 
 if TYPE_CHECKING:
     from qwen_code.tools.workspace import Workspace
+
+
+class GivenRules(NamedTuple):
+    """The rules that the command line gives. ``only``: the built-in tools that there are."""
+
+    allowed: Sequence[str] = ()
+    denied: Sequence[str] = ()
+    only: Sequence[str] = ()
+
 
 _PROJECT_RULES = ("qwen_code", "permissions", "projects")
 _LIST_HINT = 'Write a list: ["run_shell_command(git log)"]'
@@ -51,18 +60,18 @@ def judge_for(
     root: Path,
     *,
     mode: str | None,
-    allowed: Sequence[str],
+    given: GivenRules,
     find_workspace: Callable[[], Workspace],
     notice: Callable[[str], None],
 ) -> Judge:
-    """The judge of every call in the project at ``root``. ``mode`` and ``allowed`` (rules) are what
-    the command line says. ``notice`` gets a line for each rule that is not understood.
+    """The judge of every call in the project at ``root``. ``mode`` and ``given`` are what the
+    command line says. ``notice`` gets a line for each rule that is not understood.
 
     Raises:
         ConfigError: a setting cannot be used.
     """
     paths = config.paths
-    rules = _rules(allowed, config.settings, root)
+    rules = _rules(given, config.settings, root)
     for rule in (*rules.deny, *rules.ask, *rules.allow):
         if rule.problem:
             notice(_about_problem(rule, allows=rule in rules.allow))
@@ -92,7 +101,7 @@ def check_untrusted(
     source, origin = connection.base_url_source, connection.origin
     chosen = f"{source} chose the model at {origin}, which you have not trusted"
     way_out = f"If you trust that endpoint: --trust-endpoint {origin}"
-    rules = _rules(allowed, config.settings, project_root(config.paths.cwd))
+    rules = _rules(GivenRules(allowed), config.settings, project_root(config.paths.cwd))
     acts = _mode(mode, config.settings) in (Mode.AUTO_EDIT, Mode.YOLO) or bool(rules.allow)
     if acts and not is_attended:
         assert source.project is not None
@@ -207,7 +216,7 @@ def _mode_text(option: str | None, settings: Settings) -> str:
     return option or settings.first(_MODE, str) or ""
 
 
-def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
+def _rules(given: GivenRules, settings: Settings, root: Path) -> Rules:
     """Rules that allow come from the user alone; those that ask or forbid, from the project too."""
     written = [
         (kind, text, source)
@@ -222,7 +231,7 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
     if settings.trusts_folder:
         written += [("allow", text, source) for text, source in _project_rules(settings, root)]
     named = list(_texts(settings, _ONLY))
-    if not (written or named or allowed):
+    if not (written or named or any(given)):
         return Rules()
     from qwen_code.agent.rules.parse import (  # only who has rules pays for them
         parse_rule,
@@ -230,9 +239,9 @@ def _rules(allowed: Sequence[str], settings: Settings, root: Path) -> Rules:
         split_rules,
     )
 
-    written += [
-        ("allow", text, "--allowed-tools") for each in allowed for text in split_rules(each)
-    ]
+    written += [("allow", text, "--allowed-tools") for text in split_rules(given.allowed)]
+    written += [("deny", text, "--exclude-tools") for text in split_rules(given.denied)]
+    named += [(text, "--core-tools") for text in split_rules(given.only)]
     lists: dict[str, list[Rule]] = {"allow": [], "ask": [], "deny": []}
     for kind, text, source in written:
         lists[kind].append(parse_rule(text, source, allows=kind == "allow"))

@@ -35,6 +35,8 @@ class State(msgspec.Struct, frozen=True):
     size_tokens: int
     window_tokens: int
     effort: EffortLevel | None = None
+    channel: str | None = None
+    """The kind of program that began the session: ``SDK``, ``VSCode``, ``ACP``, ``CI``."""
 
 
 def state_of(link: Link, assembled: Assembled) -> State:
@@ -57,4 +59,5 @@ def state_of(link: Link, assembled: Assembled) -> State:
         agent.size_tokens,
         agent.compactor.window_tokens,
         connection.generation.effort,
+        agent.session.channel,
     )

@@ -14,10 +14,25 @@ from qwen_code.agent.rules.parse import parse_rule, split_rules
         ("Bash(ls -l) Bash(pwd)", ["Bash(ls -l)", "Bash(pwd)"]),
         ("Edit, Bash(git log *), Read", ["Edit", "Bash(git log *)", "Read"]),
         ("Bash(echo $(date))", ["Bash(echo $(date))"]),
+        ("read_file,edit", ["read_file", "edit"]),
+        (" read_file , ,edit,", ["read_file", "edit"]),
+        ("Read(a, b),Edit", ["Read(a, b)", "Edit"]),
+        ("ShellTool(git status)", ["ShellTool(git status)"]),
+        ("mcp__docs__search,mcp__docs", ["mcp__docs__search", "mcp__docs"]),
+        ("Bash(a (b (c)) d),Read", ["Bash(a (b (c)) d)", "Read"]),
+        ("Bash (git push),Read", ["Bash(git push)", "Read"]),
+        ("Bash(git", ["Bash(git"]),
+        ("Read,Bash(git log, Edit", ["Read", "Bash(git log, Edit"]),
+        ("", []),
     ],
 )
 def test_a_list_of_rules(text: str, expected: list[str]) -> None:
-    assert split_rules(text) == expected
+    assert split_rules([text]) == expected
+
+
+def test_a_bracket_that_is_not_closed_allows_nothing() -> None:
+    rules = [parse_rule(text, "here", allows=True) for text in split_rules(["Bash(git", "Read"])]
+    assert [bool(rule.problem) for rule in rules] == [True, False]
 
 
 @pytest.mark.parametrize("allows", [True, False])

@@ -82,9 +82,23 @@ def parse_rule(text: str, source: str, *, allows: bool) -> Rule:
     return _with_subject(rule, name, allows=allows)
 
 
-def split_rules(text: str) -> list[str]:
-    """The rules in a list with commas or blanks between them, as other programs take it."""
-    return re.findall(r"[^\s,(]+(?:\((?:[^()]|\([^()]*\))*\))?", text) if "(" in text else [text]
+def split_rules(texts: Iterable[str]) -> list[str]:
+    """The rules in lists with commas or blanks between them, as other programs take them. What is
+    in brackets stays together, and so does everything after a bracket that is not closed."""
+    found: list[str] = []
+    for text in texts:
+        rule, depth = "", 0
+        for index, character in enumerate(text):
+            depth += {"(": 1, ")": -1}.get(character, 0)
+            if depth <= 0 and character.isspace() and text[index:].lstrip()[:1] == "(":
+                continue  # as in "Bash (git push)": the bracket belongs to the name
+            if depth <= 0 and (character == "," or character.isspace()):
+                found.append(rule)
+                rule = ""
+            else:
+                rule += character
+        found.append(rule)
+    return [rule for rule in found if rule]
 
 
 def parse_tool(text: str, source: str) -> Rule:

@@ -30,6 +30,8 @@ class Reports:
         write_stdout(f"{status_in_words(config, inputs, self._talk.connection)}\n")
         state = self._talk.state
         write_stdout(f"Mode:       {state.mode}\n")
+        if state.channel:
+            write_stdout(f"Begun by:   {state.channel} (--channel)\n")
         write_stdout(
             f"Session:    {state.session_id}, {state.prompts} "
             f"prompt{'' if state.prompts == 1 else 's'}, about "
