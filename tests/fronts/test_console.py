@@ -100,7 +100,7 @@ def test_nothing_else_writes_to_the_terminal() -> None:
     source = Path(console.__file__).parents[1]
     allowed = {
         "fronts/console.py",
-        "fronts/stream_json/session.py",  # JSON alone
+        "fronts/stream_json/program_front.py",  # JSON alone
         "base/detached.py",  # to the process that has started it
         "cli/main.py",  # the version, before anything is imported
         "local/serve_main.py",  # to the process that has started it

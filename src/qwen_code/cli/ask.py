@@ -57,7 +57,12 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
                 "--input-format stream-json needs --output-format stream-json, and takes no prompt"
             )
         take_options = partial(_headless_options, values)
-        return run_stream(launch, take_options, partial=values["include_partial_messages"])
+        return run_stream(
+            launch,
+            take_options,
+            partial=values["include_partial_messages"],
+            is_sdk=values["channel"] == "SDK",
+        )
     from qwen_code.fronts.one_prompt import run_prompt
     from qwen_code.fronts.prompt_input import read_stdin, take_prompt
 

@@ -12,12 +12,28 @@ from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
+from qwen_code.base.errors import UsageError
+
 T = TypeVar("T")
 
 EffortLevel = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How much a model reasons; "off" where it can do without."""
 
 EFFORT_LEVELS: tuple[EffortLevel, ...] = get_args(EffortLevel)
+
+
+def effort_named(name: str) -> EffortLevel:
+    """The level of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = next((level for level in EFFORT_LEVELS if level == name), None)
+    if found is None:
+        levels = ", ".join(EFFORT_LEVELS)
+        raise UsageError(f"{name!r} is not a level of effort", hint=f"Use one of: {levels}.")
+    return found
+
 
 _OF_CREDENTIALS = ("authorization", "api-key", "x-api-key", "proxy-authorization")
 """Headers that only the credential in use may set."""

@@ -29,6 +29,7 @@ from qwen_code.base.log import debug
 from qwen_code.base.secret import redact
 from qwen_code.mcp.context import ServerContext
 from qwen_code.mcp.elicitation import Answer, Elicitation, RunningCall
+from qwen_code.mcp.embedded import embedded
 from qwen_code.mcp.lists import Lists
 from qwen_code.mcp.remote import RemoteAuth
 from qwen_code.mcp.servers import ServerSpec, expand
@@ -176,6 +177,9 @@ class ServerConnection:
     async def _opened(self, stack: AsyncExitStack) -> Client:
         """A client of the server, over the transport that it speaks."""
         spec, context = expand(self.spec, self._context.variables), self._context
+        if spec.transport == "embedded":
+            assert context.exchange is not None
+            return await self._connected(stack, embedded(spec.name, context.exchange))
         if spec.command is not None:
             log = stack.enter_context(open_log(self._log_file))
             try:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from qwen_code.base.http import Network
 from qwen_code.mcp.servers import ServerSpec
+
+if TYPE_CHECKING:
+    from qwen_code.mcp.embedded import Exchange
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -45,3 +49,5 @@ class ServerContext(msgspec.Struct, frozen=True):
     """Whether a person can answer what servers ask."""
 
     may_restart: Callable[[ServerSpec], bool] = lambda _: True
+    exchange: Exchange | None = None
+    """Reaches embedded servers, if there may be any."""

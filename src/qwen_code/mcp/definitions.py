@@ -8,7 +8,7 @@ after the user has trusted exactly that definition in that directory.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -56,9 +56,13 @@ class ServerDefinition(msgspec.Struct, frozen=True):
 
 
 def find_definitions(
-    paths: Paths, settings: Settings, notice: Callable[[str], None]
+    paths: Paths,
+    settings: Settings,
+    notice: Callable[[str], None],
+    given: Iterable[ServerSpec] = (),
 ) -> list[ServerDefinition]:
-    """All servers that are defined for the current directory. The user's settings take precedence.
+    """All servers that are defined for the current directory. Those that are ``given`` take
+    precedence over the user's settings, and these over a project.
 
     ``notice`` is called for invalid definitions, which are left out.
 
@@ -78,6 +82,7 @@ def find_definitions(
         if layer.project is None and table is not None:
             for spec in parse_servers(table, str(layer.path), refuse):
                 found[spec.name] = _own(spec, layer.path, table[spec.name], paths, trust, notice)
+    found |= {spec.name: ServerDefinition(spec, paths.cwd) for spec in given}
     for name, entry, file in _of_the_project(paths, settings, notice):
         if name in found:
             continue

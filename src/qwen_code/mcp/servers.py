@@ -13,8 +13,9 @@ from qwen_code.base.errors import ConfigError
 from qwen_code.base.url import Origin
 from qwen_code.config.run_files import files_run
 
-Transport = Literal["stdio", "http", "sse", "http or sse"]
-"""``http`` is the streamable one; ``http or sse`` asks the server which of them it speaks."""
+Transport = Literal["stdio", "http", "sse", "http or sse", "embedded"]
+"""``http`` is the streamable one; ``http or sse`` asks the server which of them it speaks.
+``embedded``: in the program that drives this one."""
 
 CALL_TIMEOUT_MS = 60_000
 WORKSPACE_FOLDER = "workspaceFolder"
@@ -42,7 +43,7 @@ class OauthEntry(msgspec.Struct, frozen=True):
 
 
 class ServerSpec(msgspec.Struct, frozen=True):
-    """One server. Either ``command`` or ``url`` is set.
+    """One server. Either ``command`` or ``url`` is set, unless it is embedded.
 
     ``timeout_ms`` is how long one call may take. ``trust``: the user trusts what the server says
     about which tools are read-only. Texts still have their ``$NAMES``.

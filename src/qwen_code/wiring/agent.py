@@ -37,7 +37,7 @@ from qwen_code.wiring.briefing import Briefing
 from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.permissions import GivenRules, judge_for, remember
 from qwen_code.wiring.sandboxes import find_sandbox_of
-from qwen_code.wiring.servers import asker_of, open_servers
+from qwen_code.wiring.servers import GivenServers, asker_of, open_servers
 from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class AgentOptions(msgspec.Struct, frozen=True):
     """In US dollars."""
     disabled_commands: tuple[str, ...] = ()
     """Slash commands that must not be used."""
+    servers: GivenServers | None = None
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -262,7 +263,13 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         _tell_origin(session, notice)
         if has_hooks(config):
             _add_hooks(permission, config, session, notice)
-        servers = open_servers(config, notice, ask=asker_of(front), roots=[paths.cwd, *more])
+        servers = open_servers(
+            config,
+            notice,
+            given=options.servers,
+            ask=asker_of(front),
+            roots=[paths.cwd, *more],
+        )
         if servers is not None:
             opened.callback(servers.close, within_s=_STOP_GRACE_S)
         toolbox = _toolbox(workbench, servers, structured, judge, front, stop)

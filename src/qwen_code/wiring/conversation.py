@@ -21,7 +21,7 @@ from qwen_code.auth.resolver import resolve
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.config.generation import EFFORT_LEVELS
+from qwen_code.config.generation import effort_named
 from qwen_code.models.purse import Purse, Spent
 from qwen_code.wiring.agent import AgentOptions, Assembled, Fit, assemble
 from qwen_code.wiring.launch import Launch
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from qwen_code.wiring.configured_models import Configured
     from qwen_code.wiring.front import Front
     from qwen_code.wiring.reports.context import ContextUse
+    from qwen_code.wiring.servers import GivenServers
 
 
 class Conversation:
@@ -74,6 +75,16 @@ class Conversation:
         self._purse: Purse | None = None
         self.wall_time = Limit(math.inf)
         """How long a prompt may take, once it is found."""
+
+    def introduce(self, *, servers: GivenServers | None, effort: str | None) -> None:
+        """Take over what the program at the front brings, before the conversation is open.
+
+        Raises:
+            UsageError: there is no such level of effort.
+        """
+        if effort is not None:
+            self._effort = effort_named(effort)
+        self._options = msgspec.structs.replace(self._options, servers=servers)
 
     # -- the way to a model -----------------------------------------------------------------------
 
@@ -256,12 +267,7 @@ class Conversation:
         Raises:
             UsageError: there is no such level.
         """
-        if level is not None and level not in EFFORT_LEVELS:
-            raise UsageError(
-                f"{level!r} is not a level of effort",
-                hint=f"Use one of: {', '.join(EFFORT_LEVELS)}.",
-            )
-        self._effort = level
+        self._effort = None if level is None else effort_named(level)
         link = self._opened()[0]
         settings = self.config().settings
         own = with_model(link.connection, settings, link.connection.model or "")

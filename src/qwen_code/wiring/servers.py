@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qwen_code import __version__
 from qwen_code.base.errors import ConfigError
@@ -17,15 +17,35 @@ if TYPE_CHECKING:
     from qwen_code.mcp.context import Refusal
     from qwen_code.mcp.definitions import ServerDefinition
     from qwen_code.mcp.elicitation import Answer, Elicitation
+    from qwen_code.mcp.embedded import Exchange
     from qwen_code.mcp.host import AskPerson
     from qwen_code.mcp.servers import ServerSpec
     from qwen_code.wiring.front import Front
+
+
+class GivenServers(NamedTuple):
+    """The servers that the program which drives this one brings: ``entries`` as in settings, and
+    ``embedded`` ones in that program, which ``exchange`` reaches."""
+
+    entries: Mapping[str, Any]
+    embedded: tuple[str, ...]
+    exchange: Exchange
+
+    def specs(self, say: Callable[[str], None]) -> list[ServerSpec]:
+        """The valid ones; ``say`` gets what is wrong with the others."""
+        from qwen_code.mcp.entries import parse_servers
+        from qwen_code.mcp.servers import ServerSpec
+
+        found = parse_servers(self.entries, "the request", lambda error: say(error.message))
+        own = [ServerSpec(name, transport="embedded", trust=True) for name in self.embedded]
+        return [*found, *own]
 
 
 def open_servers(
     config: Config,
     say: Callable[[str], None],
     *,
+    given: GivenServers | None = None,
     ask: AskPerson | None = None,
     roots: Sequence[Path] = (),
 ) -> Servers | None:
@@ -40,11 +60,12 @@ def open_servers(
     """
     from qwen_code.mcp import any_defined  # most runs have none, and need nothing of it
 
-    if not any_defined(config.paths, config.settings):
+    if given is None and not any_defined(config.paths, config.settings):
         return None
     from qwen_code.mcp.definitions import find_definitions
 
-    found = find_definitions(config.paths, config.settings, say)
+    specs = given.specs(say) if given else []
+    found = find_definitions(config.paths, config.settings, say, specs)
     for definition in found:
         if not definition.is_trusted and not definition.spec.is_disabled:
             name = shlex.quote(definition.spec.name)
@@ -52,7 +73,8 @@ def open_servers(
                 f"{definition.file} wants the MCP server {name}; to allow it: qwen mcp trust {name}"
             )
     try:
-        return start_servers(config, found, say, ask=ask, roots=roots)
+        exchange = given.exchange if given else None
+        return start_servers(config, found, say, ask=ask, roots=roots, exchange=exchange)
     except ConfigError as error:
         say(f"{error.message}. {error.hint}")
         return None
@@ -83,6 +105,7 @@ def start_servers(
     *,
     ask: AskPerson | None = None,
     roots: Sequence[Path] = (),
+    exchange: Exchange | None = None,
 ) -> Servers:
     """Start the trusted ones of these MCP servers, with this user's network and without this
     program's credentials.
@@ -120,5 +143,6 @@ def start_servers(
         token_for=token_for,
         roots=roots or (cwd,),
         may_restart=lambda spec: known[spec.name].is_as_trusted(cwd),
+        exchange=exchange,
     )
     return Servers([each.spec for each in used], context, say, ask=ask)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -73,9 +74,10 @@ def test_another_shape_does_not_end_the_reading(text: bytes) -> None:
 
 def test_an_interrupt_is_for_the_prompt_that_was_read_first() -> None:
     lines = [line(type="user", message={"content": text}) for text in ("a", "b")]
-    stdin = StreamInput(io.BytesIO(b"\n".join(lines)), lambda _: None)
+    ended = threading.Event()
+    stdin = StreamInput(io.BytesIO(b"\n".join(lines)), lambda _: None, lambda _: None, ended.set)
     stdin.start()
-    wait_until_read(stdin)
+    assert ended.wait(30)
     stdin.interrupt()
     first = stdin.next_prompt()
     assert isinstance(first, QueuedPrompt)
@@ -88,10 +90,6 @@ def test_an_interrupt_is_for_the_prompt_that_was_read_first() -> None:
     assert second.stop.is_set
     assert stdin.next_prompt() is None
     stdin.interrupt()
-
-
-def wait_until_read(stdin: StreamInput) -> None:
-    assert stdin.has_ended.wait(30)
 
 
 @given(st.binary(max_size=60))

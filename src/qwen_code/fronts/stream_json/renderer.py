@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from qwen_code import __version__
+from qwen_code.agent.errors import TurnLimitReached
 from qwen_code.agent.events import AgentEvent, BackgroundEnded, HelperEvent, ToolAsked, ToolFinished
 from qwen_code.base.errors import QwenError
 from qwen_code.base.ids import new_uuid
 from qwen_code.base.json_text import decode_json
 from qwen_code.fronts.remarks import remark
 from qwen_code.fronts.renderer import Outcome
+from qwen_code.fronts.stream_json.lines import encode_line
 from qwen_code.models.events import (
     Cut,
     FellBack,
@@ -121,7 +123,7 @@ class JsonRenderer:
         self._end_answer()
         self._add(self._result(outcome))
         if not self._is_stream:
-            self._out.write(_encode(self._messages) + b"\n")
+            self._out.write(encode_line(self._messages) + b"\n")
             self._out.flush()
         self._flush()
 
@@ -246,7 +248,7 @@ class JsonRenderer:
         error = self._error(outcome)
         result: dict[str, Any] = {
             "type": "result",
-            "subtype": "error_during_execution" if error else "success",
+            "subtype": _subtype(outcome, error),
             "is_error": error is not None,
             "duration_ms": outcome.duration_ms,
             "duration_api_ms": outcome.api_duration_ms,
@@ -300,7 +302,7 @@ class JsonRenderer:
     def _flush(self) -> None:
         """Write all lines that came from one network chunk at once."""
         if self._is_stream and self._messages:
-            self._out.write(b"".join([_encode(message) + b"\n" for message in self._messages]))
+            self._out.write(b"".join([encode_line(message) + b"\n" for message in self._messages]))
             self._out.flush()
             self._messages.clear()
 
@@ -340,6 +342,13 @@ def usage_data(usage: Usage | None) -> dict[str, int]:
     }
 
 
+def _subtype(outcome: Outcome, error: Mapping[str, Any] | None) -> str:
+    if error is None:
+        return "success"
+    is_limit = isinstance(outcome.error, TurnLimitReached)
+    return "error_max_turns" if is_limit else "error_during_execution"
+
+
 def _cwd() -> str:
     try:
         return str(Path.cwd())
@@ -366,17 +375,6 @@ def _details(event: AgentEvent) -> dict[str, Any]:
     if isinstance(event, FellBack):
         return {"kind": "fallback", "model": event.model, "instead_of": event.instead_of}
     return {}
-
-
-def _encode(value: Any) -> bytes:
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        # A directory or argument is not UTF-8. Only json accepts such text, which is then replaced;
-        # it is slow to import and rarely needed.
-        import json
-
-        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _parsed(arguments: str) -> Any:

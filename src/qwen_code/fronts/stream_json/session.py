@@ -3,55 +3,62 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from qwen_code.agent.permission import Answer, No, Once, Question
 from qwen_code.agent.tally import Tally
-from qwen_code.base.errors import ExitCode, InputError, QwenError
-from qwen_code.base.ids import new_uuid
+from qwen_code.base.errors import ExitCode, InputError
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.fronts.console import notice, report
+from qwen_code.fronts.console import report
 from qwen_code.fronts.output import abandon_stdout
 from qwen_code.fronts.renderer import as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
+from qwen_code.fronts.stream_json.controls import Controls
+from qwen_code.fronts.stream_json.program_front import ProgramFront
 from qwen_code.fronts.stream_json.renderer import JsonRenderer, write_end
-from qwen_code.fronts.stream_json.stream_input import Control, QueuedPrompt, StreamInput
+from qwen_code.fronts.stream_json.stream_input import QueuedPrompt, StreamInput
 from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.wiring.conversation import Conversation
-from qwen_code.wiring.front import Answers, Form
 
 if TYPE_CHECKING:
-    from qwen_code.auth.oauth.login import Display
     from qwen_code.wiring.agent import AgentOptions
     from qwen_code.wiring.launch import Launch
 
+_LIMITS = (ExitCode.TURN_LIMIT, ExitCode.BUDGET)
+_FIRST_MESSAGE_S = 1.0
+"""How long a program may take to say who it is, if it is to be told that this cannot go on."""
 
-def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, partial: bool) -> int:
+
+def run_stream(
+    launch: Launch, take_options: Callable[[], AgentOptions], *, partial: bool, is_sdk: bool = False
+) -> int:
     """Answer prompts until standard input ends; the exit code of the last one.
 
     Every prompt gets a JSON result, and so do invalid lines and a conversation that cannot be
-    opened.
+    opened. An SDK (``is_sdk``) takes every exit code for a crash, so that it only gets those of
+    limits and of conversations that cannot be opened.
     """
-    front = _ProgramFront()
+    front = ProgramFront()
     stop, conversation = Stop(), None
     with leaving_by_signals() as leaving:
         try:
             with ending_by_signals(stop) as received, WallClock(stop, received) as clock:
+                controls, program = _connected(front)
                 try:
                     conversation = Conversation(launch, take_options(), front)
                     conversation.find()
+                    program.wait_for_beginning(stop)
                     clock.limit(conversation.wall_time)
+                    controls.introduce(conversation)
                     conversation.open(stop)
                 except (Exception, Stopped, KeyboardInterrupt) as caught:  # noqa: BLE001 the result
                     received.is_finishing = True
-                    code = _end_unopened(caught, stop)
+                    code = _end_unopened(caught, stop, controls, program)
                     return code if received.number is None else exit_code_of(received.number)
-            return _StreamSession(conversation, front, partial=partial).run()
+            controls.open(conversation)
+            code = _StreamSession(conversation, program, partial=partial).run()
+            return code if not is_sdk or code in _LIMITS else ExitCode.OK
         except KeyboardInterrupt:  # between prompts
             return ExitCode.INTERRUPTED
         except SystemExit as ended:
@@ -66,82 +73,46 @@ def run_stream(launch: Launch, take_options: Callable[[], AgentOptions], *, part
                 abandon_stdout()
 
 
-def _end_unopened(caught: BaseException, stop: Stop) -> int:
+def _connected(front: ProgramFront) -> tuple[Controls, StreamInput]:
+    """Begin to read what the program says.
+
+    Raises:
+        InputError: there is no standard input.
+    """
+    if sys.stdin is None:  # the parent process closed it
+        raise InputError("standard input is closed", hint="Start qwen with an open pipe.")
+    requests = front.requests
+    controls = Controls(front, lambda: program.interrupt())  # noqa: PLW0108 made below
+    program = StreamInput(sys.stdin.buffer, controls.take, requests.settle, requests.end)
+    program.start()
+    return controls, program
+
+
+def _end_unopened(
+    caught: BaseException, stop: Stop, controls: Controls, program: StreamInput
+) -> int:
     """Write the result of a conversation that could not be opened."""
     error = as_error(caught) if isinstance(caught, Exception) else stop.reason
+    program.wait_for_beginning(Stop(), _FIRST_MESSAGE_S)
     write_end(sys.stdout.buffer, error, is_stream=True)
+    controls.refuse(error)  # last: the Python SDK closes with it, and drops what follows
     if error is None:
         return ExitCode.INTERRUPTED
     report(error)
     return error.exit_code
 
 
-class _ProgramFront:
-    """The connected program as a front. It is asked for permissions once it has initialized."""
-
-    def __init__(self) -> None:
-        self.is_attended = False
-        self.input: StreamInput | None = None
-        self._writing = threading.Lock()
-
-    def permission(self, question: Question) -> Answer:
-        assert self.input is not None
-        request_id = new_uuid()
-        request = {
-            "subtype": "can_use_tool",
-            "tool_name": question.prepared.definition.name,
-            "tool_use_id": question.call_id,
-            "input": msgspec.to_builtins(question.prepared.arguments),
-            "reason": question.reason,
-        }
-        line = {"type": "control_request", "request_id": request_id, "request": request}
-        reply = self.input.ask(request_id, lambda: self.write(line), question.stop)
-        if reply is None:
-            return No("the program has closed its input", is_unanswered=True)
-        if reply.get("behavior") != "allow":
-            if reply.get("interrupt") is True:
-                question.stop.set()
-            return No(str(reply.get("message") or ""))
-        changed = reply.get("updatedInput")
-        changed = reply.get("updated_input") if changed is None else changed
-        if changed is None or changed == request["input"]:
-            return Once()
-        if not isinstance(changed, dict):
-            return No("updatedInput must be an object", is_unanswered=True)
-        return Once(msgspec.json.encode(changed).decode())
-
-    def question(self, form: Form) -> Answers | None:
-        return None
-
-    def notice(self, text: str) -> None:
-        notice(text)
-
-    def sign_in(self) -> Display:
-        raise AssertionError("a program does not sign in here")
-
-    def write(self, message: dict[str, Any]) -> None:
-        """Write one complete line of JSON."""
-        with self._writing:
-            sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
-            sys.stdout.buffer.flush()
-
-
 class _StreamSession:
-    """Reads messages and answers them."""
+    """Answers the prompts of a program."""
 
-    def __init__(self, conversation: Conversation, front: _ProgramFront, *, partial: bool) -> None:
+    def __init__(self, conversation: Conversation, program: StreamInput, *, partial: bool) -> None:
         self._conversation = conversation
-        self._front = front
+        self._program = program
         self._partial = partial
 
     def run(self) -> int:
-        front = self._front
-        if sys.stdin is None:  # the parent process closed it
-            raise InputError("standard input is closed", hint="Start qwen with an open pipe.")
-        front.input = StreamInput(sys.stdin.buffer, self._control)
-        front.input.start()  # `_control` may be called from now on
         code: int = ExitCode.OK
-        while (found := front.input.next_prompt()) is not None:
+        while (found := self._program.next_prompt()) is not None:
             code = self._answer(found)
         return code
 
@@ -183,29 +154,3 @@ class _StreamSession:
         if received.ends_process:
             raise SystemExit(exit_code_of(received.number))
         return outcome.exit_code(None)
-
-    def _control(self, message: Control) -> None:
-        """Handle a request, on the reading thread."""
-        response: dict[str, Any] = {"subtype": "success", "request_id": message.request_id}
-        try:
-            self._carry_out(message)
-        except Exception as caught:  # noqa: BLE001 the thread must go on reading
-            response |= {"subtype": "error", "error": as_error(caught).message}
-        self._front.write({"type": "control_response", "response": response})
-
-    def _carry_out(self, message: Control) -> None:
-        request, conversation = message.request, self._conversation
-        if message.subtype == "initialize":
-            self._front.is_attended = True
-        elif message.subtype == "interrupt":
-            assert self._front.input is not None
-            self._front.input.interrupt()
-        elif message.subtype == "set_permission_mode":
-            conversation.set_mode(str(request.get("mode")))
-        elif message.subtype == "set_model":
-            model = request.get("model")
-            if not isinstance(model, str) or not model.strip():
-                raise QwenError("set_model needs the name of a model")
-            conversation.use_model(model, Stop())
-        else:
-            raise QwenError(f"unknown request {message.subtype!r}")

@@ -13,7 +13,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO
 
 import msgspec
@@ -23,7 +24,7 @@ from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop, take
 
 _MAX_LINE_BYTES = 8 << 20
-_UNCLEAR = {"behavior": "deny", "message": "the program's answer is malformed"}
+_UNCLEAR = "the program's answer is malformed"
 
 
 class UserMessage(msgspec.Struct, frozen=True):
@@ -48,10 +49,12 @@ class Control(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to one of our requests; ``request_id`` is ``None`` if it does not name one."""
+    """The answer to one of our requests; ``request_id`` is ``None`` if it does not name one.
+    Without a ``response``, there is an ``error``."""
 
     request_id: str | None
-    response: dict[str, Any]
+    response: dict[str, Any] | None = None
+    error: str = ""
 
 
 def parse_line(line: bytes) -> UserMessage | Control | Reply | None:
@@ -104,36 +107,57 @@ def _text(content: Any) -> str:
 
 
 def _reply(outer: Any) -> Reply:
-    """The answer to one of our requests; a malformed one counts as a denial."""
+    """The answer to one of our requests; a malformed one counts as an error."""
     if not isinstance(outer, dict) or "request_id" not in outer:
-        return Reply(None, _UNCLEAR)
-    response = outer.get("response")
+        return Reply(None, error=_UNCLEAR)
+    request_id, response = str(outer["request_id"]), outer.get("response")
     if outer.get("subtype") == "error":
-        response = {"behavior": "deny", "message": str(outer.get("error") or "")}
-    understood = response if isinstance(response, dict) else _UNCLEAR
-    return Reply(str(outer["request_id"]), understood)
+        error = outer.get("error")
+        said = error.get("message") if isinstance(error, dict) else error
+        return Reply(request_id, error=str(said or "the program could not answer"))
+    if not isinstance(response, dict):
+        return Reply(request_id, error=_UNCLEAR)
+    return Reply(request_id, response)
 
 
 class StreamInput:
     """Reads lines on a separate thread, so that an interrupt is noticed during an answer.
 
-    ``control`` is called on that thread.
+    It calls ``control`` with requests, ``reply`` with replies to ours, and ``end`` at the end.
     """
 
-    def __init__(self, source: BinaryIO, control: Callable[[Control], None]) -> None:
+    def __init__(
+        self,
+        source: BinaryIO,
+        control: Callable[[Control], None],
+        reply: Callable[[Reply], None],
+        end: Callable[[], None],
+    ) -> None:
         self._source = source
         self._control = control
+        self._reply = reply
+        self._end = end
         self._prompts: SimpleQueue[QueuedPrompt | InputError | None] = SimpleQueue()
         self._unfinished: deque[Stop] = deque()
         """The stops of the prompts that are being answered or queued, in their order."""
         self._is_answering = False
-        self._replies: SimpleQueue[Reply | None] = SimpleQueue()
-        self._asked_id: str | None = None
-        self.has_ended = threading.Event()
+        self._begun: SimpleQueue[None] = SimpleQueue()
+        self._has_begun = False
 
     def start(self) -> None:
         """Start reading."""
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
+
+    def wait_for_beginning(self, stop: Stop, within_s: float | None = None) -> None:
+        """Wait for the first message, or the end of the input.
+
+        Raises:
+            Stopped: ``stop`` was set meanwhile.
+        """
+        with stop.calling(lambda: self._begun.put(None)), suppress(Empty):
+            if not self._has_begun:
+                take(self._begun, within_s)
+        stop.check()
 
     def next_prompt(self) -> QueuedPrompt | InputError | None:
         """The next prompt, or the error for an invalid line; ``None`` at the end of the input.
@@ -151,27 +175,6 @@ class StreamInput:
         for stop in [*self._unfinished][:1]:
             stop.set()
 
-    def ask(self, request_id: str, send: Callable[[], None], stop: Stop) -> dict[str, Any] | None:
-        """The answer to our request, which ``send`` writes; ``None`` if the input ends first.
-
-        During the wait, an invalid line counts as the answer.
-
-        Raises:
-            Stopped: the turn was stopped.
-        """
-        self._asked_id = request_id
-        try:
-            send()
-            with stop.calling(lambda: self._replies.put(None)):
-                while not self.has_ended.is_set() or not self._replies.empty():
-                    reply = take(self._replies)
-                    stop.check()
-                    if reply is not None and reply.request_id == request_id:
-                        return reply.response
-        finally:
-            self._asked_id = None
-        return None
-
     def _read(self) -> None:
         try:
             while line := self._source.readline(_MAX_LINE_BYTES):
@@ -179,12 +182,18 @@ class StreamInput:
                     self._prompts.put(self._too_long())
                 else:
                     self._take(line)
+                self._note_beginning()
         except (OSError, ValueError, KeyboardInterrupt):
             pass  # the input is closed, or nothing reads our responses
         finally:
-            self.has_ended.set()
             self._prompts.put(None)
-            self._replies.put(None)
+            self._note_beginning()
+            self._end()
+
+    def _note_beginning(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._begun.put(None)
 
     def _too_long(self) -> InputError:
         """Skip the rest of a line."""
@@ -200,13 +209,12 @@ class StreamInput:
             message = parse_line(line)
         except InputError as error:
             self._prompts.put(error)
-            message = Reply(None, _UNCLEAR)
+            message = Reply(None, error=_UNCLEAR)  # it may have been one
         if isinstance(message, UserMessage):
             queued = QueuedPrompt(message.text, Stop())
             self._unfinished.append(queued.stop)
             self._prompts.put(queued)
         elif isinstance(message, Reply):
-            request_id = message.request_id or self._asked_id
-            self._replies.put(Reply(request_id, message.response))
+            self._reply(message)
         elif isinstance(message, Control):
             self._control(message)
