@@ -84,7 +84,9 @@ class Conversation:
         """
         if effort is not None:
             self._effort = effort_named(effort)
-        self._options = msgspec.structs.replace(self._options, servers=servers)
+        if servers is not None:
+            rules = (*self._options.rules, *servers.rules)
+            self._options = msgspec.structs.replace(self._options, servers=servers, rules=rules)
 
     # -- the way to a model -----------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,19 @@ class GivenServers(NamedTuple):
     embedded: tuple[str, ...]
     exchange: Exchange
 
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Rules that allow the tools of embedded servers: the program itself carries them out, and
+        can refuse."""
+        return tuple(f"mcp__{_safe(name)}" for name in self.embedded)
+
+    def is_like_embedded(self, name: str) -> bool:
+        """Whether tools of a server with this name would be covered by `rules`."""
+        safe = _safe(name)
+        return any(safe.startswith(f"{_safe(each)}__") for each in self.embedded) or (
+            name not in self.embedded and safe in map(_safe, self.embedded)
+        )
+
     def specs(self, say: Callable[[str], None]) -> list[ServerSpec]:
         """The valid ones; ``say`` gets what is wrong with the others."""
         from qwen_code.mcp.entries import parse_servers
@@ -39,6 +53,11 @@ class GivenServers(NamedTuple):
         found = parse_servers(self.entries, "the request", lambda error: say(error.message))
         own = [ServerSpec(name, transport="embedded", trust=True) for name in self.embedded]
         return [*found, *own]
+
+
+def _safe(name: str) -> str:
+    """The name of a server in the names of its tools."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 
 def open_servers(
@@ -66,6 +85,10 @@ def open_servers(
 
     specs = given.specs(say) if given else []
     found = find_definitions(config.paths, config.settings, say, specs)
+    if given is not None:
+        for name in [each.spec.name for each in found if given.is_like_embedded(each.spec.name)]:
+            say(f"the MCP server {name} is not used: its name is like that of one in the program")
+            found = [each for each in found if each.spec.name != name]
     for definition in found:
         if not definition.is_trusted and not definition.spec.is_disabled:
             name = shlex.quote(definition.spec.name)

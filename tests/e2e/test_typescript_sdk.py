@@ -1,0 +1,490 @@
+"""``@qwen-code/sdk``, the official SDK for TypeScript, drives the real ``qwen`` unchanged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import node_qwen
+import pytest
+from model_server import FakeModelServer
+from sdk_programs import ID, OTHER_ID, executable, hold
+from waiting import is_running, until
+
+Messages = list[dict[str, Any]]
+Run = Callable[..., Messages]
+
+_SCRIPTS = Path(__file__).parent.parent / "node" / "sdk"
+
+
+@pytest.fixture
+def start(
+    require: Any, qwen: Any, server: FakeModelServer, tmp_path: Path
+) -> Callable[..., subprocess.Popen[bytes]]:
+    """Start a script with options for the SDK, and what else the script wants to know."""
+    require("node-qwen", node_qwen.is_installed())
+    qwen.environ |= {"LLAMA_API_KEY": "sk-1", "LLAMA_API_BASE_URL": server.base_url}
+    qwen.environ["LLAMA_API_MODEL"] = "only-model"
+    scripts = tmp_path / "scripts"
+    shutil.copytree(_SCRIPTS, scripts)
+    (scripts / "node_modules").symlink_to(node_qwen.NODE_MODULES)
+
+    def run(script: str, *, options: Any = None, **given: Any) -> subprocess.Popen[bytes]:
+        base = {
+            "cwd": str(qwen.project),
+            "pathToQwenExecutable": str(executable(tmp_path)),
+            "env": qwen.environ,
+        }
+        said = json.dumps({"options": {**base, **(options or {})}, **given})
+        return subprocess.Popen(
+            [node_qwen.NODE, scripts / f"{script}.mjs", said],
+            env=qwen.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return run
+
+
+@pytest.fixture
+def run(start: Callable[..., subprocess.Popen[bytes]]) -> Run:
+    def finish(script: str, *, code: int = 0, **given: Any) -> Messages:
+        with start(script, **given) as process:
+            try:
+                out, err = process.communicate(timeout=45)
+            finally:
+                process.kill()
+        assert process.returncode == code, err.decode()
+        return [json.loads(line) for line in out.splitlines()]
+
+    return finish
+
+
+@pytest.fixture
+def ask(run: Run) -> Run:
+    def one(*prompts: str, **options: Any) -> Messages:
+        return run("ask", prompts=prompts or ["Hello"], options=options)
+
+    return one
+
+
+def of_type(kind: str, messages: Messages) -> Messages:
+    return [message for message in messages if message["type"] == kind]
+
+
+def result_of(messages: Messages) -> dict[str, Any]:
+    (result,) = of_type("result", messages)
+    return result
+
+
+def tool_results(messages: Messages) -> list[str]:
+    return [
+        block["content"]
+        for each in of_type("user", messages)
+        for block in each["message"]["content"]
+    ]
+
+
+def test_a_prompt_has_an_answer(ask: Run, server: FakeModelServer) -> None:
+    messages = ask("Hello")
+    assert [m["type"] for m in messages] == ["system", "assistant", "result", "end"]
+    assert result_of(messages)["result"] == "Hello from the model"
+    assert server.prompts == ["Hello"]
+
+
+def test_the_session_has_the_id_of_the_sdk(ask: Run, qwen: Any) -> None:
+    messages = ask("Hello")
+    (file,) = qwen.home.glob(".qwen/**/sessions/*.jsonl")
+    assert messages[-1]["sessionId"] == file.stem
+    assert {m["session_id"] for m in messages[:-1]} == {file.stem}
+    assert json.loads(file.read_text().splitlines()[0])["channel"] == "SDK"
+
+
+def test_a_command_on_the_path(ask: Run, qwen: Any, tmp_path: Path) -> None:
+    qwen.environ["PATH"] = f"{executable(tmp_path).parent}:{qwen.environ['PATH']}"
+    assert result_of(ask("Hello", pathToQwenExecutable="qwen"))["is_error"] is False
+
+
+def test_turns_one_after_the_other(ask: Run, server: FakeModelServer) -> None:
+    messages = ask("One", "Two", "Three", sessionId=ID)
+    assert [m["session_id"] for m in of_type("result", messages)] == [ID] * 3
+    texts = [m["content"] for m in server.requests[-1].body["messages"] if m["role"] == "user"]
+    assert texts == ["One", "Two", "Three"]
+
+
+def test_resume(ask: Run, server: FakeModelServer) -> None:
+    ask("First", sessionId=ID)
+    messages = ask("Second", resume=ID)
+    assert result_of(messages)["session_id"] == ID
+    texts = [m["content"] for m in server.requests[-1].body["messages"] if m["role"] == "user"]
+    assert texts == ["First", "Second"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"resume": OTHER_ID}, "no session"), ({"sessionId": ID}, "exists already")],
+)
+def test_a_session_that_cannot_be_is_said(ask: Run, options: Any, said: str) -> None:
+    ask("First", sessionId=ID)
+    messages = ask("Second", **options)
+    assert said in result_of(messages)["error"]["message"]
+    assert said in of_type("thrown", messages)[0]["message"]
+
+
+def test_a_login_that_is_missing_is_said(ask: Run, qwen: Any) -> None:
+    del qwen.environ["LLAMA_API_KEY"], qwen.environ["LLAMA_API_BASE_URL"]
+    (thrown,) = of_type("thrown", ask("Hello"))
+    assert "qwen auth login" in thrown["message"]
+
+
+@pytest.mark.parametrize("method", ["anthropic", "gemini", "vertex-ai", "openai-responses"])
+def test_a_protocol_that_is_not_spoken(ask: Run, server: FakeModelServer, method: str) -> None:
+    assert of_type("thrown", ask("Hello", authType=method))
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "begins", "has"),
+    [
+        ("- You are a pirate.", "- You are a pirate.", ""),
+        ({"type": "preset", "preset": "qwen_code", "append": "--Say Arr."}, "", "--Say Arr."),
+        ({"type": "preset", "preset": "qwen_code"}, "", ""),
+    ],
+)
+def test_instructions(ask: Run, server: FakeModelServer, given: Any, begins: str, has: str) -> None:
+    ask("Hello", systemPrompt=given, authType="openai", model="other-model")
+    system = server.requests[-1].body["messages"][0]["content"]
+    assert system.startswith(begins)
+    assert has in system
+    assert server.requests[-1].body["model"] == "other-model"
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_written"),
+    [("default", False), ("plan", False), ("auto-edit", True), ("yolo", True)],
+)
+def test_modes(
+    ask: Run, server: FakeModelServer, calls: Any, qwen: Any, mode: str, is_written: bool
+) -> None:
+    server.script = [calls("write_file", path="made", content="x")]
+    messages = ask("Write", permissionMode=mode)
+    assert messages[0]["permission_mode"] == mode
+    assert (qwen.project / "made").exists() is is_written
+    assert len(result_of(messages)["permission_denials"]) == (not is_written)
+
+
+def test_tools_in_lists(ask: Run, server: FakeModelServer) -> None:
+    ask(
+        "Hello",
+        coreTools=["read_file", "Edit", "Bash(git *)", "write_file"],
+        excludeTools=["write_file", "Bash(rm *)", "Read(.env)"],
+        allowedTools=["Bash(git status)", "ShellTool(git log)"],
+        includeDirectories=["..", "."],
+    )
+    offered = {each["function"]["name"] for each in server.requests[-1].body["tools"]}
+    assert offered == {"read_file", "edit", "run_shell_command"}
+
+
+ALLOW = {"behavior": "allow"}
+DENY = {"behavior": "deny", "message": "not today"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "content", "said"),
+    [
+        (ALLOW, "x", ""),
+        ({**ALLOW, "updatedInput": {"path": "made", "content": "y"}}, "y", "changed"),
+        ({**ALLOW, "updatedInput": {"path": "../out", "content": "y"}}, None, ""),
+        (DENY, None, "not today"),
+        ({"raises": "no window"}, None, "no window"),
+        ({**ALLOW, "late": 3000}, None, "timeout"),
+    ],
+)
+def test_what_a_callback_answers(
+    run: Run,
+    server: FakeModelServer,
+    calls: Any,
+    qwen: Any,
+    answer: Any,
+    content: str | None,
+    said: str,
+) -> None:
+    server.script = [calls("write_file", path="made", content="x")]
+    options = {"timeout": {"canUseTool": 300}}
+    messages = run("permission", prompt="Write", answers=[answer], options=options)
+    made = qwen.project / "made"
+    assert (made.read_text() if made.exists() else None) == content
+    assert not (qwen.project.parent / "out").exists()
+    (asked,) = of_type("asked", messages)
+    assert (asked["toolName"], asked["input"]["content"]) == ("write_file", "x")
+    assert [each["type"] for each in asked["suggestions"]] == ["allow", "deny"]
+    assert said in tool_results(messages)[0]
+
+
+def test_a_no_can_end_the_turn(run: Run, server: FakeModelServer, calls: Any) -> None:
+    server.script = [calls("write_file", path="made", content="x")]
+    deny = {**DENY, "interrupt": True}
+    result = result_of(run("permission", prompt="Write", answers=[deny]))
+    assert (result["subtype"], result["error"]["type"]) == ("error_during_execution", "Interrupted")
+    assert len(server.prompts) == 1
+
+
+def test_two_calls_are_asked_for(run: Run, server: FakeModelServer, calls: Any, qwen: Any) -> None:
+    first = calls("write_file", index=0, path="a", content="x")
+    second = calls("write_file", index=1, path="b", content="x")
+    server.script = [[*first, *second]]
+    run("permission", prompt="Write", answers=[DENY, ALLOW])
+    assert [(qwen.project / name).exists() for name in "ab"] == [False, True]
+
+
+def test_questions_of_the_model(run: Run, server: FakeModelServer, calls: Any) -> None:
+    server.script = [calls("ask_user", question="Which?", options=["tabs", "blanks"])]
+    messages = run("permission", prompt="Format", answers=[{"answers": {"0": "blanks"}}])
+    (asked,) = of_type("asked", messages)
+    assert asked["toolName"] == "ask_user_question"
+    assert [each["label"] for each in asked["input"]["questions"][0]["options"]] == [
+        "tabs",
+        "blanks",
+    ]
+    assert tool_results(messages) == ["The user answered: blanks"]
+
+
+def test_what_is_allowed_is_not_asked_for(
+    run: Run, server: FakeModelServer, calls: Any, qwen: Any
+) -> None:
+    server.script = [calls("run_shell_command", command="touch made")]
+    options = {"allowedTools": ["edit", "Bash(touch *)"]}
+    messages = run("permission", prompt="Do", answers=[DENY], options=options)
+    assert of_type("asked", messages) == []
+    assert (qwen.project / "made").exists()
+
+
+def test_pieces_of_the_answer(ask: Run) -> None:
+    messages = ask("Hello", includePartialMessages=True)
+    pieces = [m["event"] for m in of_type("stream_event", messages)]
+    assert [pieces[0]["type"], pieces[-1]["type"]] == ["message_start", "message_stop"]
+    text = "".join(p["delta"]["text"] for p in pieces if p["type"] == "content_block_delta")
+    assert text == "Hello from the model"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_limit_of_turns(ask: Run, server: FakeModelServer, calls: Any, number: int) -> None:
+    server.script = [calls("list_directory", path=".")]
+    messages = ask("Look", maxSessionTurns=number)
+    assert result_of(messages)["subtype"] == "error_max_turns"
+    assert "code 53" in of_type("thrown", messages)[0]["message"]
+
+
+def test_no_limit_of_turns(ask: Run) -> None:
+    assert of_type("thrown", ask("Hello", maxSessionTurns=-1, maxSubagentDepth=2)) == []
+
+
+def test_an_error_of_the_server_is_a_result(ask: Run, server: FakeModelServer) -> None:
+    server.status, server.error_body = 400, b'{"error": {"message": "no such thing"}}'
+    messages = ask("Hello")
+    assert "no such thing" in result_of(messages)["error"]["message"]
+    assert of_type("thrown", messages) == []
+
+
+def test_certificates_are_always_checked(ask: Run, server: FakeModelServer) -> None:
+    assert "SSL_CERT_FILE" in of_type("thrown", ask("Hello", insecure=True))[0]["message"]
+    assert server.requests == []
+
+
+def test_servers_of_tools_in_the_program(
+    run: Run, server: FakeModelServer, calls: Any, require: Any
+) -> None:
+    wanted = [("sum", {"a": 40, "b": 2}), ("refuse", {}), ("raise", {}), ("dot", {})]
+    server.script = [calls(f"mcp__counting__{name}", **given) for name, given in wanted]
+    server.script.append(calls("mcp__greeting__hello", who="Ada"))
+    messages = run("servers", prompt="Count", options={"permissionMode": "default"})
+    assert messages[0]["status"] == {"counting": "connected", "greeting": "connected"}
+    head = next(m for m in messages if m.get("subtype") == "init")
+    assert [each["status"] for each in head["mcp_servers"]] == ["connected"] * 2
+    results = tool_results(messages)
+    assert results[0] == "42"
+    assert "it is Sunday" in results[1]
+    assert "a bug in a tool" in results[2]
+    assert "a dot" in results[3]
+    assert results[4] == "Hello\u2028Ada"
+    assert result_of(messages)["permission_denials"] == []
+    assert server.prompts[-1] == "Hello\u2028Ada"
+
+
+def test_pictures_of_a_server_in_the_program(
+    run: Run, server: FakeModelServer, calls: Any, qwen: Any
+) -> None:
+    qwen.write("~/.qwen/settings.json", '{"model": {"vision": true}}')
+    server.script = [calls("mcp__counting__dot")]
+    run("servers", prompt="Look")
+    assert "data:image/png;base64," in json.dumps(server.requests[-1].body)
+
+
+def test_a_server_of_tools_that_takes_too_long(
+    run: Run, server: FakeModelServer, calls: Any
+) -> None:
+    server.script = [calls("mcp__counting__slow"), calls("mcp__counting__sum", a=1, b=2)]
+    messages = run("servers", prompt="Wait", options={"timeout": {"mcpRequest": 300}})
+    results = tool_results(messages)
+    assert "MCP request timeout" in results[0]
+    assert results[1] == "3"
+
+
+def test_rules_hold_for_servers_in_the_program(
+    run: Run, server: FakeModelServer, calls: Any
+) -> None:
+    server.script = [calls("mcp__counting__sum", a=1, b=2)]
+    run("servers", prompt="Count", options={"excludeTools": ["mcp__counting__sum"]})
+    offered = {each["function"]["name"] for each in server.requests[-1].body["tools"]}
+    assert "mcp__counting__sum" not in offered
+    assert "mcp__greeting__hello" in offered
+
+
+def test_other_servers_of_tools(
+    run: Run, server: FakeModelServer, calls: Any, new_server: Any
+) -> None:
+    script = str(Path(__file__).parent.parent / "support" / "mcp_server.py")
+    external = {
+        "process": {"command": sys.executable, "args": [script], "trust": True, "timeout": 20000},
+        "part": {"command": sys.executable, "args": [script], "includeTools": ["add"]},
+        "gone": {"httpUrl": "http://127.0.0.1:9/mcp"},
+        "broken": {"tcp": "127.0.0.1:9"},
+    }
+    server.script = [calls("mcp__process__add", a=1, b=2)]
+    messages = run("servers", prompt="Add", external=external)
+    status = messages[0]["status"]
+    assert (status["process"], status["part"], status["gone"]) == (
+        "connected",
+        "connected",
+        "failed",
+    )
+    assert status["counting"] == "connected"
+    assert tool_results(messages) == ["3"]
+    tools = [each["function"]["name"] for each in server.requests[-1].body["tools"]]
+    assert [name for name in tools if name.startswith("mcp__part__")] == ["mcp__part__add"]
+
+
+def test_the_methods_between_two_prompts(
+    run: Run, server: FakeModelServer, calls: Any, qwen: Any
+) -> None:
+    qwen.write("~/.qwen/commands/hail.md", "Hail!")
+    server.script = [[{"content": "One"}], calls("write_file", path="made", content="x")]
+    messages = run(
+        "controls",
+        prompts=["One", "Two"],
+        calls=[
+            ["setModel", "other-model"],
+            ["setPermissionMode", "auto-edit"],
+            ["setPermissionMode", "reckless"],
+            ["supportedCommands"],
+            ["mcpServerStatus"],
+            ["getContextUsage", True],
+            ["getAvailableModels"],
+            ["setEffort", "high"],
+            ["setEffort", "enormous"],
+            ["continueLastTurn"],
+            ["getUsageInfo", "week"],
+            ["interrupt"],
+            ["getSessionId"],
+            ["isClosed"],
+        ],
+        options={"sessionId": ID},
+    )
+    returned = [
+        (each["name"], each.get("value", each.get("error")))
+        for each in of_type("returned", messages)
+    ]
+    found: dict[str, Any] = {}
+    for name, value in returned:
+        found.setdefault(name, []).append(value)
+    assert found["setModel"] == [None]
+    assert found["setPermissionMode"][0] is None
+    assert "'reckless' is not a mode" in found["setPermissionMode"][1]
+    assert found["supportedCommands"][0]["commands"] == ["hail"]
+    assert found["mcpServerStatus"][0]["status"] == {}
+    usage = found["getContextUsage"][0]
+    assert (usage["modelName"], usage["showDetails"]) == ("other-model", True)
+    assert usage["totalTokens"] == sum(
+        tokens for name, tokens in usage["breakdown"].items() if name != "freeSpace"
+    )
+    assert [each["id"] for each in found["getAvailableModels"][0]["models"]] == ["only-model"]
+    assert found["setEffort"][0] is True
+    assert "'enormous' is not a level" in found["setEffort"][1]
+    assert "not supported" in found["continueLastTurn"][0]
+    assert "not supported" in found["getUsageInfo"][0]
+    assert (found["getSessionId"], found["isClosed"]) == ([ID], [False])
+    assert (qwen.project / "made").exists()
+    posted = [r for r in server.requests if r.method == "POST"]
+    assert [r.body["model"] for r in posted] == ["only-model", *["other-model"] * 2]
+    assert "error" not in of_type("result", messages)[1]
+
+
+def test_effort_from_the_beginning(ask: Run, server: FakeModelServer) -> None:
+    assert of_type("thrown", ask("Hello", effort="high")) == []
+    assert server.requests[-1].body["reasoning_effort"] == "high"
+
+
+def test_agents_are_not_used_and_this_is_said(ask: Run) -> None:
+    agents = [{"name": "a", "description": "b", "systemPrompt": "c", "level": "session"}]
+    assert result_of(ask("Hello", agents=agents))["is_error"] is False
+
+
+def test_interrupt_ends_the_turn_and_not_the_conversation(
+    run: Run, server: FakeModelServer
+) -> None:
+    go_on = hold(server)
+    began = time.monotonic()
+    server_words = server.after_first_word
+    server.after_first_word = lambda: server_words() if len(server.prompts) == 1 else None
+    messages = run(
+        "interrupt", how="interrupt", on="stream_event", options={"includePartialMessages": True}
+    )
+    go_on.set()
+    first, second = of_type("result", messages)
+    assert first["error"]["type"] == "Interrupted"
+    assert second["result"] == "Hello from the model"
+    assert of_type("thrown", messages) == []
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("how", ["abort", "close", "exit"])
+def test_what_ends_the_program_ends_everything(
+    run: Run, server: FakeModelServer, calls: Any, qwen: Any, how: str
+) -> None:
+    """Also commands that run, and where the program is gone from one moment to the next."""
+    pid = qwen.project / "pid"
+    server.script = [calls("run_shell_command", command="echo $$ > pid; sleep 60")]
+    options = {"permissionMode": "yolo"}
+    messages = run(
+        "interrupt",
+        how=how,
+        on="assistant",
+        file=str(pid),
+        options=options,
+        code=7 if how == "exit" else 0,
+    )
+    if how == "abort":
+        assert of_type("thrown", messages)[0]["isAbort"] is True
+    if how != "exit":
+        assert messages[-1] == {"type": "end", "isClosed": True}
+    until(lambda: not is_running(pid.read_text().strip()))
+    until(lambda: not _processes_in(qwen.project))
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """The processes whose directory is ``folder``."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            if (each / "cwd").resolve() == folder.resolve() and is_running(each.name):
+                found.append(each.name)
+        except OSError:
+            continue
+    return found
