@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 from qwen_code.fronts.signals import is_given_up
 
@@ -63,16 +63,33 @@ class InterruptibleOutput(io.RawIOBase):
 def hear_signals_in_stdout() -> None:
     """Replace standard output by an `InterruptibleOutput` if it is a pipe or a socket."""
     stdout = sys.stdout
-    try:
-        kind = os.fstat(stdout.fileno()).st_mode
-    except (OSError, ValueError):
-        return
-    may_fill = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
-    if os.name == "nt" or not may_fill or not isinstance(stdout, io.TextIOWrapper):
+    if not _has_reader(stdout) or not isinstance(stdout, io.TextIOWrapper):
         return
     buffer = io.BufferedWriter(InterruptibleOutput(stdout.fileno()))
     through = stdout.write_through  # PYTHONUNBUFFERED
     sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, stdout.errors, write_through=through)
+
+
+def wait_for_lost_reader() -> bool:
+    """Block until nothing reads standard output any more. Returns ``False``, at once, where that
+    cannot be noticed."""
+    stdout = sys.stdout
+    if not _has_reader(stdout):
+        return False
+    import select
+
+    waiting = select.poll()
+    waiting.register(stdout.fileno(), 0)  # an error is always reported
+    return bool(waiting.poll())
+
+
+def _has_reader(stdout: TextIO) -> bool:
+    """Whether another process reads from it: it is a pipe or a socket."""
+    try:
+        kind = os.fstat(stdout.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return os.name != "nt" and (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind))
 
 
 def abandon_stdout() -> None:

@@ -11,7 +11,7 @@ from qwen_code.agent.tally import Tally
 from qwen_code.base.errors import ExitCode, InputError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.fronts.console import report
-from qwen_code.fronts.output import abandon_stdout
+from qwen_code.fronts.output import abandon_stdout, wait_for_lost_reader
 from qwen_code.fronts.renderer import as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.stream_json.controls import Controls
@@ -82,8 +82,14 @@ def _connected(front: ProgramFront) -> tuple[Controls, StreamInput]:
     if sys.stdin is None:  # the parent process closed it
         raise InputError("standard input is closed", hint="Start qwen with an open pipe.")
     requests = front.requests
+
+    def end() -> None:
+        requests.end()
+        if wait_for_lost_reader():  # the program is gone, and did not only say all that it wants
+            program.interrupt_all()
+
     controls = Controls(front, lambda: program.interrupt())  # noqa: PLW0108 made below
-    program = StreamInput(sys.stdin.buffer, controls.take, requests.settle, requests.end)
+    program = StreamInput(sys.stdin.buffer, controls.take, requests.settle, end)
     program.start()
     return controls, program
 

@@ -123,7 +123,7 @@ def _reply(outer: Any) -> Reply:
 class StreamInput:
     """Reads lines on a separate thread, so that an interrupt is noticed during an answer.
 
-    It calls ``control`` with requests, ``reply`` with replies to ours, and ``end`` at the end.
+    That thread calls ``control`` with requests, ``reply`` with replies to ours, and ``end`` last.
     """
 
     def __init__(
@@ -173,6 +173,11 @@ class StreamInput:
     def interrupt(self) -> None:
         """Stop the prompt that is being answered, or else the next one in the queue."""
         for stop in [*self._unfinished][:1]:
+            stop.set()
+
+    def interrupt_all(self) -> None:
+        """Stop every prompt that has been read."""
+        for stop in [*self._unfinished]:
             stop.set()
 
     def _read(self) -> None:
