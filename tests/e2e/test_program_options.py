@@ -156,14 +156,3 @@ def test_how_many_answers(
 ) -> None:
     server.script = [calls("list_directory", path=".")]
     assert ask("--max-session-turns", number).returncode == code
-
-
-def test_certificates_are_always_checked(ask: Ask, server: FakeModelServer) -> None:
-    done = ask("--insecure")
-    assert (done.returncode, server.requests) == (2, [])
-    assert "SSL_CERT_FILE" in done.stderr
-
-
-def test_extensions_are_not_there(ask: Ask) -> None:
-    assert "no effect" in ask("--extensions", "gcp,aws").stderr
-    assert ask("-e", "none", "--max-subagent-depth", "3").stderr == ""

@@ -283,7 +283,7 @@ def test_the_limit_of_turns(ask: Run, server: FakeModelServer, calls: Any, numbe
 
 
 def test_no_limit_of_turns(ask: Run) -> None:
-    assert of_type("thrown", ask("Hello", maxSessionTurns=-1, maxSubagentDepth=2)) == []
+    assert of_type("thrown", ask("Hello", maxSessionTurns=-1)) == []
 
 
 def test_an_error_of_the_server_is_a_result(ask: Run, server: FakeModelServer) -> None:
@@ -291,11 +291,6 @@ def test_an_error_of_the_server_is_a_result(ask: Run, server: FakeModelServer) -
     messages = ask("Hello")
     assert "no such thing" in result_of(messages)["error"]["message"]
     assert of_type("thrown", messages) == []
-
-
-def test_certificates_are_always_checked(ask: Run, server: FakeModelServer) -> None:
-    assert "SSL_CERT_FILE" in of_type("thrown", ask("Hello", insecure=True))[0]["message"]
-    assert server.requests == []
 
 
 def test_servers_of_tools_in_the_program(

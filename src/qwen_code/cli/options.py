@@ -213,12 +213,8 @@ _PROGRAM = [
         multiple=True,
         help="Forbid this too: a tool, or a rule as in --allowed-tools.",
     ),
-    click.option("--max-subagent-depth", type=click.IntRange(1, 100), hidden=True),
-    click.option("--extensions", "-e", metavar="NAME", multiple=True, hidden=True),
-    click.option("--insecure", is_flag=True, hidden=True),
 ]
-"""What SDKs, editors and CI pass. The hidden ones are Node Qwen Code's, and change nothing here:
-helpers start no helpers, there are no extensions, and certificates are always checked."""
+"""What SDKs, editors and CI pass, rather than people."""
 
 
 def _show_help(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
@@ -321,10 +317,11 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         raise UsageError(f"--yolo and --approval-mode {mode} contradict each other")
     if values["go_on"] and values["resume"]:
         raise UsageError("--continue and --resume contradict each other", hint="Use one.")
-    if values["insecure"] or values["extensions"] or values["session_id"] is not None:
-        from qwen_code.cli.program_options import check_program_options  # rarely given
+    session_id = values["session_id"]
+    if session_id is not None:
+        from qwen_code.cli.session_id import take_session_id  # only programs give one
 
-        check_program_options(values)
+        session_id = take_session_id(session_id, values)
     directories = [d for text in values["include_directories"] for d in text.split(",") if d]
     return AgentOptions(
         mode="yolo" if values["yolo"] else mode,
@@ -335,7 +332,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         max_wall_time_s=_wall_time(values["max_wall_time"]),
         directories=tuple(directories),
         resume=LATEST if values["go_on"] else values["resume"],
-        session_id=values["session_id"] and values["session_id"].lower(),
+        session_id=session_id,
         channel=values["channel"],
         sandbox=values["sandbox"],
         sandbox_network=values["sandbox_network"],
