@@ -505,3 +505,16 @@ def test_characters_that_others_take_for_ends_of_lines(
     result = result_of(ask(text, options(include_partial_messages=True)))
     assert result["result"] == text
     assert server.prompts == [text]
+
+
+@pytest.mark.parametrize("tool", ["read_file", "run_shell_command"])
+def test_results_that_are_longer_than_the_lines_that_it_reads(
+    options: Options, server: FakeModelServer, calls: Any, qwen: Any, tool: str
+) -> None:
+    """The SDK reads 64 KiB of a line at most, and escapes count."""
+    qwen.write("long.txt", '"\\"\u2028\n' * 40_000)
+    given = {"path": "long.txt"} if tool == "read_file" else {"command": "cat long.txt"}
+    server.script = [calls(tool, **given)]
+    messages = ask("Read", options(permission_mode="yolo"))
+    assert result_of(messages)["is_error"] is False
+    assert len(tool_results(messages)[0]) > 5000

@@ -11,7 +11,7 @@ import pytest
 from fake_state import fake_state
 
 from qwen_code import __version__
-from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked
+from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, ToolFinished
 from qwen_code.base.errors import TransportError
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.fronts.stream_json.renderer import JsonRenderer
@@ -226,6 +226,29 @@ def test_what_a_helper_waits_for_is_told() -> None:
     (notice,) = notices
     assert notice["data"]["message"] == "it is silent; retrying in 1.0 s"
     assert notice["data"]["parent_tool_use_id"] == "call_1"
+
+
+def test_calls_of_a_helper_are_messages_below_its_own_call() -> None:
+    asked = HelperEvent("call_1", ToolAsked("h1", "grep", "grep x", '{"pattern": "x"}'))
+    finished = HelperEvent("call_1", ToolFinished("h1", "grep", "a:1: x", "1 line"))
+    below = [m for m in render([asked, finished, *ANSWER]) if m.get("parent_tool_use_id")]
+    assert [m["parent_tool_use_id"] for m in below] == ["call_1", "call_1"]
+    assert [m["type"] for m in below] == ["assistant", "user"]
+    ((called,), (result,)) = [m["message"]["content"] for m in below]
+    assert called == {"type": "tool_use", "id": "h1", "name": "grep", "input": {"pattern": "x"}}
+    assert (result["tool_use_id"], result["content"]) == ("h1", "a:1: x")
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, '"' * 5000, "\u2028" * 5000, "\U0001f600" * 5000])
+def test_a_long_result_is_shown_in_part(text: str) -> None:
+    out = io.BytesIO()
+    renderer = JsonRenderer(out, is_stream=True, max_result_bytes=1000)
+    renderer.events([ToolFinished("c1", "read_file", f"A{text}Z", "")])
+    line = out.getvalue()
+    assert len(line) < 1500
+    content = json.loads(line)["message"]["content"][0]["content"]
+    assert (content[0], content[-1]) == ("A", "Z")
+    assert "characters are left out here" in content
 
 
 def test_the_model_that_answers_instead_is_named() -> None:

@@ -23,3 +23,21 @@ def encode_line(value: Any) -> bytes:
     for character, escape in _SEPARATORS:
         data = data.replace(character, escape)
     return data
+
+
+def shortened(text: str, max_bytes: int) -> str:
+    """``text`` without its middle, if it would be longer than ``max_bytes`` as JSON."""
+    if len(encode_line(text)) <= max_bytes:
+        return text
+    head = _fitting(text, max_bytes // 2)
+    tail = _fitting(text[::-1], max_bytes // 2)[::-1]
+    left_out = len(text) - len(head) - len(tail)
+    return f"{head}\n[{left_out:,} characters are left out here; the model got them]\n{tail}"
+
+
+def _fitting(text: str, max_bytes: int) -> str:
+    """The beginning of ``text`` that has at most this length as JSON."""
+    text = text[:max_bytes]
+    while (length := len(encode_line(text))) > max_bytes:
+        text = text[: min(len(text) - 1, len(text) * max_bytes // length)]
+    return text

@@ -16,7 +16,7 @@ from qwen_code.base.ids import new_uuid
 from qwen_code.base.json_text import decode_json
 from qwen_code.fronts.remarks import remark
 from qwen_code.fronts.renderer import Outcome
-from qwen_code.fronts.stream_json.lines import encode_line
+from qwen_code.fronts.stream_json.lines import encode_line, shortened
 from qwen_code.models.events import (
     Cut,
     FellBack,
@@ -49,11 +49,20 @@ class JsonRenderer:
     """Writes one array at the end, or with ``is_stream`` one line for each complete message.
 
     With ``partial`` each delta of the answer is also a line. ``out`` takes bytes, because JSON is
-    UTF-8 in every locale (RFC 8259 §8.1).
+    UTF-8 in every locale (RFC 8259 §8.1). ``max_result_bytes`` limits what is shown of
+    the result of a tool.
     """
 
-    def __init__(self, out: BinaryIO, *, is_stream: bool, partial: bool = False) -> None:
+    def __init__(
+        self,
+        out: BinaryIO,
+        *,
+        is_stream: bool,
+        partial: bool = False,
+        max_result_bytes: int | None = None,
+    ) -> None:
         self._out = out
+        self._max_result_bytes = max_result_bytes
         self._is_stream = is_stream
         self._partial = partial and is_stream
         self._session_id = ""
@@ -138,30 +147,44 @@ class JsonRenderer:
         if isinstance(event, ToolAsked):
             self._end_answer()
         elif isinstance(event, ToolFinished):
-            self._tool_result(event)
+            self._tool_result(event, None)
         elif isinstance(event, HelperEvent):
             self._helper(event)
 
-    def _tool_result(self, event: ToolFinished) -> None:
+    def _tool_result(self, event: ToolFinished, parent: str | None) -> None:
+        limit = self._max_result_bytes
         result = {
             "type": "tool_result",
             "tool_use_id": event.call_id,
-            "content": event.text,
+            "content": event.text if limit is None else shortened(event.text, limit),
             "is_error": event.is_error,
         }
         message = {"role": "user", "content": [result]}
-        self._add({"type": "user", "message": message, "parent_tool_use_id": None})
+        self._add({"type": "user", "message": message, "parent_tool_use_id": parent})
 
     def _helper(self, helper: HelperEvent) -> None:
+        """A call of a helper and its result, as messages below the call that started it."""
         event = helper.event
-        if isinstance(event, ToolAsked):
-            data = {
-                "kind": "helper",
-                "tool": event.name,
-                "message": event.title,
-                "parent_tool_use_id": helper.call_id,
+        if isinstance(event, ToolFinished):
+            self._tool_result(event, helper.call_id)
+        elif isinstance(event, ToolAsked):
+            called = {
+                "type": "tool_use",
+                "id": event.call_id,
+                "name": event.name,
+                "input": _parsed(event.arguments),
             }
-            self._add({"type": "system", "subtype": "notice", "data": data})
+            message = {
+                "id": new_uuid(),
+                "type": "message",
+                "role": "assistant",
+                "model": self._model,
+                "content": [called],
+                "stop_reason": "tool_use",
+                "usage": usage_data(None),
+            }
+            parent = helper.call_id
+            self._add({"type": "assistant", "message": message, "parent_tool_use_id": parent})
 
     def _piece(self, kind: str, text: str) -> None:
         block = self._block

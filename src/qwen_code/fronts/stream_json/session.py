@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from qwen_code.wiring.launch import Launch
 
 _LIMITS = (ExitCode.TURN_LIMIT, ExitCode.BUDGET)
+_MAX_RESULT_BYTES = 48 << 10
+"""Less than a line has that the Python SDK reads, which is 64 KiB."""
 _FIRST_MESSAGE_S = 1.0
 """How long a program may take to say who it is, if it is to be told that this cannot go on."""
 
@@ -57,7 +59,7 @@ def run_stream(
                     code = _end_unopened(caught, stop, controls, program)
                     return code if received.number is None else exit_code_of(received.number)
             controls.open(conversation)
-            code = _StreamSession(conversation, program, partial=partial).run()
+            code = _StreamSession(conversation, program, partial=partial, is_sdk=is_sdk).run()
             return code if not is_sdk or code in _LIMITS else ExitCode.OK
         except KeyboardInterrupt:  # between prompts
             return ExitCode.INTERRUPTED
@@ -111,10 +113,13 @@ def _end_unopened(
 class _StreamSession:
     """Answers the prompts of a program."""
 
-    def __init__(self, conversation: Conversation, program: StreamInput, *, partial: bool) -> None:
+    def __init__(
+        self, conversation: Conversation, program: StreamInput, *, partial: bool, is_sdk: bool
+    ) -> None:
         self._conversation = conversation
         self._program = program
         self._partial = partial
+        self._is_sdk = is_sdk
 
     def run(self) -> int:
         code: int = ExitCode.OK
@@ -125,7 +130,12 @@ class _StreamSession:
     def _answer(self, found: QueuedPrompt | InputError) -> int:
         """Answer a prompt, or report an invalid line; the exit code."""
         began = time.monotonic()
-        renderer = JsonRenderer(sys.stdout.buffer, is_stream=True, partial=self._partial)
+        renderer = JsonRenderer(
+            sys.stdout.buffer,
+            is_stream=True,
+            partial=self._partial,
+            max_result_bytes=_MAX_RESULT_BYTES if self._is_sdk else None,
+        )
         conversation, tally = self._conversation, Tally()
         error, was_stopped = None, False
         stop = found.stop if isinstance(found, QueuedPrompt) else Stop()
