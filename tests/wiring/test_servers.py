@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from qwen_code.base.errors import QwenError
 from qwen_code.config.load import Config
-from qwen_code.wiring.servers import open_servers
+from qwen_code.wiring.servers import GivenServers, open_servers
 
 pytestmark = pytest.mark.process
 
@@ -78,3 +81,55 @@ def test_a_server_gets_the_token_that_its_definition_names_and_no_other(
     lines = set(seen.read_text().splitlines())
     assert {"FORGE=a", "MODEL=none"} <= lines
     assert not [line for line in lines if line.startswith(tuple(secrets))]
+
+
+def refused(server: str, message: Mapping[str, Any]) -> Future[Mapping[str, Any]]:
+    answer: Future[Mapping[str, Any]] = Future()
+    answer.set_exception(QwenError("not found"))
+    return answer
+
+
+def names_of(tmp_path: Path, given: GivenServers, settings: str = "{}") -> tuple[set[str], str]:
+    """The servers that are started, and what is said."""
+    file = tmp_path / "home" / ".qwen" / "settings.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(settings)
+    said: list[str] = []
+    servers = open_servers(load(tmp_path), said.append, given=given)
+    assert servers is not None
+    with servers:
+        return {state.name for state in servers.states()}, "\n".join(said)
+
+
+def test_servers_of_the_program(tmp_path: Path, require: Callable[[str, bool], None]) -> None:
+    require("mcp", find_spec("mcp") is not None)
+    entries = {
+        "docs": {"command": "no-such-command"},
+        "odd": {"tcp": "1"},
+        "wrong": 5,
+        "shop__cheap": {"command": "no-such-command"},
+    }
+    given = GivenServers(entries, ("shop", "my shop"), refused)
+    names, said = names_of(tmp_path, given)
+    assert names == {"docs", "shop", "my shop"}
+    assert given.rules == ("mcp__shop", "mcp__my_shop")
+    for name in ("odd", "wrong", "shop__cheap"):
+        assert name in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ('{"mcp": {"excluded": ["shop"]}}', {"docs"}),
+        ('{"mcp": {"allowed": ["shop"]}}', {"shop"}),
+        ('{"mcpServers": {"shop__x": {"command": "no-such-command"}}}', {"docs", "shop"}),
+        ('{"mcpServers": {"shop": {"command": "no-such-command"}}}', {"docs", "shop"}),
+    ],
+)
+def test_settings_hold_for_servers_of_the_program(
+    tmp_path: Path, require: Callable[[str, bool], None], settings: str, names: set[str]
+) -> None:
+    """Also that no other server's tools are taken for those of the program."""
+    require("mcp", find_spec("mcp") is not None)
+    given = GivenServers({"docs": {"command": "no-such-command"}}, ("shop",), refused)
+    assert names_of(tmp_path, given, settings)[0] == names
