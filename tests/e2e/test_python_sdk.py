@@ -212,7 +212,9 @@ async def never(tool: str, given: dict[str, Any], context: Any) -> Any:
     [
         ({"behavior": "allow"}, "x", ""),
         ({"behavior": "allow", "updatedInput": {"path": "made", "content": "y"}}, "y", "changed"),
+        ({"behavior": "allow", "updatedInput": {"file_path": "made", "content": "y"}}, "y", ""),
         ({"behavior": "allow", "updatedInput": {"path": "../out", "content": "y"}}, None, ""),
+        ({"behavior": "allow", "updatedInput": {"file_path": "/out", "content": "y"}}, None, ""),
         ({"behavior": "allow", "updatedInput": {"path": 5}}, None, ""),
         ({"behavior": "deny", "message": "not today"}, None, "not today"),
         ({"behavior": "deny"}, None, "Denied"),
@@ -239,7 +241,8 @@ def test_what_a_callback_answers(
     assert (made.read_text() if made.exists() else None) == content
     assert not (qwen.project.parent / "out").exists()
     ((tool, given, suggestions, blocked),) = asked
-    assert (tool, given, blocked) == ("write_file", {"path": "made", "content": "x"}, None)
+    whole = {"path": "made", "file_path": str(made), "content": "x"}
+    assert (tool, given, blocked) == ("write_file", whole, None)
     assert [each["type"] for each in suggestions] == ["allow", "deny"]
     assert said in tool_results(messages)[0]
 

@@ -12,6 +12,7 @@ import msgspec
 from qwen_code.agent.permission import Answer, No, Once, Question
 from qwen_code.base.ids import new_uuid
 from qwen_code.fronts.console import notice
+from qwen_code.fronts.stream_json.call_input import shown, taken_back
 from qwen_code.fronts.stream_json.lines import encode_line
 from qwen_code.fronts.stream_json.requests import CLOSED, Requests
 from qwen_code.wiring.front import Answers, Form
@@ -36,7 +37,7 @@ class ProgramFront:
         self._writing = threading.Lock()
 
     def permission(self, question: Question) -> Answer:
-        arguments = msgspec.to_builtins(question.prepared.arguments)
+        arguments = shown(msgspec.to_builtins(question.prepared.arguments))
         request = {
             **_asking(question.prepared.definition.name, question.call_id, arguments),
             "permission_suggestions": _suggestions(question),
@@ -102,11 +103,11 @@ def _suggestions(question: Question) -> list[dict[str, str]]:
 
 
 def _allowed(response: Mapping[str, Any], arguments: Any) -> Answer:
-    """A yes, perhaps to other arguments than ``arguments``."""
+    """A yes, perhaps to other arguments than ``arguments``, which the program was shown."""
     changed = response.get("updatedInput")
     changed = response.get("updated_input") if changed is None else changed
     if changed is None or changed == arguments:
         return Once()
     if not isinstance(changed, dict):
         return No("updatedInput must be an object", is_unanswered=True)
-    return Once(msgspec.json.encode(changed).decode())
+    return Once(msgspec.json.encode(taken_back(changed, arguments)).decode())
