@@ -719,3 +719,14 @@ def test_the_latest_session_is_one_in_which_something_was_said(store: SessionSto
         os.utime(session._path, (1e9 + number, 1e9 + number))
     with store.resume() as resumed:
         assert resumed.id == said.id
+
+
+def test_a_session_has_the_id_and_the_channel_that_it_began_with(store: SessionStore) -> None:
+    session_id = "123e4567-e89b-42d3-a456-426614174000"
+    with store.begin(session_id, "SDK") as session:
+        session.messages.append(PROMPT)
+        session.save()
+    with store.resume(session_id) as resumed:
+        assert (resumed.id, resumed.channel) == (session_id, "SDK")
+    with pytest.raises(UsageError, match="exists already"):
+        store.begin(session_id)

@@ -135,10 +135,11 @@ def test_the_conversation_is_kept(terminal: Terminal, server: Any, configured: N
 
 def test_the_commands_answer(terminal: Terminal, server: Any, configured: None) -> None:
     server.models = ["m", "other"]
-    terminal.type(terminal.start)
+    terminal.type(f"{terminal.start} --channel VSCode")
     terminal.wait_for("/help")
     terminal.type("/status")
     assert "Key:        sk-…6789" in terminal.wait_for("Kept in")
+    terminal.wait_for("Begun by:   VSCode")
     terminal.type("/explain")
     terminal.wait_for("Result: openai")
     terminal.type("/quota")
