@@ -10,19 +10,21 @@ from typing import Any
 import pytest
 from transcript_checks import assert_acceptable
 
-from qwen_code.agent.calls import STOPPED, Ready, ToolCall, run_in_parallel
+from qwen_code.agent.calls import STOPPED, Added, Ready, ToolCall, run_in_parallel
 from qwen_code.agent.errors import TurnLimitReached, WallTimeExceeded
 from qwen_code.agent.events import (
     AgentEvent,
     Compacted,
     ToolAsked,
+    ToolChanged,
     ToolFinished,
     ToolOutput,
     TurnEnded,
 )
+from qwen_code.agent.hooks.session import Judged
 from qwen_code.agent.permission import No, Once, Permission, Question
-from qwen_code.agent.rules.types import Decision, Ruling
-from qwen_code.agent.toolbox import Toolbox
+from qwen_code.agent.rules.types import Decision, Rule, Ruling
+from qwen_code.agent.toolbox import Prepared, Toolbox
 from qwen_code.agent.transcript import repaired
 from qwen_code.agent.turn import Turn
 from qwen_code.base.stop import Stop
@@ -45,6 +47,33 @@ from qwen_code.tools.shell import RunShellCommand
 from qwen_code.tools.workspace import Workspace
 
 Answer = Sequence[Event]
+
+
+class FakeHooks:
+    """Hooks that mind nothing; ``judged`` and ``answered`` are what they say instead."""
+
+    def __init__(self, judged: Judged = Judged(), answered: Judged = Judged()) -> None:  # noqa: B008
+        self._judged, self._answered = judged, answered
+        self.told: list[tuple[Any, ...]] = []
+
+    def before(self, call_id: str, prepared: Prepared, own: Stop) -> Judged:
+        self.told.append(("before", call_id, prepared.title))
+        return self._judged
+
+    def permission(self, prepared: Prepared, own: Stop) -> Judged:
+        self.told.append(("permission", prepared.title))
+        return self._answered
+
+    def after(self, *given: Any) -> Added:
+        self.told.append(("after", given[0], given[2]))
+        return Added()
+
+    def failed(self, *given: Any) -> Added:
+        self.told.append(("failed", given[0], given[2]))
+        return Added()
+
+    def notify(self, *given: Any) -> None:
+        self.told.append(("notify", given[0]))
 
 
 class FakeModel:
@@ -104,9 +133,10 @@ def turn(toolbox: Toolbox) -> Callable[..., Turn]:
     def make(model: FakeModel, **options: Any) -> Turn:
         allow = Ruling(Decision.ALLOW, "test")
         parts: dict[str, Any] = {"judge": lambda _: allow, "ask": lambda _: No()}
-        parts |= {k: options.pop(k) for k in ("judge", "ask", "before", "after") if k in options}
-        stop = options.pop("stop", None) or Stop()
-        return Turn(model, toolbox, Permission(**parts), stop, **options)
+        parts |= {k: options.pop(k) for k in ("judge", "ask") if k in options}
+        permission, stop = Permission(**parts), options.pop("stop", None) or Stop()
+        permission.hooks = options.pop("hooks", None)
+        return Turn(model, toolbox, permission, stop, **options)
 
     return make
 
@@ -550,12 +580,14 @@ def test_a_call_whose_group_is_stopped_first_does_not_run(project: Path, toolbox
 def test_a_limit_of_the_run_is_told_as_what_it_is(turn: Any, project: Path) -> None:
     stop = Stop()
 
-    def before(prepared: Any, own: Stop) -> None:
-        stop.set(WallTimeExceeded(5, "--max-wall-time"))
+    class StoppingHooks(FakeHooks):
+        def before(self, call_id: str, prepared: Prepared, own: Stop) -> Judged:
+            stop.set(WallTimeExceeded(5, "--max-wall-time"))
+            return Judged()
 
     messages = user()
     model = FakeModel(call("write_file", '{"path": "late", "content": "x"}'))
-    events = go(turn(model, before=before, stop=stop), messages)
+    events = go(turn(model, hooks=StoppingHooks(), stop=stop), messages)
     assert ended(events).reason == "budget"
     told = "This was stopped: it was not done within 5 s (--max-wall-time)."
     assert messages[-1]["content"] == told
@@ -568,14 +600,15 @@ def test_a_stop_while_a_hook_looks_at_a_result_does_not_take_it_back(
 ) -> None:
     stop = Stop()
 
-    def after(prepared: Any, text: str, own: Stop) -> str:
-        stop.set()
-        own.wait(60)
-        return "never"
+    class WaitingHooks(FakeHooks):
+        def after(self, *given: Any) -> Added:
+            stop.set()
+            given[-1].wait(60)
+            return Added("never")
 
     model = FakeModel(call("write_file", '{"path": "c.txt", "content": "c"}'))
     messages = user()
-    events = go(turn(model, after=after, stop=stop), messages)
+    events = go(turn(model, hooks=WaitingHooks(), stop=stop), messages)
     (end,) = finished(events)
     assert (end.is_error, ended(events).reason) == (False, "stopped")
     assert "c.txt" in end.text and "never" not in end.text
@@ -662,3 +695,197 @@ def test_arguments_that_nest_deeply_are_told_to_the_model(
     assert messages[1]["tool_calls"][0]["function"]["arguments"] == "{}"  # type: ignore[index]
     assert messages[-1]["content"] == "Done."
     assert_acceptable(messages)
+
+
+# -- hooks ----------------------------------------------------------------------------------------
+
+WRITE = '{"path": "new.txt", "content": "x"}'
+ASK = Ruling(Decision.ASK, "no rule allows it")
+
+
+def written(project: Path) -> bool:
+    return (project / "new.txt").exists()
+
+
+def test_hooks_are_told_of_a_call_before_and_after_it(turn: Any, project: Path) -> None:
+    hooks = FakeHooks()
+    go(turn(FakeModel(call("write_file", WRITE), [TextDelta("ok")]), hooks=hooks), user())
+    assert [each[0] for each in hooks.told] == ["before", "after"]
+    assert hooks.told[0] == ("before", "c0", "new.txt")
+
+
+def test_hooks_are_told_of_a_call_that_fails(turn: Any) -> None:
+    hooks = FakeHooks()
+    model = FakeModel(call("read_file", '{"path": "nothing"}'), [TextDelta("ok")])
+    go(turn(model, hooks=hooks), user())
+    assert [each[0] for each in hooks.told] == ["before", "failed"]
+    assert "no such file" in hooks.told[1][2]
+
+
+def test_a_hook_is_not_asked_about_what_rules_deny(turn: Any, project: Path) -> None:
+    hooks = FakeHooks(Judged(Decision.ALLOW, "yes"))
+    deny = Ruling(Decision.DENY, "a rule")
+    model = FakeModel(call("write_file", WRITE), [TextDelta("ok")])
+    go(turn(model, hooks=hooks, judge=lambda _: deny), user())
+    assert hooks.told == [] and not written(project)
+
+
+@pytest.mark.parametrize(
+    ("judged", "ruling", "is_asked", "is_made"),
+    [
+        (Judged(Decision.DENY, "no"), ASK, False, False),
+        (Judged(Decision.DENY, "no"), Ruling(Decision.ALLOW, "yolo"), False, False),
+        (Judged(Decision.ALLOW, "yes"), ASK, False, True),
+        (Judged(Decision.ASK, "sure?"), Ruling(Decision.ALLOW, "yolo"), True, False),
+        (Judged(), ASK, True, False),
+        (Judged(), Ruling(Decision.ALLOW, "yolo"), False, True),
+        (
+            Judged(Decision.ALLOW, "yes"),
+            Ruling(Decision.ASK, "a rule asks", Rule("Write", "s", ("write_file",))),
+            True,
+            False,
+        ),
+    ],
+)
+def test_what_a_hook_can_decide(
+    turn: Any, project: Path, judged: Judged, ruling: Ruling, is_asked: bool, is_made: bool
+) -> None:
+    asked: list[Question] = []
+
+    def ask(question: Question) -> No:
+        asked.append(question)
+        return No()
+
+    model = FakeModel(call("write_file", WRITE), [TextDelta("ok")])
+    go(turn(model, hooks=FakeHooks(judged), judge=lambda _: ruling, ask=ask), user())
+    assert (bool(asked), written(project)) == (is_asked, is_made)
+
+
+@pytest.mark.parametrize("path", [".git/hooks/pre-commit", ".qwen/settings.json", ".envrc"])
+@pytest.mark.parametrize("at", ["before", "permission"])
+def test_a_hook_cannot_allow_what_decides_about_programs(
+    turn: Any, project: Path, path: str, at: str
+) -> None:
+    yes = Judged(Decision.ALLOW, "yes")
+    hooks = FakeHooks(yes) if at == "before" else FakeHooks(answered=yes)
+    asked: list[Question] = []
+
+    def ask(question: Question) -> No:
+        asked.append(question)
+        return No()
+
+    arguments = f'{{"path": "{path}", "content": "x"}}'
+    model = FakeModel(call("write_file", arguments), [TextDelta("ok")])
+    go(turn(model, hooks=hooks, judge=lambda _: ASK, ask=ask), user())
+    assert len(asked) == 1 and not (project / path).exists()
+
+
+def test_a_hook_answers_in_place_of_the_person(turn: Any, project: Path) -> None:
+    hooks = FakeHooks(answered=Judged(Decision.ALLOW, "yes"))
+
+    def ask(question: Question) -> No:
+        raise AssertionError("nobody is asked")
+
+    model = FakeModel(call("write_file", WRITE), [TextDelta("ok")])
+    go(turn(model, hooks=hooks, judge=lambda _: ASK, ask=ask), user())
+    assert written(project)
+    assert [each[0] for each in hooks.told] == ["before", "permission", "after"]
+
+
+def test_a_hook_that_denies_with_an_interrupt_ends_the_turn(turn: Any, project: Path) -> None:
+    hooks = FakeHooks(answered=Judged(Decision.DENY, "no", interrupts=True))
+    messages = user()
+    model = FakeModel(call("write_file", WRITE))
+    events = go(turn(model, hooks=hooks, judge=lambda _: ASK), messages)
+    assert ended(events).reason == "stopped" and not written(project)
+    assert_acceptable(messages)
+
+
+def test_a_person_who_is_asked_is_notified(turn: Any) -> None:
+    hooks = FakeHooks()
+    model = FakeModel(call("write_file", WRITE), [TextDelta("ok")])
+    go(turn(model, hooks=hooks, judge=lambda _: ASK), user())
+    assert hooks.told[-1] == ("notify", "permission_prompt")
+
+
+@pytest.mark.parametrize("at", ["before", "permission"])
+def test_a_changed_call_is_judged_again_and_shown(turn: Any, project: Path, at: str) -> None:
+    changed = Judged(Decision.ALLOW, "ok", '{"path": "other.txt", "content": "y"}')
+    hooks = FakeHooks(changed) if at == "before" else FakeHooks(answered=changed)
+    judged: list[str] = []
+
+    def judge(seen: Any) -> Ruling:
+        judged.append(seen.subject)
+        return ASK
+
+    messages = user()
+    model = FakeModel(call("write_file", WRITE), [TextDelta("ok")])
+    events = go(turn(model, hooks=hooks, judge=judge), messages)
+    assert judged == ["new.txt", "other.txt"]
+    assert [e.title for e in events if isinstance(e, ToolChanged)] == ["other.txt"]
+    assert (project / "other.txt").read_text() == "y" and not written(project)
+    assert "A hook changed the call" in messages[2]["content"]
+
+
+@pytest.mark.parametrize("at", ["before", "permission"])
+def test_a_hook_cannot_change_a_call_to_what_rules_deny(turn: Any, project: Path, at: str) -> None:
+    changed = Judged(Decision.ALLOW, "ok", '{"path": "secret", "content": "y"}')
+    hooks = FakeHooks(changed) if at == "before" else FakeHooks(answered=changed)
+
+    def judge(seen: Any) -> Ruling:
+        return Ruling(Decision.DENY, "a rule") if seen.subject == "secret" else ASK
+
+    messages = user()
+    model = FakeModel(call("write_file", WRITE), [TextDelta("ok")])
+    go(turn(model, hooks=hooks, judge=judge), messages)
+    assert messages[2]["content"] == "Not allowed: a rule."
+    assert not (project / "secret").exists() and not written(project)
+
+
+def test_a_call_that_a_hook_changes_to_nonsense_is_not_made(turn: Any, project: Path) -> None:
+    hooks = FakeHooks(Judged(Decision.ALLOW, "ok", '{"nothing": 1}'))
+    messages = user()
+    model = FakeModel(call("write_file", WRITE), [TextDelta("ok")])
+    go(turn(model, hooks=hooks), messages)
+    assert "invalid arguments for write_file" in messages[2]["content"] and not written(project)
+
+
+def test_a_hook_cannot_allow_where_no_person_is(turn: Any, project: Path) -> None:
+    made = turn(FakeModel(call("write_file", WRITE), [TextDelta("ok")]), judge=lambda _: ASK)
+    made._permission.is_attended = lambda: False
+    made._permission.hooks = FakeHooks(Judged(Decision.ALLOW, "yes"))
+    go(made, user())
+    assert not written(project)
+
+
+def test_a_hook_can_replace_a_result_by_an_error(turn: Any, project: Path) -> None:
+    class Replacing(FakeHooks):
+        def after(self, *given: Any) -> Added:
+            return Added(instead="halt")
+
+    messages = user()
+    model = FakeModel(call("write_file", WRITE), [TextDelta("ok")])
+    (end,) = finished(go(turn(model, hooks=Replacing()), messages))
+    assert (end.text, end.is_error, messages[2]["content"]) == ("halt", True, "halt")
+    assert end.change is not None and written(project)
+
+
+def test_before_its_end_a_turn_can_be_told_to_go_on(turn: Any) -> None:
+    answers: list[str] = []
+
+    def before_end(text: str) -> str | None:
+        answers.append(text)
+        return "go on" if len(answers) < 3 else None
+
+    messages = user()
+    model = FakeModel(*[[TextDelta(text)] for text in ("one", "two", "three")])
+    events = go(turn(model, before_end=before_end), messages)
+    assert answers == ["one", "two", "three"]
+    assert [m["content"] for m in messages[1:]] == ["one", "go on", "two", "go on", "three"]
+    assert ended(events) == TurnEnded("done", 3)
+
+
+def test_a_turn_that_goes_on_still_has_its_limit(turn: Any) -> None:
+    model = FakeModel(*[[TextDelta("x")]] * 5)
+    with pytest.raises(TurnLimitReached):
+        go(turn(model, before_end=lambda _: "go on", max_rounds=3), user())

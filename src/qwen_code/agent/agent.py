@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen_code.agent.compaction import Compactor, estimate_tokens
-from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
+from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted, TurnEnded
 from qwen_code.agent.news import News, without_news
 from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import Progress
@@ -19,6 +19,9 @@ from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
 from qwen_code.models.errors import BadRequest, ContextLengthExceeded
 from qwen_code.models.events import EventStream, Finished, Notice, Usage
+
+if TYPE_CHECKING:
+    from qwen_code.agent.hooks.session import SessionHooks
 
 _MAX_SHORTENED = 5
 """How often a conversation is made shorter for one prompt, because the server finds it too long."""
@@ -103,6 +106,8 @@ class Agent:
                     if self._untold:
                         yield [Notice(self._untold)]
                         self._untold = ""
+                    if self.hooks is not None and _is_loop(batch[-1]):
+                        self.hooks.looped()
                     yield batch
         finally:
             is_taken_back = messages[-1] is asked
@@ -113,16 +118,26 @@ class Agent:
             if is_taken_back:
                 self.progress = Progress(self.session.before)
 
-    def compress(self, model: ChatModel, stop: Stop) -> AgentEventStream:
-        """Shorten the conversation now.
+    def compress(
+        self, model: ChatModel, stop: Stop, *, trigger: str = "auto", instructions: str = ""
+    ) -> AgentEventStream:
+        """Shorten the conversation now. ``trigger`` is ``manual`` if the user wants it.
 
         Raises:
-            QwenError: it cannot be saved, or the model did not answer in time.
+            QwenError: it cannot be saved, the model did not answer in time, or a hook does not
+                allow what the user wants.
         """
         messages, is_shorter = self.session.messages, False
+        if self.hooks is not None:
+            instructions = self.hooks.compacting(trigger, instructions, stop)
         try:
             compacting = self.compactor.compact(
-                messages, self.progress, model, stop, overhead_tokens=sum(self.overhead_tokens())
+                messages,
+                self.progress,
+                model,
+                stop,
+                overhead_tokens=sum(self.overhead_tokens()),
+                instructions=instructions,
             )
             for batch in compacting:
                 is_shorter = is_shorter or isinstance(batch[-1], Compacted)
@@ -131,6 +146,8 @@ class Agent:
             if is_shorter:
                 self._noted = len(messages)
                 self._keep(shortened=True)
+        if is_shorter and self.hooks is not None:
+            self.hooks.compacted(trigger, self.compactor.summary, stop)
 
     def rewind(self, turn: int) -> str:
         """Rewind the conversation to before prompt number ``turn``; returns the prompt.
@@ -150,6 +167,16 @@ class Agent:
         """The model that answers the current prompt."""
         assert self._model is not None
         return self._model
+
+    @property
+    def model_or_none(self) -> ChatModel | None:
+        """The model that answered last; ``None`` before the first prompt."""
+        return self._model
+
+    @property
+    def hooks(self) -> SessionHooks | None:
+        """The hooks of the session, if there are any."""
+        return self.permission.hooks
 
     @property
     def size_tokens(self) -> int:
@@ -191,6 +218,7 @@ class Agent:
             reads_pdf=self.reads_pdf,
             hides_pictures=self.progress.has_pictures and not (self.sees and self.reads_pdf),
             room_tokens=self.compactor.room_for_results,
+            before_end=lambda text: self.hooks.stopping(text, stop) if self.hooks else None,
         )
         shortened = 0
         while True:
@@ -294,6 +322,10 @@ class Agent:
             self._is_kept = False
             reason = error.message if isinstance(error, QwenError) else error.strerror
             self._untold = f"this conversation is not being saved: {reason}"
+
+
+def _is_loop(event: AgentEvent) -> bool:
+    return isinstance(event, TurnEnded) and event.reason == "loop"
 
 
 class _Timed:

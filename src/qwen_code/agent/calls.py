@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -36,8 +36,25 @@ _STOP_GRACE_S = 0.15
 _MAX_WAITING_EVENTS = 64
 """How many events of a tool's output may be queued before the tool has to wait."""
 
-After = Callable[[Prepared, str, Stop], str]
-"""Called with a call and its result; the text that it returns is appended to the result."""
+
+class Added(msgspec.Struct, frozen=True):
+    """What hooks make of the result of a call: ``text`` is appended; ``instead`` is the error that
+    the model gets in its place."""
+
+    text: str = ""
+    instead: str = ""
+
+
+class CallHooks(Protocol):
+    """What is told of calls when they have ended."""
+
+    def after(
+        self, call_id: str, prepared: Prepared, text: str, summary: str, ran_s: float, stop: Stop
+    ) -> Added: ...
+
+    def failed(
+        self, call_id: str, prepared: Prepared, error: str, ran_s: float, stop: Stop
+    ) -> Added: ...
 
 
 class ToolCall(msgspec.Struct):
@@ -68,7 +85,7 @@ class Ready(msgspec.Struct):
 
 
 def run_in_parallel(
-    group: Sequence[Ready], stop: Stop, after: After = lambda *_: ""
+    group: Sequence[Ready], stop: Stop, hooks: CallHooks | None = None
 ) -> AgentEventStream:
     """Execute each call on its own thread; yields their output and their results as they come.
 
@@ -78,7 +95,7 @@ def run_in_parallel(
     inbox: SimpleQueue[AgentEvent | None] = SimpleQueue()
     own = Stop()
     threads = [
-        threading.Thread(target=_run, args=(ready, inbox, own, after), daemon=True)
+        threading.Thread(target=_run, args=(ready, inbox, own, hooks), daemon=True)
         for ready in group
     ]
     running = {ready.call.id: ready.call for ready in group}
@@ -168,13 +185,33 @@ def finished(
     )
 
 
-def completed(prepared: Prepared, result: Result, after: After, stop: Stop) -> Result:
-    """The result for the model: with a note if the person changed the call, and with the text that
-    ``after`` adds. If ``after`` is stopped, the result is kept."""
-    added = ""
-    with suppress(Stopped):
-        added = after(prepared, redact(result.text.encode("utf-8", "replace").decode()), stop)
-    return msgspec.structs.replace(result, text=prepared.note + result.text + added)
+def ended(
+    ready: Ready,
+    result: Result,
+    hooks: CallHooks | None,
+    stop: Stop,
+    *,
+    ran_s: float,
+    is_error: bool = False,
+) -> ToolFinished:
+    """The end of a call that was executed: with a note if it was changed, and with what hooks add.
+    If hooks are stopped, the result is kept."""
+    call, prepared = ready.call, ready.prepared
+    assert prepared is not None
+    added = Added()
+    if hooks is not None:
+        text = redact(result.text.encode("utf-8", "replace").decode())
+        with suppress(Stopped):
+            if is_error:
+                added = hooks.failed(call.id, prepared, text, ran_s, stop)
+            else:
+                added = hooks.after(call.id, prepared, text, result.summary, ran_s, stop)
+    if added.instead:
+        result = msgspec.structs.replace(result, text=added.instead, summary="", image=None)
+        return finished(call, result, is_error=True, ran_s=ran_s)
+    note = "" if is_error else prepared.note
+    result = msgspec.structs.replace(result, text=note + result.text + added.text)
+    return finished(call, result, is_error=is_error, ran_s=ran_s)
 
 
 def acceptable_arguments(text: str) -> str:
@@ -185,7 +222,9 @@ def acceptable_arguments(text: str) -> str:
         return "{}"
 
 
-def _run(ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, after: After) -> None:
+def _run(
+    ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, hooks: CallHooks | None
+) -> None:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
     began, is_error = time.monotonic(), True
@@ -203,13 +242,14 @@ def _run(ready: Ready, inbox: SimpleQueue[AgentEvent | None], stop: Stop, after:
 
     try:
         stop.check()
-        result = completed(prepared, prepared.run(show, stop), after, stop)
+        result = prepared.run(show, stop)
         is_error = False
     except Stopped:
-        result = Result(told_of_stop(stop), "stopped")
+        result, hooks = Result(told_of_stop(stop), "stopped"), None
     except QwenError as error:
         result = Result(error.message, "")
     except Exception as error:  # noqa: BLE001 a tool's mistake must not end the session
         result = Result(f"the tool failed: {type(error).__name__}: {error}", "")
     put(redactor.flush())
-    inbox.put(finished(call, result, is_error=is_error, ran_s=time.monotonic() - began))
+    ran_s = time.monotonic() - began
+    inbox.put(ended(ready, result, hooks, stop, ran_s=ran_s, is_error=is_error))

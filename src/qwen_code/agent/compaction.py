@@ -48,6 +48,8 @@ class Compactor:
 
     def __init__(self, window_tokens: int) -> None:
         self.window_tokens = window_tokens
+        self.summary = ""
+        """The last summary; empty if the model gave none."""
         self._shortest = -(10**9)
         """The size after the last compaction; ``_is_uncounted``: the server has not counted it."""
         self._is_uncounted = False
@@ -97,9 +99,10 @@ class Compactor:
         stop: Stop,
         *,
         overhead_tokens: int = 0,
+        instructions: str = "",
     ) -> AgentEventStream:
         """Replace the older part of ``messages`` in place, if there is one. ``overhead_tokens`` are
-        those of instructions and tools.
+        those of instructions and tools. ``instructions`` are for the model that writes the summary.
 
         Raises:
             TransportError: the model did not answer in time; the messages are unchanged.
@@ -112,7 +115,7 @@ class Compactor:
         older, newer = messages[:cut], messages[cut:]
         summary = ""
         try:
-            summary = yield from self._summary(older, model, stop)
+            summary = yield from self._summary(older, model, stop, instructions)
         except QwenError as error:
             if isinstance(error, TransportError) and error.code == "timeout":
                 raise  # the next request to the server would time out, too
@@ -123,6 +126,7 @@ class Compactor:
         if newer and newer[0]["role"] == "user":
             first.append({"role": "assistant", "content": "Understood."})
         messages[:] = [*first, *newer]
+        self.summary = summary
         self._counted = overhead_tokens + sum(map(estimate_tokens, messages)), len(messages)
         self._shortest, self._is_uncounted = self._counted[0], True
         yield [Compacted(before, self._shortest)]
@@ -146,15 +150,20 @@ class Compactor:
         return cut if cut > 1 and replaced > whole * _MIN_REPLACED_SHARE else 0
 
     def _summary(
-        self, older: Sequence[Mapping[str, Any]], model: ChatModel, stop: Stop
+        self,
+        older: Sequence[Mapping[str, Any]],
+        model: ChatModel,
+        stop: Stop,
+        instructions: str,
     ) -> Generator[list[AgentEvent], None, str]:
         """Returns the model's summary of ``older``; yields its notices and usage."""
         room = int(self.window_tokens * _SUMMARISED_SHARE * _BYTES_A_TOKEN)
         transcript = "\n\n".join(_as_text(message) for message in older)
         if len(transcript) > room:
             transcript = f"{transcript[: room // 4]}\n[…]\n{transcript[-room * 3 // 4 :]}"
+        ask = f"{_ASK}\n\nAlso: {instructions}" if instructions else _ASK
         request = [
-            {"role": "user", "content": f"{_ASK}\n\n<transcript>\n{transcript}\n</transcript>"}
+            {"role": "user", "content": f"{ask}\n\n<transcript>\n{transcript}\n</transcript>"}
         ]
         pieces: list[str] = []
         with closing(model.complete(request, stop=stop)) as answer:

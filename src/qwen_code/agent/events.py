@@ -50,7 +50,7 @@ class QuestionAnswered(msgspec.Struct, frozen=True, tag="question_answered"):
 
 
 class ToolChanged(msgspec.Struct, frozen=True, tag="tool_changed"):
-    """The person changed the call before it is executed."""
+    """The person, or a hook of theirs, changed the call before it is executed."""
 
     call_id: str
     title: str

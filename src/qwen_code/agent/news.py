@@ -14,6 +14,7 @@ import msgspec
 from qwen_code.agent.events import AgentEvent, BackgroundEnded
 
 _BEGIN = "\n\n[While this went on: "
+_OF_HOOKS = r"\n\n<(qwen:user-prompt-submit-context)>\n[^<>]*\n</\1>\Z"
 _MAX_COMMAND_LENGTH = 200
 
 
@@ -56,8 +57,9 @@ class News(msgspec.Struct, frozen=True):
 
 
 def without_news(prompt: str) -> str:
-    """A prompt as the user wrote it."""
-    return re.sub(rf"(?:{re.escape(_BEGIN)}[^\n]*\])+\Z", "", prompt)
+    """A prompt as the user wrote it, also without what hooks have added."""
+    prompt = re.sub(rf"(?:{re.escape(_BEGIN)}[^\n]*\])+\Z", "", prompt)
+    return re.sub(_OF_HOOKS, "", prompt) if prompt.endswith(">") else prompt
 
 
 def _in_words(ended: Ended) -> str:

@@ -12,11 +12,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from qwen_code.agent.calls import After
 from qwen_code.agent.events import (
     AgentEvent,
     AgentEventStream,
@@ -34,6 +33,9 @@ from qwen_code.models.events import Notice
 from qwen_code.tools.base import Effect, Preview, Subject
 from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
+
+if TYPE_CHECKING:
+    from qwen_code.agent.hooks.session import Judged, SessionHooks
 
 Scope = Literal["session", "project", "user"]
 """How long "always" lasts: this session, this project (its real path), or everywhere."""
@@ -107,8 +109,8 @@ class _Refused(Exception):
 class Permission:
     """Decides about calls. ``ask`` asks the person, if ``is_attended``.
 
-    ``before`` is a hook that can deny calls, or have them asked for. ``after`` can add text to a
-    result. ``remember`` saves rules for a scope beyond the session.
+    ``remember`` saves rules for a scope beyond the session. ``hooks`` are asked before a call, and
+    before the person is.
     """
 
     def __init__(
@@ -116,16 +118,13 @@ class Permission:
         judge: Judge,
         ask: Callable[[Question], Answer],
         is_attended: Callable[[], bool] = lambda: True,
-        before: Callable[[Prepared, Stop], Ruling | None] = lambda *_: None,
-        after: After = lambda *_: "",
         remember: Callable[[Sequence[str], Scope], None] = lambda *_: None,
     ) -> None:
         self.judge = judge
         self.ask = ask
         self.is_attended = is_attended
-        self.before = before
-        self.after = after
         self.remember = remember
+        self.hooks: SessionHooks | None = None
 
     def settle(
         self, call_id: str, prepared: Prepared, toolbox: Toolbox, stop: Stop
@@ -136,12 +135,18 @@ class Permission:
             Stopped: the turn was stopped while the question was open.
         """
         try:
-            ruling = self._ruling(prepared, stop)
+            prepared, ruling = yield from self._judged(call_id, prepared, toolbox, stop)
             if ruling.decision is not Decision.ASK:
                 return prepared
             if not self.is_attended():
                 reason = f"{ruling.reason}, and there is no one to ask in this run"
                 return Refusal(f"Not allowed: {reason}.")
+            if self.hooks is not None:
+                prepared, ruling = yield from self._answered(
+                    self.hooks, call_id, prepared, ruling, toolbox, stop
+                )
+                if ruling.decision is not Decision.ASK:
+                    return prepared
             # A call that would fail is refused without asking.
             preview = stop.run_beside(prepared.preview)
             question = self._question(call_id, prepared, preview, ruling, stop)
@@ -160,16 +165,71 @@ class Permission:
         except ToolFailed as error:
             return Refusal(error.message, is_denied=False)
 
-    def _ruling(self, prepared: Prepared, stop: Stop) -> Ruling:
+    def _ruling(self, prepared: Prepared) -> Ruling:
         ruling = self.judge(prepared.call)
         if ruling.decision is Decision.DENY:
             raise _Refused(f"Not allowed: {ruling.reason}.")
-        by_hook = self.before(prepared, stop)
-        if by_hook is not None and by_hook.decision is Decision.DENY:
-            raise _Refused(f"Not allowed: {by_hook.reason.rstrip('.')}.")
         if prepared.definition is EXIT_PLAN_MODE:
             return Ruling(Decision.ASK, "the plan is ready")
-        return by_hook or ruling
+        return ruling
+
+    def _judged(
+        self, call_id: str, prepared: Prepared, toolbox: Toolbox, stop: Stop
+    ) -> Generator[list[AgentEvent], None, tuple[Prepared, Ruling]]:
+        """What rules and hooks say about a call, which hooks can change."""
+        ruling = self._ruling(prepared)
+        if self.hooks is None:
+            return prepared, ruling
+        judged = self.hooks.before(call_id, prepared, stop)
+        return (yield from self._heeded(judged, call_id, prepared, ruling, toolbox))
+
+    def _answered(
+        self,
+        hooks: SessionHooks,
+        call_id: str,
+        prepared: Prepared,
+        ruling: Ruling,
+        toolbox: Toolbox,
+        stop: Stop,
+    ) -> Generator[list[AgentEvent], None, tuple[Prepared, Ruling]]:
+        """What hooks answer in place of the person, who has to be asked unless they do."""
+        judged = hooks.permission(prepared, stop)
+        if judged.interrupts:
+            stop.set()
+            stop.check()
+        found = yield from self._heeded(judged, call_id, prepared, ruling, toolbox)
+        if found[1].decision is Decision.ASK:
+            text = f"Qwen Code needs your permission to use {prepared.definition.name}"
+            hooks.notify("permission_prompt", text, "Permission needed")
+        return found
+
+    def _heeded(
+        self,
+        judged: Judged,
+        call_id: str,
+        prepared: Prepared,
+        ruling: Ruling,
+        toolbox: Toolbox,
+    ) -> Generator[list[AgentEvent], None, tuple[Prepared, Ruling]]:
+        """A call and its ruling after what hooks say of it. They can answer a question in place of
+        the person, if only the mode asks: not a rule, and not about a delicate file or a plan."""
+        if judged.decision is Decision.DENY:
+            raise _Refused(f"Not allowed: {judged.reason.rstrip('.')}.")
+        if judged.arguments is not None:
+            changed = toolbox.prepare(prepared.definition.name, judged.arguments)
+            ruling = self._ruling(changed)
+            note = f"(A hook changed the call before it was made: {judged.arguments})\n\n"
+            prepared = msgspec.structs.replace(changed, note=note)
+            yield [ToolChanged(call_id, prepared.title, judged.arguments)]
+        if judged.note:
+            prepared = msgspec.structs.replace(prepared, note=prepared.note + judged.note)
+        is_plan = prepared.definition is EXIT_PLAN_MODE
+        if judged.decision is Decision.ASK and not is_plan:
+            return prepared, Ruling(Decision.ASK, judged.reason)
+        is_open = ruling.rule is None and not is_plan and not is_delicate(prepared.call)
+        if judged.decision is Decision.ALLOW and is_open and self.is_attended():
+            return prepared, Ruling(Decision.ALLOW, judged.reason)
+        return prepared, ruling
 
     def _question(
         self, call_id: str, prepared: Prepared, preview: Preview, ruling: Ruling, stop: Stop
@@ -185,8 +245,15 @@ class Permission:
         if isinstance(answer, No):
             raise _no(question, answer)
         if isinstance(answer, Once) and answer.arguments is not None:
-            prepared = self._changed(question, answer.arguments, toolbox)
-            yield [ToolChanged(question.call_id, prepared.title, answer.arguments)]
+            changed = self._changed(question, answer.arguments, toolbox)
+            yield [ToolChanged(question.call_id, changed.title, answer.arguments)]
+            prepared = changed
+            if self.hooks is not None and not question.is_plan:
+                judged = self.hooks.before(question.call_id, changed, question.stop)
+                allowed = Ruling(Decision.ALLOW, "the user has changed it")
+                prepared, _ = yield from self._heeded(
+                    judged, question.call_id, changed, allowed, toolbox
+                )
         if question.is_plan:  # only now, because a changed plan may be invalid
             mode = Mode.AUTO_EDIT if isinstance(answer, Always) else answer.mode
             self.judge.mode = mode or Mode.DEFAULT
@@ -197,7 +264,7 @@ class Permission:
     def _changed(self, question: Question, arguments: str, toolbox: Toolbox) -> Prepared:
         changed = toolbox.prepare(question.prepared.definition.name, arguments)
         if changed.definition is not EXIT_PLAN_MODE:
-            self._ruling(changed, question.stop)  # rules that deny apply to the changed call, too
+            self._ruling(changed)  # rules that deny apply to the changed call, too
         note = f"(The user changed the call before it was made: {arguments})\n\n"
         return msgspec.structs.replace(changed, note=note)
 

@@ -21,6 +21,8 @@ from qwen_code.tools.base import BuiltInTool, Result
 from qwen_code.tools.errors import ToolFailed
 
 _MAX_ROUNDS = 30
+_KIND = "general-purpose"
+"""What hooks know the helper as."""
 
 
 class TaskArguments(msgspec.Struct):
@@ -62,8 +64,20 @@ class Task(BuiltInTool[TaskArguments]):
             QwenError: the request failed.
             Stopped: the turn was stopped.
         """
-        turn = Turn(self._model(), self._toolbox, self._permission, stop, max_rounds=_MAX_ROUNDS)
-        messages: list[dict[str, Any]] = [{"role": "user", "content": arguments.prompt}]
+        hooks, prompt = self._permission.hooks, arguments.prompt
+        if hooks is not None and (told := hooks.subagent_started(call_id, _KIND, stop)):
+            prompt += f"\n\n{told}"
+        turn = Turn(
+            self._model(),
+            self._toolbox,
+            self._permission,
+            stop,
+            max_rounds=_MAX_ROUNDS,
+            before_end=lambda text: (
+                hooks.subagent_ended(call_id, _KIND, text, stop) if hooks else None
+            ),
+        )
+        messages: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
         system = [{"role": "system", "content": f"{HELPER}\n\n{self._place}"}]
         rounds = 0
         with closing(turn.run(messages, lambda: system)) as events:

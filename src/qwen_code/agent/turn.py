@@ -12,11 +12,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from qwen_code.agent.answer import ModelAnswer
 from qwen_code.agent.calls import (
-    After,
+    CallHooks,
     Ready,
     ToolCall,
     announced,
-    completed,
+    ended,
     finished,
     run_in_parallel,
     told_of_stop,
@@ -93,7 +93,8 @@ class Turn:
     calls ends the turn. ``sees`` and ``reads_pdf``: the model gets the images and the PDF documents
     that tools read. ``hides_pictures``: what another model has seen of them is left out.
     ``room_tokens`` returns how long the results of one answer may be. The last of them also has the
-    ``news``. Setting ``stop`` ends the turn at any point, with a conversation that the API accepts.
+    ``news``. ``before_end`` gets the last answer, and can return what the model is to go on with.
+    Setting ``stop`` ends the turn at any point, with a conversation that the API accepts.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Turn:
         reads_pdf: bool = False,
         hides_pictures: bool = False,
         room_tokens: Callable[[Messages], int] | None = None,
+        before_end: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._model = model
         self._toolbox = toolbox
@@ -123,6 +125,7 @@ class Turn:
         self._takes = frozenset(["image_url"] * sees + ["file"] * reads_pdf)
         self._hides_pictures = hides_pictures
         self._room_tokens = room_tokens
+        self._before_end = before_end
         self._repeats = Repeats()
         self._rounds = 0
         self._has_spoken = False
@@ -177,6 +180,7 @@ class Turn:
                 if self._repeats.is_stuck:
                     return "loop"
                 if self._aim is not None and self._aim.is_over:
+                    self._before_end(answer.text)
                     return "done"
             elif (reason := (yield from self._after_words(answer, messages))) is not None:
                 return reason
@@ -197,7 +201,11 @@ class Turn:
             messages.append({"role": "user", "content": reminder})
             return None
         if self._has_spoken:
-            return "done"
+            more = self._before_end(answer.text)
+            if more is None:
+                return "done"
+            messages.append({"role": "user", "content": more})
+            return None
         if self._has_asked_again or answer.reason == "length":
             return "empty"
         self._has_asked_again = True
@@ -347,16 +355,16 @@ class Turn:
                 else:
                     allowed.append(Ready(ready.call, settled))
         if len(allowed) == 1 and isinstance(allowed[0].prepared.tool, Delegate):  # type: ignore[union-attr]
-            yield from _delegated(allowed[0], self._stop, self._permission.after)
+            yield from _delegated(allowed[0], self._stop, self._permission.hooks)
             return
-        yield from run_in_parallel(allowed, self._stop, self._permission.after)
+        yield from run_in_parallel(allowed, self._stop, self._permission.hooks)
 
 
 def _can_run_in_parallel(prepared: Prepared) -> bool:
     return prepared.definition.effect.is_read_only and not isinstance(prepared.tool, Delegate)
 
 
-def _delegated(ready: Ready, stop: Stop, after: After) -> AgentEventStream:
+def _delegated(ready: Ready, stop: Stop, hooks: CallHooks | None) -> AgentEventStream:
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
     assert isinstance(prepared.tool, Delegate)
@@ -375,6 +383,7 @@ def _delegated(ready: Ready, stop: Stop, after: After) -> AgentEventStream:
     if isinstance(result, Stopped):
         raise result
     if isinstance(result, ToolFailed):
-        yield [finished(call, Result(result.message, ""), is_error=True, ran_s=ran_s)]
+        failed = Result(result.message, "")
+        yield [ended(ready, failed, hooks, stop, ran_s=ran_s, is_error=True)]
     else:
-        yield [finished(call, completed(prepared, result, after, stop), ran_s=ran_s)]
+        yield [ended(ready, result, hooks, stop, ran_s=ran_s)]

@@ -54,13 +54,15 @@ def run(
     stdin: bytes | None = None,
     keep_stderr: bool = True,
     with_children: bool = False,
+    max_output_bytes: int | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """The output of ``command`` until its own end, and its exit code.
 
     Processes that it leaves running are left alone, also if they hold its output open: a hook may
     start a daemon, and a key helper its agent. ``with_children``: if the command does not end in
     time, the processes that it has started are killed with it. It then runs in a new session, and
-    so it cannot ask anything at the terminal.
+    so it cannot ask anything at the terminal. Of each output, what is over ``max_output_bytes`` is
+    read and dropped.
 
     Raises:
         OSError: it cannot be started.
@@ -79,7 +81,7 @@ def run(
         start_new_session=with_children,
     )
     out, err = bytearray(), bytearray()
-    with _Pipes() as pipes:
+    with _Pipes(max_output_bytes) as pipes:
         pipes.read(process.stdout, out)
         pipes.read(process.stderr, err)
         pipes.write(process.stdin, stdin or b"")
@@ -111,7 +113,8 @@ def waiting_bytes(descriptor: int) -> int:
 class _Pipes:
     """The pipes to and from a process, read and written as far as they are ready."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int | None) -> None:
+        self._limit_bytes = limit_bytes
         self._selector = selectors.DefaultSelector()
         self._files: list[IO[bytes]] = []
 
@@ -149,7 +152,7 @@ class _Pipes:
                 is_open = self._write_some(key.fd, data)
             else:
                 is_open = bool(part := os.read(key.fd, _READ_BYTES))
-                data += part
+                self._keep(data, part)
             if not is_open:
                 self._selector.unregister(file)
                 file.close()  # type: ignore[attr-defined]
@@ -158,7 +161,11 @@ class _Pipes:
         """Read what is there now, and no more: another process may go on writing."""
         for key in list(self._selector.get_map().values()):
             if key.events & selectors.EVENT_READ and (count := waiting_bytes(key.fd)):
-                key.data.extend(os.read(key.fd, count))
+                self._keep(key.data, os.read(key.fd, count))
+
+    def _keep(self, data: bytearray, part: bytes) -> None:
+        room = None if self._limit_bytes is None else max(0, self._limit_bytes - len(data))
+        data += part[:room]
 
     def _write_some(self, descriptor: int, data: bytearray) -> bool:
         """Write a part of ``data``; ``False`` if nothing is left, or nothing reads it."""

@@ -1,4 +1,4 @@
-"""``qwen hooks``: commands that run before and after tool calls."""
+"""``qwen hooks``: what runs at fixed points of a session."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from qwen_code.config.load import Config
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.console import notice, require_person, say
 from qwen_code.wiring.hooks import find_hooks
-from qwen_code.wiring.reports.trust import hooks_in_words
+from qwen_code.wiring.reports.trust import hooks_in_words, listed_hooks
 
 
 @click.group()
 def hooks() -> None:
-    """Your own commands that run before and after tool calls ("hooks" in the settings).
+    """What runs before and after tool calls, prompts and sessions ("hooks" in the settings).
 
     A project's hooks run only after you have trusted them.
     """
@@ -25,13 +25,7 @@ def hooks() -> None:
 @with_config
 def list_command(config: Config) -> None:
     """List all hooks, where they are defined, and whether they are trusted."""
-    found = find_hooks(config, notice)
-    for source in found:
-        state = "" if source.is_trusted else "  (not trusted: qwen hooks trust)"
-        first, *rest = hooks_in_words(source)
-        say("\n".join([f"{first}{state}", *rest]))
-    if not found:
-        say("No hooks are defined.")
+    say(listed_hooks(find_hooks(config, notice)))
 
 
 @hooks.command("trust")

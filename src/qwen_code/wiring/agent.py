@@ -34,13 +34,14 @@ from qwen_code.tools import catalogue
 from qwen_code.tools.base import Audience
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.wiring.briefing import Briefing
-from qwen_code.wiring.hooks import find_hooks, has_hooks
+from qwen_code.wiring.hooks import has_hooks
 from qwen_code.wiring.permissions import GivenRules, judge_for, remember
 from qwen_code.wiring.sandboxes import find_sandbox_of
 from qwen_code.wiring.servers import GivenServers, asker_of, open_servers
 from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
+    from qwen_code.agent.hooks.session import SessionHooks
     from qwen_code.agent.structured import StructuredOutput
     from qwen_code.mcp.client import Servers
     from qwen_code.tools.workspace import Workspace
@@ -211,6 +212,10 @@ class Assembled:
 
         return [name.removeprefix("/") for name in find_commands(self.command_dirs)]
 
+    def hooks(self, notice: Callable[[str], None]) -> SessionHooks:
+        """The hooks of the session, made if there are none yet."""
+        return self.agent.hooks or add_hooks(self.agent, self._config, self._briefing, notice)
+
     def _guide(self, model: ModelClient) -> ChatModel:
         from qwen_code.agent.small import GuidedModel  # only the embedded model needs it
 
@@ -261,8 +266,6 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         session = _session(session_store(paths, root), options)
         opened.callback(session.close)
         _tell_origin(session, notice)
-        if has_hooks(config):
-            _add_hooks(permission, config, session, notice)
         servers = open_servers(
             config,
             notice,
@@ -287,6 +290,8 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         max_rounds=_max_rounds(options, settings),
         aim=structured,
     )
+    if has_hooks(config):
+        add_hooks(agent, config, briefing, notice)
     return Assembled(
         agent,
         config,
@@ -298,6 +303,18 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         structured=structured,
         disabled=options.disabled_commands,
     )
+
+
+def add_hooks(
+    agent: Agent, config: Config, briefing: Briefing, notice: Callable[[str], None]
+) -> SessionHooks:
+    """Give the agent the hooks of settings, to which others can be added."""
+    from qwen_code.wiring.session_hooks import make_hooks  # only who has some pays for it
+
+    hooks = make_hooks(config, lambda: agent, notice)
+    agent.permission.hooks = hooks
+    briefing.of_hooks = lambda: hooks.context
+    return hooks
 
 
 def find_judge(config: Config, options: AgentOptions, notice: Callable[[str], None]) -> Judge:
@@ -377,28 +394,6 @@ def _structured(options: AgentOptions) -> StructuredOutput | None:
     from qwen_code.agent.structured import StructuredOutput
 
     return StructuredOutput(options.schema)
-
-
-def _add_hooks(
-    permission: Permission, config: Config, session: Session, notice: Callable[[str], None]
-) -> None:
-    """Call the user's hooks, and those of a project that the user trusts."""
-    from qwen_code.agent.hooks import Hooks
-    from qwen_code.auth.stored_secrets import remember_stored_secrets
-
-    remember_stored_secrets(config)
-    found = find_hooks(config, notice)
-    for source in found:
-        if not source.is_trusted:
-            notice(f"{source.file} defines hooks; to let them run: qwen hooks trust")
-    hooks = Hooks(
-        [hook for source in found if source.is_trusted for hook in source.hooks],
-        cwd=config.paths.cwd,
-        environ=config.environment.child_environment(),
-        session_id=lambda: session.id,
-        notice=notice,
-    )
-    permission.before, permission.after = hooks.before, hooks.after
 
 
 def _workspace_finder(

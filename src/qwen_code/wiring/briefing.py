@@ -36,6 +36,8 @@ class Briefing:
         """What the model is told about the sandbox of its commands."""
         self.servers: Mapping[str, str] = {}
         """What the MCP servers say about themselves, by their names."""
+        self.of_hooks: Callable[[], str] = str
+        """What hooks add at the session's beginning."""
         self.place = describe_place(config.paths.cwd, more)
         self._config = config
         self._more = more
@@ -50,6 +52,8 @@ class Briefing:
         parts = [self._built_in() if self._instead is None else self._instead, self._append]
         if self._judge.mode is Mode.PLAN:
             parts.append(PLAN)
+        if told := self.of_hooks():
+            parts.append(f"# A hook of the user says\n{told}")
         text = "\n\n".join(part for part in parts if part)
         return text.encode("utf-8", "replace").decode()  # names of directories may be no text
 

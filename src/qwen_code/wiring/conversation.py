@@ -7,7 +7,7 @@ front is in `wiring.front`. Calls block. Another thread may set the `Stop` of a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
     from qwen_code.agent.context import Note
+    from qwen_code.agent.hooks.entries import Call
+    from qwen_code.agent.hooks.session import EndReason, SessionHooks, Source
     from qwen_code.agent.rules.judge import Judge
     from qwen_code.agent.session_list import Summary
     from qwen_code.auth.resolver import Inputs
@@ -72,6 +74,7 @@ class Conversation:
         self._assembled: Assembled | None = None
         self._is_answering = False
         self._effort = options.effort
+        self._callbacks: list[Callable[[SessionHooks], None]] = []
         self._purse: Purse | None = None
         self.wall_time = Limit(math.inf)
         """How long a prompt may take, once it is found."""
@@ -149,6 +152,7 @@ class Conversation:
         try:
             name_model(link, config.settings, stop)
             fit = Fit.of(link, config.settings)
+            is_new = self._assembled is None
             assembled = self._assembled or assemble(config, self._options, self._front, stop)
         except BaseException:
             link.close()
@@ -157,6 +161,8 @@ class Conversation:
         self._take(link)
         assembled.fit(fit)
         assembled.agent.confirm_window = self._confirm_window
+        if is_new:
+            self._begin("resume" if self._options.resume is not None else "startup", stop)
 
     def _confirm_window(self, stop: Stop) -> None:
         """Ask the endpoint how large the window is, before the conversation is shortened for one
@@ -188,6 +194,9 @@ class Conversation:
             Stopped: ``stop`` was set meanwhile.
         """
         self._relaunch(self._launch.by(method, profile), stop)
+        if (hooks := self._opened()[1].agent.hooks) is not None:
+            text = f"Successfully authenticated with {method}"
+            hooks.notify("auth_success", text, "Authentication successful")
 
     def use_model(self, name: str, stop: Stop) -> None:
         """Use this model from now on. Only this method adapts window, vision and tools to it.
@@ -319,11 +328,19 @@ class Conversation:
         self._is_answering = True
         before = msgspec.structs.replace(self.spent)
         try:
-            text = yield from expanded(prompt, assembled, stop)
-            if assembled.structured is None:
+            text: str | None = yield from expanded(prompt, assembled, stop)
+            if text is not None and (hooks := assembled.agent.hooks) is not None:
+                text = hooks.prompted(text, prompt, stop)
+            if text is None:  # a hook blocks it, and has told the user why
+                yield [TurnEnded("done", 0)]
+            elif assembled.structured is None:
                 yield from assembled.agent.ask(text, link.client, stop)
             else:
                 yield from self._ask_for_shape(text, stop)
+        except QwenError as error:
+            if (hooks := assembled.agent.hooks) is not None:
+                hooks.failed_turn(error)
+            raise
         except Stopped:  # before the turn began
             yield [TurnEnded("stopped" if stop.reason is None else "budget", 0)]
         finally:
@@ -336,8 +353,9 @@ class Conversation:
             with suppress(OSError):  # the conversation itself is what must be saved
                 assembled.agent.session.note_spent(spent)
 
-    def compress(self, stop: Stop) -> AgentEventStream:
-        """Shorten the conversation now; no event if it cannot be shorter.
+    def compress(self, stop: Stop, instructions: str = "") -> AgentEventStream:
+        """Shorten the conversation now; no event if it cannot be shorter. ``instructions`` are for
+        the model that writes the summary.
 
         Raises:
             QwenError: it cannot be saved, or the model did not answer in time.
@@ -346,7 +364,9 @@ class Conversation:
         link, assembled = self._opened()
         before = msgspec.structs.replace(self.spent)
         try:
-            yield from assembled.agent.compress(link.client, stop)
+            yield from assembled.agent.compress(
+                link.client, stop, trigger="manual", instructions=instructions
+            )
         finally:
             self._note_spent(assembled, before)
 
@@ -432,6 +452,28 @@ class Conversation:
     def servers(self) -> Servers | None:
         """The MCP servers of the session, for reports."""
         return self._opened()[1].servers
+
+    def add_hook(
+        self, event: str, call: Call, *, matcher: str = "", timeout_s: float = 60.0
+    ) -> None:
+        """Call a Python function at an event of hooks, in this session and the next ones. It gets
+        the event's input, and returns an object with what a hook can say, or ``None``.
+
+        Raises:
+            QwenError: there is no such event.
+        """
+
+        def add(hooks: SessionHooks) -> None:
+            hooks.add(event, call, matcher=matcher, timeout_s=timeout_s)
+
+        add(self._opened()[1].hooks(self._front.notice))
+        self._callbacks.append(add)
+
+    def waiting(self) -> None:
+        """The front waits for the person's next prompt."""
+        if self._assembled is not None and (hooks := self._assembled.agent.hooks) is not None:
+            text = "Qwen Code is waiting for your input"
+            hooks.notify("idle_prompt", text, "Waiting for input")
 
     @property
     def history(self) -> Iterator[list[AgentEvent]]:
@@ -539,9 +581,12 @@ class Conversation:
         last event about them."""
         return self._opened()[1].workbench.news_for_user()
 
-    def close(self) -> None:
-        """End what is running, and close the session. May be called again."""
+    def close(self, reason: EndReason = "other") -> None:
+        """End what is running, and close the session. May be called again. ``reason`` is for the
+        hooks of the session's end."""
         if self._assembled is not None:
+            if (hooks := self._assembled.agent.hooks) is not None:
+                hooks.end(reason)
             self._assembled.close()
             self._assembled = None
         if self._link is not None:
@@ -575,6 +620,8 @@ class Conversation:
         config = self.config()
         fit = Fit.of(link, config.settings)
         options = msgspec.structs.replace(self._options, resume=session_id, mode=before.judge.mode)
+        if (hooks := before.agent.hooks) is not None:
+            hooks.end("clear" if session_id is None else "other")
         # The previous session is closed first: it may be the one to resume.
         session = before.agent.session
         was_claimed = session.is_claimed
@@ -589,3 +636,13 @@ class Conversation:
         self._assembled = after
         after.fit(fit)
         after.agent.confirm_window = self._confirm_window
+        self._begin("clear" if session_id is None else "resume", stop)
+
+    def _begin(self, source: Source, stop: Stop) -> None:
+        """Tell hooks that a session begins."""
+        link, assembled = self._opened()
+        if self._callbacks:
+            for add in self._callbacks:
+                add(assembled.hooks(self._front.notice))
+        if (hooks := assembled.agent.hooks) is not None:
+            hooks.begin(source, link.connection.model or "", stop)

@@ -13,7 +13,8 @@ from qwen_code.config.load import Config
 from qwen_code.config.trust import TrustStore
 
 if TYPE_CHECKING:
-    from qwen_code.agent.hooks import Hook
+    from qwen_code.agent.hooks.entries import Hook
+    from qwen_code.config.settings import Layer
 
 _KEY = "hooks"
 _OFF = "disableAllHooks"
@@ -38,12 +39,18 @@ def has_hooks(config: Config) -> bool:
 
 def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource]:
     """The hooks by file; ``notice`` gets a line for what is not used as it is written."""
-    from qwen_code.agent.hooks import parse_hooks  # only who has some pays for it
+    from qwen_code.agent.hooks.entries import parse_hooks  # only who has some pays for it
 
     found: list[HookSource] = []
     if config.settings.first(_OFF, bool):
         return found
-    for layer in config.settings.layers:
+    machines = (config.paths.system_settings, config.paths.system_defaults)
+
+    def rank(layer: Layer) -> int:
+        """Those of a project are called first, then the user's, then the machine's."""
+        return (layer.project is None) + (layer.path in machines)
+
+    for layer in sorted(config.settings.layers, key=rank):
         table = layer.tree.get(_KEY)
         if not table:
             continue
@@ -69,7 +76,9 @@ def _sources(
     folder = project or project_root(cwd)
     with_files = [
         msgspec.structs.replace(
-            hook, files=files_run([hook.command], folder, cwd, relative_only=is_own)
+            hook,
+            files=files_run([hook.command], folder, cwd, relative_only=is_own),
+            of_project=not is_own,
         )
         for hook in hooks
     ]

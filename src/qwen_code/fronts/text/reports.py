@@ -68,6 +68,14 @@ class Reports:
             write_stdout(f"{safe_text(line)}\n")
         write_stdout("To change one: /settings KEY VALUE\n")
 
+    def hooks(self, argument: str) -> None:
+        """The hooks of the settings, whether they run or not."""
+        from qwen_code.wiring.hooks import find_hooks
+        from qwen_code.wiring.reports.trust import listed_hooks
+
+        found = find_hooks(self._talk.config(), lambda _: None)
+        write_stdout(f"{safe_text(listed_hooks(found))}\n")
+
     def context(self, argument: str) -> None:
         """What fills the model's window."""
         from qwen_code.wiring.reports.context import context_in_words

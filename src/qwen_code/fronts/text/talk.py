@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen_code.agent.checkpoints import Undone
+    from qwen_code.agent.hooks.session import EndReason
     from qwen_code.agent.session_list import Summary
     from qwen_code.auth.oauth.login import Display
     from qwen_code.auth.types import Connection
@@ -67,8 +68,9 @@ _MAX_TITLE_LENGTH = 70
 _LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/rewind", "/resume")
 _COMMANDS = (
     *_LATEST_FIRST,
-    *("/compress", "/clear", "/permissions", "/context", "/mcp", "/effort", "/tasks", "/stats"),
-    *("/quota", "/status", "/explain", "/settings", "/language", "/memory", "/help", "/quit"),
+    *("/compress", "/clear", "/permissions", "/context", "/mcp", "/hooks", "/effort", "/tasks"),
+    *("/stats", "/quota", "/status", "/explain", "/settings", "/language", "/memory", "/help"),
+    "/quit",
 )
 
 
@@ -127,6 +129,7 @@ def run_loop(launch: Launch, options: AgentOptions) -> int:
     front = TextFront(reader)
     conversation = Conversation(launch, options, front, interactive=True)
     talk = _Talk(conversation, reader, launch)
+    reason: EndReason = "other"
     with leaving_by_signals() as received:
         try:
             write_stdout(f"{paint(f'qwen {__version__}', '1', stream=sys.stdout)}\n")
@@ -135,11 +138,12 @@ def run_loop(launch: Launch, options: AgentOptions) -> int:
             if options.resume is not None:
                 talk.say_session()
             talk.loop().run()
+            reason = "prompt_input_exit"
         except Stopped:
             return ExitCode.INTERRUPTED
         finally:
             received.is_finishing = True
-            conversation.close()
+            conversation.close(reason)
             reader.save()
     return ExitCode.OK
 
@@ -179,6 +183,8 @@ class _Talk:
         self._talk = conversation
         self._reader = reader
         self._launch = launch
+        self._is_new = True
+        """Whether something was done since the person was last asked for a prompt."""
 
     def loop(self) -> PromptLoop:
         reports = Reports(self._talk)
@@ -199,7 +205,10 @@ class _Talk:
                 "go back to an earlier prompt, with the files: /rewind N", self._rewind
             ),
             "/resume": SlashCommand("continue an earlier session: /resume [ID]", self._resume),
-            "/compress": SlashCommand("shorten the conversation", self._compress),
+            "/compress": SlashCommand(
+                "shorten the conversation: /compress [WHAT TO KEEP]", self._compress
+            ),
+            "/hooks": SlashCommand("what runs at which event, and its source", reports.hooks),
             "/clear": SlashCommand("start a new conversation; the old one is saved", self._clear),
             "/permissions": SlashCommand(
                 "the rules, or what they say of a command: /permissions [COMMAND]",
@@ -251,6 +260,9 @@ class _Talk:
             from qwen_code.wiring.reports.tasks import ended_in_words  # few sessions have any
 
             notice(ended_in_words(each.id, each.command, each.ending))
+        if self._is_new:
+            self._is_new = False
+            self._talk.waiting()
         mode = self._talk.state.mode
         return "> " if mode is Mode.DEFAULT else f"{mode}> "
 
@@ -354,6 +366,7 @@ class _Talk:
         return lambda argument: self._answer(f"{name} {argument}".rstrip())
 
     def _show(self, begin: Callable[[Stop], AgentEventStream]) -> Tally:
+        self._is_new = True
         renderer, tally = text_renderer(sys.stdout), Tally()
         with _stoppable() as stop, WallClock(stop) as clock:
             clock.limit(self._talk.wall_time)
@@ -371,7 +384,7 @@ class _Talk:
 
     def _compress(self, argument: str) -> None:
         before = self._talk.state.size_tokens
-        self._show(self._talk.compress)
+        self._show(lambda stop: self._talk.compress(stop, argument))
         if self._talk.state.size_tokens == before:
             write_stdout("The conversation cannot be shortened further.\n")
 

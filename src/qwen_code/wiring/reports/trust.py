@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen_code.agent.hooks.events import EVENTS
 from qwen_code.base.secret import redact
 from qwen_code.base.text import visible_text
 
 if TYPE_CHECKING:
+    from qwen_code.agent.hooks.entries import Hook
     from qwen_code.mcp.definitions import ServerDefinition
     from qwen_code.wiring.hooks import HookSource
 
@@ -34,14 +36,43 @@ def server_in_words(definition: ServerDefinition) -> list[str]:
 
 
 def hooks_in_words(source: HookSource) -> list[str]:
-    """Each hook with its event, its tools and its command, and the files that they run."""
+    """Each hook with its event, what it is for, all that it runs or sends, and the files that they
+    run."""
     lines = [f"hooks, defined in {source.file}"]
     for hook in source.hooks:
-        lines.append(f"  {hook.event} of {hook.matcher or 'every tool'}:")
-        lines += [f"    {line}" for line in hook.command.split("\n")]
+        lines.append(f"  {_when(hook)}:")
+        lines += [f"    {line}" for line in hook.text.split("\n")]
+        lines += [f"    variable {name}={json.dumps(text)}" for name, text in hook.env.items()]
+        lines += [f"    header {name}: {json.dumps(text)}" for name, text in hook.headers.items()]
+        if hook.variables:
+            lines.append(f"    may read from the environment: {', '.join(hook.variables)}")
     files = {path: digest for hook in source.hooks for path, digest in hook.files.items()}
     lines += _files(files, source.folder)
     return [visible_text(redact(line)) for line in lines]
+
+
+def listed_hooks(sources: Sequence[HookSource]) -> str:
+    """All hooks, for the user."""
+    lines = []
+    for source in sources:
+        first, *rest = hooks_in_words(source)
+        state = "" if source.is_trusted else "  (not trusted: qwen hooks trust)"
+        lines += [f"{first}{state}", *rest]
+    return "\n".join(lines) or "No hooks are defined."
+
+
+def _when(hook: Hook) -> str:
+    """``PreToolUse of edit, http, async``."""
+    what = "every tool" if EVENTS[hook.event].target == "tool" else ""
+    matcher = hook.matcher if EVENTS[hook.event].target else ""
+    more = {"async": hook.in_background, "once": hook.once, "sequential": hook.sequential}
+    words = [
+        *([hook.kind] if hook.kind != "command" else []),
+        *(w for w, has in more.items() if has),
+    ]
+    subject = f" of {matcher or what}" if matcher or what else ""
+    named = f" ({hook.name})" if hook.name else ""
+    return ", ".join([f"{hook.event}{subject}{named}", *words])
 
 
 def _files(files: Mapping[str, str], folder: Path | None) -> Iterator[str]:

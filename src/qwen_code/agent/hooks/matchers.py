@@ -1,14 +1,14 @@
-"""Which tools a hook is for, as Node Qwen Code reads a ``matcher``.
+"""Which tools, sources or reasons a hook is for, as Node Qwen Code reads a ``matcher``.
 
-A list such as ``Write | Edit`` names tools, by any name that rules know. Everything else is a
-regular expression that is searched for in the tool's name.
+A list such as ``Write | Edit`` names them, tools by any name that rules know. Everything else is a
+regular expression that is searched for in the name.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from qwen_code.tools import catalogue
 
@@ -23,8 +23,8 @@ def id_of(tool: str) -> str:
 
 
 def problem_of(matcher: str) -> str:
-    """Why ``matcher`` cannot be used; empty if it can. A hook without a usable matcher is for every
-    tool, because it may be there to forbid something."""
+    """Why ``matcher`` cannot be used; empty if it can. A hook without a usable matcher is called
+    every time, because it may be there to forbid something."""
     if matcher.strip() in _EVERY:
         return ""
     if len(matcher) > _MAX_LENGTH:
@@ -38,9 +38,17 @@ def problem_of(matcher: str) -> str:
 
 def fits(matcher: str, tool: str) -> bool:
     """Whether a hook with this matcher is for ``tool``."""
+    return _fits(matcher, catalogue.names_of(tool) | {id_of(tool)}, (tool, id_of(tool)))
+
+
+def fits_word(matcher: str, word: str) -> bool:
+    """Whether a hook with this matcher is for ``word``, such as the reason of an end."""
+    return not word or _fits(matcher, {word}, (word,))
+
+
+def _fits(matcher: str, names: Collection[str], searched: Sequence[str]) -> bool:
     if matcher.strip() in _EVERY or problem_of(matcher):
         return True
-    names = catalogue.names_of(tool) | {id_of(tool)}
     if not matcher.startswith(("^", "(")) and any(
         entry in (*_EVERY[1:], *names) for entry in _entries(matcher)
     ):
@@ -48,7 +56,7 @@ def fits(matcher: str, tool: str) -> bool:
     expression = _expression(matcher)
     if not expression:
         return False
-    return any(re.search(expression, name[:_MAX_LENGTH]) for name in (tool, id_of(tool)))
+    return any(re.search(expression, name[:_MAX_LENGTH]) for name in searched)
 
 
 def _expression(matcher: str) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_code.agent.hook_matchers import fits, problem_of
+from qwen_code.agent.hooks.matchers import fits, fits_word, problem_of
 
 NAMES = ["read_file", "write_file", "edit", "grep", "run_shell_command", "task", "mcp__a__b"]
 
@@ -51,3 +51,25 @@ def test_one_that_cannot_be_used_is_for_every_tool(matcher: str) -> None:
 )
 def test_ordinary_ones_can_be_used(matcher: str) -> None:
     assert problem_of(matcher) == ""
+
+
+@pytest.mark.parametrize(
+    ("matcher", "expected"),
+    [
+        ("", ["startup", "resume", "clear", "compact"]),
+        ("*", ["startup", "resume", "clear", "compact"]),
+        ("startup", ["startup"]),
+        ("startup|resume", ["startup", "resume"]),
+        (" clear | compact ", ["clear", "compact"]),
+        ("^c", ["clear", "compact"]),
+        ("(start|res)u", ["startup", "resume"]),
+        ("edit", []),
+    ],
+)
+def test_the_words_of_a_matcher(matcher: str, expected: list[str]) -> None:
+    words = ["startup", "resume", "clear", "compact"]
+    assert [word for word in words if fits_word(matcher, word)] == expected
+
+
+def test_no_word_is_as_any() -> None:
+    assert fits_word("startup", "")
