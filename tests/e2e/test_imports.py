@@ -70,6 +70,10 @@ def test_a_prompt_imports_nothing_slow(after_a_prompt: set[str]) -> None:
     assert sorted(after_a_prompt & SLOW) == []
 
 
+def test_a_prompt_without_hooks_imports_none_of_what_runs_them(after_a_prompt: set[str]) -> None:
+    assert {m for m in after_a_prompt if "hooks" in m} == {"qwen_code.wiring.hooks"}
+
+
 def test_a_prompt_imports_only_known_third_parties(after_a_prompt: set[str]) -> None:
     tops = {name.partition(".")[0] for name in after_a_prompt}
     assert sorted(tops - set(sys.stdlib_module_names) - THIRD_PARTIES - {"__main__"}) == []
