@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qwen_code.agent.hooks.dispatch import Dispatch, Facts
 from qwen_code.agent.hooks.entries import Hook
 from qwen_code.agent.hooks.runner import Runner, Told
-from qwen_code.agent.hooks.session import Facts, SessionHooks
+from qwen_code.agent.hooks.session import SessionHooks
 from qwen_code.auth.stored_secrets import remember_stored_secrets
 from qwen_code.config.load import Config
 from qwen_code.wiring.hooks import find_hooks
@@ -47,14 +48,14 @@ def make_hooks(
         mode = agent.permission.judge.mode
         return Facts(session.id, str(session.path), mode, session.prompt_count)
 
-    return SessionHooks(
+    dispatch = Dispatch(
         [hook for source in found if source.is_trusted for hook in source.hooks],
         runner,
         cwd=config.paths.cwd,
         facts=facts,
         notice=notice,
-        max_blocks=_max_blocks(config),
     )
+    return SessionHooks(dispatch, max_blocks=_max_blocks(config))
 
 
 def _send(

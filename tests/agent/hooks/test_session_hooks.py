@@ -14,9 +14,10 @@ import pytest
 import waiting
 
 from qwen_code.agent.calls import Added
+from qwen_code.agent.hooks.dispatch import Dispatch, Facts
 from qwen_code.agent.hooks.entries import Hook
 from qwen_code.agent.hooks.runner import Runner
-from qwen_code.agent.hooks.session import Facts, Judged, SessionHooks
+from qwen_code.agent.hooks.session import Judged, SessionHooks
 from qwen_code.agent.rules.types import Decision, Mode
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import CredentialRejected, QwenError, TransportError, UsageError
@@ -43,14 +44,14 @@ class Made:
         self.told: list[dict[str, Any]] = []
         environ = {"PATH": os.environ["PATH"]}
         runner = Runner(cwd=tmp_path, environ=environ, notice=self.said.append)
-        self.hooks = SessionHooks(
+        dispatch = Dispatch(
             hooks,
             runner,
             cwd=tmp_path,
             facts=lambda: Facts("s1", "/t.jsonl", Mode.AUTO_EDIT, 3),
             notice=self.said.append,
-            **options,
         )
+        self.hooks = SessionHooks(dispatch, **options)
 
     def add(self, event: str, *answers: Any, matcher: str = "") -> Made:
         """A function that gives these answers one after the other, and the last one again."""
@@ -358,6 +359,14 @@ def test_a_function_that_fails_forbids(made: Made) -> None:
     made.hooks.add("Stop", fail)
     assert made.hooks.stopping("x", Stop()) is None
     assert "failed: broken" in made.said[-1]
+
+
+def test_a_function_has_its_time(made: Made) -> None:
+    is_over = threading.Event()
+    made.hooks.add("PreToolUse", lambda told, stop: is_over.wait(30), timeout_s=0.2)
+    judged = made.hooks.before("c", call(), Stop())
+    is_over.set()
+    assert judged.decision is Decision.DENY and "did not answer within 0.2 s" in judged.reason
 
 
 def test_a_function_must_return_an_object(made: Made) -> None:

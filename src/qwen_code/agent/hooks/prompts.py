@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from contextlib import closing
 
@@ -11,7 +10,7 @@ import msgspec
 
 from qwen_code.agent.hooks.answers import Answer, of_object
 from qwen_code.agent.hooks.entries import Hook
-from qwen_code.agent.hooks.runner import Told
+from qwen_code.agent.hooks.runner import Told, time_limit
 from qwen_code.agent.turn import ChatModel
 from qwen_code.base.errors import QwenError
 from qwen_code.base.json_text import decode_json
@@ -45,20 +44,14 @@ class PromptHooks:
         model = self._find_model()
         if model is None:
             return Answer(problem="cannot run: no model has been asked yet")
-        own = Stop()
-        timer = threading.Timer(hook.timeout_s, own.set)
-        timer.daemon = True
-        timer.start()
         try:
-            with stop.calling(own.set):
+            with time_limit(stop, hook.timeout_s) as own:
                 text = _answer(model, hook, told, own)
         except Stopped:
             stop.check()
             return Answer(problem=f"did not answer within {hook.timeout_s:g} s")
         except QwenError as error:
             return Answer(problem=f"could not ask the model: {error.message}")
-        finally:
-            timer.cancel()
         return _read(hook.event, text)
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -176,11 +176,29 @@ class Runner:
         return of_command(hook.event, done.returncode, out, err)
 
 
+@contextmanager
+def time_limit(stop: Stop, seconds: float) -> Iterator[Stop]:
+    """A stop that is set with ``stop``, or after ``seconds``."""
+    own = Stop()
+    timer = threading.Timer(seconds, own.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        with stop.calling(own.set):
+            yield own
+    finally:
+        timer.cancel()
+
+
 def _called(hook: Hook, told: Told, stop: Stop) -> Answer:
     call = hook.call
     assert call is not None
     try:
-        said = stop.run_beside(lambda: call(told, stop))
+        with time_limit(stop, hook.timeout_s) as own:
+            said = own.run_beside(lambda: call(told, own))
+    except Stopped:
+        stop.check()
+        return Answer(problem=f"did not answer within {hook.timeout_s:g} s")
     except Exception as error:  # noqa: BLE001 whatever a function does, the turn goes on
         return Answer(problem=f"failed: {error}")
     if said is not None and not isinstance(said, dict):

@@ -5,22 +5,18 @@ A hook that cannot run forbids the call that it was to judge; anywhere else it c
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from qwen_code.agent.calls import Added
-from qwen_code.agent.hooks.answers import Answer, merged
-from qwen_code.agent.hooks.entries import Call, Hook
-from qwen_code.agent.hooks.events import EVENTS
+from qwen_code.agent.hooks.answers import Answer
+from qwen_code.agent.hooks.dispatch import Dispatch
+from qwen_code.agent.hooks.entries import Call
 from qwen_code.agent.hooks.inputs import arguments_of, input_of
 from qwen_code.agent.hooks.matchers import id_of
-from qwen_code.agent.hooks.runner import Runner
-from qwen_code.agent.rules.types import Decision, Mode
+from qwen_code.agent.rules.types import Decision
 from qwen_code.agent.toolbox import Prepared
 from qwen_code.base.errors import CredentialRejected, QwenError, TransportError
 from qwen_code.base.stop import Stop
@@ -61,16 +57,6 @@ _FAILURES: tuple[tuple[type[QwenError], str], ...] = (
 _NO_REASON = "No reason provided"
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What every hook is told, as of now."""
-
-    session_id: str
-    transcript: str
-    mode: Mode
-    prompt: int = 0
-    """The number of the prompt that is being answered."""
-
-
 class Judged(msgspec.Struct, frozen=True):
     """What hooks say about a call. ``arguments`` (JSON) replace those that it has. ``note`` is for
     the model. ``interrupts``: the turn ends."""
@@ -83,32 +69,17 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class SessionHooks:
-    """Calls the hooks of a session. ``facts`` is asked each time. ``max_blocks``: how often hooks
-    of ``Stop`` can let the model go on for one prompt. ``notice`` is called for hooks that fail.
-    """
+    """Calls the hooks of a session. ``max_blocks``: how often hooks of ``Stop`` can let the model
+    go on for one prompt."""
 
-    def __init__(
-        self,
-        hooks: Sequence[Hook],
-        runner: Runner,
-        *,
-        cwd: Path,
-        facts: Callable[[], Facts],
-        notice: Callable[[str], None],
-        max_blocks: int = _MAX_BLOCKS,
-    ) -> None:
+    def __init__(self, dispatch: Dispatch, *, max_blocks: int = _MAX_BLOCKS) -> None:
         self.context = ""
         """What the hooks of the session's beginning add to the instructions."""
-        self._hooks = list(hooks)
-        self._runner = runner
-        self._cwd = cwd
-        self._facts = facts
-        self._notice = notice
+        self._dispatch = dispatch
         self._max_blocks = max_blocks
         self._blocks: dict[str, int] = {}
         self._model = ""
         self._is_begun = False
-        self._prompt_id = ""
 
     def add(self, event: str, call: Call, *, matcher: str = "", timeout_s: float = 60.0) -> None:
         """Call a Python function with the input of ``event``. It returns an object with Node Qwen
@@ -117,12 +88,7 @@ class SessionHooks:
         Raises:
             QwenError: there is no such event.
         """
-        if event not in EVENTS:
-            raise QwenError(f"there are no hooks of {event!r}", hint=f"Use: {', '.join(EVENTS)}.")
-        name = getattr(call, "__name__", "a function")
-        self._hooks.append(
-            Hook(event, matcher, kind="call", call=call, name=name, timeout_s=timeout_s)
-        )
+        self._dispatch.add(event, call, matcher=matcher, timeout_s=timeout_s)
 
     # -- the session ------------------------------------------------------------------------------
 
@@ -133,22 +99,16 @@ class SessionHooks:
             Stopped: ``stop`` was set.
         """
         self._is_begun, self._model = True, model
-        answer = self._fire("SessionStart", {"source": source, "model": model}, stop)
+        answer = self._dispatch.fire("SessionStart", {"source": source, "model": model}, stop)
         if answer.context or source != "compact":
             self.context = answer.context
 
     def end(self, reason: EndReason) -> None:
         """The session ends. Called once; what is still running has been ended afterwards."""
-        began = time.monotonic()
         if self._is_begun:
             self._is_begun = False
-            hooks, told = self._called("SessionEnd", {"reason": reason})
-            self._runner.leave_running(
-                [msgspec.structs.replace(hook, in_background=False) for hook in hooks],
-                told,
-                to_the_end=True,
-            )
-        self._runner.close(max(0.0, _END_S - (time.monotonic() - began)))
+            self._dispatch.leave("SessionEnd", {"reason": reason})
+        self._dispatch.close(_END_S)
 
     def prompted(self, prompt: str, written: str, stop: Stop) -> str | None:
         """The prompt with what hooks add to it; ``None`` if they block it. ``written`` is what the
@@ -158,21 +118,20 @@ class SessionHooks:
             Stopped: ``stop`` was set.
         """
         self._blocks.clear()
-        facts = self._facts()
-        self._prompt_id = f"{facts.session_id}########{facts.prompt}"
+        self._dispatch.begin_prompt()
         added = ""
         if prompt != written and written.startswith("/"):
             name, _, arguments = written[1:].partition(" ")
             told = {"command_name": name, "command_args": arguments.strip(), "prompt": prompt}
-            answer = self._fire("UserPromptExpansion", told, stop)
+            answer = self._dispatch.fire("UserPromptExpansion", told, stop)
             if answer.denies:
-                self._notice(f"a hook blocks this command: {answer.reason or _NO_REASON}")
+                self._dispatch.notice(f"a hook blocks this command: {answer.reason or _NO_REASON}")
                 return None
             added += f"\n\n{answer.context}" if answer.context else ""
         told = {"prompt": prompt + added, "submitted_prompt": written}
-        answer = self._fire("UserPromptSubmit", told, stop)
+        answer = self._dispatch.fire("UserPromptSubmit", told, stop)
         if answer.denies:
-            self._notice(f"a hook blocks this prompt: {answer.reason or _NO_REASON}")
+            self._dispatch.notice(f"a hook blocks this prompt: {answer.reason or _NO_REASON}")
             return None
         if answer.context:
             plain = answer.context.replace("<", "&lt;").replace(">", "&gt;")
@@ -192,11 +151,11 @@ class SessionHooks:
         """A turn has ended with an error of the model's server. Nothing waits for these hooks."""
         kind = next((name for type_, name in _FAILURES if isinstance(error, type_)), None)
         if kind is not None:
-            self._leave("StopFailure", {"error": kind, "error_details": error.message})
+            self._dispatch.leave("StopFailure", {"error": kind, "error_details": error.message})
 
     def looped(self) -> None:
         """A turn has ended because the model kept repeating calls."""
-        self._leave("StopFailure", {"error": "loop_detected"})
+        self._dispatch.leave("StopFailure", {"error": "loop_detected"})
 
     def compacting(self, trigger: str, instructions: str, stop: Stop) -> str:
         """What the summary of a conversation must also contain.
@@ -206,7 +165,7 @@ class SessionHooks:
             Stopped: ``stop`` was set.
         """
         told = {"trigger": trigger, "custom_instructions": instructions}
-        answer = self._fire("PreCompact", told, stop)
+        answer = self._dispatch.fire("PreCompact", told, stop)
         if answer.denies and trigger == "manual":
             raise QwenError(
                 f"a hook does not let the conversation be shortened: {answer.reason or _NO_REASON}",
@@ -220,13 +179,13 @@ class SessionHooks:
         Raises:
             Stopped: ``stop`` was set.
         """
-        self._fire("PostCompact", {"trigger": trigger, "compact_summary": summary}, stop)
+        self._dispatch.fire("PostCompact", {"trigger": trigger, "compact_summary": summary}, stop)
         self.begin("compact", self._model, stop)
 
     def notify(self, kind: str, message: str, title: str) -> None:
         """Something waits for the user. Nothing waits for these hooks."""
         told = {"message": message, "notification_type": kind, "title": title}
-        self._leave("Notification", told)
+        self._dispatch.leave("Notification", told)
 
     # -- calls ------------------------------------------------------------------------------------
 
@@ -237,7 +196,7 @@ class SessionHooks:
             Stopped: ``stop`` was set.
         """
         told = self._call(call_id, prepared)
-        answer = self._fire("PreToolUse", told, stop)
+        answer = self._dispatch.fire("PreToolUse", told, stop)
         if answer.problem or answer.denies:
             reason = answer.reason or _NO_REASON
             said = answer.problem or f"a hook denies it: {reason}"
@@ -255,9 +214,11 @@ class SessionHooks:
             Stopped: ``stop`` was set.
         """
         told = {key: v for key, v in self._call("", prepared).items() if not key.endswith("_id")}
-        answer = self._fire("PermissionRequest", told, stop)
+        answer = self._dispatch.fire("PermissionRequest", told, stop)
         if answer.has_permissions:
-            self._notice("updatedPermissions of a hook has no effect here: write the rule yourself")
+            self._dispatch.notice(
+                "updatedPermissions of a hook has no effect here: write the rule yourself"
+            )
         if answer.problem or answer.denies:
             reason = answer.problem or f"a hook denies it: {answer.reason or _NO_REASON}"
             return Judged(Decision.DENY, reason, interrupts=answer.interrupts)
@@ -279,7 +240,7 @@ class SessionHooks:
             "tool_response": {"llmContent": text, "returnDisplay": summary},
             "duration_ms": round(ran_s * 1000),
         }
-        answer = self._fire("PostToolUse", told, stop)
+        answer = self._dispatch.fire("PostToolUse", told, stop)
         if answer.stops:
             return Added(instead=answer.reason or "Execution stopped by hook")
         said = (answer.reason if answer.verdict == "deny" else "", answer.context)
@@ -300,7 +261,7 @@ class SessionHooks:
             "is_interrupt": False,
             "duration_ms": round(ran_s * 1000),
         }
-        answer = self._fire("PostToolUseFailure", told, stop)
+        answer = self._dispatch.fire("PostToolUseFailure", told, stop)
         return Added(_LABEL + answer.context if answer.context else "")
 
     # -- helpers ----------------------------------------------------------------------------------
@@ -312,7 +273,7 @@ class SessionHooks:
             Stopped: ``stop`` was set.
         """
         told = {"agent_id": agent_id, "agent_type": agent_type}
-        return self._fire("SubagentStart", told, stop).context
+        return self._dispatch.fire("SubagentStart", told, stop).context
 
     def subagent_ended(self, agent_id: str, agent_type: str, text: str, stop: Stop) -> str | None:
         """What a helper is told to go on with, after its answer; ``None``: it is done.
@@ -323,7 +284,7 @@ class SessionHooks:
         told = {
             "agent_id": agent_id,
             "agent_type": agent_type,
-            "agent_transcript_path": self._facts().transcript,
+            "agent_transcript_path": self._dispatch.facts().transcript,
             "last_assistant_message": text,
         }
         return self._may_go_on("SubagentStop", told, agent_id, stop)
@@ -333,21 +294,23 @@ class SessionHooks:
     def _may_go_on(self, event: str, told: dict[str, Any], key: str, stop: Stop) -> str | None:
         blocks = self._blocks.get(key, 0)
         more = {"stop_hook_active": blocks > 0, **told, "background_tasks": [], "crons": []}
-        answer = self._fire(event, more, stop)
+        answer = self._dispatch.fire(event, more, stop)
         if not answer.denies:
             self._blocks.pop(key, None)
             return None
         self._blocks[key] = blocks + 1
         if blocks + 1 >= self._max_blocks:
             times = "once" if self._max_blocks == 1 else f"{self._max_blocks} times in a row"
-            self._notice(f"hooks of {event} did not let the model end {times}: it ends now")
+            self._dispatch.notice(
+                f"hooks of {event} did not let the model end {times}: it ends now"
+            )
             return None
         return answer.reason or _NO_REASON
 
     def _call(self, call_id: str, prepared: Prepared) -> dict[str, Any]:
         return {
             "tool_name": id_of(prepared.definition.name),
-            "tool_input": input_of(prepared, self._cwd),
+            "tool_input": input_of(prepared, self._dispatch.cwd),
             "tool_use_id": f"toolu_{call_id}",
             "tool_call_id": call_id,
         }
@@ -356,42 +319,3 @@ class SessionHooks:
         if answer.updated is None or answer.updated == told["tool_input"]:
             return None
         return arguments_of(prepared.definition.name, answer.updated)
-
-    def _leave(self, event: str, more: Mapping[str, Any]) -> None:
-        hooks, told = self._called(event, more)
-        self._runner.leave_running(hooks, told, to_the_end=True)
-
-    def _fire(self, event: str, more: Mapping[str, Any], stop: Stop) -> Answer:
-        hooks, told = self._called(event, more)
-        if not hooks:
-            return Answer()
-        answers = []
-        for hook, answer in self._runner.run(hooks, told, stop):
-            problem = f"the hook {hook.text!r} {answer.problem}" if answer.problem else ""
-            if answer.failure:
-                self._notice(f"the hook {hook.text!r} {answer.failure}")
-            elif problem and not EVENTS[event].forbids:
-                self._notice(problem)
-            answers.append(msgspec.structs.replace(answer, problem=problem))
-        answer = merged(answers)
-        if answer.shown:
-            self._notice(f"hook: {answer.shown}")
-        return answer
-
-    def _called(self, event: str, more: Mapping[str, Any]) -> tuple[list[Hook], dict[str, Any]]:
-        """The hooks of an event, and what they are told."""
-        if not any(hook.event == event for hook in self._hooks):
-            return [], {}
-        facts = self._facts()
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        told = {
-            "session_id": facts.session_id,
-            "transcript_path": facts.transcript,
-            "cwd": str(self._cwd),
-            "hook_event_name": event,
-            "timestamp": now,
-            "permission_mode": facts.mode.replace("-", "_"),
-            **({"prompt_id": self._prompt_id} if self._prompt_id else {}),
-            **more,
-        }
-        return [h for h in self._hooks if h.event == event and h.is_for(told)], told
