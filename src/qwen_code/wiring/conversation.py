@@ -457,7 +457,8 @@ class Conversation:
         self, event: str, call: Call, *, matcher: str = "", timeout_s: float = 60.0
     ) -> None:
         """Call a Python function at an event of hooks, in this session and the next ones. It gets
-        the event's input, and returns an object with what a hook can say, or ``None``.
+        the event's input, and returns an object with what a hook can say, or ``None``. Only what is
+        added before :meth:`open` is told of the beginning of the first session.
 
         Raises:
             QwenError: there is no such event.
@@ -466,7 +467,8 @@ class Conversation:
         def add(hooks: SessionHooks) -> None:
             hooks.add(event, call, matcher=matcher, timeout_s=timeout_s)
 
-        add(self._opened()[1].hooks(self._front.notice))
+        if self._assembled is not None:
+            add(self._assembled.hooks(self._front.notice))
         self._callbacks.append(add)
 
     def waiting(self) -> None:
@@ -641,8 +643,7 @@ class Conversation:
     def _begin(self, source: Source, stop: Stop) -> None:
         """Tell hooks that a session begins."""
         link, assembled = self._opened()
-        if self._callbacks:
-            for add in self._callbacks:
-                add(assembled.hooks(self._front.notice))
+        for add in self._callbacks:
+            add(assembled.hooks(self._front.notice))
         if (hooks := assembled.agent.hooks) is not None:
             hooks.begin(source, link.connection.model or "", stop)

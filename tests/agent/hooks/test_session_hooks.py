@@ -386,14 +386,16 @@ def test_what_a_hook_shows_is_shown_once(made: Made) -> None:
     assert made.said == ["hook: welcome"]
 
 
-def test_the_end_is_told_once_and_only_after_a_beginning(made: Made) -> None:
-    made.add("SessionEnd")
+def test_the_end_is_told_once_and_only_after_a_beginning(tmp_path: Path) -> None:
+    told: list[str] = []
+    hook = Hook("SessionEnd", kind="call", call=lambda said, stop: told.append(said["reason"]))
+    made = Made(tmp_path, hook)
     made.hooks.end("other")
-    assert made.told == []
+    assert told == []
     made.hooks.begin("startup", "m", Stop())
     made.hooks.end("clear")
     made.hooks.end("other")
-    assert [told["reason"] for told in made.told] == ["clear"]
+    assert told == ["clear"]
 
 
 # -- commands -------------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ class SessionHooks:
             QwenError: there is no such event.
         """
         self._dispatch.add(event, call, matcher=matcher, timeout_s=timeout_s)
+        self._is_begun = True  # with the session, which may have had no hooks
 
     # -- the session ------------------------------------------------------------------------------
 
