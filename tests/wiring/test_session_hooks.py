@@ -46,6 +46,17 @@ def test_a_function_is_called_in_this_session_and_the_next_ones(
     assert len({t["session_id"] for t in told}) == 2
 
 
+def test_a_session_that_cannot_be_changed_has_not_ended(talk: Talk, model: FakeModelServer) -> None:
+    told: list[str] = []
+    conversation = talk.open()
+    for event in ("SessionEnd", "Stop"):
+        conversation.add_hook(event, lambda said, stop: told.append(said["hook_event_name"]))
+    with pytest.raises(QwenError):
+        conversation.resume("no-such-session", Stop())
+    ask(conversation, "go")
+    assert told == ["Stop"]
+
+
 def test_a_function_that_is_there_before_is_told_of_the_beginning(talk: Talk) -> None:
     told: list[Told] = []
     conversation = talk.new()

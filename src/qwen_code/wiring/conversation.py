@@ -622,8 +622,6 @@ class Conversation:
         config = self.config()
         fit = Fit.of(link, config.settings)
         options = msgspec.structs.replace(self._options, resume=session_id, mode=before.judge.mode)
-        if (hooks := before.agent.hooks) is not None:
-            hooks.end("clear" if session_id is None else "other")
         # The previous session is closed first: it may be the one to resume.
         session = before.agent.session
         was_claimed = session.is_claimed
@@ -634,6 +632,8 @@ class Conversation:
             if was_claimed:
                 session.claim()
             raise
+        if (hooks := before.agent.hooks) is not None:
+            hooks.end("clear" if session_id is None else "other")
         before.close()
         self._assembled = after
         after.fit(fit)
