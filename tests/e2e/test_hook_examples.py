@@ -104,16 +104,16 @@ def test_what_is_not_sent(qwen: Any, server: Any, example: Example) -> None:
 
 
 def test_a_turn_goes_on(qwen: Any, server: Any, example: Example) -> None:
-    example("Stop", "The tests fail.")
+    example("Stop", "once more")
     qwen("-p", "go")
-    assert texts(server, "user") == ["go", "The tests fail."]
+    assert texts(server, "user") == ["go", "Run the tests once more."]
 
 
 def test_helpers(qwen: Any, server: Any, calls: Calls, example: Example) -> None:
     example("SubagentStart", "src only")
     server.script = [calls("task", prompt="find it"), [{"content": "Found."}]]
     qwen("-p", "go")
-    told = json.loads((qwen.project / "helper.json").read_text())
+    told = json.loads((qwen.home / "helper.json").read_text())
     assert (told["agent_type"], told["last_assistant_message"]) == ("general-purpose", "Found.")
     helper = [r for r in server.requests if r.method == "POST"][1].body["messages"]
     assert helper[-1]["content"] == "find it\n\nLook in src only."
@@ -124,7 +124,7 @@ def test_a_summary(qwen: Any, server: Any, example: Example) -> None:
     typed = "".join(f"{'word ' * 200}{n}\n" for n in range(4)) + "/compress\n/quit\n"
     at_terminal([*qwen.command], typed=typed, env=qwen.environ, cwd=qwen.project)
     assert "Keep the names of all tables." in texts(server, "user")[-1]
-    told = json.loads((qwen.project / "summary.json").read_text())
+    told = json.loads((qwen.home / "summary.json").read_text())
     assert told["compact_summary"] == "Hello from the model"
 
 
@@ -133,8 +133,8 @@ def test_notes(qwen: Any, server: Any, calls: Calls, example: Example) -> None:
     server.script = [calls("run_shell_command", command="touch made")]
     steps = [("> ", "go\n"), ("Do it?", "n\n"), ("> ", "/quit\n")]
     talk_at_terminal([*qwen.command], steps=steps, env=qwen.environ, cwd=qwen.project)
-    assert (qwen.project / "rung").exists()
-    assert json.loads((qwen.project / "end.json").read_text())["reason"] == "prompt_input_exit"
+    assert (qwen.home / "rung").exists()
+    assert json.loads((qwen.home / "end.json").read_text())["reason"] == "prompt_input_exit"
     server.status, server.error_body = 400, b"{}"
     qwen("-p", "go")
-    assert not (qwen.project / "failure.json").exists()  # the matcher is about others
+    assert not (qwen.home / "failure.json").exists()  # the matcher is about others
