@@ -332,6 +332,8 @@ class Conversation:
             if text is not None and (hooks := assembled.agent.hooks) is not None:
                 text = hooks.prompted(text, prompt, stop)
             if text is None:  # a hook blocks it, and has told the user why
+                if assembled.structured is not None:
+                    raise QwenError("there is no answer, because a hook blocks the prompt")
                 yield [TurnEnded("done", 0)]
             elif assembled.structured is None:
                 yield from assembled.agent.ask(text, link.client, stop)
@@ -587,9 +589,11 @@ class Conversation:
         """End what is running, and close the session. May be called again. ``reason`` is for the
         hooks of the session's end."""
         if self._assembled is not None:
-            if (hooks := self._assembled.agent.hooks) is not None:
-                hooks.end(reason)
-            self._assembled.close()
+            try:
+                if (hooks := self._assembled.agent.hooks) is not None:
+                    hooks.end(reason)
+            finally:
+                self._assembled.close()
             self._assembled = None
         if self._link is not None:
             self._link.close()

@@ -11,6 +11,7 @@ from qwen_code.agent.hooks.entries import Hook
 from qwen_code.agent.hooks.runner import Runner, Told
 from qwen_code.agent.hooks.session import SessionHooks
 from qwen_code.auth.stored_secrets import remember_stored_secrets
+from qwen_code.config import env_names
 from qwen_code.config.load import Config
 from qwen_code.wiring.hooks import find_hooks
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _ALLOWED_URLS = "security.allowedHttpHookUrls"
 _ALLOW_PRIVATE = "security.allowPrivateNetworkHooks"
 _MAX_BLOCKS = "stopHookBlockingCap"
-_MAX_BLOCKS_NAME = "QWEN_CODE_STOP_HOOK_BLOCK_CAP"
 _USUAL_BLOCKS, _MAX_BLOCKS_ALLOWED = 8, 100
 
 
@@ -101,7 +101,7 @@ def _allowed_urls(config: Config) -> Sequence[str]:
 
 
 def _max_blocks(config: Config) -> int:
-    value = config.environment.first(_MAX_BLOCKS_NAME)
+    value = config.environment.first(env_names.QWEN_CODE_STOP_HOOK_BLOCK_CAP)
     text = value.text.strip() if value and value.source.project is None else ""
     number = int(text) if text.isdecimal() else config.settings.first(_MAX_BLOCKS, int)
     return min(number, _MAX_BLOCKS_ALLOWED) if number and number > 0 else _USUAL_BLOCKS

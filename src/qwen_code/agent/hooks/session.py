@@ -54,6 +54,10 @@ _FAILURES: tuple[tuple[type[QwenError], str], ...] = (
 )
 """Node Qwen Code's names for errors."""
 
+_DECISIONS: Mapping[str, tuple[Decision, str]] = {
+    "allow": (Decision.ALLOW, "a hook allows it"),
+    "ask": (Decision.ASK, "a hook asks for it"),
+}
 _NO_REASON = "No reason provided"
 
 
@@ -202,11 +206,10 @@ class SessionHooks:
             reason = answer.reason or _NO_REASON
             said = answer.problem or f"a hook denies it: {reason}"
             return Judged(Decision.DENY, said)
-        decisions = {"allow": Decision.ALLOW, "ask": Decision.ASK}
-        decision = decisions.get(answer.verdict)
-        reason = answer.reason or f"a hook {answer.verdict}s {'for ' * (answer.verdict == 'ask')}it"
+        decision, usual = _DECISIONS.get(answer.verdict, (None, ""))
         note = f"[a hook of the user says:]\n{answer.context}\n\n" if answer.context else ""
-        return Judged(decision, reason, self._changed(prepared, told, answer), note)
+        changed = self._changed(prepared, told, answer)
+        return Judged(decision, answer.reason or usual, changed, note)
 
     def permission(self, prepared: Prepared, stop: Stop) -> Judged:
         """What hooks answer in place of the person who would be asked.
@@ -214,7 +217,7 @@ class SessionHooks:
         Raises:
             Stopped: ``stop`` was set.
         """
-        told = {key: v for key, v in self._call("", prepared).items() if not key.endswith("_id")}
+        told = self._subject(prepared)
         answer = self._dispatch.fire("PermissionRequest", told, stop)
         if answer.has_permissions:
             self._dispatch.notice(
@@ -309,11 +312,13 @@ class SessionHooks:
         return answer.reason or _NO_REASON
 
     def _call(self, call_id: str, prepared: Prepared) -> dict[str, Any]:
+        ids = {"tool_use_id": f"toolu_{call_id}", "tool_call_id": call_id}
+        return {**self._subject(prepared), **ids}
+
+    def _subject(self, prepared: Prepared) -> dict[str, Any]:
         return {
             "tool_name": id_of(prepared.definition.name),
             "tool_input": input_of(prepared, self._dispatch.cwd),
-            "tool_use_id": f"toolu_{call_id}",
-            "tool_call_id": call_id,
         }
 
     def _changed(self, prepared: Prepared, told: Mapping[str, Any], answer: Answer) -> str | None:
