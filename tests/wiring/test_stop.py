@@ -177,6 +177,33 @@ def hook_after(scene: Scene) -> None:
     scene.waits = (scene.talk.project / "started").exists
 
 
+def hook_of_the_prompt(scene: Scene) -> None:
+    hook = {"type": "command", "command": "echo $$ > pids; touch started; exec sleep 60"}
+    scene.settings(hooks={"UserPromptSubmit": [{"hooks": [hook]}]})
+    scene.waits = (scene.talk.project / "started").exists
+
+
+def hook_of_the_end(scene: Scene) -> None:
+    hook = {"type": "command", "command": "echo $$ > pids; touch started; exec sleep 60"}
+    scene.settings(hooks={"Stop": [{"hooks": [hook]}]})
+    scene.waits = (scene.talk.project / "started").exists
+
+
+def hooks_side_by_side(scene: Scene) -> None:
+    commands = [f"sleep 60 & echo $$ $! >> pids; touch s{n}; wait" for n in (1, 2)]
+    hooks = [{"type": "command", "command": each} for each in commands]
+    scene.settings(hooks={"PreToolUse": [{"hooks": hooks}]})
+    scene.model.script = [call("list_directory", path=".")]
+    files = [scene.talk.project / name for name in ("s1", "s2")]
+    scene.waits = lambda: all(file.exists() for file in files)
+
+
+def hook_at_a_server(scene: Scene) -> None:
+    hook = {"type": "http", "url": silent_server(scene)}
+    scene.settings(hooks={"PreToolUse": [{"hooks": [hook]}]})
+    scene.model.script = [call("list_directory", path=".")]
+
+
 def key_helper(scene: Scene) -> None:
     """A command that prints the key, and takes its time."""
     script = f"cd {scene.talk.project}; echo $$ > pids; touch started; exec sleep 60"
@@ -317,7 +344,8 @@ def slash_command(scene: Scene) -> None:
 SCENES = [
     *(connecting, first_byte, stream, stream_of_a_call, retrying),
     *(command, stubborn_command, chatty_command, slow_ripgrep, two_side_by_side),
-    *(hook_before, hook_after, key_helper, renewal, pacing, page, mcp_call, helper),
+    *(hook_before, hook_after, hook_of_the_prompt, hook_of_the_end, hooks_side_by_side),
+    *(hook_at_a_server, key_helper, renewal, pacing, page, mcp_call, helper),
     *(locked_ledger, preview_of_a_large_edit),
     *(permission, plan, form, slash_command),
 ]

@@ -34,7 +34,8 @@ class HookSource(msgspec.Struct, frozen=True):
 
 def has_hooks(config: Config) -> bool:
     """Whether anything needs to be looked at: most sessions have none."""
-    return any(_KEY in layer.tree for layer in config.settings.layers)
+    is_off = config.settings.first(_OFF, bool)
+    return not is_off and any(layer.tree.get(_KEY) for layer in config.settings.layers)
 
 
 def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource]:
