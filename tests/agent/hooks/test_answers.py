@@ -159,9 +159,16 @@ def test_fields_of_the_wrong_type_are_as_if_absent() -> None:
         "reason": [],
         "stopReason": {},
         "suppressOutput": "yes",
-        "hookSpecificOutput": {"additionalContext": 5, "updatedInput": "ls"},
+        "hookSpecificOutput": {"additionalContext": 5, "permissionDecision": ["allow"]},
     }
     assert of_object("PreToolUse", said) == Answer()
+
+
+@pytest.mark.parametrize("updated", ["ls", ["ls"], 5, True])
+def test_a_change_that_is_none_is_no_answer(updated: Any) -> None:
+    """The call may be the one that was to be changed."""
+    said = {"hookSpecificOutput": {"permissionDecision": "allow", "updatedInput": updated}}
+    assert of_object("PreToolUse", said).problem
 
 
 def test_long_texts_are_cut_and_long_json_is_read() -> None:

@@ -123,10 +123,8 @@ def of_object(event: str, said: Mapping[str, Any] | None) -> Answer:
         specific.get("permissionDecisionReason"),
         *((said.get("stopReason"), said.get("reason"))),
     )
-    updated = next(
-        (each for each in (decision.get("updatedInput"), specific.get("updatedInput")) if each),
-        None,
-    )
+    updated = decision.get("updatedInput") or specific.get("updatedInput") or None
+    is_change = updated is None or isinstance(updated, dict)
     return Answer(
         verdict,
         next((_text(each) for each in reasons if isinstance(each, str) and each), ""),
@@ -135,6 +133,7 @@ def of_object(event: str, said: Mapping[str, Any] | None) -> Answer:
         _text(said.get("systemMessage")),
         is_quiet=said.get("suppressOutput") is True,
         updated=updated if isinstance(updated, dict) else None,
+        problem="" if is_change else "gives an updatedInput that is not an object",
         interrupts=decision.get("interrupt") is True,
         has_permissions=bool(decision.get("updatedPermissions")),
     )

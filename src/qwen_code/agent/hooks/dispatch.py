@@ -77,9 +77,9 @@ class Dispatch:
             return Answer()
         answers = []
         for hook, answer in self._runner.run(hooks, told, stop):
-            problem = f"the hook {hook.text!r} {answer.problem}" if answer.problem else ""
+            problem = f"{hook.label} {answer.problem}" if answer.problem else ""
             if answer.failure:
-                self.notice(f"the hook {hook.text!r} {answer.failure}")
+                self.notice(f"{hook.label} {answer.failure}")
             elif problem and not EVENTS[event].forbids:
                 self.notice(problem)
             answers.append(msgspec.structs.replace(answer, problem=problem))

@@ -67,6 +67,11 @@ class Hook(msgspec.Struct, frozen=True):
         """What it runs, asks or sends to."""
         return self.command or self.url or self.prompt or self.name
 
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"the hook {self.text!r}" if self.text else f"a hook of {self.event}"
+
     def is_for(self, told: Mapping[str, Any]) -> bool:
         """Whether it is called with this input."""
         event = EVENTS[self.event]

@@ -71,7 +71,7 @@ class Runner:
         for hook in self._due(hooks) if to_the_end else hooks:
             self._background = [each for each in self._background if each[0].is_alive()]
             if len(self._background) >= _MAX_IN_BACKGROUND:
-                self._notice(f"the hook {hook.text!r} is not run: {_MAX_IN_BACKGROUND} are running")
+                self._notice(f"{hook.label} is not run: {_MAX_IN_BACKGROUND} are running")
                 continue
             thread = threading.Thread(target=self._quietly, args=(hook, told), daemon=True)
             self._background.append((thread, to_the_end))
@@ -127,7 +127,7 @@ class Runner:
         with suppress(Stopped):
             answer = self._answer(hook, told, self._leaving)
             if problem := answer.problem or answer.failure:
-                self._notice(f"the hook {hook.text!r} {problem}")
+                self._notice(f"{hook.label} {problem}")
 
     def _answer(self, hook: Hook, told: Told, stop: Stop) -> Answer:
         if hook.problem:
