@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_code.agent.commands import CommandFile, expand, find_commands, read_commands
+from qwen_code.agent.mentions import MentionReader, Sight
 from qwen_code.agent.permission import No, Permission
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Mode
@@ -33,12 +34,14 @@ def expanded(text: str, arguments: str, cwd: Path, mode: Mode = Mode.YOLO) -> st
     }
     toolbox = Toolbox([t.definition for t in tools.values()], lambda each: tools[each.name])
     permission = Permission(Judge(mode), lambda _: No("nobody is there"))
-    steps = expand(command(text), arguments, toolbox, permission, Stop())
+    sight = Sight(frozenset(), 10_000)
+    reader = MentionReader(toolbox, permission, workspace, cwd / "home", sight, Stop())
+    steps = expand(command(text), arguments, toolbox, permission, reader, Stop())
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            return str(end.value)
+            return str(end.value.text)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +63,43 @@ def test_what_it_becomes(tmp_path: Path, text: str, arguments: str, prompt: str)
     assert expanded(text, arguments, tmp_path) == prompt
 
 
-@pytest.mark.parametrize("text", ["@{../secret}", "@{missing}", "!{touch made}"])
-def test_what_may_not_be_had(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["!{touch made}", "!{touch made} !{touch too}"])
+def test_a_command_that_is_not_allowed_ends_it(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError):
         expanded(text, "", tmp_path, Mode.DEFAULT)
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("text", ["see @{../secret}!", "see @{missing}!", "see @{ }!"])
+def test_a_file_that_cannot_be_read_stays_as_it_is_written(tmp_path: Path, text: str) -> None:
+    assert expanded(text, "", tmp_path, Mode.DEFAULT) == text
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("text", "arguments", "prompt"),
+    [
+        ("!{printf %s $ARGUMENTS}", "a b", "ab"),
+        ("!{printf %s $ARGUMENTS}", "a; id", "a; id"),
+        ("!{printf %s {{args}}}", "a b", "a b"),
+        ("!{ echo a }!{}!{echo b}", "", "ab"),
+    ],
+)
+def test_arguments_of_a_command(tmp_path: Path, text: str, arguments: str, prompt: str) -> None:
+    assert expanded(text, arguments, tmp_path) == prompt
+
+
+@pytest.mark.process
+def test_a_command_that_fails_is_told_with_its_exit_code(tmp_path: Path) -> None:
+    found = expanded("The tests: !{echo no >&2; exit 3}", "", tmp_path)
+    assert "no" in found
+    assert "exit code 3" in found
+
+
+def test_what_is_put_in_is_not_looked_at_again(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("!{touch made} @{b.txt} {{args}}")
+    assert expanded("@{a.txt}", "", tmp_path) == "!{touch made} @{b.txt} {{args}}"
+    assert expanded("@{{{args}}}", "a.txt", tmp_path).startswith("!{touch")
 
 
 @given(st.text(max_size=80))
@@ -117,3 +152,45 @@ def test_a_command_that_is_no_file(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x.md"
     os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
     assert read_commands([tmp_path]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('prompt = "a"\nprompt = "b"', "line 2"),
+        ("prompt = 1", "line 1: prompt must be a text"),
+        ('description = "x"', "line 1: prompt is missing"),
+        ('prompt = "a"\ndescription = 3', "line 2: description must be a text"),
+        ('prompt = "a', "line 1"),
+        ('prompt = ""', "it has no text"),
+    ],
+)
+def test_a_broken_toml_file_costs_itself(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "good.toml").write_text('description = "Good"\nprompt = """\nDo {{args}}\n"""\n')
+    (tmp_path / "bad.toml").write_text(text)
+    said: list[str] = []
+    [good] = read_commands([tmp_path], said.append)
+    assert (good.name, good.description, good.text) == ("/good", "Good", "Do {{args}}")
+    assert len(said) == 1
+    assert str(tmp_path / "bad.toml") in said[0]
+    assert problem in said[0]
+
+
+def test_front_matter_of_other_programs(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(
+        "---\ndescription: >\n  Looks at\n  it\nargument-hint: '[file]'\nallowed-tools:\n"
+        "  - Bash(git *)\nmodel: big # why\n---\nbody"
+    )
+    [found] = read_commands([tmp_path])
+    assert (found.description, found.argument_hint) == ("Looks at it", "[file]")
+    assert found.without_effect == ("allowed-tools", "model")
+
+
+def test_markdown_counts_before_toml_and_names_are_in_one_word(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("markdown")
+    (tmp_path / "a.toml").write_text('prompt = "toml"')
+    (tmp_path / "_own").mkdir()
+    (tmp_path / "_own" / "x:y.md").write_text("b")
+    found = find_commands([tmp_path])
+    assert sorted(found) == ["/_own:x_y", "/a"]
+    assert found["/a"].suffix == ".md"

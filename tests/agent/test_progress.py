@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qwen_code.agent.progress import Progress, words_of
+from qwen_code.agent.progress import PICTURES, Progress, words_of
 from qwen_code.tools.base import Todo
 
 
@@ -22,7 +22,7 @@ def test_it_is_read_from_the_messages() -> None:
             called("todo_write", '{"todos": [{"content": "s", "status": "pending"}]}'),
             called("edit", "{broken"),
             called("todo_write", '{"todos": [{"content": "s", "status": "someday"}]}'),
-            {"role": "user", "content": [{"type": "text", "text": "(pictures)"}]},
+            {"role": "user", "content": [{"type": "text", "text": PICTURES}]},
         ]
     )
     assert progress.words == ["rename it"]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from transcript_checks import assert_acceptable
 
+from qwen_code.agent.progress import PICTURES
 from qwen_code.agent.session import Session, SessionStore
 from qwen_code.agent.session_list import search, session_files
 from qwen_code.base.errors import UsageError
@@ -277,7 +278,7 @@ def test_rewind_only_ever_appends(store: SessionStore, tmp_path: Path) -> None:
 
 
 def test_only_what_a_person_wrote_is_a_prompt(store: SessionStore) -> None:
-    picture = {"role": "user", "content": [{"type": "text", "text": "(the pictures)"}]}
+    picture = {"role": "user", "content": [{"type": "text", "text": PICTURES}]}
     with store.begin() as session:
         session.messages += [prompt("a"), CALL, RESULT, {**RESULT, "tool_call_id": "c1"}, picture]
         say(session, "b")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transcript_checks import assert_acceptable
 
+from qwen_code.agent.progress import PICTURES
 from qwen_code.agent.transcript import as_markdown, repaired
 
 PROMPT = {"role": "user", "content": "fix the failing test, please"}
@@ -70,7 +71,7 @@ def test_what_is_well_formed_stays_as_it_is() -> None:
     picture = {
         "role": "user",
         "content": [
-            {"type": "text", "text": "(the pictures)"},
+            {"type": "text", "text": PICTURES},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
         ],
     }

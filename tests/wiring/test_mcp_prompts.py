@@ -93,15 +93,15 @@ def test_names_with_blanks_are_commands_too(servers: Any) -> None:
     ],
 )
 def test_resources_in_prompts(servers: Any, prompt: str, added: list[str]) -> None:
-    text = mcp_prompts.with_resources(servers, prompt, Stop())
-    assert text.startswith(prompt)
-    rest = text[len(prompt) :]
+    rest, left = mcp_prompts.read_resources(servers, prompt, Stop())
+    assert not any(each[1:-1].partition("]")[0] in left for each in added)
+    assert left == prompt or added
     assert rest.count("[@") == len(added) and all(each in rest for each in added)
 
 
 def test_a_resource_that_cannot_be_read_is_named(servers: Any) -> None:
     with pytest.raises(UsageError, match=r"@docs:a://9 cannot be read: no resource"):
-        mcp_prompts.with_resources(servers, "@docs:a://9", Stop())
+        mcp_prompts.read_resources(servers, "@docs:a://9", Stop())
 
 
 def test_resources_are_listed_as_they_are_written(servers: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen_code.agent.compaction import Compactor, estimate_tokens
 from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted, TurnEnded
-from qwen_code.agent.news import News, without_news
+from qwen_code.agent.news import Attached, News, as_typed, message_of
 from qwen_code.agent.permission import Permission
 from qwen_code.agent.progress import Progress
 from qwen_code.agent.session import Session
@@ -75,8 +75,15 @@ class Agent:
         self._rejected: list[dict[str, Any]] | None = None
         """The messages before the last results were taken out of them."""
 
-    def ask(self, prompt: str, model: ChatModel, stop: Stop) -> AgentEventStream:
-        """Send ``prompt``, and execute the model's tool calls until it makes no more.
+    def ask(
+        self,
+        prompt: str,
+        model: ChatModel,
+        stop: Stop,
+        attached: Attached = Attached(),  # noqa: B008 it is frozen
+    ) -> AgentEventStream:
+        """Send ``prompt`` and what is ``attached`` to it, and execute the model's tool calls until
+        it makes no more.
 
         However the turn ends, the API accepts the conversation; a prompt without any answer is
         removed from it.
@@ -92,7 +99,7 @@ class Agent:
             close_open_end(messages)
         turn = self.session.prompt_count
         told = self._untold_news + self._news.told()
-        asked = {"role": "user", "content": prompt + told}
+        asked = message_of(prompt, attached, told)
         messages.append(asked)
         self.api_duration_ms = 0
         self._model = _Timed(self.guide(model) if self.guide else model, self)
@@ -160,7 +167,7 @@ class Agent:
         self._noted = len(self.session.messages)
         self.progress = Progress(self.session.before)
         self.compactor.forget()
-        return without_news(prompt)
+        return as_typed(prompt)
 
     @property
     def model(self) -> ChatModel:

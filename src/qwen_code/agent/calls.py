@@ -194,24 +194,40 @@ def ended(
     ran_s: float,
     is_error: bool = False,
 ) -> ToolFinished:
-    """The end of a call that was executed: with a note if it was changed, and with what hooks add.
-    If hooks are stopped, the result is kept."""
+    """The end of a call that was executed, as `completed` makes it."""
     call, prepared = ready.call, ready.prepared
     assert prepared is not None
+    result, is_error = completed(
+        call.id, prepared, result, hooks, stop, ran_s=ran_s, is_error=is_error
+    )
+    return finished(call, result, is_error=is_error, ran_s=ran_s)
+
+
+def completed(
+    call_id: str,
+    prepared: Prepared,
+    result: Result,
+    hooks: CallHooks | None,
+    stop: Stop,
+    *,
+    ran_s: float,
+    is_error: bool = False,
+) -> tuple[Result, bool]:
+    """The result for the model, with a note if the call was changed, and with what hooks add; and
+    whether it is an error. If hooks are stopped, the result is kept."""
     added = Added()
     if hooks is not None:
         text = redact(result.text.encode("utf-8", "replace").decode())
         with suppress(Stopped):
             if is_error:
-                added = hooks.failed(call.id, prepared, text, ran_s, stop)
+                added = hooks.failed(call_id, prepared, text, ran_s, stop)
             else:
-                added = hooks.after(call.id, prepared, text, result.summary, ran_s, stop)
+                added = hooks.after(call_id, prepared, text, result.summary, ran_s, stop)
     if added.instead:
-        result = msgspec.structs.replace(result, text=added.instead, summary="", image=None)
-        return finished(call, result, is_error=True, ran_s=ran_s)
+        replaced = msgspec.structs.replace(result, text=added.instead, summary="", image=None)
+        return replaced, True
     note = "" if is_error else prepared.note
-    result = msgspec.structs.replace(result, text=note + result.text + added.text)
-    return finished(call, result, is_error=is_error, ran_s=ran_s)
+    return msgspec.structs.replace(result, text=note + result.text + added.text), is_error
 
 
 def acceptable_arguments(text: str) -> str:

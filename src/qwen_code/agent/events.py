@@ -100,6 +100,15 @@ class BackgroundEnded(msgspec.Struct, frozen=True, tag="background_ended"):
     ending: str
 
 
+class MentionRead(msgspec.Struct, frozen=True, tag="mention_read"):
+    """What a prompt names with ``@`` was read. ``summary`` says how much of it, or why it was not
+    (``is_error``)."""
+
+    path: str
+    summary: str
+    is_error: bool = False
+
+
 class HelperEvent(msgspec.Struct, frozen=True, tag="helper"):
     """An event in the conversation of a helper, while its call ``call_id`` runs."""
 
@@ -142,6 +151,7 @@ AgentEvent = (
     | ToolFinished
     | Compacted
     | BackgroundEnded
+    | MentionRead
     | HelperEvent
     | StructuredAnswer
     | TurnEnded

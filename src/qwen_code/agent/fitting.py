@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.agent.progress import is_prompt
 from qwen_code.base.json_text import decode_json
 from qwen_code.tools.base import Subject
 from qwen_code.tools.catalogue import find
@@ -49,7 +50,7 @@ def begin_of_round(messages: Sequence[Mapping[str, Any]]) -> int | None:
     """The index of the answer whose results are the last messages; ``None`` if others are."""
     index = len(messages)
     while index > 0 and messages[index - 1]["role"] != "assistant":
-        if messages[index - 1]["role"] == "user" and _is_prompt(messages[index - 1]):
+        if messages[index - 1]["role"] == "user" and is_prompt(messages[index - 1]):
             return None
         index -= 1
     return index - 1 if 0 < index < len(messages) else None
@@ -97,7 +98,3 @@ def without_results(messages: list[dict[str, Any]], reason: str) -> list[dict[st
 def _text(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     return content if isinstance(content, str) else ""
-
-
-def _is_prompt(message: Mapping[str, Any]) -> bool:
-    return isinstance(message.get("content"), str)

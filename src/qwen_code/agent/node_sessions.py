@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from qwen_code.agent.calls import acceptable_name
-from qwen_code.agent.pictures import PICTURES
+from qwen_code.agent.progress import PICTURES
 from qwen_code.models.attachments import SENDER
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import OTHER_NAMES

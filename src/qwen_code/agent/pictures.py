@@ -7,10 +7,8 @@ from base64 import b64encode
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from qwen_code.agent.progress import PICTURES
 from qwen_code.tools.base import Image
-
-PICTURES = "(the pictures that were read)"
-"""The text of a message that shows what a tool has read."""
 
 _LEFT_OUT = {
     "image_url": "(a picture, which this model cannot see)",
@@ -20,12 +18,17 @@ _LEFT_OUT = {
 
 def as_message(images: Sequence[Image]) -> dict[str, Any]:
     """The message that shows images to a model."""
-    parts: list[dict[str, Any]] = [{"type": "text", "text": PICTURES}]
+    return {"role": "user", "content": [{"type": "text", "text": PICTURES}, *parts_of(images)]}
+
+
+def parts_of(images: Sequence[Image]) -> list[dict[str, Any]]:
+    """The parts of a message that show images."""
+    parts: list[dict[str, Any]] = []
     for image in images:
         url = f"data:{image.media_type};base64,{b64encode(image.data).decode()}"
         shown = {"filename": image.name, "file_data": url} if image.is_document else {"url": url}
         parts.append({"type": image.part_type, image.part_type: shown})
-    return {"role": "user", "content": parts}
+    return parts
 
 
 def without_pictures(

@@ -7,9 +7,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from qwen_code.agent.news import as_typed
 from qwen_code.base.json_text import decode_json
 from qwen_code.tools.base import Effect, Subject, Todo
 from qwen_code.tools.catalogue import find
+
+PICTURES = "(the pictures that were read)"
+"""How a message begins that shows the images that tools have read."""
 
 
 class _Path(msgspec.Struct):
@@ -35,8 +39,8 @@ class Progress:
     def note(self, message: Mapping[str, Any]) -> None:
         """Add the facts of a message."""
         if is_prompt(message):
-            self.words.append(message["content"])
-        elif message["role"] == "user":
+            self.words.append(as_typed(words_of(message)))
+        if message["role"] == "user" and isinstance(message["content"], list):
             self.has_pictures = True
         for call in message.get("tool_calls") or ():
             function = call.get("function", {})
@@ -60,10 +64,14 @@ class Progress:
 
 
 def is_prompt(message: Any) -> bool:
-    """Whether a person wrote the message: images that a tool read come as a list."""
-    if not isinstance(message, dict):  # from a damaged file
+    """Whether a person wrote the message, and it does not only show images that a tool read."""
+    if not isinstance(message, dict) or message.get("role") != "user":  # from a damaged file
         return False
-    return message.get("role") == "user" and isinstance(message.get("content"), str)
+    content = message.get("content")
+    if not isinstance(content, list):
+        return isinstance(content, str)
+    first = content[0] if content else None
+    return isinstance(first, dict) and first.get("type") == "text" and first.get("text") != PICTURES
 
 
 def words_of(message: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from qwen_code.agent.calls import ToolCall, announced, finished
 from qwen_code.agent.events import AgentEvent, PromptSent, ToolAsked
-from qwen_code.agent.news import without_news
+from qwen_code.agent.news import as_typed
 from qwen_code.agent.progress import is_prompt, words_of
 from qwen_code.agent.toolbox import Toolbox
 from qwen_code.base.json_text import decode_json
@@ -33,7 +33,7 @@ def replay(
     for message in messages:
         role = message.get("role")
         if is_prompt(message):
-            yield [PromptSent(without_news(words_of(message)))]
+            yield [PromptSent(as_typed(words_of(message)))]
         elif role == "assistant":
             yield _answer(message, asked, toolbox)
         elif role == "tool" and (call := asked.pop(str(message.get("tool_call_id")), None)):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from qwen_code.agent.progress import is_prompt
+from qwen_code.agent.progress import is_prompt, words_of
 from qwen_code.agent.session_file import (
     Head,
     Line,
@@ -73,7 +73,7 @@ class Session:
 
     def prompts(self) -> list[str]:
         """The prompts that a person wrote and that are still in force, oldest first."""
-        return [message["content"] for message in self._in_force() if is_prompt(message)]
+        return [words_of(message) for message in self._in_force() if is_prompt(message)]
 
     @property
     def prompt_count(self) -> int:
@@ -145,7 +145,7 @@ class Session:
                 f"there is no prompt number {turn + 1}: this conversation has {len(self._starts)}"
             )
         start = self._starts[turn]
-        prompt: str = self._history[start]["content"]
+        prompt = words_of(self._history[start])
         messages = self._sent_before(turn)
         if messages is None:
             messages = _repaired(self._history[:start])
@@ -160,7 +160,7 @@ class Session:
         texts = self.prompts()[turn:]
         sent = [index for index, message in enumerate(self.messages) if is_prompt(message)]
         sent = sent[-len(texts) :]
-        if [self.messages[index]["content"] for index in sent] != texts:
+        if [words_of(self.messages[index]) for index in sent] != texts:
             return None
         return self.messages[: sent[0]]
 

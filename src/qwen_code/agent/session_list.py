@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from qwen_code.agent.news import without_news
+from qwen_code.agent.news import as_typed
 from qwen_code.agent.progress import words_of
 from qwen_code.agent.session_file import MAX_BYTES, Replayed, replay
 from qwen_code.base.errors import InputError, UsageError
@@ -205,7 +205,7 @@ def _as_json(word: str) -> bytes:
 def _summary(path: Path, replayed: Replayed) -> Summary:
     messages = _repaired(replayed.history)
     prompts = (words_of(message) for message in messages if message["role"] == "user")
-    title = " ".join(without_news(next(prompts, "")).split())[:_MAX_TITLE_LENGTH]
+    title = " ".join(as_typed(next(prompts, "")).split())[:_MAX_TITLE_LENGTH]
     changed_at = path.stat().st_mtime
     return Summary(
         path.stem,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from qwen_code.base.files import read_bounded
@@ -30,6 +30,18 @@ def ignored(directory: Path, root: Path, names: Iterable[str]) -> list[str]:
     if not rules.patterns:
         return []
     return [name for name in names if rules.match(f"{prefix}{name}", by_parents=False)]
+
+
+def is_ignored_by_git(root: Path, names: Sequence[str]) -> bool:
+    """Whether git or an ignore file ignores the file of these names below ``root``, or a directory
+    that it is in."""
+    directory = root
+    for index, name in enumerate(names):
+        is_last = index == len(names) - 1
+        if ignored(directory, root, [name if is_last else f"{name}/"]):
+            return True
+        directory /= name
+    return False
 
 
 def _lines(directory: Path, base: Path, *, is_repository: bool) -> Iterator[str]:

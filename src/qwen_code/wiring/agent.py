@@ -147,9 +147,9 @@ class Assembled:
         disabled: Sequence[str] = (),
     ) -> None:
         paths = config.paths
-        self._config = config
         self._disabled = disabled
         self.agent = agent
+        self.config = config
         self.cwd = paths.cwd
         self.session_store = session_store(paths, root)
         self.judge = judge
@@ -160,7 +160,8 @@ class Assembled:
         if config.settings.trusts_folder:
             self.command_dirs.append(root / CONFIG_DIR / "commands")
         self._briefing = briefing
-        self._tools = agent.toolbox
+        self.tools = agent.toolbox
+        """All tools of the session, whichever of them the model is offered."""
         self._token_limit = config.settings.first("model.sessionTokenLimit", int) or 0
 
     def check_size(self) -> None:
@@ -185,14 +186,14 @@ class Assembled:
         """The slash commands that must not be used."""
         from qwen_code.wiring.slash_names import disabled_commands  # with the first command
 
-        config = self._config
+        config = self.config
         return disabled_commands(config.settings, config.environment, self._disabled)
 
     def fit(self, fit: Fit) -> None:
         """Adapt the agent to the model that answers from now on."""
         agent = self.agent
         self._briefing.is_small = fit.is_small
-        tools = self._tools
+        tools = self.tools
         if fit.is_small:
             tools = tools.offered_to("small models")
         if fit.untrusted:
@@ -214,7 +215,7 @@ class Assembled:
 
     def hooks(self, notice: Callable[[str], None]) -> SessionHooks:
         """The hooks of the session, made if there are none yet."""
-        return self.agent.hooks or add_hooks(self.agent, self._config, self._briefing, notice)
+        return self.agent.hooks or add_hooks(self.agent, self.config, self._briefing, notice)
 
     def _guide(self, model: ModelClient) -> ChatModel:
         from qwen_code.agent.small import GuidedModel  # only the embedded model needs it

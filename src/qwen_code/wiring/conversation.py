@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from qwen_code.agent.events import AgentEvent, AgentEventStream, StructuredAnswer, TurnEnded
-from qwen_code.agent.news import without_news
+from qwen_code.agent.news import as_typed
 from qwen_code.agent.rules.types import Mode, mode_named
 from qwen_code.auth.policy import check_model
 from qwen_code.auth.resolver import resolve
@@ -34,7 +34,7 @@ from qwen_code.wiring.link import (
     with_effort,
     with_model,
 )
-from qwen_code.wiring.slash_prompts import expanded
+from qwen_code.wiring.slash_prompts import Expanded, expanded
 from qwen_code.wiring.state import State, state_of
 from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 
@@ -328,17 +328,20 @@ class Conversation:
         self._is_answering = True
         before = msgspec.structs.replace(self.spent)
         try:
-            text: str | None = yield from expanded(prompt, assembled, stop)
-            if text is not None and (hooks := assembled.agent.hooks) is not None:
-                text = hooks.prompted(text, prompt, stop)
+            asked = yield from expanded(prompt, assembled, stop)
+            text: str | None = asked.text
+            if (hooks := assembled.agent.hooks) is not None:
+                text = hooks.prompted(asked.text, prompt, stop)
             if text is None:  # a hook blocks it, and has told the user why
                 if assembled.structured is not None:
                     raise QwenError("there is no answer, because a hook blocks the prompt")
                 yield [TurnEnded("done", 0)]
-            elif assembled.structured is None:
-                yield from assembled.agent.ask(text, link.client, stop)
+                return
+            asked = msgspec.structs.replace(asked, text=text)
+            if assembled.structured is None:
+                yield from assembled.agent.ask(asked.text, link.client, stop, asked.attached)
             else:
-                yield from self._ask_for_shape(text, stop)
+                yield from self._ask_for_shape(asked, stop)
         except QwenError as error:
             if (hooks := assembled.agent.hooks) is not None:
                 hooks.failed_turn(error)
@@ -377,13 +380,14 @@ class Conversation:
         """How long the model took in the last turn."""
         return self._assembled.agent.api_duration_ms if self._assembled else 0
 
-    def _ask_for_shape(self, text: str, stop: Stop) -> AgentEventStream:
+    def _ask_for_shape(self, asked: Expanded, stop: Stop) -> AgentEventStream:
         link, assembled = self._opened()
         structured = assembled.structured
         assert structured is not None
         structured.begin()
         reason = None
-        with closing(assembled.agent.ask(text, link.client, stop)) as events:
+        asking = assembled.agent.ask(asked.text, link.client, stop, asked.attached)
+        with closing(asking) as events:
             for batch in events:
                 if isinstance(batch[-1], TurnEnded):
                     reason = batch[-1].reason
@@ -443,7 +447,9 @@ class Conversation:
         from qwen_code.agent.commands import read_commands
 
         assembled = self._opened()[1]
-        found = {c.name: c.description for c in read_commands(assembled.command_dirs)}
+        found = {
+            c.name: c.description for c in read_commands(assembled.command_dirs, self._front.notice)
+        }
         if assembled.servers is None:
             return found
         from qwen_code.wiring.mcp_prompts import commands_of
@@ -534,7 +540,7 @@ class Conversation:
 
     def prompts(self) -> list[str]:
         """The prompts of this session, oldest first; `rewind` takes their numbers, from 0."""
-        return [without_news(each) for each in self._opened()[1].agent.session.prompts()]
+        return [as_typed(each) for each in self._opened()[1].agent.session.prompts()]
 
     def rewind(self, turn: int) -> tuple[str, Undone]:
         """Go back to before prompt number ``turn``, the conversation and the files together.

@@ -48,16 +48,16 @@ def prompt_of(servers: Servers, name: str, arguments: str, stop: Stop) -> str | 
     return None
 
 
-def with_resources(servers: Servers, prompt: str, stop: Stop) -> str:
-    """``prompt``, followed by what each resource in it holds. An address ends at a blank; one with
-    blanks is written ``@{server:uri}``.
+def read_resources(servers: Servers, prompt: str, stop: Stop) -> tuple[str, str]:
+    """What each resource in ``prompt`` holds, and ``prompt`` without these. An address ends at a
+    blank; one with blanks is written ``@{server:uri}``.
 
     Raises:
         UsageError: a server did not give a resource.
         Stopped: ``stop`` was set meanwhile.
     """
     added = ""
-    for server, uri in _mentions(prompt, list(servers.resources())):
+    for written, server, uri in _mentions(prompt, list(servers.resources())):
         try:
             result = servers.read(server, uri, stop)
         except ToolFailed as error:
@@ -66,22 +66,25 @@ def with_resources(servers: Servers, prompt: str, stop: Stop) -> str:
                 hint="See what there is: /mcp resources",
             ) from error
         added += f"\n\n[@{server}:{uri}]\n{result.text}"
-    return prompt + added
+        prompt = prompt.replace(written, " ")
+    return added, prompt
 
 
-def _mentions(prompt: str, servers: Sequence[str]) -> list[tuple[str, str]]:
-    """The resources that a prompt names, each once. What names no known server is only text."""
+def _mentions(prompt: str, servers: Sequence[str]) -> list[tuple[str, str, str]]:
+    """The resources that a prompt names, each once, as they are written, and by server and address.
+    What names no known server is only text."""
     if not servers:
         return []
     names = "|".join(re.escape(name) for name in sorted(servers, key=len, reverse=True))
     found = re.finditer(
         rf"(?<![\w@])@(?:\{{(?P<s1>{names}):(?P<u1>[^}}]+)\}}|(?P<s2>{names}):(?P<u2>\S+))", prompt
     )
-    pairs = [
-        (match["s1"], match["u1"]) if match["s1"] else (match["s2"], match["u2"].rstrip(_CLOSING))
-        for match in found
-    ]
-    return list(dict.fromkeys(pairs))
+    each_once: dict[tuple[str, str], str] = {}
+    for match in found:
+        server, uri = match["s1"] or match["s2"], match["u1"] or match["u2"].rstrip(_CLOSING)
+        written = match[0] if match["s1"] else match[0].rstrip(_CLOSING)
+        each_once.setdefault((server, uri), written)
+    return [(written, *pair) for pair, written in each_once.items()]
 
 
 def _arguments(name: str, prompt: ListedPrompt, text: str) -> dict[str, str]:

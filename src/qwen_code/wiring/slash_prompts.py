@@ -1,4 +1,5 @@
-"""What a prompt stands for: slash commands of the user and of MCP servers, resources of servers."""
+"""What a prompt stands for: slash commands of the user, of this program and of MCP servers; files
+and resources that it names with ``@``."""
 
 from __future__ import annotations
 
@@ -7,50 +8,75 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from qwen_code.agent.events import AgentEvent
+from qwen_code.agent.news import Attached
 from qwen_code.base.errors import UsageError
 from qwen_code.base.stop import Stop
 
 if TYPE_CHECKING:
+    from qwen_code.agent.mentions import MentionReader
     from qwen_code.wiring.agent import Assembled
 
 
-def expanded(
-    prompt: str, assembled: Assembled, stop: Stop
-) -> Generator[list[AgentEvent], None, str]:
+class Expanded(msgspec.Struct, frozen=True):
+    """The prompt that is sent. ``restriction``: only what reads is allowed, for this reason."""
+
+    text: str
+    attached: Attached = Attached()
+    restriction: str = ""
+
+
+Expanding = Generator[list[AgentEvent], None, Expanded]
+
+
+def expanded(prompt: str, assembled: Assembled, stop: Stop) -> Expanding:
     """The prompt that ``prompt`` stands for; yields what happens on the way.
 
     Raises:
         UsageError: it is like a command, and there is none of that name; or a server did not give
             what it names.
+        InputError: the file of a command cannot be used, or a command in it was not allowed.
         Stopped: ``stop`` was set meanwhile.
     """
-    servers = assembled.servers
-    if not prompt.startswith("/"):
-        if servers is not None and "@" in prompt:
-            from qwen_code.wiring.mcp_prompts import with_resources
+    if prompt.startswith("/"):
+        found = yield from _of_command(prompt, assembled, stop)
+        if found is not None:
+            return found
+    if "@" not in prompt:
+        return Expanded(prompt)
+    attached = yield from _attached(prompt, assembled, reader_for(assembled, stop), stop)
+    return Expanded(prompt, attached)
 
-            return with_resources(servers, prompt, stop)
-        return prompt
-    from qwen_code.agent.commands import expand, read_commands
+
+def _of_command(
+    prompt: str, assembled: Assembled, stop: Stop
+) -> Generator[list[AgentEvent], None, Expanded | None]:
+    """What a slash command stands for; ``None`` if it is a text that begins with a slash."""
+    from qwen_code.agent.commands import expand, find_commands, read_command
 
     name, arguments = (*prompt.split(maxsplit=1), "")[:2]
     from qwen_code.wiring.slash_names import DISABLED_HINT, instead_of, is_disabled
 
     if is_disabled(name, assembled.disabled_commands) and _is_command(name):
         raise UsageError(f"{name} is disabled", hint=DISABLED_HINT)
-    found = {command.name: command for command in read_commands(assembled.command_dirs)}
-    if name in found:
-        agent = assembled.agent
-        return (
-            yield from expand(found[name], arguments.strip(), agent.toolbox, agent.permission, stop)
-        )
-    if servers is not None:
+    arguments = arguments.strip()
+    if (path := find_commands(assembled.command_dirs).get(name)) is not None:
+        agent, reader = assembled.agent, reader_for(assembled, stop)
+        command = read_command(name, path)
+        made = yield from expand(command, arguments, agent.toolbox, agent.permission, reader, stop)
+        attached = Attached()
+        if "@" in made.own:
+            attached = yield from _attached(made.own, assembled, reader, stop)
+        images = made.attached.images + attached.images
+        return Expanded(made.text, Attached(attached.text, images))
+    if assembled.servers is not None:
         from qwen_code.wiring.mcp_prompts import prompt_of
 
-        text = prompt_of(servers, name, arguments.strip(), stop)
+        text = prompt_of(assembled.servers, name, arguments, stop)
         if text is not None:
-            return text
+            return Expanded(text)
     if _is_command(name):
         instead = instead_of(name, arguments)
         raise UsageError(
@@ -58,7 +84,38 @@ def expanded(
             hint="Put a blank before it to send it as text. Commands like /model work in a "
             "conversation: qwen",
         )
-    return prompt
+    return None
+
+
+def _attached(
+    text: str, assembled: Assembled, reader: MentionReader, stop: Stop
+) -> Generator[list[AgentEvent], None, Attached]:
+    """What ``text`` names with ``@``: resources of servers, then files."""
+    resources = ""
+    if assembled.servers is not None:
+        from qwen_code.wiring.mcp_prompts import read_resources
+
+        resources, text = read_resources(assembled.servers, text, stop)
+    attached = yield from reader.all_in(text)
+    return Attached(resources + attached.text, attached.images)
+
+
+def reader_for(assembled: Assembled, stop: Stop) -> MentionReader:
+    """What reads the files that a prompt names, for the model that answers now."""
+    from qwen_code.agent.mentions import MentionReader, Sight
+
+    agent, config = assembled.agent, assembled.config
+    skips = config.settings.first("context.fileFiltering.respectGitIgnore", bool)
+    types = frozenset(["image_url"] * agent.sees + ["file"] * agent.reads_pdf)
+    return MentionReader(
+        assembled.tools,
+        agent.permission,
+        assembled.workbench.workspace,
+        config.paths.home,
+        Sight(types, agent.compactor.room_for_results(agent.session.messages)),
+        stop,
+        skips_ignored=skips is not False,
+    )
 
 
 def _is_command(word: str) -> bool:

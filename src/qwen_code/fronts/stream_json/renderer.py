@@ -10,7 +10,14 @@ import msgspec
 
 from qwen_code import __version__
 from qwen_code.agent.errors import TurnLimitReached
-from qwen_code.agent.events import AgentEvent, BackgroundEnded, HelperEvent, ToolAsked, ToolFinished
+from qwen_code.agent.events import (
+    AgentEvent,
+    BackgroundEnded,
+    HelperEvent,
+    MentionRead,
+    ToolAsked,
+    ToolFinished,
+)
 from qwen_code.base.errors import QwenError
 from qwen_code.base.ids import new_uuid
 from qwen_code.base.json_text import decode_json
@@ -150,6 +157,8 @@ class JsonRenderer:
             self._tool_result(event, None)
         elif isinstance(event, HelperEvent):
             self._helper(event)
+        elif isinstance(event, MentionRead):
+            self._mention(event)
 
     def _tool_result(self, event: ToolFinished, parent: str | None) -> None:
         limit = self._max_result_bytes
@@ -161,6 +170,12 @@ class JsonRenderer:
         }
         message = {"role": "user", "content": [result]}
         self._add({"type": "user", "message": message, "parent_tool_use_id": parent})
+
+    def _mention(self, event: MentionRead) -> None:
+        said = f"{'not read: ' if event.is_error else ''}{event.summary}"
+        data = {"kind": "mention", "path": event.path, "is_error": event.is_error}
+        data["message"] = f"@{event.path}: {said}"
+        self._add({"type": "system", "subtype": "notice", "data": data})
 
     def _helper(self, helper: HelperEvent) -> None:
         """A call of a helper and its result, as messages below the call that started it."""

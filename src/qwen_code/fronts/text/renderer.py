@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from qwen_code.agent.events import AgentEvent, QuestionAsked
+from qwen_code.agent.events import AgentEvent, MentionRead, QuestionAsked
 from qwen_code.base.text import safe_text
 from qwen_code.fronts.console import is_plain, paint
 from qwen_code.fronts.remarks import remark
@@ -74,7 +74,7 @@ class TextRenderer:
                 self._write(text)
                 text = ""
                 self._remark(line)
-            elif self._has_calls and kind.__name__ in _TOOL_EVENTS:
+            elif kind is MentionRead or (self._has_calls and kind.__name__ in _TOOL_EVENTS):
                 self._write(text)
                 text = ""
                 self._tool_event(event)

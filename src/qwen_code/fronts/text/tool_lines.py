@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from qwen_code.agent.events import (
     AgentEvent,
     HelperEvent,
+    MentionRead,
     QuestionAsked,
     ToolAsked,
     ToolChanged,
     ToolFinished,
     ToolOutput,
 )
+from qwen_code.tools.catalogue import READ_FILE
 
 _MAX_OUTPUT_LINES = 12
 _MAX_CHANGE_LINES = 20
@@ -47,6 +49,9 @@ class ToolLines:
             yield from self._output(event)
         elif isinstance(event, ToolFinished):
             yield from self._finished(event)
+        elif isinstance(event, MentionRead):
+            mark = "✗ " if event.is_error else ""
+            yield _cut(f"• {READ_FILE.verb} {event.path} · {mark}{event.summary}")
         elif isinstance(event, HelperEvent):
             if self._helper is None:
                 self._helper = ToolLines(shows_output=False)

@@ -1,0 +1,85 @@
+"""The two formats of a custom command: Markdown with front matter, and TOML. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+_MAX_DESCRIPTION_LENGTH = 80
+_WITHOUT_EFFECT = ("allowed-tools", "model", "agent", "context", "hooks", "paths")
+"""Fields that other programs know, and that would change what a command may do, or who does it."""
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """What a file says. ``without_effect`` are the fields that are not honoured here."""
+
+    text: str
+    description: str
+    argument_hint: str = ""
+    without_effect: tuple[str, ...] = ()
+
+
+class NotACommand(Exception):
+    """Why a file defines no command."""
+
+
+def from_markdown(text: str) -> Definition:
+    """A command in Markdown. Front matter between lines of ``---`` may describe it."""
+    text = text.replace("\r\n", "\n")
+    head = re.match(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", text, re.DOTALL)
+    body = text[head.end() :] if head else text
+    fields = _fields(head[1] or "") if head else {}
+    first = next((line.strip() for line in body.splitlines() if line.strip()), "")
+    return Definition(
+        body.strip("\n"),
+        (fields.get("description") or first)[:_MAX_DESCRIPTION_LENGTH],
+        fields.get("argument-hint", ""),
+        tuple(name for name in _WITHOUT_EFFECT if fields.get(name)),
+    )
+
+
+def from_toml(text: str) -> Definition:
+    """A command in TOML: ``prompt``, and perhaps ``description``.
+
+    Raises:
+        NotACommand: it is not TOML, or a field is missing or of the wrong type.
+    """
+    import tomllib  # few commands are in this format
+
+    try:
+        found: dict[str, Any] = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        where = re.search(r"line (\d+)", str(error))
+        line = where[1] if where else len(text.splitlines())  # "at end of document"
+        reason = re.sub(r" \(at .*\)$", "", str(error))
+        raise NotACommand(f"line {line}: {reason}") from error
+    prompt, description = found.get("prompt"), found.get("description", "")
+    for name, value in (("prompt", prompt), ("description", description)):
+        if not isinstance(value, str):
+            line = next((i for i, x in enumerate(text.splitlines(), 1) if x.startswith(name)), 1)
+            problem = "is missing" if value is None else "must be a text"
+            raise NotACommand(f"line {line}: {name} {problem}")
+    assert isinstance(prompt, str)
+    first = next((line.strip() for line in prompt.splitlines() if line.strip()), "")
+    return Definition(prompt.strip("\n"), (description or first)[:_MAX_DESCRIPTION_LENGTH])
+
+
+def _fields(front_matter: str) -> dict[str, str]:
+    """The fields of front matter: the part of YAML that such files use."""
+    fields: dict[str, str] = {}
+    name = ""
+    for line in front_matter.splitlines():
+        match = re.match(r"([\w-]+):[ \t]*(.*?)[ \t]*\Z", line)
+        if match:
+            name, value = match[1], match[2]
+            fields[name] = "" if re.fullmatch(r"[|>][+-]?", value) else _unquoted(value)
+        elif name and line[:1] in (" ", "\t", "-"):
+            fields[name] = f"{fields[name]} {line.strip()}".strip()
+    return fields
+
+
+def _unquoted(value: str) -> str:
+    quoted = re.fullmatch(r"([\"'])(.*)\1(?:\s+#.*)?", value)
+    return quoted[2] if quoted else re.sub(r"\s+#.*", "", value)
