@@ -46,6 +46,8 @@ from qwen_code.cli.near_commands import check_is_prompt
         ("models list", "-m"),
         ("models list", "/model"),
         ("init", "qwen --help"),
+        ("extensions list", "qwen --help"),
+        ("init", 'qwen "/init"'),
     ],
 )
 def test_what_is_like_a_command(line: str, meant: str) -> None:

@@ -774,7 +774,7 @@ class TestAProgramAtTheOtherEnd:
         qwen.write("~/.qwen/commands/tidy.md", "Tidy up {{args}}.")
         driver = Driver(qwen)
         driver.ask("/tidy the attic")
-        assert driver.until("system")["slash_commands"] == ["tidy"]
+        assert driver.until("system")["slash_commands"] == ["tidy", "init", "review"]
         driver.until("result")
         assert server.prompts == ["Tidy up the attic."]
         assert driver.end() == 0

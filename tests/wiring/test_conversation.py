@@ -96,7 +96,7 @@ def test_the_state_says_what_a_front_shows(talk: Talk) -> None:
     state = talk.open(mode="plan").state
     assert (state.method, state.model, state.mode) == ("openai", "only-model", Mode.PLAN)
     assert state.cwd == talk.project
-    assert state.commands == ("tidy",)
+    assert state.commands == ("tidy", "init", "review")
     assert {"read_file", "edit", "ask_user", "exit_plan_mode"} <= set(state.tools)
     assert state.chosen_by is None
     assert state.window_tokens > 0

@@ -13,12 +13,12 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from qwen_code.agent.command_formats import NotACommand, from_markdown, from_toml
 from qwen_code.agent.events import AgentEvent
-from qwen_code.agent.mentions import MentionReader
 from qwen_code.agent.news import Attached
 from qwen_code.agent.permission import Permission, Refusal
 from qwen_code.agent.toolbox import Prepared, Toolbox
@@ -30,6 +30,9 @@ from qwen_code.models.events import Notice
 from qwen_code.tools.base import Image
 from qwen_code.tools.catalogue import RUN_SHELL_COMMAND
 from qwen_code.tools.errors import ToolFailed
+
+if TYPE_CHECKING:
+    from qwen_code.agent.mentions import MentionReader
 
 _MAX_BYTES = 64 << 10
 _MAX_FILES = 200

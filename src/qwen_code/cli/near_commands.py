@@ -36,7 +36,8 @@ _OF_OTHERS: Mapping[str, str] = {
     **dict.fromkeys(("chat", "start", "run", "repl", "interactive"), "qwen"),
     **dict.fromkeys(("upgrade", "update"), "qwen update"),
     **dict.fromkeys(("settings", "preferences", "configure", "config"), "qwen config"),
-    **dict.fromkeys(("models", "model", "init"), ""),
+    "init": 'qwen "/init"',
+    **dict.fromkeys(("models", "model"), ""),
 }
 """Commands that other programs have, or that one expects here, with what does it. An empty text:
 nothing does."""

@@ -208,10 +208,12 @@ class Assembled:
         agent.is_window_certain = fit.is_certain
 
     def command_names(self) -> list[str]:
-        """The user's own slash commands, without the slash."""
+        """The slash commands that are prompts, without the slash: the user's, and our own."""
         from qwen_code.agent.commands import find_commands
+        from qwen_code.wiring.prompt_commands import PROMPT_COMMANDS
 
-        return [name.removeprefix("/") for name in find_commands(self.command_dirs)]
+        names = dict.fromkeys([*find_commands(self.command_dirs), *PROMPT_COMMANDS])
+        return [name.removeprefix("/") for name in names]
 
     def hooks(self, notice: Callable[[str], None]) -> SessionHooks:
         """The hooks of the session, made if there are none yet."""

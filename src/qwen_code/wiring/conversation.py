@@ -338,6 +338,7 @@ class Conversation:
                 yield [TurnEnded("done", 0)]
                 return
             asked = msgspec.structs.replace(asked, text=text)
+            assembled.judge.only_this_turn = asked.restriction
             if assembled.structured is None:
                 yield from assembled.agent.ask(asked.text, link.client, stop, asked.attached)
             else:
@@ -350,6 +351,7 @@ class Conversation:
             yield [TurnEnded("stopped" if stop.reason is None else "budget", 0)]
         finally:
             self._is_answering = False
+            assembled.judge.only_this_turn = ""
             self._note_spent(assembled, before)
 
     def _note_spent(self, assembled: Assembled, before: Spent) -> None:
@@ -443,13 +445,14 @@ class Conversation:
         return self._opened()[1].disabled_commands
 
     def command_descriptions(self) -> dict[str, str]:
-        """The slash commands of the user and of MCP servers, each with what it is for."""
+        """The slash commands that are prompts, of the user, of MCP servers and our own, each with
+        what it is for."""
         from qwen_code.agent.commands import read_commands
+        from qwen_code.wiring.prompt_commands import descriptions
 
         assembled = self._opened()[1]
-        found = {
-            c.name: c.description for c in read_commands(assembled.command_dirs, self._front.notice)
-        }
+        files = read_commands(assembled.command_dirs, self._front.notice)
+        found = descriptions() | {each.name: each.description for each in files}
         if assembled.servers is None:
             return found
         from qwen_code.wiring.mcp_prompts import commands_of

@@ -71,6 +71,10 @@ def _of_command(
             attached = yield from _attached(made.own, assembled, reader, stop)
         images = made.attached.images + attached.images
         return Expanded(made.text, Attached(attached.text, images))
+    from qwen_code.wiring.prompt_commands import PROMPT_COMMANDS
+
+    if (own := PROMPT_COMMANDS.get(name)) is not None:
+        return (yield from own.begin(arguments, assembled, reader_for(assembled, stop), stop))
     if assembled.servers is not None:
         from qwen_code.wiring.mcp_prompts import prompt_of
 

@@ -49,6 +49,8 @@ class Judge:
         self.mode = mode
         self.restriction = ""
         """If set, only what reads files is allowed, and this is the reason."""
+        self.only_this_turn = ""
+        """As ``restriction``, for the prompt that is being answered."""
         self.rules = rules or Rules()
         cwd = Path.cwd() if folders is None else folders.cwd
         self._folders = folders or Folders(cwd, cwd, cwd)
@@ -126,8 +128,9 @@ class Judge:
 
     def _forbidden(self, call: Call, line: _Line) -> Ruling | None:
         rules = self.rules
-        if self.restriction and call.effect is not Effect.NONE:
-            return Ruling(Decision.DENY, self.restriction)
+        restriction = self.restriction or self.only_this_turn
+        if restriction and call.effect is not Effect.NONE:
+            return Ruling(Decision.DENY, restriction)
         if self._is_left_out(call.tool):
             return Ruling(Decision.DENY, f"{call.tool} is not one of the tools that settings allow")
         if rule := self._meeting(rules.deny, call, line):
