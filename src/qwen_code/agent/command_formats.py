@@ -27,10 +27,7 @@ class NotACommand(Exception):
 
 def from_markdown(text: str) -> Definition:
     """A command in Markdown. Front matter between lines of ``---`` may describe it."""
-    text = text.replace("\r\n", "\n")
-    head = re.match(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", text, re.DOTALL)
-    body = text[head.end() :] if head else text
-    fields = _fields(head[1] or "") if head else {}
+    fields, body = front_matter(text)
     first = next((line.strip() for line in body.splitlines() if line.strip()), "")
     return Definition(
         body.strip("\n"),
@@ -66,11 +63,19 @@ def from_toml(text: str) -> Definition:
     return Definition(prompt.strip("\n"), (description or first)[:_MAX_DESCRIPTION_LENGTH])
 
 
-def _fields(front_matter: str) -> dict[str, str]:
-    """The fields of front matter: the part of YAML that such files use."""
+def front_matter(text: str) -> tuple[dict[str, str], str]:
+    """The fields between two lines of ``---`` at the beginning, and what follows. The items of a
+    list are one text, each after a dash."""
+    text = text.replace("\r\n", "\n")
+    head = re.match(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", text, re.DOTALL)
+    return (_fields(head[1] or ""), text[head.end() :]) if head else ({}, text)
+
+
+def _fields(text: str) -> dict[str, str]:
+    """The fields: the part of YAML that such files use."""
     fields: dict[str, str] = {}
     name = ""
-    for line in front_matter.splitlines():
+    for line in text.splitlines():
         match = re.match(r"([\w-]+):[ \t]*(.*?)[ \t]*\Z", line)
         if match:
             name, value = match[1], match[2]

@@ -1,7 +1,8 @@
 """What the model is told about its environment: the user's notes, the system, git.
 
 Notes are ``QWEN.md`` and ``AGENTS.md`` in ``~/.qwen``, in the project's root, and in each directory
-from there to the current one; the nearest come last. ``@path`` in a note imports that file.
+from there to the current one; the nearest come last. ``.qwen/QWEN.local.md`` in the root follows:
+the user's own for this project. ``@path`` in a note imports that file.
 """
 
 from __future__ import annotations
@@ -31,8 +32,12 @@ _MAX_MENTIONS = 2_000
 
 _MAX_GIT_FILE_BYTES = 4096
 _MAX_DEPTH = 5
-_IMPORT = r"(?<![\w@`/])@((?:\./|\.\./|/|~/)?[\w./-]*\w)"
-_CODE = r"(?sm)^(?:```|~~~).*?^(?:```|~~~)|`[^`\n]*`"
+_IMPORT = r"(?<![\w@`/\\])@((?=[./\w])\S*)"
+_PLAIN_PATH = r"(?:\./|\.\./|/)?[\w./-]*\w"
+_FENCE = r"^ {0,3}(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^ {0,3}(?P=fence)[`~]*[ \t]*$|.*)"
+_INDENTED = r"(?:\A|(?<=\n\n))(?:(?: {4}|\t)[^\n]*(?:\n|\Z))+"
+_INLINE = r"``[^\n]{1,200}?``|`[^`\n]*`"
+_CODE = rf"(?sm){_FENCE}|{_INDENTED}|{_INLINE}"
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -79,8 +84,8 @@ def find_notes(
     notice: Callable[[str], None] = lambda _: None,
     more: Sequence[Path] = (),
 ) -> list[Note]:
-    """The notes that apply to ``cwd``, the nearest last, and those in the folders ``more``;
-    ``notice`` is told what was skipped."""
+    """The notes that apply to ``cwd``, the nearest last; ``notice`` is told what was skipped.
+    ``more`` are directories whose notes the user also wants."""
     root = project_root(cwd)
     inside = cwd.relative_to(root).parts
     home = Path(os.path.realpath(qwen_home))
@@ -91,7 +96,8 @@ def find_notes(
     found: dict[Path, Note] = {}
     left = _MAX_TOTAL_CHARACTERS
     files = [(folder / name, bounds) for folder, bounds in places for name in names]
-    files.append((root / LOCAL_NOTE, within))
+    if os.path.lexists(root / ".git"):
+        files.append((root / LOCAL_NOTE, within))
     for path, bounds in files:
         real = Path(os.path.realpath(path))
         if real in found or (text := _read(path, real, bounds, notice)) is None:
@@ -170,11 +176,19 @@ def _with_imports(text: str, file: Path, bounds: _Bounds, open_files: tuple[Path
     last = 0
     for start, end in _outside_code(text):
         for match in re.compile(_IMPORT).finditer(text, start, end):
-            imported = _imported(match[1], file, bounds, open_files)
-            if imported is not None:
-                out += [text[last : match.start()], imported]
-                last = match.end()
+            for name in _names_in(match[1]):
+                imported = _imported(name, file, bounds, open_files)
+                if imported is not None:
+                    out += [text[last : match.start()], imported]
+                    last = match.start(1) + len(name)
+                    break
     return "".join([*out, text[last:]])
+
+
+def _names_in(word: str) -> list[str]:
+    """What a word after ``@`` may name: all of it, or the part before punctuation."""
+    plain = re.match(_PLAIN_PATH, word)
+    return list(dict.fromkeys([word, *([plain[0]] if plain else [])]))
 
 
 def _outside_code(text: str) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Mode
 from qwen_code.base.secret import redact
 from qwen_code.config.load import Config
+from qwen_code.config.paths import CONFIG_DIR
 
 _MAX_INSTRUCTIONS = 2000
 """Characters of what one server says about itself."""
@@ -92,10 +93,35 @@ class Briefing:
     def _notes(self) -> str:
         text = ""
         for note in self.find_notes():
-            name = os.path.relpath(note.path, self._config.paths.cwd)
-            shown = str(note.path) if name.startswith("..") else name
-            text += f"\n\n# Notes from {shown}\n{note.text.strip()}"
+            text += f"\n\n# Notes from {self._shown(note.path)}\n{note.text.strip()}"
+        return text + self._rules()
+
+    def _rules(self) -> str:
+        """``.qwen/rules``: as notes; those for some files only by name, if they can be read."""
+        paths = self._config.paths
+        own = paths.qwen_home / "rules"
+        directories = [own]
+        if self._config.settings.trusts_folder:
+            directories.append(project_root(paths.cwd) / CONFIG_DIR / "rules")
+        text = ""
+        for directory in dict.fromkeys(directories):
+            if not directory.is_dir():
+                continue
+            from qwen_code.agent.rule_notes import find_rule_notes  # few people have any
+
+            for rule in find_rule_notes(directory, self._notice):
+                shown = self._shown(rule.path)
+                if not rule.patterns:
+                    text += f"\n\n# Notes from {shown}\n{rule.text}"
+                elif directory == own:
+                    text += f"\n\n# Notes for {rule.patterns}\n{rule.text}"
+                else:
+                    text += f"\n\nBefore you work on {rule.patterns}, read {shown}."
         return text
+
+    def _shown(self, path: Path) -> str:
+        name = os.path.relpath(path, self._config.paths.cwd)
+        return str(path) if name.startswith("..") else name
 
     def _noted(self) -> list[Path]:
         """The added directories that have notes for this session."""
