@@ -39,6 +39,10 @@ Scope = Literal["session", "project", "user"]
 """How long "always" lasts: this session, this project (its real path), or everywhere."""
 
 
+Before = Callable[[Prepared, Stop], Ruling | None]
+"""Called with each call before it is made; what it says about it, if anything."""
+
+
 class Question(msgspec.Struct, frozen=True):
     """A request for approval, with everything that a front needs to show it.
 
@@ -116,7 +120,7 @@ class Permission:
         judge: Judge,
         ask: Callable[[Question], Answer],
         is_attended: Callable[[], bool] = lambda: True,
-        before: Callable[[Prepared, Stop], Ruling | None] = lambda *_: None,
+        before: Before = lambda *_: None,
         after: After = lambda *_: "",
         remember: Callable[[Sequence[str], Scope], None] = lambda *_: None,
     ) -> None:
@@ -126,6 +130,19 @@ class Permission:
         self.before = before
         self.after = after
         self.remember = remember
+
+    def join(self, before: Before, after: After) -> None:
+        """Have further hooks called, after those that there are."""
+        first, then = self.before, self.after
+
+        def both(prepared: Prepared, stop: Stop) -> Ruling | None:
+            ruling = first(prepared, stop)
+            if ruling is not None and ruling.decision is Decision.DENY:
+                return ruling
+            return before(prepared, stop) or ruling
+
+        self.before = both
+        self.after = lambda *call: then(*call) + after(*call)
 
     def settle(
         self, call_id: str, prepared: Prepared, toolbox: Toolbox, stop: Stop
@@ -245,4 +262,6 @@ def _in_words(prepared: Prepared) -> str:
         return "exactly this command" + (f" in {call.directory}" if call.directory else "")
     if call.kind is Subject.HOST:
         return f"all pages of {call.subject}"
+    if call.kind is Subject.NAME and call.subject:
+        return f"{call.tool} {call.subject}"
     return f"every call of {call.tool}"

@@ -8,6 +8,7 @@ from qwen_code.tools.context import ToolContext
 
 if TYPE_CHECKING:
     from qwen_code.agent.agent import Agent
+    from qwen_code.agent.session_skills import SessionSkills
 
 
 class AgentToolContext(ToolContext, Protocol):
@@ -15,6 +16,10 @@ class AgentToolContext(ToolContext, Protocol):
 
     @property
     def agent(self) -> Agent: ...
+
+    @property
+    def skills(self) -> SessionSkills:
+        """The skills of the session."""
 
     @property
     def place(self) -> str:

@@ -144,6 +144,10 @@ def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted
             "qwen_code.cli.hooks:hooks",
             "Commands that run before and after tool calls.",
         ),
+        "skills": (
+            "qwen_code.cli.skills:skills",
+            "Instructions that the model reads on demand: list them, trust a project's.",
+        ),
         "permissions": (
             "qwen_code.cli.permissions:permissions",
             "The rules for tools: list them, and explain what they say of a command.",

@@ -142,6 +142,11 @@ _KINDS: dict[str, _Kind] = {
     "quota.costPerDay": _COST,
     "quota.perDay": _COUNT,
     "quota.perMinute": _COUNT,
+    "skills.defaultDisabled": _TEXTS,
+    "skills.directories": _TEXTS,
+    "skills.disabled": _TEXTS,
+    "skills.disabledLevels": _TEXTS,
+    "skills.enabled": _TEXTS,
     "qwen_code.auth.selectedType": _TEXT,
     "qwen_code.prices.*": _PRICES,
     "qwen_code.permissions.projects.*": _TEXTS,
@@ -191,7 +196,7 @@ used."""
 _OTHERS = (
     *FLAT_NAMES.values(),
     *("$version", "experimental", "general", "ide", "mcpServers", "memory", "output", "privacy"),
-    *("skills", "telemetry", "theme", "ui"),
+    *("telemetry", "theme", "ui"),
 )
 """Names at the top that are not in the table."""
 

@@ -220,6 +220,18 @@ TASK = Definition(
     takes_long=True,
 )
 
+SKILL = Definition(
+    "skill",
+    "Read a skill.",
+    _object("skill", skill=_text()),
+    effect=Effect.NONE,
+    verb="Skill",
+    subject=Subject.NAME,
+    audience=frozenset({"skilled"}),
+    implementation="qwen_code.agent.skill_tool:SkillTool",
+    aliases=("Skill", "SkillTool"),
+)
+
 ASK_USER = Definition(
     "ask_user",
     "Ask the user a question that only they can answer and that the work depends on.",
@@ -256,6 +268,7 @@ BUILT_IN: tuple[Definition, ...] = (
     TODO_WRITE,
     SAVE_MEMORY,
     TASK,
+    SKILL,
     ASK_USER,
     EXIT_PLAN_MODE,
 )

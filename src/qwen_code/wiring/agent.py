@@ -38,9 +38,11 @@ from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.permissions import judge_for, remember
 from qwen_code.wiring.sandboxes import find_sandbox_of
 from qwen_code.wiring.servers import asker_of, open_servers
+from qwen_code.wiring.skills import has_skills, open_skills
 from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
+    from qwen_code.agent.session_skills import SessionSkills
     from qwen_code.agent.structured import StructuredOutput
     from qwen_code.mcp.client import Servers
     from qwen_code.tools.workspace import Workspace
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 _LOCAL_WINDOW_TOKENS = 8192
 _ANSWER = "answer"
 """The one field of a plain question."""
-_AGENTS: frozenset[Audience] = frozenset({"agent", "interactive"})
+_AGENTS: frozenset[Audience] = frozenset({"agent", "interactive", "skilled"})
 _PLANNERS: frozenset[Audience] = _AGENTS | {"planning"}
 _STOP_GRACE_S = 0.15
 """How long MCP servers may take to end when the agent could not be assembled."""
@@ -132,6 +134,7 @@ class Assembled:
         workbench: Workbench,
         servers: Servers | None,
         structured: StructuredOutput | None,
+        skills: SessionSkills | None,
     ) -> None:
         paths = config.paths
         self.agent = agent
@@ -141,6 +144,7 @@ class Assembled:
         self.workbench = workbench
         self.servers = servers
         self.structured = structured
+        self.skills = skills
         self.command_dirs = [paths.qwen_home / "commands", root / CONFIG_DIR / "commands"]
         self._briefing = briefing
         self._tools = agent.toolbox
@@ -158,16 +162,21 @@ class Assembled:
         else:
             self.judge.restriction = ""
         agent.toolbox = tools
+        if self.skills is not None:
+            is_offered = catalogue.SKILL.name in tools.names
+            self._briefing.skills = self.skills.told if is_offered else ""
         agent.guide = self._guide if fit.is_small else None
         agent.compactor.window_tokens = fit.window_tokens
         agent.sees, agent.reads_pdf = fit.sees, fit.reads_pdf
         agent.is_window_certain = fit.is_certain
 
     def command_names(self) -> list[str]:
-        """The user's own slash commands, without the slash."""
+        """The user's own slash commands and those of skills, without the slash."""
         from qwen_code.agent.commands import find_commands
 
-        return [name.removeprefix("/") for name in find_commands(self.command_dirs)]
+        of_skills = self.skills.commands() if self.skills else {}
+        names = dict.fromkeys((*find_commands(self.command_dirs), *of_skills))
+        return [name.removeprefix("/") for name in names]
 
     def _guide(self, model: ModelClient) -> ChatModel:
         from qwen_code.agent.small import GuidedModel  # only the embedded model needs it
@@ -194,7 +203,8 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     paths, settings, notice = config.paths, config.settings, front.notice
     root = project_root(paths.cwd)
     more = _directories(options, settings, paths, notice)
-    judge, find_workspace = _judge(config, options, root, more, notice)
+    readable: list[Path] = []
+    judge, find_workspace = _judge(config, options, root, more, notice, readable)
     briefing = Briefing(
         config, judge, more, instead=options.system_prompt, append=options.append, notice=notice
     )
@@ -204,6 +214,10 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     sandbox = find_sandbox_of(config, options, find_workspace)
     if sandbox is not None:
         briefing.sandbox = sandbox.told
+    skills = None
+    if has_skills(config):
+        skills = open_skills(config, root, permission, lambda: agent.session.id, notice)
+        readable += [each.directory for each in skills.all] if skills else []
     workbench = Workbench(
         config,
         root,
@@ -214,6 +228,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         briefing.place,
         notice,
     )
+    workbench.session_skills = skills
     structured = _structured(options)
     with ExitStack() as opened:  # closed where what follows fails
         session = _session(session_store(paths, root), options.resume)
@@ -232,6 +247,8 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         toolbox = _toolbox(workbench, servers, structured, judge, front, stop)
         if servers is not None:
             briefing.servers = servers.instructions()
+        if skills is not None:
+            skills.resume(session.messages)
         opened.pop_all()
     agent = Agent(
         session,
@@ -253,6 +270,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         workbench=workbench,
         servers=servers,
         structured=structured,
+        skills=skills,
     )
 
 
@@ -273,9 +291,15 @@ def _judge(
     root: Path,
     more: Sequence[Path],
     notice: Callable[[str], None],
+    readable: Sequence[Path] = (),
 ) -> tuple[Judge, Callable[[], Workspace]]:
     """The judge, and what makes the workspace; each needs the other."""
-    find_workspace = _workspace_finder(config, more, lambda path: judge.closes(path))  # noqa: PLW0108 made below
+    find_workspace = _workspace_finder(
+        config,
+        more,
+        lambda path: judge.closes(path),  # noqa: PLW0108 made below
+        readable,
+    )
     judge = judge_for(
         config,
         root,
@@ -358,10 +382,13 @@ def _add_hooks(
 
 
 def _workspace_finder(
-    config: Config, more: Sequence[Path], forbidden: Callable[[Path], str]
+    config: Config,
+    more: Sequence[Path],
+    forbidden: Callable[[Path], str],
+    readable: Sequence[Path],
 ) -> Callable[[], Workspace]:
     """The workspace, made at its first use: most runs never touch a file. ``forbidden`` is what
-    rules say about reading a path."""
+    rules say about reading a path, ``readable`` what can be read besides."""
     found: list[Workspace] = []
 
     def find() -> Workspace:
@@ -371,7 +398,10 @@ def _workspace_finder(
 
             remember_stored_secrets(config)
             paths = config.paths
-            found.append(Workspace(paths.cwd, more, private=[paths.qwen_home], forbidden=forbidden))
+            private = [paths.qwen_home]
+            found.append(
+                Workspace(paths.cwd, more, private=private, forbidden=forbidden, readable=readable)
+            )
         return found[0]
 
     return find

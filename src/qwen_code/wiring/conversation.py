@@ -360,11 +360,13 @@ class Conversation:
         return context_of(self._opened()[1].agent)
 
     def command_descriptions(self) -> dict[str, str]:
-        """The slash commands of the user and of MCP servers, each with what it is for."""
+        """The slash commands of the user, of skills and of MCP servers, each with what it is
+        for."""
         from qwen_code.agent.commands import read_commands
 
         assembled = self._opened()[1]
-        found = {c.name: c.description for c in read_commands(assembled.command_dirs)}
+        found = assembled.skills.commands() if assembled.skills else {}
+        found |= {c.name: c.description for c in read_commands(assembled.command_dirs)}
         if assembled.servers is None:
             return found
         from qwen_code.wiring.mcp_prompts import commands_of

@@ -41,6 +41,10 @@ def expanded(
         return (
             yield from expand(found[name], arguments.strip(), agent.toolbox, agent.permission, stop)
         )
+    if assembled.skills is not None:
+        text = assembled.skills.prompt_of(name, arguments.strip())
+        if text is not None:
+            return text
     if servers is not None:
         from qwen_code.wiring.mcp_prompts import prompt_of
 

@@ -19,6 +19,7 @@ from qwen_code.tools.errors import ToolFailed
 if TYPE_CHECKING:
     from qwen_code.agent.agent import Agent
     from qwen_code.agent.checkpoints import Checkpoints
+    from qwen_code.agent.session_skills import SessionSkills
     from qwen_code.agent.tool_context import AgentToolContext
     from qwen_code.config.load import Config
     from qwen_code.tools.background import BackgroundCommand, BackgroundCommands, Task
@@ -66,6 +67,8 @@ class Workbench:
         self.sandbox = sandbox
         self.place = place
         self.output_dir = self.project_dir / "output"
+        self.session_skills: SessionSkills | None = None
+        """The skills of the session, if it has any; to be set before a tool is made."""
         self._notice = notice
         self._environment = config.environment
         self._environment.names_for_children()  # a wrong setting is an error of the start
@@ -80,6 +83,7 @@ class Workbench:
     def definitions(self) -> list[Definition]:
         """The tools that may be offered at some time in this session."""
         absent = set[Audience]() if self.ask_user else {"interactive"}
+        absent |= set() if self.session_skills else {"skilled"}
         return [each for each in catalogue.BUILT_IN if each.audience - absent]
 
     def make(self, definition: Definition) -> Tool:
@@ -156,6 +160,11 @@ class Workbench:
     @property
     def agent(self) -> Agent:
         return self._find_agent()
+
+    @property
+    def skills(self) -> SessionSkills:
+        assert self.session_skills is not None  # else the tool is not offered
+        return self.session_skills
 
     @property
     def workspace(self) -> Workspace:

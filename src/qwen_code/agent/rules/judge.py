@@ -70,6 +70,10 @@ class Judge:
         else:
             self._allowed.add(self._as_remembered(call))
 
+    def allow_rules(self, rules: Sequence[Rule]) -> None:
+        """Rules that allow calls until the session ends."""
+        self.rules = msgspec.structs.replace(self.rules, allow=(*self.rules.allow, *rules))
+
     @property
     def allowed_for_session(self) -> list[str]:
         """What the user has allowed until the session ends, a line each."""
@@ -103,7 +107,7 @@ class Judge:
         return is_built_in and any(not any(_covers(r, tool) for r in each) for each in lists)
 
     def _as_remembered(self, call: Call) -> Call:
-        if call.kind in (Subject.COMMAND, Subject.HOST) or is_delicate(call):
+        if call.kind in (Subject.COMMAND, Subject.HOST, Subject.NAME) or is_delicate(call):
             return call
         return msgspec.structs.replace(call, subject="")
 
@@ -169,6 +173,8 @@ class Judge:
             return matches(rule.subject, call.subject, self._folders, broadly=broadly)
         if call.kind is Subject.HOST:
             return _is_host(rule, call.subject.lower(), broadly=broadly)
+        if call.kind is Subject.NAME:
+            return _is_named(rule, call.subject, broadly=broadly)
         return False
 
     def _by_mode(self, call: Call) -> Ruling | None:
@@ -219,7 +225,7 @@ def rules_for(call: Call) -> tuple[str, ...]:
         rule = parse_rule(text, "", allows=True)
         says_it = (rule.form, rule.problem, rule.subject) == ("exact", "", call.subject)
         return (text,) if says_it and not call.directory else ()
-    if call.kind is Subject.HOST:
+    if call.kind is Subject.HOST or (call.kind is Subject.NAME and call.subject):
         return (f"{call.tool}({call.subject})",)
     if call.effect is Effect.FILES:
         return tuple(sorted(d.name for d in catalogue.BUILT_IN if d.effect is Effect.FILES))
@@ -270,6 +276,13 @@ def _is_host(rule: Rule, host: str, *, broadly: bool) -> bool:
     pattern = rule.subject or ""
     with_subdomains = (broadly or rule.form == "prefix") and host.endswith(f".{pattern}")
     return with_subdomains or fnmatchcase(host, pattern)
+
+
+def _is_named(rule: Rule, name: str, *, broadly: bool) -> bool:
+    from fnmatch import fnmatchcase
+
+    pattern = rule.subject or ""
+    return fnmatchcase(*(each.lower() if broadly else each for each in (name, pattern)))
 
 
 def _is_about_files(rule: Rule) -> bool:

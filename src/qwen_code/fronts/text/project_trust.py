@@ -1,4 +1,4 @@
-"""Asks whether to trust the MCP servers and hooks that a project defines."""
+"""Asks whether to trust the MCP servers, hooks and skills that a project defines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from qwen_code.config.trust import TrustStore
 from qwen_code.mcp import any_defined
 from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.reports.trust import hooks_in_words, server_in_words
+from qwen_code.wiring.skills import find_skills, has_skills
 
 
 def ask_for_trust(
@@ -18,10 +19,10 @@ def ask_for_trust(
 ) -> None:
     """Ask about each one that is not trusted yet. No answer means no, until the next start."""
     for folder, digest, lines in _untrusted(config):
-        write(f"The project {visible_text(str(folder))} wants to run:\n")
+        write(f"The project {visible_text(str(folder))} wants to use:\n")
         write("".join(f"  {line}\n" for line in lines))
         try:
-            answer = read_line("Let it run on this machine, as it is now? [y/N] ").strip().lower()
+            answer = read_line("Let it, on this machine, as it is now? [y/N] ").strip().lower()
         except (EOFError, KeyboardInterrupt):
             write("\n")
             return
@@ -43,3 +44,9 @@ def _untrusted(config: Config) -> Iterator[tuple[Path, str, list[str]]]:
         for source in find_hooks(config, ignore):
             if source.folder and not source.is_trusted:
                 yield source.folder, source.digest, hooks_in_words(source)
+    if has_skills(config):
+        from qwen_code.wiring.reports.definitions import skill_to_trust
+
+        for each in find_skills(config, ignore):
+            if each.definition.project and not (each.is_trusted or each.problem):
+                yield each.definition.project, each.digest, skill_to_trust(each)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwen_code.auth.resolver import resolve
 from qwen_code.base.text import safe_text
-from qwen_code.fronts.console import paint
+from qwen_code.fronts.console import notice, paint
 from qwen_code.fronts.text.loop import write_stdout
 
 if TYPE_CHECKING:
@@ -52,6 +52,14 @@ class Reports:
         from qwen_code.wiring.reports.context import context_in_words
 
         write_stdout(f"{context_in_words(self._talk.context())}\n")
+
+    def skills(self, argument: str) -> None:
+        """The skills, and where they stand."""
+        from qwen_code.wiring.reports.definitions import skills_in_words
+        from qwen_code.wiring.skills import find_skills
+
+        found = find_skills(self._talk.config(), notice)
+        write_stdout(f"{safe_text(skills_in_words(found))}\n")
 
     def stats(self, argument: str) -> None:
         """What this session cost."""

@@ -1,0 +1,81 @@
+"""Where skills and sub-agents stand, and whether the user trusts those of a project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from qwen_code.agent.definition_files import Directory
+from qwen_code.config.load import Config
+from qwen_code.config.paths import CONFIG_DIR
+from qwen_code.config.settings import Settings, convert_setting, folders_of_project
+from qwen_code.config.trust import TrustStore
+
+T = TypeVar("T")
+
+
+class Found(msgspec.Struct, Generic[T], frozen=True):
+    """A definition, and what trust in it is bound to. The user's own are always trusted.
+    ``hidden_by`` is what has its name and comes first; ``problem`` says why a project's cannot be
+    trusted at all."""
+
+    definition: T
+    files: dict[str, str] = {}
+    digest: str = ""
+    is_trusted: bool = True
+    hidden_by: str = ""
+    problem: str = ""
+    is_off: bool = False
+    """Whether settings turn it off."""
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether a session has it."""
+        return self.is_trusted and not self.hidden_by and not self.is_off
+
+
+def directories_of(config: Config, kind: str, *, shared: bool) -> list[Directory]:
+    """The directories that there are, those of the project first, the nearest first of all.
+    ``shared``: also those in ``.agents``, where other programs look, too."""
+    paths = config.paths
+    home, here = os.path.realpath(paths.home), folders_of_project(paths.cwd)
+    names = (CONFIG_DIR, ".agents") if shared else (CONFIG_DIR,)
+    own = [paths.qwen_home / kind, *([paths.home / ".agents" / kind] if shared else [])]
+    found = [
+        Directory(folder / name / kind, here[-1])
+        for folder in here
+        if os.path.realpath(folder) != home
+        for name in names
+    ]
+    users = {os.path.realpath(path) for path in own}
+    found = [each for each in found if os.path.realpath(each.path) not in users]
+    return [each for each in (*found, *map(Directory, own)) if each.path.is_dir()]
+
+
+def texts_of_all(settings: Settings, dotted: str) -> Iterator[str]:
+    """The texts of a list, in every file of settings that has it."""
+    for found in settings.lookup(dotted):
+        if found.status == "usable":
+            yield from convert_setting(found, list[str])
+
+
+def with_trust(
+    config: Config, kind: str, definition: T, project: Path | None, files: dict[str, str]
+) -> Found[T]:
+    """A definition of ``project`` with ``files``: their paths and digests."""
+    if project is None:
+        return Found(definition)
+    from qwen_code.config.run_files import UNREADABLE, digest_of
+
+    unreadable = [path for path, digest in files.items() if digest == UNREADABLE]
+    if unreadable:
+        problem = f"{unreadable[0]} cannot be read, or is more than can be trusted"
+        return Found(definition, files, is_trusted=False, problem=problem)
+    relative = {os.path.relpath(path, project): digest for path, digest in files.items()}
+    digest = digest_of(kind, sorted(relative), relative)
+    is_trusted = TrustStore.load(config.paths).is_definition_trusted(project, digest)
+    return Found(definition, files, digest, is_trusted)

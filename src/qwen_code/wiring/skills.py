@@ -1,0 +1,144 @@
+"""Which skills a session has: the user's own, and a project's that the user has agreed to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from qwen_code.config.load import Config
+from qwen_code.config.paths import CONFIG_DIR
+from qwen_code.config.settings import folders_of_project
+
+if TYPE_CHECKING:
+    from qwen_code.agent.permission import Permission
+    from qwen_code.agent.session_skills import SessionSkills
+    from qwen_code.agent.skills import Skill
+    from qwen_code.wiring.definitions import Found
+
+_KIND = "skills"
+_MORE = "skills.directories"
+_HOOKS_OFF = "disableAllHooks"
+
+
+def has_skills(config: Config) -> bool:
+    """Whether anything needs to be looked at: many users have none."""
+    paths = config.paths
+    own = (paths.qwen_home / _KIND, paths.home / ".agents" / _KIND)
+    of_project = (
+        folder / name / _KIND
+        for folder in folders_of_project(paths.cwd)
+        for name in (CONFIG_DIR, ".agents")
+    )
+    if any(os.path.isdir(path) for path in (*own, *of_project)):  # noqa: PTH112 many, at each start
+        return True
+    return config.settings.usable(_MORE) is not None
+
+
+def find_skills(config: Config, notice: Callable[[str], None]) -> list[Found[Skill]]:
+    """All skills, those that come first for their name first; ``notice`` gets a line for what
+    cannot be used."""
+    from qwen_code.agent import skills
+    from qwen_code.agent.definition_files import Directory
+    from qwen_code.config.run_files import files_below
+    from qwen_code.wiring.definitions import directories_of, texts_of_all, with_trust
+
+    settings, paths = config.settings, config.paths
+    directories = directories_of(config, _KIND, shared=True)
+    more = [paths.beside(text, None) for text in texts_of_all(settings, _MORE)]
+    directories += [Directory(path) for path in dict.fromkeys(more) if path.is_dir()]
+    levels = set(texts_of_all(settings, "skills.disabledLevels"))
+    off = _turned_off(config)
+    found: list[Found[Skill]] = []
+    first: dict[str, Skill] = {}
+    for skill in skills.find_skills(directories, notice):
+        if ("user" if skill.project is None else "project") in levels:
+            continue
+        files = {} if skill.project is None else files_below(skill.directory, skill.project)
+        each = with_trust(config, "skill", skill, skill.project, files)
+        each = msgspec.structs.replace(each, is_off=skill.name.lower() in off)
+        before = first.get(skill.name)
+        if before is not None:
+            each = msgspec.structs.replace(each, hidden_by=str(before.path))
+        elif each.is_offered:
+            first[skill.name] = skill
+        found.append(each)
+    return found
+
+
+def _turned_off(config: Config) -> set[str]:
+    """The names in lower case. What is always off counts more than what is on."""
+    from qwen_code.wiring.definitions import texts_of_all
+
+    def names(key: str) -> set[str]:
+        return {text.strip().lower() for text in texts_of_all(config.settings, f"skills.{key}")}
+
+    return names("disabled") | (names("defaultDisabled") - names("enabled"))
+
+
+def open_skills(
+    config: Config,
+    root: Path,
+    permission: Permission,
+    session_id: Callable[[], str],
+    notice: Callable[[str], None],
+) -> SessionSkills | None:
+    """The skills of a session; ``None`` if it has none. Call it after the hooks of settings are
+    in ``permission``."""
+    from qwen_code.agent.session_skills import SessionSkills
+
+    found = find_skills(config, notice)
+    if untrusted := [each.definition.name for each in found if not each.is_trusted]:
+        names = ", ".join(untrusted)
+        notice(
+            f"not offered, because they are this project's: the skills {names}. To let them be "
+            "used: qwen skills trust"
+        )
+    offered = {each.definition.name: each for each in found if each.is_offered}
+    if not offered:
+        return None
+
+    def arm(skill: Skill) -> None:
+        _arm(config, skill, offered[skill.name].files, permission, session_id, notice)
+
+    def relative(path: str) -> str | None:
+        real = os.path.realpath(config.paths.cwd / path)
+        base = os.path.realpath(root)
+        return os.path.relpath(real, base) if real.startswith(f"{base}/") else None
+
+    skills = SessionSkills(
+        [each.definition for each in offered.values()], permission.judge, arm, relative, notice
+    )
+    permission.join(lambda *_: None, skills.after)
+    return skills
+
+
+def _arm(
+    config: Config,
+    skill: Skill,
+    files: dict[str, str],
+    permission: Permission,
+    session_id: Callable[[], str],
+    notice: Callable[[str], None],
+) -> None:
+    """Let the hooks of a skill run for the rest of the session. Those of a project only run as
+    long as all files of the skill are as the user trusts them."""
+    if config.settings.first(_HOOKS_OFF, bool):
+        return
+    from qwen_code.agent.hooks import Hooks, parse_hooks  # few skills have any
+
+    environ = {"QWEN_SKILL_ROOT": str(skill.directory)}
+    hooks = Hooks(
+        [
+            msgspec.structs.replace(hook, env={**hook.env, **environ}, files=files)
+            for hook in parse_hooks(skill.hooks, str(skill.path), notice)
+        ],
+        cwd=config.paths.cwd,
+        environ=config.environment.child_environment(),
+        session_id=session_id,
+        notice=notice,
+    )
+    permission.join(hooks.before, hooks.after)
