@@ -101,10 +101,12 @@ class BackgroundEnded(msgspec.Struct, frozen=True, tag="background_ended"):
 
 
 class HelperEvent(msgspec.Struct, frozen=True, tag="helper"):
-    """An event in the conversation of a helper, while its call ``call_id`` runs."""
+    """An event in the conversation of a helper, while its call ``call_id`` runs. ``helper`` tells
+    it from others that run at the same time."""
 
     call_id: str
     event: Any
+    helper: str = ""
 
 
 class StructuredAnswer(msgspec.Struct, frozen=True, tag="structured_answer"):

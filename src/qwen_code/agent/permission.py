@@ -58,6 +58,8 @@ class Question(msgspec.Struct, frozen=True):
     always: str
     rules: tuple[str, ...]
     stop: Stop
+    helper: str = ""
+    """Which helper wants to make the call; empty for the agent itself."""
 
     @property
     def is_plan(self) -> bool:
@@ -130,6 +132,17 @@ class Permission:
         self.before = before
         self.after = after
         self.remember = remember
+
+    def for_helper(self, judge: Judge, ask: Callable[[Question], Answer]) -> Permission:
+        """The same permissions for a helper, which has another ``judge`` and asks by ``ask``."""
+        return Permission(
+            judge,
+            ask,
+            self.is_attended,
+            lambda prepared, stop: self.before(prepared, stop),  # noqa: PLW0108 it may be another
+            lambda prepared, text, stop: self.after(prepared, text, stop),  # noqa: PLW0108 by then
+            self.remember,
+        )
 
     def join(self, before: Before, after: After) -> None:
         """Have further hooks called, after those that there are."""

@@ -8,6 +8,7 @@ from qwen_code.tools.context import ToolContext
 
 if TYPE_CHECKING:
     from qwen_code.agent.agent import Agent
+    from qwen_code.agent.session_agents import SessionAgents
     from qwen_code.agent.session_skills import SessionSkills
 
 
@@ -20,6 +21,10 @@ class AgentToolContext(ToolContext, Protocol):
     @property
     def skills(self) -> SessionSkills:
         """The skills of the session."""
+
+    @property
+    def agents(self) -> SessionAgents:
+        """The sub-agents of the session."""
 
     @property
     def place(self) -> str:

@@ -215,6 +215,7 @@ TASK = Definition(
     _object("prompt", prompt=_text("All that it needs to know.")),
     effect=Effect.NONE,
     verb="Helper",
+    subject=Subject.NAME,
     implementation="qwen_code.agent.task:Task",
     aliases=("Task", "TaskTool", "Agent", "AgentTool", "agent"),
     takes_long=True,

@@ -39,11 +39,14 @@ from qwen_code.wiring.permissions import judge_for, remember
 from qwen_code.wiring.sandboxes import find_sandbox_of
 from qwen_code.wiring.servers import asker_of, open_servers
 from qwen_code.wiring.skills import has_skills, open_skills
+from qwen_code.wiring.subagents import has_agents, open_agents
 from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
+    from qwen_code.agent.session_agents import SessionAgents
     from qwen_code.agent.session_skills import SessionSkills
     from qwen_code.agent.structured import StructuredOutput
+    from qwen_code.agent.subagents import SubAgent
     from qwen_code.mcp.client import Servers
     from qwen_code.tools.workspace import Workspace
     from qwen_code.wiring.front import Front
@@ -76,6 +79,8 @@ class AgentOptions(msgspec.Struct, frozen=True):
     effort: EffortLevel | None = None
     max_cost: float | None = None
     """In US dollars."""
+    agents: tuple[SubAgent, ...] = ()
+    """Those that a program gives, beside the ones in files."""
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -162,6 +167,9 @@ class Assembled:
         else:
             self.judge.restriction = ""
         agent.toolbox = tools
+        if self.agents is not None:
+            is_offered = catalogue.TASK.name in tools.names
+            self._briefing.agents = self.agents.told if is_offered else ""
         if self.skills is not None:
             is_offered = catalogue.SKILL.name in tools.names
             self._briefing.skills = self.skills.told if is_offered else ""
@@ -169,6 +177,11 @@ class Assembled:
         agent.compactor.window_tokens = fit.window_tokens
         agent.sees, agent.reads_pdf = fit.sees, fit.reads_pdf
         agent.is_window_certain = fit.is_certain
+
+    @property
+    def agents(self) -> SessionAgents | None:
+        """The sub-agents of the session; ``None`` while nothing needs to know the built-in ones."""
+        return self.workbench.session_agents
 
     def command_names(self) -> list[str]:
         """The user's own slash commands and those of skills, without the slash."""
@@ -229,6 +242,10 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         notice,
     )
     workbench.session_skills = skills
+    if options.agents or has_agents(config):
+        workbench.session_agents = open_agents(
+            config, options.agents, lambda: agent.session.id, notice
+        )
     structured = _structured(options)
     with ExitStack() as opened:  # closed where what follows fails
         session = _session(session_store(paths, root), options.resume)
@@ -321,6 +338,9 @@ def _toolbox(
 ) -> Toolbox:
     """The built-in tools, those of other programs, and the one that takes the final answer."""
     definitions = [each for each in workbench.definitions if not judge.excludes(each.name)]
+    if workbench.session_agents is not None and workbench.session_agents.definition is not None:
+        task = workbench.session_agents.definition
+        definitions = [task if each.name == task.name else each for each in definitions]
     if servers is not None:
         servers.tools(stop)  # waits until they have started
 

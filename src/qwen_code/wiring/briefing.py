@@ -34,6 +34,8 @@ class Briefing:
         self.is_small = False
         self.sandbox = ""
         """What the model is told about the sandbox of its commands."""
+        self.agents = ""
+        """What the model is told about the agents that it can start."""
         self.skills = ""
         """What the model is told about the skills that it can read."""
         self.servers: Mapping[str, str] = {}
@@ -49,7 +51,7 @@ class Briefing:
     def __call__(self) -> str:
         """The text of the system message."""
         built_in = self._built_in() if self._instead is None else self._instead
-        parts = [built_in, self.skills, self._append]
+        parts = [built_in, self.skills, self.agents, self._append]
         if self._judge.mode is Mode.PLAN:
             parts.append(PLAN)
         text = "\n\n".join(part for part in parts if part)

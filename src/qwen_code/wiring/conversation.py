@@ -31,6 +31,7 @@ from qwen_code.wiring.link import (
     name_model,
     open_link,
     open_purse,
+    other_client,
     with_effort,
     with_model,
 )
@@ -41,7 +42,9 @@ from qwen_code.wiring.time_limits import Limit, first_byte, wall_time
 if TYPE_CHECKING:
     from qwen_code.agent.checkpoints import Undone
     from qwen_code.agent.rules.judge import Judge
+    from qwen_code.agent.session_agents import Helper
     from qwen_code.agent.session_list import Summary
+    from qwen_code.agent.subagents import SubAgent
     from qwen_code.auth.resolver import Inputs
     from qwen_code.auth.types import Resolution
     from qwen_code.config.load import Config
@@ -141,7 +144,27 @@ class Conversation:
         self._assembled = assembled
         self._take(link)
         assembled.fit(fit)
+        self._provide(assembled)
+
+    def _provide(self, assembled: Assembled) -> None:
+        """Give the agent what it can ask of this conversation."""
         assembled.agent.confirm_window = self._confirm_window
+        if assembled.agents is not None:
+            assembled.agents.client_for = self._client_for
+
+    def _client_for(self, agent: SubAgent) -> ModelClient | None:
+        """A client for the model that an agent wants, at the same endpoint and on the same purse;
+        ``None`` for the model of the session.
+
+        Raises:
+            AuthError: settings do not allow that model.
+        """
+        from qwen_code.wiring.subagents import wanted_model  # with the first such helper
+
+        link, config = self._opened()[0], self.config()
+        name = wanted_model(config, agent, link.connection)
+        assert self._purse is not None
+        return None if name is None else other_client(config, link.connection, name, self._purse)
 
     def _confirm_window(self, stop: Stop) -> None:
         """Ask the endpoint how large the window is, before the conversation is shortened for one
@@ -457,6 +480,22 @@ class Conversation:
                 hint="Make room, or begin a new one: /clear",
             ) from error
 
+    # -- helpers ----------------------------------------------------------------------------------
+
+    def helpers(self) -> list[Helper]:
+        """The helpers that run, the oldest first."""
+        agents = self._opened()[1].agents
+        return [] if agents is None else agents.helpers()
+
+    def stop_helper(self, name: str) -> Helper:
+        """End one helper, by its call or its label. Other threads may call it during a turn, which
+        goes on.
+
+        Raises:
+            UsageError: none of that name runs.
+        """
+        return self._opened()[1].workbench.agents.stop(name)
+
     # -- background commands ----------------------------------------------------------------------
 
     def tasks(self) -> list[Task]:
@@ -533,4 +572,4 @@ class Conversation:
         before.close()
         self._assembled = after
         after.fit(fit)
-        after.agent.confirm_window = self._confirm_window
+        self._provide(after)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ from qwen_code.config.paths import CONFIG_DIR
 from qwen_code.config.settings import folders_of_project
 
 if TYPE_CHECKING:
+    from qwen_code.agent.hooks import Hooks
     from qwen_code.agent.permission import Permission
     from qwen_code.agent.session_skills import SessionSkills
     from qwen_code.agent.skills import Skill
@@ -128,17 +129,30 @@ def _arm(
     long as all files of the skill are as the user trusts them."""
     if config.settings.first(_HOOKS_OFF, bool):
         return
-    from qwen_code.agent.hooks import Hooks, parse_hooks  # few skills have any
-
     environ = {"QWEN_SKILL_ROOT": str(skill.directory)}
-    hooks = Hooks(
+    hooks = hooks_of(config, skill.hooks, str(skill.path), environ, files, session_id, notice)
+    permission.join(hooks.before, hooks.after)
+
+
+def hooks_of(
+    config: Config,
+    table: Mapping[str, Any],
+    where: str,
+    environ: Mapping[str, str],
+    files: Mapping[str, str],
+    session_id: Callable[[], str],
+    notice: Callable[[str], None],
+) -> Hooks:
+    """The hooks of a definition; ``files`` are those that must be as the user trusts them."""
+    from qwen_code.agent.hooks import Hooks, parse_hooks  # few definitions have any
+
+    return Hooks(
         [
             msgspec.structs.replace(hook, env={**hook.env, **environ}, files=files)
-            for hook in parse_hooks(skill.hooks, str(skill.path), notice)
+            for hook in parse_hooks(table, where, notice)
         ],
         cwd=config.paths.cwd,
         environ=config.environment.child_environment(),
         session_id=session_id,
         notice=notice,
     )
-    permission.join(hooks.before, hooks.after)

@@ -35,6 +35,8 @@ class State(msgspec.Struct, frozen=True):
     size_tokens: int
     window_tokens: int
     effort: EffortLevel | None = None
+    agents: tuple[str, ...] = ()
+    """The sub-agents beside the built-in ones."""
 
 
 def state_of(link: Link, assembled: Assembled) -> State:
@@ -57,4 +59,5 @@ def state_of(link: Link, assembled: Assembled) -> State:
         agent.size_tokens,
         agent.compactor.window_tokens,
         connection.generation.effort,
+        tuple(each.name for each in assembled.agents.all if each.path) if assembled.agents else (),
     )

@@ -7,6 +7,7 @@ those that allow.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +47,8 @@ class Judge:
         ground: Ground | None = None,
         folders: Folders | None = None,
     ) -> None:
-        self.mode = mode
+        self._mode = mode
+        self._parent: Judge | None = None
         self.restriction = ""
         """If set, only what reads files is allowed, and this is the reason."""
         self.rules = rules or Rules()
@@ -61,6 +63,26 @@ class Judge:
         if ruling.decision is Decision.ASK and self._as_remembered(call) in self._allowed:
             return Ruling(Decision.ALLOW, "the user has allowed it for this session")
         return ruling
+
+    @property
+    def mode(self) -> Mode:
+        """What is done without asking; never more than the parent's, if there is one."""
+        if self._parent is None:
+            return self._mode
+        return min(self._mode, self._parent.mode, key=list(Mode).index)
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        if self._parent is None:
+            self._mode = mode
+        else:
+            self._parent.mode = mode
+
+    def capped(self, mode: Mode) -> Judge:
+        """A judge with the same rules and memory, which allows nothing beyond ``mode``."""
+        made = copy(self)
+        made._mode, made._parent = mode, self
+        return made
 
     def allow_from_now_on(self, call: Call) -> None:
         """Allow calls like this one for the session: exactly this command in this directory; this

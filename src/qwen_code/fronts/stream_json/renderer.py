@@ -84,7 +84,7 @@ class JsonRenderer:
                 "model": self._model,
                 "permission_mode": state.mode if state else "default",
                 "slash_commands": list(state.commands) if state else [],
-                "agents": [],
+                "agents": list(state.agents) if state else [],
                 "auth_type": state.method if state else "",
                 "qwen_code_version": __version__,
             }
@@ -140,7 +140,7 @@ class JsonRenderer:
         elif isinstance(event, HelperEvent):
             self._helper(event)
 
-    def _tool_result(self, event: ToolFinished) -> None:
+    def _tool_result(self, event: ToolFinished, parent: str | None = None) -> None:
         result = {
             "type": "tool_result",
             "tool_use_id": event.call_id,
@@ -148,18 +148,30 @@ class JsonRenderer:
             "is_error": event.is_error,
         }
         message = {"role": "user", "content": [result]}
-        self._add({"type": "user", "message": message, "parent_tool_use_id": None})
+        self._add({"type": "user", "message": message, "parent_tool_use_id": parent})
 
     def _helper(self, helper: HelperEvent) -> None:
-        event = helper.event
-        if isinstance(event, ToolAsked):
-            data = {
-                "kind": "helper",
-                "tool": event.name,
-                "message": event.title,
-                "parent_tool_use_id": helper.call_id,
+        """The calls of a helper and their results, as messages below the call that started it."""
+        event, parent = helper.event, helper.call_id
+        if isinstance(event, ToolFinished):
+            self._tool_result(event, parent)
+        elif isinstance(event, ToolAsked):
+            call = {
+                "type": "tool_use",
+                "id": event.call_id,
+                "name": event.name,
+                "input": _parsed(event.arguments),
             }
-            self._add({"type": "system", "subtype": "notice", "data": data})
+            message = {
+                "id": new_uuid(),
+                "type": "message",
+                "role": "assistant",
+                "model": self._model,
+                "content": [call],
+                "stop_reason": None,
+                "usage": usage_data(None),
+            }
+            self._add({"type": "assistant", "message": message, "parent_tool_use_id": parent})
 
     def _piece(self, kind: str, text: str) -> None:
         block = self._block

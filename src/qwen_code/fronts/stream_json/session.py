@@ -93,6 +93,7 @@ class _ProgramFront:
             "tool_use_id": question.call_id,
             "input": msgspec.to_builtins(question.prepared.arguments),
             "reason": question.reason,
+            **({"agent": question.helper} if question.helper else {}),
         }
         line = {"type": "control_request", "request_id": request_id, "request": request}
         reply = self.input.ask(request_id, lambda: self.write(line), question.stop)
@@ -200,6 +201,8 @@ class _StreamSession:
         elif message.subtype == "interrupt":
             assert self._front.input is not None
             self._front.input.interrupt()
+        elif message.subtype == "stop_task":
+            conversation.stop_helper(str(request.get("task_id")))
         elif message.subtype == "set_permission_mode":
             conversation.set_mode(str(request.get("mode")))
         elif message.subtype == "set_model":

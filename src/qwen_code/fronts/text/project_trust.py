@@ -1,4 +1,4 @@
-"""Asks whether to trust the MCP servers, hooks and skills that a project defines."""
+"""Asks whether to trust the MCP servers, hooks, skills and agents that a project defines."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from qwen_code.mcp import any_defined
 from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.reports.trust import hooks_in_words, server_in_words
 from qwen_code.wiring.skills import find_skills, has_skills
+from qwen_code.wiring.subagents import find_agents, has_agents
 
 
 def ask_for_trust(
@@ -44,9 +45,21 @@ def _untrusted(config: Config) -> Iterator[tuple[Path, str, list[str]]]:
         for source in find_hooks(config, ignore):
             if source.folder and not source.is_trusted:
                 yield source.folder, source.digest, hooks_in_words(source)
+    yield from _untrusted_definitions(config, ignore)
+
+
+def _untrusted_definitions(
+    config: Config, ignore: Callable[[str], None]
+) -> Iterator[tuple[Path, str, list[str]]]:
     if has_skills(config):
         from qwen_code.wiring.reports.definitions import skill_to_trust
 
         for each in find_skills(config, ignore):
             if each.definition.project and not (each.is_trusted or each.problem):
                 yield each.definition.project, each.digest, skill_to_trust(each)
+    if has_agents(config):
+        from qwen_code.wiring.reports.definitions import agent_to_trust
+
+        for one in find_agents(config, ignore):
+            if one.definition.project and not (one.is_trusted or one.problem):
+                yield one.definition.project, one.digest, agent_to_trust(one)

@@ -64,8 +64,8 @@ _MAX_TITLE_LENGTH = 70
 _LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/rewind", "/resume")
 _COMMANDS = (
     *_LATEST_FIRST,
-    *("/compress", "/clear", "/permissions", "/context", "/skills", "/mcp", "/effort", "/tasks"),
-    *("/stats", "/quota", "/status", "/explain", "/help", "/quit"),
+    *("/compress", "/clear", "/permissions", "/context", "/skills", "/agents", "/mcp", "/effort"),
+    *("/tasks", "/stats", "/quota", "/status", "/explain", "/help", "/quit"),
 )
 
 
@@ -198,6 +198,9 @@ class _Talk:
             ),
             "/context": SlashCommand("what fills the model's context window", reports.context),
             "/skills": SlashCommand("instructions that the model reads on demand", reports.skills),
+            "/agents": SlashCommand(
+                "helpers with their own instructions and tools", reports.agents
+            ),
             "/mcp": SlashCommand(
                 "MCP servers; /mcp resources: what to write as @SERVER:URI; /mcp reconnect",
                 self._mcp,
