@@ -226,10 +226,11 @@ def test_with_own_instructions_skills_are_still_told(qwen: Any, server: Any) -> 
     assert sent(server)[0].startswith("Be brief.\n\n# Skills\n")
 
 
-def test_without_skills_nothing_of_them_is_imported(qwen: Any, server: Any) -> None:
+def test_without_skills_and_agents_nothing_of_them_is_imported(qwen: Any, server: Any) -> None:
     code = (
         "import sys; from qwen_code.cli.app import run; assert run(['-p', 'hi']) == 0;"
-        "print([m for m in sys.modules if 'skill' in m and m != 'qwen_code.wiring.skills'])"
+        "words = ('skill', 'agents', 'front_matter', 'definition', 'side_by_side');"
+        "print([m for m in sys.modules if m.startswith('qwen_code.') and any(w in m for w in words)])"
     )
     done = subprocess.run(
         [qwen.command[0], "-c", code],

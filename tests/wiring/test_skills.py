@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from qwen_code.config.load import Config
+from qwen_code.config.settings import has_definitions
 from qwen_code.config.trust import TrustStore
-from qwen_code.wiring.skills import find_skills, has_skills
+from qwen_code.wiring.skills import find_skills
 
 Found = Callable[..., list[tuple[str, str]]]
 
@@ -52,16 +53,21 @@ class Places:
         return {e.definition.name: e.definition.description for e in found if e.is_offered}
 
 
+def has_skills(places: Places) -> bool:
+    config = places.config()
+    return has_definitions(config.paths, config.settings, "skills")
+
+
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     return Places(tmp_path)
 
 
 def test_where_there_are_none_nothing_is_looked_at(places: Places) -> None:
-    assert not has_skills(places.config())
+    assert not has_skills(places)
     assert find_skills(places.config(), lambda _: None) == []
     (places.project / ".agents" / "skills").mkdir(parents=True)
-    assert has_skills(places.config())
+    assert has_skills(places)
 
 
 @pytest.mark.parametrize("place", [".qwen/skills", ".agents/skills"])
@@ -192,5 +198,5 @@ def test_a_project_can_turn_skills_off_and_never_on(places: Places) -> None:
 def test_more_directories_of_the_user(places: Places) -> None:
     places.skill(places.home / "shared", "more")
     places.settings(directories=["~/shared", "~/missing"])
-    assert has_skills(places.config())
+    assert has_skills(places)
     assert places.offered() == {"more": "d"}

@@ -27,7 +27,7 @@ from qwen_code.base.stop import Stop
 from qwen_code.config.generation import EffortLevel
 from qwen_code.config.load import Config
 from qwen_code.config.paths import CONFIG_DIR, Paths
-from qwen_code.config.settings import Settings
+from qwen_code.config.settings import Settings, has_definitions
 from qwen_code.models.client import ModelClient
 from qwen_code.models.facts import Facts, facts_of
 from qwen_code.tools import catalogue
@@ -38,8 +38,6 @@ from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.permissions import judge_for, remember
 from qwen_code.wiring.sandboxes import find_sandbox_of
 from qwen_code.wiring.servers import asker_of, open_servers
-from qwen_code.wiring.skills import has_skills, open_skills
-from qwen_code.wiring.subagents import has_agents, open_agents
 from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -228,7 +226,9 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     if sandbox is not None:
         briefing.sandbox = sandbox.told
     skills = None
-    if has_skills(config):
+    if has_definitions(paths, settings, "skills"):
+        from qwen_code.wiring.skills import open_skills  # most sessions have none
+
         skills = open_skills(config, root, permission, lambda: agent.session.id, notice)
         readable += [each.directory for each in skills.all] if skills else []
     workbench = Workbench(
@@ -242,7 +242,9 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         notice,
     )
     workbench.session_skills = skills
-    if options.agents or has_agents(config):
+    if options.agents or has_definitions(paths, settings, "agents"):
+        from qwen_code.wiring.subagents import open_agents  # most sessions have none
+
         workbench.session_agents = open_agents(
             config, options.agents, lambda: agent.session.id, notice
         )

@@ -11,8 +11,7 @@ import msgspec
 
 from qwen_code.agent.definition_files import Directory
 from qwen_code.config.load import Config
-from qwen_code.config.paths import CONFIG_DIR
-from qwen_code.config.settings import Settings, convert_setting, folders_of_project
+from qwen_code.config.settings import Settings, convert_setting, definition_places
 from qwen_code.config.trust import TrustStore
 
 T = TypeVar("T")
@@ -38,22 +37,15 @@ class Found(msgspec.Struct, Generic[T], frozen=True):
         return self.is_trusted and not self.hidden_by and not self.is_off
 
 
-def directories_of(config: Config, kind: str, *, shared: bool) -> list[Directory]:
-    """The directories that there are, those of the project first, the nearest first of all.
-    ``shared``: also those in ``.agents``, where other programs look, too."""
-    paths = config.paths
-    home, here = os.path.realpath(paths.home), folders_of_project(paths.cwd)
-    names = (CONFIG_DIR, ".agents") if shared else (CONFIG_DIR,)
-    own = [paths.qwen_home / kind, *([paths.home / ".agents" / kind] if shared else [])]
-    found = [
-        Directory(folder / name / kind, here[-1])
-        for folder in here
-        if os.path.realpath(folder) != home
-        for name in names
+def directories_of(config: Config, kind: str) -> list[Directory]:
+    """The directories that there are, those of the project first, the nearest first of all."""
+    places = definition_places(config.paths, kind)
+    users = {os.path.realpath(path) for path, project in places if project is None}
+    return [
+        Directory(path, project)
+        for path, project in places
+        if path.is_dir() and (project is None or os.path.realpath(path) not in users)
     ]
-    users = {os.path.realpath(path) for path in own}
-    found = [each for each in found if os.path.realpath(each.path) not in users]
-    return [each for each in (*found, *map(Directory, own)) if each.path.is_dir()]
 
 
 def texts_of_all(settings: Settings, dotted: str) -> Iterator[str]:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from qwen_code.config.load import Config
-from qwen_code.config.paths import CONFIG_DIR
-from qwen_code.config.settings import folders_of_project
 
 if TYPE_CHECKING:
     from qwen_code.agent.hooks import Hooks
@@ -25,20 +23,6 @@ _MORE = "skills.directories"
 _HOOKS_OFF = "disableAllHooks"
 
 
-def has_skills(config: Config) -> bool:
-    """Whether anything needs to be looked at: many users have none."""
-    paths = config.paths
-    own = (paths.qwen_home / _KIND, paths.home / ".agents" / _KIND)
-    of_project = (
-        folder / name / _KIND
-        for folder in folders_of_project(paths.cwd)
-        for name in (CONFIG_DIR, ".agents")
-    )
-    if any(os.path.isdir(path) for path in (*own, *of_project)):  # noqa: PTH112 many, at each start
-        return True
-    return config.settings.usable(_MORE) is not None
-
-
 def find_skills(config: Config, notice: Callable[[str], None]) -> list[Found[Skill]]:
     """All skills, those that come first for their name first; ``notice`` gets a line for what
     cannot be used."""
@@ -48,7 +32,7 @@ def find_skills(config: Config, notice: Callable[[str], None]) -> list[Found[Ski
     from qwen_code.wiring.definitions import directories_of, texts_of_all, with_trust
 
     settings, paths = config.settings, config.paths
-    directories = directories_of(config, _KIND, shared=True)
+    directories = directories_of(config, _KIND)
     more = [paths.beside(text, None) for text in texts_of_all(settings, _MORE)]
     directories += [Directory(path) for path in dict.fromkeys(more) if path.is_dir()]
     levels = set(texts_of_all(settings, "skills.disabledLevels"))

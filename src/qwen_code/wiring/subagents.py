@@ -4,7 +4,6 @@ those that a program gives.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ import msgspec
 
 from qwen_code.auth.types import Connection, Method
 from qwen_code.config.load import Config
-from qwen_code.config.paths import CONFIG_DIR
-from qwen_code.config.settings import folders_of_project
 
 if TYPE_CHECKING:
     from qwen_code.agent.permission import Permission
@@ -26,13 +23,6 @@ _HOOKS_OFF = "disableAllHooks"
 _FAST = "fast"
 
 
-def has_agents(config: Config) -> bool:
-    """Whether anything needs to be looked at: many users have none."""
-    paths = config.paths
-    folders = (folder / CONFIG_DIR for folder in folders_of_project(paths.cwd))
-    return any(os.path.isdir(folder / _KIND) for folder in (paths.qwen_home, *folders))  # noqa: PTH112 at each start
-
-
 def find_agents(config: Config, notice: Callable[[str], None]) -> list[Found[SubAgent]]:
     """All agents in files, those that come first for their name first; ``notice`` gets a line for
     what cannot be used."""
@@ -42,7 +32,7 @@ def find_agents(config: Config, notice: Callable[[str], None]) -> list[Found[Sub
 
     found: list[Found[SubAgent]] = []
     first: dict[str, SubAgent] = {}
-    for agent in subagents.find_subagents(directories_of(config, _KIND, shared=False), notice):
+    for agent in subagents.find_subagents(directories_of(config, _KIND), notice):
         path = agent.path
         assert path is not None
         files = {} if agent.project is None else {str(path): content_digest(path)}
@@ -66,7 +56,7 @@ def open_agents(
     all others of their name."""
     from qwen_code.agent.session_agents import SessionAgents
 
-    found = find_agents(config, notice) if has_agents(config) else []
+    found = find_agents(config, notice)
     if untrusted := [each.definition.name for each in found if not each.is_trusted]:
         names = ", ".join(untrusted)
         notice(

@@ -7,7 +7,6 @@ those that allow.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,6 +79,8 @@ class Judge:
 
     def capped(self, mode: Mode) -> Judge:
         """A judge with the same rules and memory, which allows nothing beyond ``mode``."""
+        from copy import copy  # few sessions have agents with a mode
+
         made = copy(self)
         made._mode, made._parent = mode, self
         return made

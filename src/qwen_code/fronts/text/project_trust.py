@@ -7,12 +7,11 @@ from pathlib import Path
 
 from qwen_code.base.text import visible_text
 from qwen_code.config.load import Config
+from qwen_code.config.settings import has_definitions
 from qwen_code.config.trust import TrustStore
 from qwen_code.mcp import any_defined
 from qwen_code.wiring.hooks import find_hooks, has_hooks
 from qwen_code.wiring.reports.trust import hooks_in_words, server_in_words
-from qwen_code.wiring.skills import find_skills, has_skills
-from qwen_code.wiring.subagents import find_agents, has_agents
 
 
 def ask_for_trust(
@@ -51,14 +50,16 @@ def _untrusted(config: Config) -> Iterator[tuple[Path, str, list[str]]]:
 def _untrusted_definitions(
     config: Config, ignore: Callable[[str], None]
 ) -> Iterator[tuple[Path, str, list[str]]]:
-    if has_skills(config):
+    if has_definitions(config.paths, config.settings, "skills"):
         from qwen_code.wiring.reports.definitions import skill_to_trust
+        from qwen_code.wiring.skills import find_skills
 
         for each in find_skills(config, ignore):
             if each.definition.project and not (each.is_trusted or each.problem):
                 yield each.definition.project, each.digest, skill_to_trust(each)
-    if has_agents(config):
+    if has_definitions(config.paths, config.settings, "agents"):
         from qwen_code.wiring.reports.definitions import agent_to_trust
+        from qwen_code.wiring.subagents import find_agents
 
         for one in find_agents(config, ignore):
             if one.definition.project and not (one.is_trusted or one.problem):
