@@ -75,6 +75,7 @@ def test_without_agents_nothing_is_sent_of_them(
 
 def test_each_has_its_instructions_tools_and_model(qwen: Any, server: Any, calls: Any) -> None:
     install(qwen, "~/.qwen/agents", "writer", "You write.", tools="Write, Bash", model="other")
+    qwen.write("~/.qwen/skills/pdf/SKILL.md", "---\ndescription: About PDFs.\n---\nDo it.")
     server.script = [
         both(
             calls("task", 0, prompt="one", subagent_type="writer"),
@@ -101,6 +102,8 @@ def test_each_has_its_instructions_tools_and_model(qwen: Any, server: Any, calls
     assert found["two"][0] == found["five"][0] == reading
     assert "edit" in found["three"][0] and "task" not in found["three"][0]
     assert found["three"][1] == "m"
+    told = {p: "- pdf: About PDFs." in str(by_prompt(server, p)[0]) for p in found}
+    assert told == {"one": False, "two": False, "three": True, "five": False}
     results = [m["content"] for m in server.requests[-1].body["messages"] if m["role"] == "tool"]
     assert results[3].startswith("there is no agent 'nobody'; available: Explore, general-purpose")
     usage = json.loads(done.stdout)[-1]["usage"]

@@ -17,6 +17,7 @@ from qwen_code.agent.progress import words_of
 from qwen_code.agent.session_agents import SessionAgents
 from qwen_code.agent.subagents import EXPLORE, SubAgent
 from qwen_code.agent.tool_context import AgentToolContext
+from qwen_code.agent.toolbox import Toolbox
 from qwen_code.agent.turn import AskPerson, Turn
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop
@@ -46,7 +47,15 @@ class Task(BuiltInTool[TaskArguments]):
     definition = catalogue.TASK
     arguments = TaskArguments
 
-    def __init__(self, find_agent: Callable[[], Agent], place: str, agents: SessionAgents) -> None:
+    def __init__(
+        self,
+        find_agent: Callable[[], Agent],
+        place: str,
+        agents: SessionAgents,
+        find_skills: Callable[[], str] = lambda: "",
+    ) -> None:
+        """``find_skills`` returns what a helper that can read skills is told of them."""
+        self._find_skills = find_skills
         self._find_agent = find_agent
         self._place = place
         self._agents = agents
@@ -55,7 +64,9 @@ class Task(BuiltInTool[TaskArguments]):
 
     @classmethod
     def create(cls, context: AgentToolContext) -> Self:
-        return cls(lambda: context.agent, context.place, context.agents)
+        return cls(
+            lambda: context.agent, context.place, context.agents, lambda: context.skills.told
+        )
 
     def title(self, arguments: TaskArguments) -> str:
         if not isinstance(arguments, AgentTaskArguments):
@@ -82,8 +93,12 @@ class Task(BuiltInTool[TaskArguments]):
         definition = self._agents.named(self._type_of(arguments))
         with self._agents.running(call_id, definition, self.title(arguments), stop) as helper:
             messages: list[dict[str, Any]] = [{"role": "user", "content": arguments.prompt}]
-            turn = self._turn(definition, helper.label, stop, ask)
-            system = [{"role": "system", "content": f"{definition.prompt}\n\n{self._place}"}]
+            toolbox = self._toolbox(definition)
+            turn = self._turn(definition, toolbox, helper.label, stop, ask)
+            parts = [definition.prompt, self._place]
+            if catalogue.SKILL.name in toolbox.names:
+                parts.append(self._find_skills())
+            system = [{"role": "system", "content": "\n\n".join(each for each in parts if each)}]
             rounds = calls = 0
             try:
                 with closing(turn.run(messages, lambda: system)) as events:
@@ -102,7 +117,15 @@ class Task(BuiltInTool[TaskArguments]):
                 raise ToolFailed("the helper ended without an answer; give it a smaller task")
             return Result(text, f"{counted(rounds, 'round')}, {counted(calls, 'call')}")
 
-    def _turn(self, definition: SubAgent, label: str, stop: Stop, ask: AskPerson) -> Turn:
+    def _toolbox(self, definition: SubAgent) -> Toolbox:
+        toolbox = self._find_agent().toolbox
+        if definition.only_reads:
+            toolbox = toolbox.offered_to("helpers")
+        return toolbox.fitting(definition.fits)
+
+    def _turn(
+        self, definition: SubAgent, toolbox: Toolbox, label: str, stop: Stop, ask: AskPerson
+    ) -> Turn:
         parent = self._find_agent()
         permission = parent.permission
 
@@ -116,9 +139,6 @@ class Task(BuiltInTool[TaskArguments]):
         own = permission.for_helper(judge, ask_person)
         self._agents.arm(definition, own)
         model = self._agents.client_for(definition) or parent.model
-        toolbox = parent.toolbox
-        toolbox = toolbox.offered_to("helpers") if definition.only_reads else toolbox
-        toolbox = toolbox.fitting(definition.fits)
         return Turn(model, toolbox, own, stop, max_rounds=definition.max_rounds)
 
     def _type_of(self, arguments: TaskArguments) -> str:

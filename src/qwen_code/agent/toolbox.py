@@ -88,7 +88,7 @@ class Toolbox:
         audience: Callable[[], frozenset[Audience]] = lambda: frozenset({"agent"}),
         others: Callable[[], Sequence[OfferedTool]] = tuple,
     ) -> None:
-        self._built_in = definitions
+        self._built_in = list(definitions)
         self._make = make
         self._audience = audience
         self._others = others
@@ -123,6 +123,12 @@ class Toolbox:
         made = self._narrowed(lambda each: audience in each.audience)
         made._audience = lambda: frozenset({audience})
         return made
+
+    def redefine(self, definition: Definition) -> None:
+        """Offer a tool by another definition, in all toolboxes that share the tool objects."""
+        name = definition.name
+        self._built_in[:] = [definition if each.name == name else each for each in self._built_in]
+        self._tools.pop(name, None)
 
     def fitting(self, fits: Callable[[Definition], bool]) -> Toolbox:
         """A toolbox with the tools that fit only; it shares the tool objects."""
@@ -200,7 +206,7 @@ class Toolbox:
         before = self._fits
         made._fits = lambda each: before(each) and fits(each)
         made._tools, made._plain, made._withheld = self._tools, self._plain, self._withheld
-        made._making = self._making
+        made._built_in, made._making = self._built_in, self._making
         return made
 
 

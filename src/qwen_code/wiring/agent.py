@@ -152,6 +152,21 @@ class Assembled:
         self._briefing = briefing
         self._tools = agent.toolbox
 
+    def use_agents(self, agents: SessionAgents) -> None:
+        """Have these sub-agents from now on: before the first prompt, or the provider's cache does
+        not know the beginning again."""
+        before = self.agents
+        if before is not None:
+            agents.started, agents.ended = before.started, before.ended
+            agents.client_for = before.client_for
+        self.workbench.session_agents = agents
+        self._tools.redefine(agents.definition or catalogue.TASK)
+        self._tell_of_agents()
+
+    def _tell_of_agents(self) -> None:
+        is_offered = self.agents is not None and catalogue.TASK.name in self.agent.toolbox.names
+        self._briefing.agents = self.agents.told if self.agents and is_offered else ""
+
     def fit(self, fit: Fit) -> None:
         """Adapt the agent to the model that answers from now on."""
         agent = self.agent
@@ -165,9 +180,7 @@ class Assembled:
         else:
             self.judge.restriction = ""
         agent.toolbox = tools
-        if self.agents is not None:
-            is_offered = catalogue.TASK.name in tools.names
-            self._briefing.agents = self.agents.told if is_offered else ""
+        self._tell_of_agents()
         if self.skills is not None:
             is_offered = catalogue.SKILL.name in tools.names
             self._briefing.skills = self.skills.told if is_offered else ""
@@ -242,12 +255,6 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         notice,
     )
     workbench.session_skills = skills
-    if options.agents or has_definitions(paths, settings, "agents"):
-        from qwen_code.wiring.subagents import open_agents  # most sessions have none
-
-        workbench.session_agents = open_agents(
-            config, options.agents, lambda: agent.session.id, notice
-        )
     structured = _structured(options)
     with ExitStack() as opened:  # closed where what follows fails
         session = _session(session_store(paths, root), options.resume)
@@ -280,7 +287,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         max_rounds=options.max_rounds or _max_rounds(settings),
         aim=structured,
     )
-    return Assembled(
+    assembled = Assembled(
         agent,
         config,
         root,
@@ -291,6 +298,12 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         structured=structured,
         skills=skills,
     )
+    if options.agents or has_definitions(paths, settings, "agents"):
+        from qwen_code.wiring.subagents import open_agents  # most sessions have none
+
+        found = open_agents(config, options.agents, lambda: agent.session.id, notice)
+        assembled.use_agents(found)
+    return assembled
 
 
 def find_judge(config: Config, options: AgentOptions, notice: Callable[[str], None]) -> Judge:
@@ -340,9 +353,6 @@ def _toolbox(
 ) -> Toolbox:
     """The built-in tools, those of other programs, and the one that takes the final answer."""
     definitions = [each for each in workbench.definitions if not judge.excludes(each.name)]
-    if workbench.session_agents is not None and workbench.session_agents.definition is not None:
-        task = workbench.session_agents.definition
-        definitions = [task if each.name == task.name else each for each in definitions]
     if servers is not None:
         servers.tools(stop)  # waits until they have started
 

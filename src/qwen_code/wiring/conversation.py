@@ -7,7 +7,7 @@ front is in `wiring.front`. Calls block. Another thread may set the `Stop` of a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -481,6 +481,20 @@ class Conversation:
             ) from error
 
     # -- helpers ----------------------------------------------------------------------------------
+
+    def use_agents(self, agents: Sequence[SubAgent]) -> None:
+        """Have these sub-agents beside those in files, and before them; for a program that gives
+        them when the conversation is open. The next session has them, too."""
+        from qwen_code.wiring.subagents import open_agents  # few programs give any
+
+        assembled = self._opened()[1]
+        self._options = msgspec.structs.replace(self._options, agents=tuple(agents))
+        assembled.use_agents(
+            open_agents(
+                self.config(), agents, lambda: assembled.agent.session.id, self._front.notice
+            )
+        )
+        self._provide(assembled)
 
     def helpers(self) -> list[Helper]:
         """The helpers that run, the oldest first."""

@@ -58,7 +58,8 @@ class ToolLines:
         elif isinstance(event, HelperEvent):
             lines = self._helpers.setdefault(event.call_id, ToolLines(shows_output=False))
             whose = f"{event.helper}: " if self._are_several and event.helper else ""
-            yield from (_cut(f"  {whose}{line}") for line in lines.lines(event.event))
+            for line in lines.lines(event.event):
+                yield _cut(f"  {whose}{line.removeprefix('  ') if whose else line}")
 
     def _output(self, event: ToolOutput) -> Iterator[str]:
         if not self._shows_output:
