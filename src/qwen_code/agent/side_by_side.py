@@ -27,6 +27,9 @@ T = TypeVar("T")
 _STOP_GRACE_S = 0.12
 """How long helpers may take to end after a stop; then they are no longer waited for."""
 
+_LOOK_S = 0.5
+"""How often a helper that waits for an answer looks whether the turn is over."""
+
 _MAX_WAITING = 64
 """How many events may be queued before a helper has to wait."""
 
@@ -101,14 +104,15 @@ class SideBySide:
         Raises:
             Stopped: the turn has ended.
         """
-        if self._is_over:
-            raise Stopped
         asked = _Asked(work, SimpleQueue())
         self._inbox.put(asked)
-        result, error = asked.answer.get()
-        if error is not None:
-            raise error
-        return cast("T", result)
+        while not self._is_over:
+            with suppress(Empty):
+                result, error = asked.answer.get(timeout=_LOOK_S)
+                if error is not None:
+                    raise error
+                return cast("T", result)
+        raise Stopped
 
     def run(self, works: dict[str, Callable[[Stop], Work]], stop: Stop) -> AgentEventStream:
         """Run all of them, by their calls; yields their events as they come.
@@ -129,7 +133,6 @@ class SideBySide:
         finally:
             self._is_over = True
             self._end(stop)
-            self._refuse_questions()
         stop.check()
 
     def _take(self, item: list[AgentEvent] | _Asked | _Ended | None) -> AgentEventStream:
@@ -161,13 +164,6 @@ class SideBySide:
         for each in self._stops.values():
             each.set(stop.reason)
         self._inbox.put(None)
-
-    def _refuse_questions(self) -> None:
-        with suppress(Empty):
-            while True:
-                item = self._inbox.get_nowait()
-                if isinstance(item, _Asked):
-                    item.answer.put((None, Stopped()))
 
     def _work(self, call_id: str, work: Callable[[Stop], Work], stop: Stop) -> None:
         result: Result | BaseException

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from qwen_code.agent.definition_files import Directory
 from qwen_code.config.load import Config
-from qwen_code.config.settings import Settings, convert_setting, definition_places
+from qwen_code.config.settings import (
+    Settings,
+    convert_setting,
+    definition_places,
+    folders_of_project,
+)
 from qwen_code.config.trust import TrustStore
 
 T = TypeVar("T")
@@ -53,6 +58,27 @@ def texts_of_all(settings: Settings, dotted: str) -> Iterator[str]:
     for found in settings.lookup(dotted):
         if found.status == "usable":
             yield from convert_setting(found, list[str])
+
+
+def files_of_hooks(config: Config, table: Any, project: Path | None) -> dict[str, str]:
+    """The files of the project that hooks of a definition run, with their digests. For
+    definitions of the user: those in the current project that are not written in full."""
+    from qwen_code.config.run_files import files_run  # few definitions have hooks
+
+    cwd, is_own = config.paths.cwd, project is None
+    folder = project or folders_of_project(cwd)[-1]
+    return files_run(_commands(table), folder, cwd, relative_only=is_own)
+
+
+def _commands(table: Any) -> Iterator[str]:
+    if isinstance(table, dict):
+        if isinstance(command := table.get("command"), str):
+            yield command
+        for value in table.values():
+            yield from _commands(value)
+    elif isinstance(table, list):
+        for value in table:
+            yield from _commands(value)
 
 
 def with_trust(

@@ -29,7 +29,12 @@ def find_skills(config: Config, notice: Callable[[str], None]) -> list[Found[Ski
     from qwen_code.agent import skills
     from qwen_code.agent.definition_files import Directory
     from qwen_code.config.run_files import files_below
-    from qwen_code.wiring.definitions import directories_of, texts_of_all, with_trust
+    from qwen_code.wiring.definitions import (
+        directories_of,
+        files_of_hooks,
+        texts_of_all,
+        with_trust,
+    )
 
     settings, paths = config.settings, config.paths
     directories = directories_of(config, _KIND)
@@ -43,6 +48,8 @@ def find_skills(config: Config, notice: Callable[[str], None]) -> list[Found[Ski
         if ("user" if skill.project is None else "project") in levels:
             continue
         files = {} if skill.project is None else files_below(skill.directory, skill.project)
+        if skill.project is not None and skill.hooks:
+            files |= files_of_hooks(config, skill.hooks, skill.project)
         each = with_trust(config, "skill", skill, skill.project, files)
         each = msgspec.structs.replace(each, is_off=skill.name.lower() in off)
         before = first.get(skill.name)
@@ -114,27 +121,49 @@ def _arm(
     if config.settings.first(_HOOKS_OFF, bool):
         return
     environ = {"QWEN_SKILL_ROOT": str(skill.directory)}
-    hooks = hooks_of(config, skill.hooks, str(skill.path), environ, files, session_id, notice)
+    where = Origin(str(skill.path), skill.project, files, environ)
+    hooks = hooks_of(config, skill.hooks, where, session_id, notice)
     permission.join(hooks.before, hooks.after)
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where the hooks of a definition come from: a file, the project that it belongs to, the
+    ``files`` that must be as the user trusts them, and variables for its commands."""
+
+    place: str
+    project: Path | None = None
+    files: Mapping[str, str] = {}
+    environ: Mapping[str, str] = {}
 
 
 def hooks_of(
     config: Config,
     table: Mapping[str, Any],
-    where: str,
-    environ: Mapping[str, str],
-    files: Mapping[str, str],
+    origin: Origin,
     session_id: Callable[[], str],
     notice: Callable[[str], None],
 ) -> Hooks:
-    """The hooks of a definition; ``files`` are those that must be as the user trusts them."""
+    """The hooks of a definition. One of a user's definition that would run files of a project
+    cannot run, and so forbids what it is for: the user has not agreed to these files."""
     from qwen_code.agent.hooks import Hooks, parse_hooks  # few definitions have any
+    from qwen_code.wiring.definitions import files_of_hooks
 
+    made = []
+    for hook in parse_hooks(table, origin.place, notice):
+        theirs = {}
+        if origin.project is None:
+            theirs = files_of_hooks(config, {"command": hook.command}, None)
+        problem = f"it runs {next(iter(theirs))}, a file of the project" if theirs else ""
+        made.append(
+            msgspec.structs.replace(
+                hook,
+                env={**hook.env, **origin.environ},
+                files=origin.files,
+                problem=hook.problem or problem,
+            )
+        )
     return Hooks(
-        [
-            msgspec.structs.replace(hook, env={**hook.env, **environ}, files=files)
-            for hook in parse_hooks(table, where, notice)
-        ],
+        made,
         cwd=config.paths.cwd,
         environ=config.environment.child_environment(),
         session_id=session_id,

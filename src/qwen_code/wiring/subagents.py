@@ -28,7 +28,7 @@ def find_agents(config: Config, notice: Callable[[str], None]) -> list[Found[Sub
     what cannot be used."""
     from qwen_code.agent import subagents
     from qwen_code.config.run_files import content_digest
-    from qwen_code.wiring.definitions import directories_of, with_trust
+    from qwen_code.wiring.definitions import directories_of, files_of_hooks, with_trust
 
     found: list[Found[SubAgent]] = []
     first: dict[str, SubAgent] = {}
@@ -36,6 +36,8 @@ def find_agents(config: Config, notice: Callable[[str], None]) -> list[Found[Sub
         path = agent.path
         assert path is not None
         files = {} if agent.project is None else {str(path): content_digest(path)}
+        if agent.project is not None and agent.hooks:
+            files |= files_of_hooks(config, agent.hooks, agent.project)
         each = with_trust(config, "agent", agent, agent.project, files)
         name = agent.name.lower()
         if (before := first.get(name)) is not None:
@@ -63,15 +65,15 @@ def open_agents(
             f"not offered, because they are this project's: the agents {names}. To let them be "
             "used: qwen agents trust"
         )
-    files = {each.definition.name: each.files for each in found}
+    files = {each.definition.name: each.files for each in found if each.is_offered}
 
     def arm(agent: SubAgent, permission: Permission) -> None:
         if agent.hooks and not config.settings.first(_HOOKS_OFF, bool):
-            from qwen_code.wiring.skills import hooks_of
+            from qwen_code.wiring.skills import Origin, hooks_of
 
-            where = str(agent.path or agent.name)
-            known = files.get(agent.name, {})
-            hooks = hooks_of(config, agent.hooks, where, {}, known, session_id, notice)
+            place = str(agent.path or agent.name)
+            origin = Origin(place, agent.project, files.get(agent.name, {}))
+            hooks = hooks_of(config, agent.hooks, origin, session_id, notice)
             permission.join(hooks.before, hooks.after)
 
     offered = [each.definition for each in found if each.is_offered]
