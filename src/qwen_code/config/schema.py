@@ -120,6 +120,7 @@ _KINDS: dict[str, _Kind] = {
     "context.includeDirectories": _TEXTS,
     "disableAllHooks": _FLAG,
     "env.*": _TEXT,
+    "fastModel": _TEXT,
     "hooks": _OBJECT,
     "mcp.allowed": _TEXTS,
     "mcp.excluded": _TEXTS,
