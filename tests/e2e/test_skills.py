@@ -149,6 +149,8 @@ def test_what_is_sent_before_the_conversation_stays_the_same(
 ) -> None:
     install(qwen, "~/.qwen/skills", "pdf")
     install(qwen, "~/.qwen/skills", "late", paths="['*.txt']")
+    hooks = {"PostToolUse": [{"hooks": [{"type": "command", "command": "true"}]}]}
+    qwen.write("~/.qwen/settings.json", json.dumps({"hooks": hooks}))
     qwen.write("a.txt", "x\n")
     server.script = [calls("read_file", path="a.txt"), calls("skill", skill="late")]
     assert qwen("-p", "go").returncode == 0
@@ -218,6 +220,17 @@ def test_commands_say_what_there_is(qwen: Any, server: Any) -> None:
     init = json.loads(done.stdout.splitlines()[0])
     assert "pdf" in init["slash_commands"] and "hidden" not in init["slash_commands"]
     assert server.prompts[-1].endswith("Do it.\n\n/pdf my file")
+
+
+def test_what_only_the_user_can_run_costs_nothing(qwen: Any, server: Any) -> None:
+    assert qwen("-p", "hi").returncode == 0
+    before = sent(server)
+    server.requests.clear()
+    install(qwen, "~/.qwen/skills", "manual", disable_model_invocation="true")
+    assert qwen("-p", "hi").returncode == 0
+    assert sent(server) == before
+    assert qwen("-p", "/manual").returncode == 0
+    assert server.prompts[-1].endswith("Do it.")
 
 
 def test_with_own_instructions_skills_are_still_told(qwen: Any, server: Any) -> None:

@@ -46,10 +46,9 @@ _SAME_MODEL = ("", "inherit", "sonnet", "opus", "haiku")
 
 _WITHOUT_EFFECT = (
     *("mcpServers", "skills", "background", "memory", "effort", "isolation", "initialPrompt"),
-    "forkTools",
 )
 _NOT_RUN = ("executor", "executionBackend")
-"""Who writes these wants another program to do the work, not this one."""
+"""With these, another program is to do the work, not this one."""
 
 
 class SubAgent(msgspec.Struct, frozen=True):

@@ -254,7 +254,8 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         briefing.place,
         notice,
     )
-    workbench.session_skills = skills
+    if skills is not None and skills.has_any_for_model:
+        workbench.session_skills = skills
     structured = _structured(options)
     with ExitStack() as opened:  # closed where what follows fails
         session = _session(session_store(paths, root), options.resume)
@@ -273,7 +274,8 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         toolbox = _toolbox(workbench, servers, structured, judge, front, stop)
         if servers is not None:
             briefing.servers = servers.instructions()
-        if skills is not None:
+        if skills is not None:  # after the hooks of settings, which would take its place
+            permission.join(lambda *_: None, skills.after)
             skills.resume(session.messages)
         opened.pop_all()
     agent = Agent(

@@ -78,8 +78,7 @@ def open_skills(
     session_id: Callable[[], str],
     notice: Callable[[str], None],
 ) -> SessionSkills | None:
-    """The skills of a session; ``None`` if it has none. Call it after the hooks of settings are
-    in ``permission``."""
+    """The skills of a session; ``None`` if it has none."""
     from qwen_code.agent.session_skills import SessionSkills
 
     found = find_skills(config, notice)
@@ -101,11 +100,9 @@ def open_skills(
         base = os.path.realpath(root)
         return os.path.relpath(real, base) if real.startswith(f"{base}/") else None
 
-    skills = SessionSkills(
+    return SessionSkills(
         [each.definition for each in offered.values()], permission.judge, arm, relative, notice
     )
-    permission.join(lambda *_: None, skills.after)
-    return skills
 
 
 def _arm(

@@ -70,7 +70,7 @@ class Workbench:
         self.place = place
         self.output_dir = self.project_dir / "output"
         self.session_skills: SessionSkills | None = None
-        """The skills of the session, if it has any; to be set before a tool is made."""
+        """The skills that the model can read, if any; to be set before a tool is made."""
         self.session_agents: SessionAgents | None = None
         """The sub-agents of the session, once they are known; else there are the built-in ones."""
         self._notice = notice
