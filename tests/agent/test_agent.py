@@ -15,6 +15,7 @@ from qwen_code.agent.permission import No, Permission
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.session import Session, SessionStore
+from qwen_code.agent.session_agents import SessionAgents
 from qwen_code.agent.tally import Tally
 from qwen_code.agent.task import Task
 from qwen_code.agent.toolbox import Toolbox
@@ -54,8 +55,7 @@ def make(tmp_path: Path, store: SessionStore) -> Iterator[Make]:
 
         def tool(definition: Definition) -> Any:
             if definition.name == "task":
-                reading = made.toolbox.offered_to("helpers")
-                return Task(lambda: made.model, reading, permission, "Directory: /x")
+                return Task(lambda: made, "Directory: /x", SessionAgents())
             return tools[definition.name]
 
         made = Agent(

@@ -45,8 +45,6 @@ from qwen_code.cli.near_commands import check_is_prompt
         ("config add a b", "qwen config"),
         ("models list", "-m"),
         ("models list", "/model"),
-        ("init", "qwen --help"),
-        ("extensions list", "qwen --help"),
         ("init", 'qwen "/init"'),
     ],
 )

@@ -51,6 +51,7 @@ _PREREQUISITES = {
         "oidc-provider", {"node": "nodejs", "npm": "npm"}, "npm ci --prefix tests/oauth_server"
     ),
     "setpriv": _Prerequisite("setpriv", {"setpriv": "util-linux"}),
+    "tokenizer": _Prerequisite("bpe-openai", command="make setup"),
     "tmux": _Prerequisite("tmux", {"tmux": "tmux"}),
 }
 _REQUIRED = "QWEN_TEST_REQUIRE"

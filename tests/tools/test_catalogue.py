@@ -72,7 +72,7 @@ def test_small_models_get_the_tools_whose_calls_can_be_found_for_them() -> None:
 def test_what_needs_no_approval() -> None:
     assert [each.name for each in BUILT_IN if each.effect.is_read_only] == [
         *("read_file", "list_directory", "glob", "grep", "shell_output", "shell_stop"),
-        *("todo_write", "task", "ask_user", "exit_plan_mode"),
+        *("todo_write", "task", "skill", "ask_user", "exit_plan_mode"),
     ]
 
 

@@ -27,6 +27,7 @@ from qwen_code.agent.events import (
 from qwen_code.agent.permission import Always, No, Once, Question, Scope
 from qwen_code.agent.rules.types import Mode
 from qwen_code.agent.structured import NotGiven
+from qwen_code.agent.subagents import subagent_of
 from qwen_code.agent.tally import Tally
 from qwen_code.base.errors import ConfigError, CredentialMissing, QwenError, UsageError
 from qwen_code.base.stop import Stop
@@ -756,3 +757,16 @@ def test_a_turn_whose_time_is_over_before_it_begins(talk: Talk, model: FakeModel
     stop.set(QwenError("the time is over"))
     assert ask(talk.open(), "hello", stop)[-1] == TurnEnded("budget", 0)
     assert not model.requests
+
+
+def test_a_program_gives_agents_to_an_open_conversation(talk: Talk, model: FakeModelServer) -> None:
+    conversation = talk.open()
+    given = subagent_of({"description": "Reviews.", "tools": ["Read"]}, "You review.", "reviewer")
+    conversation.use_agents([given])
+    model.script = [call("task", prompt="look", subagent_type="reviewer"), [{"content": "found"}]]
+    events = ask(conversation, "go")
+    first, helper, *_ = [seen.body for seen in model.requests if seen.method == "POST"]
+    assert "- reviewer: Reviews." in first["messages"][0]["content"]
+    assert helper["messages"][0]["content"].startswith("You review.")
+    assert [tool["function"]["name"] for tool in helper["tools"]] == ["read_file"]
+    assert results(events)[-1].text == "found"

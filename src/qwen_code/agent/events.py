@@ -110,10 +110,12 @@ class MentionRead(msgspec.Struct, frozen=True, tag="mention_read"):
 
 
 class HelperEvent(msgspec.Struct, frozen=True, tag="helper"):
-    """An event in the conversation of a helper, while its call ``call_id`` runs."""
+    """An event in the conversation of a helper, while its call ``call_id`` runs. ``helper`` tells
+    it from others that run at the same time."""
 
     call_id: str
     event: Any
+    helper: str = ""
 
 
 class StructuredAnswer(msgspec.Struct, frozen=True, tag="structured_answer"):

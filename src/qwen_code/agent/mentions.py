@@ -253,7 +253,7 @@ class MentionReader:
         if isinstance(settled, Refusal):
             raise _NotRead(settled.text)
         result = settled.run(lambda _: None, self._stop)
-        ran_s, hooks = time.monotonic() - began, self._permission.hooks
+        ran_s, hooks = time.monotonic() - began, self._permission.call_hooks
         result, is_error = completed(call_id, settled, result, hooks, self._stop, ran_s=ran_s)
         if is_error:
             raise _NotRead(result.text)

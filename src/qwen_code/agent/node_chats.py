@@ -21,6 +21,7 @@ import msgspec
 from qwen_code.agent.node_sessions import Converted, Record, convert, prompt_of, title_of
 from qwen_code.agent.session_file import MAX_BYTES
 from qwen_code.base.errors import InputError, UsageError
+from qwen_code.base.json_text import decode_json
 
 _is_id = re.compile("[0-9a-fA-F-]{32,36}").fullmatch
 _END_BYTES = 64 << 10
@@ -180,8 +181,8 @@ def _decoded(line: bytes) -> tuple[list[Record], bool]:
 
 def _record(data: bytes) -> dict[str, Any] | None:
     try:
-        record = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        record = decode_json(data)
+    except msgspec.DecodeError:
         return None
     return record if isinstance(record, dict) else None
 

@@ -35,10 +35,16 @@ from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
 
 if TYPE_CHECKING:
+    from qwen_code.agent.calls import CallHooks
     from qwen_code.agent.hooks.session import Judged, SessionHooks
+    from qwen_code.agent.session_skills import SessionSkills
 
 Scope = Literal["session", "project", "user"]
 """How long "always" lasts: this session, this project (its real path), or everywhere."""
+
+
+Before = Callable[[Prepared, Stop], Ruling | None]
+"""Called with each call before it is made; what it says about it, if anything."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -56,6 +62,8 @@ class Question(msgspec.Struct, frozen=True):
     always: str
     rules: tuple[str, ...]
     stop: Stop
+    helper: str = ""
+    """Which helper wants to make the call; empty for the agent itself."""
 
     @property
     def is_plan(self) -> bool:
@@ -110,7 +118,7 @@ class Permission:
     """Decides about calls. ``ask`` asks the person, if ``is_attended``.
 
     ``remember`` saves rules for a scope beyond the session. ``hooks`` are asked before a call, and
-    before the person is.
+    before the person is. ``skills`` are those that the model may read.
     """
 
     def __init__(
@@ -125,6 +133,18 @@ class Permission:
         self.is_attended = is_attended
         self.remember = remember
         self.hooks: SessionHooks | None = None
+        self.skills: SessionSkills | None = None
+
+    @property
+    def call_hooks(self) -> CallHooks | None:
+        """What is told of calls that have ended, and may add to their results."""
+        return self.hooks if self.skills is None else self.skills.beside(self.hooks)
+
+    def for_helper(self, judge: Judge, ask: Callable[[Question], Answer]) -> Permission:
+        """The same permissions for a helper, which has another ``judge`` and asks by ``ask``."""
+        permission = Permission(judge, ask, self.is_attended, self.remember)
+        permission.hooks, permission.skills = self.hooks, self.skills
+        return permission
 
     def settle(
         self, call_id: str, prepared: Prepared, toolbox: Toolbox, stop: Stop
@@ -312,4 +332,6 @@ def _in_words(prepared: Prepared) -> str:
         return "exactly this command" + (f" in {call.directory}" if call.directory else "")
     if call.kind is Subject.HOST:
         return f"all pages of {call.subject}"
+    if call.kind is Subject.NAME and call.subject:
+        return f"{call.tool} {call.subject}"
     return f"every call of {call.tool}"

@@ -8,6 +8,8 @@ from qwen_code.tools.context import ToolContext
 
 if TYPE_CHECKING:
     from qwen_code.agent.agent import Agent
+    from qwen_code.agent.session_agents import SessionAgents
+    from qwen_code.agent.session_skills import SessionSkills
 
 
 class AgentToolContext(ToolContext, Protocol):
@@ -15,6 +17,14 @@ class AgentToolContext(ToolContext, Protocol):
 
     @property
     def agent(self) -> Agent: ...
+
+    @property
+    def skills(self) -> SessionSkills:
+        """The skills of the session."""
+
+    @property
+    def agents(self) -> SessionAgents:
+        """The sub-agents of the session."""
 
     @property
     def place(self) -> str:

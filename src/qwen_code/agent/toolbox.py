@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, cast
 
@@ -87,12 +88,13 @@ class Toolbox:
         audience: Callable[[], frozenset[Audience]] = lambda: frozenset({"agent"}),
         others: Callable[[], Sequence[OfferedTool]] = tuple,
     ) -> None:
-        self._built_in = definitions
+        self._built_in = list(definitions)
         self._make = make
         self._audience = audience
         self._others = others
         self._fits: Callable[[Definition], bool] = lambda _: True
         self._tools: dict[str, Tool] = {}
+        self._making = threading.RLock()
         self._plain: set[str] = set()
         self._withheld: set[str] = set()
 
@@ -121,6 +123,16 @@ class Toolbox:
         made = self._narrowed(lambda each: audience in each.audience)
         made._audience = lambda: frozenset({audience})
         return made
+
+    def redefine(self, definition: Definition) -> None:
+        """Offer a tool by another definition, in all toolboxes that share the tool objects."""
+        name = definition.name
+        self._built_in[:] = [definition if each.name == name else each for each in self._built_in]
+        self._tools.pop(name, None)
+
+    def fitting(self, fits: Callable[[Definition], bool]) -> Toolbox:
+        """A toolbox with the tools that fit only; it shares the tool objects."""
+        return self._narrowed(fits)
 
     def restricted_to(self, names: Collection[str]) -> Toolbox:
         """A toolbox with the tools of these names only; it shares the tool objects."""
@@ -165,9 +177,10 @@ class Toolbox:
         for other in self._others():
             if other.definition is definition:
                 return cast("Tool", other)
-        if definition.name not in self._tools:
-            self._tools[definition.name] = self._make(definition)
-        return self._tools[definition.name]
+        with self._making:  # helpers call tools at the same time
+            if definition.name not in self._tools:
+                self._tools[definition.name] = self._make(definition)
+            return self._tools[definition.name]
 
     def _definitions(self) -> dict[str, Definition]:
         all_of_them = [*self._built_in, *(other.definition for other in self._others())]
@@ -193,6 +206,7 @@ class Toolbox:
         before = self._fits
         made._fits = lambda each: before(each) and fits(each)
         made._tools, made._plain, made._withheld = self._tools, self._plain, self._withheld
+        made._built_in, made._making = self._built_in, self._making
         return made
 
 

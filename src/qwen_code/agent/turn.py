@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from qwen_code.agent.answer import ModelAnswer
 from qwen_code.agent.calls import (
@@ -51,6 +51,8 @@ The answer reached the longest that is allowed, in the middle of this call. Writ
 long file in several parts, for example."""
 _UNSEEN = " You cannot see it: this model takes text only, unless the user sets model.vision."
 
+T = TypeVar("T")
+
 Messages = list[dict[str, Any]]
 
 
@@ -83,6 +85,21 @@ class Delegate(Protocol):
 
     def delegate(
         self, call_id: str, arguments: Any, stop: Stop
+    ) -> Generator[list[AgentEvent], None, Result]: ...
+
+
+class AskPerson(Protocol):
+    """Runs something on the thread of the turn, which is the one that a person is asked on."""
+
+    def __call__(self, work: Callable[[], T]) -> T: ...
+
+
+@runtime_checkable
+class Helping(Protocol):
+    """A tool whose calls run side by side, each with a conversation of a helper."""
+
+    def help(
+        self, call_id: str, arguments: Any, stop: Stop, ask: AskPerson
     ) -> Generator[list[AgentEvent], None, Result]: ...
 
 
@@ -310,21 +327,21 @@ class Turn:
             messages.append(as_message(images))
 
     def _groups(self, calls: Sequence[ToolCall], *, is_cut_off: bool) -> Iterator[list[Ready]]:
-        """The calls in order, in groups: consecutive read-only calls can run in parallel."""
-        reading: list[Ready] = []
+        """The calls in order, in groups: consecutive read-only calls can run in parallel, and so
+        can consecutive helpers."""
+        group: list[Ready] = []
+        kind: type | None = None
         for call in calls:
             ready = self._ready(call)
             if is_cut_off and ready.problem and call is calls[-1]:
                 ready.problem += _CUT_OFF
-            if ready.prepared is not None and _can_run_in_parallel(ready.prepared):
-                reading.append(ready)
-                continue
-            if reading:
-                yield reading
-                reading = []
-            yield [ready]
-        if reading:
-            yield reading
+            before, kind = kind, _kind_of(ready.prepared)
+            if group and (kind is None or kind is not before):
+                yield group
+                group = []
+            group.append(ready)
+        if group:
+            yield group
 
     def _ready(self, call: ToolCall) -> Ready:
         problem = _REPEATED if self._repeats.is_again(call.name, call.arguments) else None
@@ -355,13 +372,23 @@ class Turn:
                 else:
                     allowed.append(Ready(ready.call, settled))
         if len(allowed) == 1 and isinstance(allowed[0].prepared.tool, Delegate):  # type: ignore[union-attr]
-            yield from _delegated(allowed[0], self._stop, self._permission.hooks)
+            yield from _delegated(allowed[0], self._stop, self._permission.call_hooks)
             return
-        yield from run_in_parallel(allowed, self._stop, self._permission.hooks)
+        if allowed and isinstance(allowed[0].prepared.tool, Helping):  # type: ignore[union-attr]
+            from qwen_code.agent.side_by_side import run_helpers  # few turns have helpers
+
+            yield from run_helpers(allowed, self._stop, self._permission.call_hooks)
+            return
+        yield from run_in_parallel(allowed, self._stop, self._permission.call_hooks)
 
 
-def _can_run_in_parallel(prepared: Prepared) -> bool:
-    return prepared.definition.effect.is_read_only and not isinstance(prepared.tool, Delegate)
+def _kind_of(prepared: Prepared | None) -> type | None:
+    """What a call can run side by side with: calls of the same kind; ``None``: with nothing."""
+    if prepared is None or isinstance(prepared.tool, Delegate):
+        return None
+    if isinstance(prepared.tool, Helping):
+        return Helping
+    return Prepared if prepared.definition.effect.is_read_only else None
 
 
 def _delegated(ready: Ready, stop: Stop, hooks: CallHooks | None) -> AgentEventStream:

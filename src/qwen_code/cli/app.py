@@ -172,6 +172,14 @@ def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted
             "qwen_code.cli.hooks:hooks",
             "Commands that run before and after tool calls.",
         ),
+        "agents": (
+            "qwen_code.cli.agents:agents",
+            "Helpers with their own instructions, tools and model: list them, trust a project's.",
+        ),
+        "skills": (
+            "qwen_code.cli.skills:skills",
+            "Instructions that the model reads on demand: list them, trust a project's.",
+        ),
         "permissions": (
             "qwen_code.cli.permissions:permissions",
             "The rules for tools: list them, and explain what they say of a command.",

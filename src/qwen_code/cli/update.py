@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -16,7 +15,7 @@ import click
 import msgspec
 
 from qwen_code import __version__
-from qwen_code.base.json_text import pretty_json
+from qwen_code.base.json_text import decode_json, pretty_json
 from qwen_code.fronts.console import say, say_data
 
 _NAME = "qwen-code"
@@ -86,7 +85,7 @@ def _here() -> Installation:
     try:
         files = metadata.distribution(_NAME)
         installer = (files.read_text("INSTALLER") or "").strip()
-        origin = json.loads(files.read_text("direct_url.json") or "{}")
+        origin = decode_json(files.read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):
         pass  # run from its sources, or by something that keeps no record
     if not installer and not origin:

@@ -19,6 +19,8 @@ from qwen_code.base.files import read_bounded
 
 _MAX_FILE_BYTES = 50_000_000
 _MAX_FILES = 200
+_MAX_FILES_BELOW = 500
+_MAX_BYTES_BELOW = 20_000_000
 _WORD = re.compile(r"""[^\s'"`;&|<>(){}$=,]+""")
 _READ_BY = {
     "make": ("GNUmakefile", "makefile", "Makefile"),
@@ -46,6 +48,27 @@ def files_run(
             for path in _named(word, root, cwd):
                 if len(found) < _MAX_FILES and str(path) not in found:
                     found[str(path)] = content_digest(path)
+    return found
+
+
+def files_below(directory: Path, folder: Path) -> dict[str, str]:
+    """All files in ``directory``, with links followed: their paths and the sha256 of their content.
+    One that leads out of ``folder``, or is beyond what is looked at, is `UNREADABLE`."""
+    root = os.path.realpath(folder)
+    found: dict[str, str] = {}
+    left = _MAX_BYTES_BELOW
+    for here, folders, names in os.walk(directory):
+        folders.sort()
+        links = [name for name in folders if Path(here, name).is_symlink()]
+        for name in [*sorted(names), *links]:
+            path = Path(here, name)
+            real = Path(os.path.realpath(path))
+            left -= real.stat().st_size if real.is_file() else 0
+            is_known = left >= 0 and len(found) < _MAX_FILES_BELOW
+            is_inside = real.is_relative_to(root)
+            found[str(path)] = content_digest(real) if is_known and is_inside else UNREADABLE
+            if not is_known:
+                return found
     return found
 
 

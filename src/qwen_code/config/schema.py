@@ -149,6 +149,7 @@ _KINDS: dict[str, _Kind] = {
     "disableAllHooks": _FLAG,
     "env.*": _TEXT,
     "general.outputLanguage": _TEXT,
+    "fastModel": _TEXT,
     "hooks": _OBJECT,
     "memory.enableManagedAutoMemory": _FLAG,
     "mcp.allowed": _TEXTS,
@@ -177,6 +178,11 @@ _KINDS: dict[str, _Kind] = {
     "quota.perDay": _COUNT,
     "quota.perMinute": _COUNT,
     "stopHookBlockingCap": _COUNT,
+    "skills.defaultDisabled": _TEXTS,
+    "skills.directories": _TEXTS,
+    "skills.disabled": _TEXTS,
+    "skills.disabledLevels": _TEXTS,
+    "skills.enabled": _TEXTS,
     "qwen_code.auth.selectedType": _TEXT,
     "qwen_code.prices.*": _PRICES,
     "qwen_code.permissions.projects.*": _TEXTS,
@@ -239,7 +245,7 @@ used."""
 _OTHERS = (
     *FLAT_NAMES.values(),
     *("$version", "experimental", "general", "ide", "mcpServers", "memory", "output", "privacy"),
-    *("skills", "telemetry", "theme", "ui"),
+    *("telemetry", "theme", "ui"),
 )
 """Names at the top that are not in the table."""
 

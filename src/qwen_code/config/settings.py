@@ -43,6 +43,9 @@ _PROJECT_MAY_SET = (
     "mcp.excluded",
     "permissions.ask",
     "permissions.deny",
+    "skills.defaultDisabled",
+    "skills.disabled",
+    "skills.disabledLevels",
     "slashCommands.disabled",
     "tools.core",
     "tools.disabled",
@@ -242,6 +245,28 @@ def folders_of_project(cwd: Path) -> list[Path]:
         if os.path.lexists(folder / ".git"):
             return folders[: index + 1]
     return [cwd]
+
+
+def definition_places(paths: Paths, kind: str) -> list[tuple[Path, Path | None]]:
+    """Where definitions of a kind, ``skills`` or ``agents``, can stand, and the folder whose they
+    are, ``None`` for the user's own. The project's come first, the nearest first of all."""
+    here, home = folders_of_project(paths.cwd), os.path.realpath(paths.home)
+    names = (CONFIG_DIR, ".agents") if kind == "skills" else (CONFIG_DIR,)
+    own = [paths.qwen_home / kind, *(paths.home / name / kind for name in names[1:])]
+    of_project = [
+        (folder / name / kind, here[-1])
+        for folder in here
+        if os.path.realpath(folder) != home
+        for name in names
+    ]
+    return [*of_project, *((path, None) for path in own)]
+
+
+def has_definitions(paths: Paths, settings: Settings, kind: str) -> bool:
+    """Whether any of these places is there, or settings name more: for most users none is."""
+    if any(path.is_dir() for path, _ in definition_places(paths, kind)):
+        return True
+    return settings.usable(f"{kind}.directories") is not None
 
 
 def _lookup(layer: Layer, dotted: str) -> SettingCandidate | None:

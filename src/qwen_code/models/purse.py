@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,7 @@ class Purse:
         self.spent = Spent()
         self.day = day
         self.price_of = price_of
+        self._counting = threading.Lock()
         self._run_limit = run_limit
         self._day_limit = day_limit
 
@@ -145,7 +147,8 @@ class Purse:
         if prices is not None:
             cost = prices.cost(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
             usage = msgspec.structs.replace(usage, cost=cost)
-        self.spent.add(usage)
+        with self._counting:  # helpers get answers at the same time
+            self.spent.add(usage)
         if self.day is not None and usage.cost:
             self.day.add(usage.cost)
         return usage

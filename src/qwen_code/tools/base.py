@@ -45,6 +45,8 @@ class Subject(StrEnum):
     """A file, or a directory with everything below it."""
     COMMAND = "command"
     HOST = "host"
+    NAME = "name"
+    """Something that rules call by its name: a skill, a sub-agent."""
     OTHER = "other"
 
     @property
@@ -53,10 +55,11 @@ class Subject(StrEnum):
         return self in (Subject.FILE, Subject.PATH)
 
 
-Audience = Literal["agent", "interactive", "planning", "helpers", "small models"]
+Audience = Literal["agent", "interactive", "planning", "skilled", "helpers", "small models"]
 """Who may be offered a tool: the agent of any session; the agent where a person answers the model's
-questions; the agent in plan mode, where a person can accept the plan; helpers, which ``task``
-starts and which only read; models that need help with calling tools (`agent.small`)."""
+questions; the agent in plan mode, where a person can accept the plan; the agent that has skills to
+read; helpers, which ``task`` starts and which only read; models that need help with calling tools
+(`agent.small`)."""
 
 
 class Definition(msgspec.Struct, frozen=True):
@@ -192,6 +195,7 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "limit": ("num_lines", "max_lines"),
     "offset": ("start_line", "line"),
     "background": ("is_background", "run_in_background"),
+    "skill": ("name", "skill_name", "command"),
     "id": ("bash_id", "shell_id", "task_id"),
 }
 """What models that learned the tools of other agents call a field."""

@@ -215,9 +215,22 @@ TASK = Definition(
     _object("prompt", prompt=_text("All that it needs to know.")),
     effect=Effect.NONE,
     verb="Helper",
+    subject=Subject.NAME,
     implementation="qwen_code.agent.task:Task",
     aliases=("Task", "TaskTool", "Agent", "AgentTool", "agent"),
     takes_long=True,
+)
+
+SKILL = Definition(
+    "skill",
+    "Read a skill.",
+    _object("skill", skill=_text()),
+    effect=Effect.NONE,
+    verb="Skill",
+    subject=Subject.NAME,
+    audience=frozenset({"skilled"}),
+    implementation="qwen_code.agent.skill_tool:SkillTool",
+    aliases=("Skill", "SkillTool"),
 )
 
 ASK_USER = Definition(
@@ -256,6 +269,7 @@ BUILT_IN: tuple[Definition, ...] = (
     TODO_WRITE,
     SAVE_MEMORY,
     TASK,
+    SKILL,
     ASK_USER,
     EXIT_PLAN_MODE,
 )

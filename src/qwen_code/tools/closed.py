@@ -53,9 +53,11 @@ class Closed:
         self._problems: dict[Path, str] = {}
         self._look()
 
-    def reason(self, real: Path) -> str:
-        """Why the real path ``real`` is closed; empty if it is open."""
-        if self.is_private(real) or _holds_keys(real):
+    def reason(self, real: Path, *, below: Path | None = None) -> str:
+        """Why the real path ``real`` is closed; empty if it is open. ``below`` is a directory that
+        is open, although it may be in a private one."""
+        is_private = self.is_private(real) if below is None else self._is_private(real, below)
+        if is_private or _holds_keys(real):
             return "it holds credentials"
         self._look()
         return self._ignored(real, is_directory=_is_directory(real)) or self._forbidden(real)
@@ -120,6 +122,12 @@ class Closed:
             folder in self.private or _identity(folder) in closed
             for folder in (real, *real.parents)
         )
+
+    def _is_private(self, real: Path, below: Path) -> bool:
+        """Whether ``real`` is in a private directory that is ``below`` or in it."""
+        inner = [each for each in (real, *real.parents) if each.is_relative_to(below)]
+        identities = {_identity(directory) for directory in self.private}
+        return any(each in self.private or _identity(each) in identities for each in inner)
 
     def holds(self, real: Path) -> bool:
         """Whether ``real`` is closed, or has a private directory in it."""

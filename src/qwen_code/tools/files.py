@@ -60,7 +60,7 @@ class ReadFile(BuiltInTool[ReadArguments]):
 
     def __init__(self, workspace: Workspace, seen: Seen) -> None:
         self._workspace = workspace
-        self._places = HeldPlaces(workspace)
+        self._places = HeldPlaces(workspace, reads=True)
         self._seen = seen
 
     @classmethod

@@ -62,6 +62,7 @@ class Workspace:
     ``private`` directories hold credentials and stay closed even inside the workspace, which may
     be the home directory; see `Closed` for what else does. ``forbidden`` is what rules close.
     ``respects_git_ignore``: whether searches leave out what git ignores.
+    ``readable`` are further directories, in which nothing can be changed: those of skills.
     """
 
     def __init__(
@@ -73,13 +74,16 @@ class Workspace:
         forbidden: Callable[[Path], str] | None = None,
         ignore_files: Sequence[str] = (),
         respects_git_ignore: bool = True,
+        readable: Sequence[Path] = (),
     ) -> None:
+        self._readable = tuple(Path(os.path.realpath(directory)) for directory in readable)
         self.roots = tuple(Path(os.path.realpath(root)) for root in (cwd, *more))
         self.closed = Closed(self.roots, private, forbidden, ignore_files)
         self.respects_git_ignore = respects_git_ignore
 
-    def locate(self, text: str) -> Place:
-        """The place of a path, which is absolute or relative to the first root.
+    def locate(self, text: str, *, reads: bool = False) -> Place:
+        """The place of a path, which is absolute or relative to the first root. ``reads``: it will
+        only be read.
 
         Raises:
             ToolFailed: it is outside of the workspace, closed, or not a valid path.
@@ -90,6 +94,8 @@ class Workspace:
             raise ToolFailed(f"the path has more than {_MAX_PATH_LENGTH:,} characters")
         try:
             real = Path(os.path.realpath(find_name(self.roots[0], text)))
+            if reads and (place := self._readable_place(real)) is not None:
+                return place
             place = self._place(real)
             if place is not None:
                 self._check_open(place)
@@ -110,6 +116,15 @@ class Workspace:
     def _place(self, real: Path) -> Place | None:
         for root in self.roots:
             if real == root or root in real.parents:
+                return Place(root, real.relative_to(root).parts)
+        return None
+
+    def _readable_place(self, real: Path) -> Place | None:
+        """The place below a readable directory; they may be in a private one."""
+        for root in self._readable:
+            if real.is_relative_to(root):
+                if reason := self.closed.reason(real, below=root):
+                    raise ToolFailed(f"access to {real} is denied: {reason}")
                 return Place(root, real.relative_to(root).parts)
         return None
 
@@ -244,8 +259,9 @@ class HeldPlaces:
     """Locates the path of each call once: what is judged, shown and used is the same place, even if
     a link changes in between."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, reads: bool = False) -> None:
         self._workspace = workspace
+        self._reads = reads
         self._held: dict[int, tuple[object, Place | ToolFailed]] = {}
 
     def of(self, arguments: object, text: str) -> Place:
@@ -273,7 +289,7 @@ class HeldPlaces:
 
     def _located(self, text: str) -> Place | ToolFailed:
         try:
-            return self._workspace.locate(text)
+            return self._workspace.locate(text, reads=self._reads)
         except ToolFailed as error:
             return error
 

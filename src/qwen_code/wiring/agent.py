@@ -27,7 +27,7 @@ from qwen_code.base.stop import Stop
 from qwen_code.config.generation import EffortLevel
 from qwen_code.config.load import Config
 from qwen_code.config.paths import CONFIG_DIR, Paths
-from qwen_code.config.settings import Settings
+from qwen_code.config.settings import Settings, has_definitions
 from qwen_code.models.client import ModelClient
 from qwen_code.models.facts import Facts, facts_of
 from qwen_code.tools import catalogue
@@ -42,7 +42,10 @@ from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
     from qwen_code.agent.hooks.session import SessionHooks
+    from qwen_code.agent.session_agents import SessionAgents
+    from qwen_code.agent.session_skills import SessionSkills
     from qwen_code.agent.structured import StructuredOutput
+    from qwen_code.agent.subagents import SubAgent
     from qwen_code.mcp.client import Servers
     from qwen_code.tools.workspace import Workspace
     from qwen_code.wiring.front import Front
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 _LOCAL_WINDOW_TOKENS = 8192
 _ANSWER = "answer"
 """The one field of a plain question."""
-_AGENTS: frozenset[Audience] = frozenset({"agent", "interactive"})
+_AGENTS: frozenset[Audience] = frozenset({"agent", "interactive", "skilled"})
 _PLANNERS: frozenset[Audience] = _AGENTS | {"planning"}
 _STOP_GRACE_S = 0.15
 """How long MCP servers may take to end when the agent could not be assembled."""
@@ -86,6 +89,8 @@ class AgentOptions(msgspec.Struct, frozen=True):
     disabled_commands: tuple[str, ...] = ()
     """Slash commands that must not be used."""
     servers: GivenServers | None = None
+    agents: tuple[SubAgent, ...] = ()
+    """Those that a program gives, beside the ones in files."""
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -144,6 +149,7 @@ class Assembled:
         workbench: Workbench,
         servers: Servers | None,
         structured: StructuredOutput | None,
+        skills: SessionSkills | None,
         disabled: Sequence[str] = (),
     ) -> None:
         paths = config.paths
@@ -156,6 +162,7 @@ class Assembled:
         self.workbench = workbench
         self.servers = servers
         self.structured = structured
+        self.skills = skills
         self.command_dirs = [paths.qwen_home / "commands"]
         if config.settings.trusts_folder:
             self.command_dirs.append(root / CONFIG_DIR / "commands")
@@ -189,6 +196,20 @@ class Assembled:
         config = self.config
         return disabled_commands(config.settings, config.environment, self._disabled)
 
+    def use_agents(self, agents: SessionAgents) -> None:
+        """Have these sub-agents from now on: before the first prompt, or the provider's cache does
+        not know the beginning again."""
+        before = self.agents
+        if before is not None:
+            agents.client_for = before.client_for
+        self.workbench.session_agents = agents
+        self.tools.redefine(agents.definition or catalogue.TASK)
+        self._tell_of_agents()
+
+    def _tell_of_agents(self) -> None:
+        is_offered = self.agents is not None and catalogue.TASK.name in self.agent.toolbox.names
+        self._briefing.agents = self.agents.told if self.agents and is_offered else ""
+
     def fit(self, fit: Fit) -> None:
         """Adapt the agent to the model that answers from now on."""
         agent = self.agent
@@ -202,17 +223,28 @@ class Assembled:
         else:
             self.judge.restriction = ""
         agent.toolbox = tools
+        self._tell_of_agents()
+        if self.skills is not None:
+            is_offered = catalogue.SKILL.name in tools.names
+            self._briefing.skills = self.skills.told if is_offered else ""
         agent.guide = self._guide if fit.is_small else None
         agent.compactor.window_tokens = fit.window_tokens
         agent.sees, agent.reads_pdf = fit.sees, fit.reads_pdf
         agent.is_window_certain = fit.is_certain
 
+    @property
+    def agents(self) -> SessionAgents | None:
+        """The sub-agents of the session; ``None`` while nothing needs to know the built-in ones."""
+        return self.workbench.session_agents
+
     def command_names(self) -> list[str]:
-        """The slash commands that are prompts, without the slash: the user's, and our own."""
+        """The slash commands that are prompts, without the slash: the user's, those of skills, and
+        our own."""
         from qwen_code.agent.commands import find_commands
         from qwen_code.wiring.prompt_commands import PROMPT_COMMANDS
 
-        names = dict.fromkeys([*find_commands(self.command_dirs), *PROMPT_COMMANDS])
+        of_skills = self.skills.commands() if self.skills else {}
+        names = dict.fromkeys([*find_commands(self.command_dirs), *of_skills, *PROMPT_COMMANDS])
         return [name.removeprefix("/") for name in names]
 
     def hooks(self, notice: Callable[[str], None]) -> SessionHooks:
@@ -244,7 +276,8 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     paths, settings, notice = config.paths, config.settings, front.notice
     root = project_root(paths.cwd)
     more = _directories(options, settings, paths, notice)
-    judge, find_workspace = _judge(config, options, root, more, notice)
+    readable: list[Path] = []
+    judge, find_workspace = _judge(config, options, root, more, notice, readable)
     briefing = Briefing(
         config, judge, more, instead=options.system_prompt, append=options.append, notice=notice
     )
@@ -254,6 +287,12 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     sandbox = find_sandbox_of(config, options, find_workspace)
     if sandbox is not None:
         briefing.sandbox = sandbox.told
+    skills = None
+    if has_definitions(paths, settings, "skills"):
+        from qwen_code.wiring.skills import open_skills  # most sessions have none
+
+        skills = open_skills(config, root, judge, lambda: assembled.hooks(notice), notice)
+        readable += [each.directory for each in skills.all] if skills else []
     workbench = Workbench(
         config,
         root,
@@ -264,6 +303,8 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         briefing.place,
         notice,
     )
+    if skills is not None and skills.has_any_for_model:
+        workbench.session_skills = skills
     structured = _structured(options)
     with ExitStack() as opened:  # closed where what follows fails
         session = _session(session_store(paths, root), options)
@@ -281,6 +322,9 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         toolbox = _toolbox(workbench, servers, structured, judge, front, stop)
         if servers is not None:
             briefing.servers = servers.instructions()
+        if skills is not None:
+            permission.skills = skills
+            skills.resume(session.messages)
         opened.pop_all()
     agent = Agent(
         session,
@@ -295,7 +339,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     )
     if has_hooks(config):
         add_hooks(agent, config, briefing, notice)
-    return Assembled(
+    assembled = Assembled(
         agent,
         config,
         root,
@@ -305,7 +349,14 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         servers=servers,
         structured=structured,
         disabled=options.disabled_commands,
+        skills=skills,
     )
+    if options.agents or has_definitions(paths, settings, "agents"):
+        from qwen_code.wiring.subagents import open_agents  # most sessions have none
+
+        found = open_agents(config, options.agents, lambda: assembled.hooks(notice), notice)
+        assembled.use_agents(found)
+    return assembled
 
 
 def add_hooks(
@@ -337,9 +388,15 @@ def _judge(
     root: Path,
     more: Sequence[Path],
     notice: Callable[[str], None],
+    readable: Sequence[Path] = (),
 ) -> tuple[Judge, Callable[[], Workspace]]:
     """The judge, and what makes the workspace; each needs the other."""
-    find_workspace = _workspace_finder(config, more, lambda path: judge.closes(path))  # noqa: PLW0108 made below
+    find_workspace = _workspace_finder(
+        config,
+        more,
+        lambda path: judge.closes(path),  # noqa: PLW0108 made below
+        readable,
+    )
     judge = judge_for(
         config,
         root,
@@ -400,10 +457,13 @@ def _structured(options: AgentOptions) -> StructuredOutput | None:
 
 
 def _workspace_finder(
-    config: Config, more: Sequence[Path], forbidden: Callable[[Path], str]
+    config: Config,
+    more: Sequence[Path],
+    forbidden: Callable[[Path], str],
+    readable: Sequence[Path],
 ) -> Callable[[], Workspace]:
     """The workspace, made at its first use: most runs never touch a file. ``forbidden`` is what
-    rules say about reading a path."""
+    rules say about reading a path, ``readable`` what can be read besides."""
     found: list[Workspace] = []
 
     def find() -> Workspace:
@@ -422,6 +482,7 @@ def _workspace_finder(
                     forbidden=forbidden,
                     ignore_files=ignore_files(config.settings),
                     respects_git_ignore=respects_git_ignore(config.settings),
+                    readable=readable,
                 )
             )
         return found[0]

@@ -35,6 +35,10 @@ class Briefing:
         self.is_small = False
         self.sandbox = ""
         """What the model is told about the sandbox of its commands."""
+        self.agents = ""
+        """What the model is told about the agents that it can start."""
+        self.skills = ""
+        """What the model is told about the skills that it can read."""
         self.servers: Mapping[str, str] = {}
         """What the MCP servers say about themselves, by their names."""
         self.of_hooks: Callable[[], str] = str
@@ -50,7 +54,8 @@ class Briefing:
 
     def __call__(self) -> str:
         """The text of the system message."""
-        parts = [self._built_in() if self._instead is None else self._instead, self._append]
+        built_in = self._built_in() if self._instead is None else self._instead
+        parts = [built_in, self.skills, self.agents, self._append]
         if self._judge.mode is Mode.PLAN:
             parts.append(PLAN)
         if told := self.of_hooks():

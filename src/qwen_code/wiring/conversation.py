@@ -7,7 +7,7 @@ front is in `wiring.front`. Calls block. Another thread may set the `Stop` of a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from qwen_code.wiring.link import (
     name_model,
     open_link,
     open_purse,
+    other_client,
     with_effort,
     with_model,
 )
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
     from qwen_code.agent.hooks.entries import Call
     from qwen_code.agent.hooks.session import EndReason, SessionHooks, Source
     from qwen_code.agent.rules.judge import Judge
+    from qwen_code.agent.session_agents import Helper
     from qwen_code.agent.session_list import Summary
+    from qwen_code.agent.subagents import SubAgent
     from qwen_code.auth.resolver import Inputs
     from qwen_code.auth.types import Resolution
     from qwen_code.config.load import Config
@@ -160,9 +163,29 @@ class Conversation:
         self._assembled = assembled
         self._take(link)
         assembled.fit(fit)
-        assembled.agent.confirm_window = self._confirm_window
+        self._provide(assembled)
         if is_new:
             self._begin("resume" if self._options.resume is not None else "startup", stop)
+
+    def _provide(self, assembled: Assembled) -> None:
+        """Give the agent what it can ask of this conversation."""
+        assembled.agent.confirm_window = self._confirm_window
+        if assembled.agents is not None:
+            assembled.agents.client_for = self._client_for
+
+    def _client_for(self, agent: SubAgent) -> ModelClient | None:
+        """A client for the model that an agent wants, at the same endpoint and on the same purse;
+        ``None`` for the model of the session.
+
+        Raises:
+            AuthError: settings do not allow that model.
+        """
+        from qwen_code.wiring.subagents import wanted_model  # with the first such helper
+
+        link, config = self._opened()[0], self.config()
+        name = wanted_model(config, agent, link.connection)
+        assert self._purse is not None
+        return None if name is None else other_client(config, link.connection, name, self._purse)
 
     def _confirm_window(self, stop: Stop) -> None:
         """Ask the endpoint how large the window is, before the conversation is shortened for one
@@ -445,14 +468,15 @@ class Conversation:
         return self._opened()[1].disabled_commands
 
     def command_descriptions(self) -> dict[str, str]:
-        """The slash commands that are prompts, of the user, of MCP servers and our own, each with
-        what it is for."""
+        """The slash commands that are prompts, of the user, of skills, of MCP servers and our own,
+        each with what it is for."""
         from qwen_code.agent.commands import read_commands
         from qwen_code.wiring.prompt_commands import descriptions
 
         assembled = self._opened()[1]
         files = read_commands(assembled.command_dirs, self._front.notice)
-        found = descriptions() | {each.name: each.description for each in files}
+        found = descriptions() | (assembled.skills.commands() if assembled.skills else {})
+        found |= {each.name: each.description for each in files}
         if assembled.servers is None:
             return found
         from qwen_code.wiring.mcp_prompts import commands_of
@@ -567,6 +591,34 @@ class Conversation:
                 hint="Make room, or begin a new one: /clear",
             ) from error
 
+    # -- helpers ----------------------------------------------------------------------------------
+
+    def use_agents(self, agents: Sequence[SubAgent]) -> None:
+        """Have these sub-agents beside those in files, and before them; for a program that gives
+        them when the conversation is open. The next session has them, too."""
+        from qwen_code.wiring.subagents import open_agents  # few programs give any
+
+        assembled = self._opened()[1]
+        self._options = msgspec.structs.replace(self._options, agents=tuple(agents))
+        notice = self._front.notice
+        found = open_agents(self.config(), agents, lambda: assembled.hooks(notice), notice)
+        assembled.use_agents(found)
+        self._provide(assembled)
+
+    def helpers(self) -> list[Helper]:
+        """The helpers that run, the oldest first."""
+        agents = self._opened()[1].agents
+        return [] if agents is None else agents.helpers()
+
+    def stop_helper(self, name: str) -> Helper:
+        """End one helper, by its call or its label. Other threads may call it during a turn, which
+        goes on.
+
+        Raises:
+            UsageError: none of that name runs.
+        """
+        return self._opened()[1].workbench.agents.stop(name)
+
     # -- background commands ----------------------------------------------------------------------
 
     def tasks(self) -> list[Task]:
@@ -650,7 +702,7 @@ class Conversation:
         before.close()
         self._assembled = after
         after.fit(fit)
-        after.agent.confirm_window = self._confirm_window
+        self._provide(after)
         self._begin("clear" if session_id is None else "resume", stop)
 
     def _begin(self, source: Source, stop: Stop) -> None:

@@ -210,6 +210,16 @@ def with_model(
     )
 
 
+def other_client(config: Config, connection: Connection, model: str, purse: Purse) -> ModelClient:
+    """A client for another model at the same endpoint, which counts on the same purse and quota.
+
+    Raises:
+        AuthError: settings do not allow that model.
+    """
+    check_model(config.settings, model)
+    return _client(config, with_model(connection, config.settings, model), purse)
+
+
 def with_effort(connection: Connection, effort: EffortLevel | None) -> Connection:
     """``connection`` with a model that reasons this much; ``None``: as settings say."""
     if effort is None:

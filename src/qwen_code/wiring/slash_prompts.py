@@ -71,6 +71,10 @@ def _of_command(
             attached = yield from _attached(made.own, assembled, reader, stop)
         images = made.attached.images + attached.images
         return Expanded(made.text, Attached(attached.text, images))
+    if assembled.skills is not None:
+        text = assembled.skills.prompt_of(name, arguments)
+        if text is not None:
+            return Expanded(text)
     from qwen_code.wiring.prompt_commands import PROMPT_COMMANDS
 
     if (own := PROMPT_COMMANDS.get(name)) is not None:

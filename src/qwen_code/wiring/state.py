@@ -37,6 +37,8 @@ class State(msgspec.Struct, frozen=True):
     effort: EffortLevel | None = None
     channel: str | None = None
     """The kind of program that began the session: ``SDK``, ``VSCode``, ``ACP``, ``CI``."""
+    agents: tuple[str, ...] = ()
+    """The sub-agents beside the built-in ones."""
 
 
 def state_of(link: Link, assembled: Assembled) -> State:
@@ -60,4 +62,5 @@ def state_of(link: Link, assembled: Assembled) -> State:
         agent.compactor.window_tokens,
         connection.generation.effort,
         agent.session.channel,
+        tuple(each.name for each in assembled.agents.all if each.path) if assembled.agents else (),
     )

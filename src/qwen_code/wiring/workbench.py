@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -19,6 +20,8 @@ from qwen_code.tools.errors import ToolFailed
 if TYPE_CHECKING:
     from qwen_code.agent.agent import Agent
     from qwen_code.agent.checkpoints import Checkpoints
+    from qwen_code.agent.session_agents import SessionAgents
+    from qwen_code.agent.session_skills import SessionSkills
     from qwen_code.agent.tool_context import AgentToolContext
     from qwen_code.config.load import Config
     from qwen_code.tools.background import BackgroundCommand, BackgroundCommands, Task
@@ -66,6 +69,10 @@ class Workbench:
         self.sandbox = sandbox
         self.place = place
         self.output_dir = self.project_dir / "output"
+        self.session_skills: SessionSkills | None = None
+        """The skills that the model can read, if any; to be set before a tool is made."""
+        self.session_agents: SessionAgents | None = None
+        """The sub-agents of the session, once they are known; else there are the built-in ones."""
         self._notice = notice
         self._settings = config.settings
         self._environment = config.environment
@@ -75,12 +82,14 @@ class Workbench:
         self._checkpoints: Checkpoints | None = None
         self._background: BackgroundCommands | None = None
         self._turn = ("", "", 0)
+        self._keeping = threading.RLock()
         self._closing = ExitStack()
 
     @property
     def definitions(self) -> list[Definition]:
         """The tools that may be offered at some time in this session."""
         absent = set[Audience]() if self.ask_user else {"interactive"}
+        absent |= set() if self.session_skills else {"skilled"}
         return [each for each in catalogue.BUILT_IN if each.audience - absent]
 
     def make(self, definition: Definition) -> Tool:
@@ -165,6 +174,19 @@ class Workbench:
         return self._find_agent()
 
     @property
+    def skills(self) -> SessionSkills:
+        assert self.session_skills is not None  # else the tool is not offered
+        return self.session_skills
+
+    @property
+    def agents(self) -> SessionAgents:
+        if self.session_agents is None:
+            from qwen_code.agent.session_agents import SessionAgents  # with the first helper
+
+            self.session_agents = SessionAgents()
+        return self.session_agents
+
+    @property
     def workspace(self) -> Workspace:
         return self._find_workspace()
 
@@ -185,13 +207,15 @@ class Workbench:
     @property
     def checkpoints(self) -> Checkpoints:
         """What files were before."""
-        if self._checkpoints is None:
-            self._checkpoints = checkpoints_in(self.project_dir, self.workspace)
-            self._checkpoints.begin_turn(*self._turn)
-        return self._checkpoints
+        with self._keeping:
+            if self._checkpoints is None:
+                self._checkpoints = checkpoints_in(self.project_dir, self.workspace)
+                self._checkpoints.begin_turn(*self._turn)
+            return self._checkpoints
 
     def keep(self, place: Place, data: bytes | None) -> None:
-        self.checkpoints.keep(place, data)
+        with self._keeping:  # helpers change files at the same time
+            self.checkpoints.keep(place, data)
 
     def on_close(self, close: Callable[[], None]) -> None:
         self._closing.callback(close)

@@ -59,3 +59,25 @@ def test_a_helper_is_indented() -> None:
         HelperEvent("h", ToolFinished("9", "grep", "…", "2 lines")),
         ToolFinished("1", "task", "…", "2 rounds"),
     ) == ["• Helper find x", "  • Search x · 2 lines", "  2 rounds"]
+
+
+def test_of_several_helpers_each_line_says_whose_it_is() -> None:
+    inner = ToolAsked("9", "grep", "x", "{}", "Search")
+    assert lines(
+        ToolAsked("1", "task", "find x", "{}", "Helper", takes_long=True),
+        ToolAsked("2", "task", "find y", "{}", "Helper", takes_long=True),
+        HelperEvent("1", inner, "Explore"),
+        HelperEvent("2", inner, "Explore 2"),
+        HelperEvent("2", ToolFinished("9", "grep", "…", "2 lines"), "Explore 2"),
+        ToolFinished("2", "task", "…", "2 rounds"),
+        HelperEvent("1", ToolFinished("9", "grep", "…", "3 lines"), "Explore"),
+        ToolFinished("1", "task", "…", "it failed", is_error=True),
+        ToolAsked("3", "task", "find z", "{}", "Helper", takes_long=True),
+        HelperEvent("3", inner, "Explore"),
+        ToolFinished("3", "task", "…", "1 round"),
+    ) == [
+        *("• Helper find x", "• Helper find y"),
+        *("  Explore 2: • Search x · 2 lines", "• Helper find y · 2 rounds"),
+        *("  Explore: • Search x · 3 lines", "• Helper find x · ✗ it failed"),
+        *("• Helper find z", "  1 round"),
+    ]

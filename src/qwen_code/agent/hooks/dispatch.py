@@ -31,7 +31,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 class Dispatch:
     """``facts`` is asked each time. ``notice`` is called for hooks that fail, and for what they
-    show."""
+    show. The hooks of ``above`` are called, too."""
 
     def __init__(
         self,
@@ -41,13 +41,31 @@ class Dispatch:
         cwd: Path,
         facts: Callable[[], Facts],
         notice: Callable[[str], None],
+        above: Dispatch | None = None,
     ) -> None:
         self.cwd = cwd
         self.facts = facts
         self.notice = notice
-        self._hooks = list(hooks)
+        self._own = list(hooks)
         self._runner = runner
+        self._above = above
         self._prompt_id = ""
+
+    def below(self, hooks: Sequence[Hook]) -> Dispatch:
+        """What calls ``hooks`` beside all that this one calls, now and later."""
+        found = Dispatch(
+            hooks, self._runner, cwd=self.cwd, facts=self.facts, notice=self.notice, above=self
+        )
+        found._prompt_id = self._prompt_id
+        return found
+
+    def extend(self, hooks: Sequence[Hook]) -> None:
+        """Call these, too, from now on."""
+        self._own += hooks
+
+    @property
+    def _hooks(self) -> list[Hook]:
+        return [*self._above._hooks, *self._own] if self._above else self._own
 
     def add(self, event: str, call: Call, *, matcher: str, timeout_s: float) -> None:
         """Call a function at ``event``, too.
@@ -59,7 +77,7 @@ class Dispatch:
             raise QwenError(f"there are no hooks of {event!r}", hint=f"Use: {', '.join(EVENTS)}.")
         name = getattr(call, "__name__", "a function")
         hook = Hook(event, matcher, kind="call", call=call, name=name, timeout_s=timeout_s)
-        self._hooks.append(hook)
+        self._own.append(hook)
 
     def begin_prompt(self) -> None:
         """What is told from now on belongs to the next prompt."""
@@ -100,7 +118,8 @@ class Dispatch:
 
     def _called(self, event: str, fields: Mapping[str, Any]) -> tuple[list[Hook], dict[str, Any]]:
         """The hooks of an event, and what they are told."""
-        if not any(hook.event == event for hook in self._hooks):
+        hooks = [hook for hook in self._hooks if hook.event == event]
+        if not hooks:
             return [], {}
         facts = self.facts()
         now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
@@ -114,4 +133,4 @@ class Dispatch:
             **({"prompt_id": self._prompt_id} if self._prompt_id else {}),
             **fields,
         }
-        return [h for h in self._hooks if h.event == event and h.is_for(told)], told
+        return [hook for hook in hooks if hook.is_for(told)], told

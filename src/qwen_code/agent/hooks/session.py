@@ -5,7 +5,7 @@ A hook that cannot run forbids the call that it was to judge; anywhere else it c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from qwen_code.agent.calls import Added
 from qwen_code.agent.hooks.answers import Answer
 from qwen_code.agent.hooks.dispatch import Dispatch
-from qwen_code.agent.hooks.entries import Call
+from qwen_code.agent.hooks.entries import Call, Hook
 from qwen_code.agent.hooks.inputs import arguments_of, input_of
 from qwen_code.agent.hooks.matchers import id_of
 from qwen_code.agent.rules.types import Decision
@@ -94,6 +94,15 @@ class SessionHooks:
         """
         self._dispatch.add(event, call, matcher=matcher, timeout_s=timeout_s)
         self._is_begun = True  # with the session, which may have had no hooks
+
+    def extend(self, hooks: Sequence[Hook]) -> None:
+        """Call these, too, for the rest of the session."""
+        self._dispatch.extend(hooks)
+        self._is_begun = True
+
+    def below(self, hooks: Sequence[Hook]) -> SessionHooks:
+        """The hooks of a helper: those of the session, and ``hooks``."""
+        return SessionHooks(self._dispatch.below(hooks), max_blocks=self._max_blocks)
 
     # -- the session ------------------------------------------------------------------------------
 

@@ -46,7 +46,8 @@ class Judge:
         ground: Ground | None = None,
         folders: Folders | None = None,
     ) -> None:
-        self.mode = mode
+        self._mode = mode
+        self._parent: Judge | None = None
         self.restriction = ""
         """If set, only what reads files is allowed, and this is the reason."""
         self.only_this_turn = ""
@@ -64,6 +65,28 @@ class Judge:
             return Ruling(Decision.ALLOW, "the user has allowed it for this session")
         return ruling
 
+    @property
+    def mode(self) -> Mode:
+        """What is done without asking; never more than the parent's, if there is one."""
+        if self._parent is None:
+            return self._mode
+        return min(self._mode, self._parent.mode, key=list(Mode).index)
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        if self._parent is None:
+            self._mode = mode
+        else:
+            self._parent.mode = mode
+
+    def capped(self, mode: Mode) -> Judge:
+        """A judge with the same rules and memory, which allows nothing beyond ``mode``."""
+        from copy import copy  # few sessions have agents with a mode
+
+        made = copy(self)
+        made._mode, made._parent = mode, self
+        return made
+
     def allow_from_now_on(self, call: Call) -> None:
         """Allow calls like this one for the session: exactly this command in this directory; this
         host; all edits, or of a delicate file this file only; every call of any other tool."""
@@ -71,6 +94,10 @@ class Judge:
             self.mode = Mode.AUTO_EDIT
         else:
             self._allowed.add(self._as_remembered(call))
+
+    def allow_rules(self, rules: Sequence[Rule]) -> None:
+        """Rules that allow calls until the session ends."""
+        self.rules = msgspec.structs.replace(self.rules, allow=(*self.rules.allow, *rules))
 
     @property
     def allowed_for_session(self) -> list[str]:
@@ -105,7 +132,7 @@ class Judge:
         return is_built_in and any(not any(_covers(r, tool) for r in each) for each in lists)
 
     def _as_remembered(self, call: Call) -> Call:
-        if call.kind in (Subject.COMMAND, Subject.HOST) or is_delicate(call):
+        if call.kind in (Subject.COMMAND, Subject.HOST, Subject.NAME) or is_delicate(call):
             return call
         return msgspec.structs.replace(call, subject="")
 
@@ -172,6 +199,8 @@ class Judge:
             return matches(rule.subject, call.subject, self._folders, broadly=broadly)
         if call.kind is Subject.HOST:
             return _is_host(rule, call.subject.lower(), broadly=broadly)
+        if call.kind is Subject.NAME:
+            return _is_named(rule, call.subject, broadly=broadly)
         return False
 
     def _by_mode(self, call: Call) -> Ruling | None:
@@ -222,7 +251,7 @@ def rules_for(call: Call) -> tuple[str, ...]:
         rule = parse_rule(text, "", allows=True)
         says_it = (rule.form, rule.problem, rule.subject) == ("exact", "", call.subject)
         return (text,) if says_it and not call.directory else ()
-    if call.kind is Subject.HOST:
+    if call.kind is Subject.HOST or (call.kind is Subject.NAME and call.subject):
         return (f"{call.tool}({call.subject})",)
     if call.effect is Effect.FILES:
         return tuple(sorted(d.name for d in catalogue.BUILT_IN if d.effect is Effect.FILES))
@@ -273,6 +302,13 @@ def _is_host(rule: Rule, host: str, *, broadly: bool) -> bool:
     pattern = rule.subject or ""
     with_subdomains = (broadly or rule.form == "prefix") and host.endswith(f".{pattern}")
     return with_subdomains or fnmatchcase(host, pattern)
+
+
+def _is_named(rule: Rule, name: str, *, broadly: bool) -> bool:
+    from fnmatch import fnmatchcase
+
+    pattern = rule.subject or ""
+    return fnmatchcase(*(each.lower() if broadly else each for each in (name, pattern)))
 
 
 def _is_about_files(rule: Rule) -> bool:

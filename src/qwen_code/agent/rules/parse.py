@@ -7,6 +7,7 @@
     Bash(git push *)              operands may follow, and options that are known to be safe
     Read(./secrets/**)            files, for every tool that reads them
     WebFetch(domain:example.com)  a host and its subdomains
+    Skill(name)                   a skill
     mcp__server                   every tool of a server
 
 A rule that is not understood is kept, with the reason: rules that forbid must never vanish.
@@ -34,7 +35,7 @@ _CATEGORIES |= dict.fromkeys(catalogue.names_of(catalogue.EDIT.name), _WRITES)
 """Names that stand for every tool that reads, or changes, files."""
 
 _OTHERS = names(
-    "web_search WebSearch WebSearchTool skill Skill SkillTool lsp Lsp LspTool tool_search "
+    "web_search WebSearch WebSearchTool lsp Lsp LspTool tool_search "
     "ToolSearch tool_call ToolCall enter_plan_mode EnterPlanMode task_create task_get task_list "
     "task_update TaskCreate TaskGet TaskList TaskUpdate cron_create cron_list cron_delete "
     "CronCreate CronList CronDelete send_message SendMessage list_agents ListAgents get_goal "
@@ -125,6 +126,8 @@ def _with_subject(rule: Rule, name: str, *, allows: bool) -> Rule:
                 return _with_problem(rule, f"write a host: {name}(domain:example.com)")
             host = host.rpartition("://")[2].partition("/")[0]
         return msgspec.structs.replace(rule, subject=host, form=form)
+    if kind is Subject.NAME:
+        return msgspec.structs.replace(rule, subject=re.sub(r"(?:\s+|:)\*$", "", inner))
     if kind is Subject.OTHER:
         return _with_problem(rule, f"{name} takes nothing in brackets")
     from qwen_code.agent.rules.paths import MAX_ALTERNATIVES  # needed only for rules about paths

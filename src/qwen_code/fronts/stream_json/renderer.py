@@ -102,7 +102,7 @@ class JsonRenderer:
                 "model": self._model,
                 "permission_mode": state.mode if state else "default",
                 "slash_commands": list(state.commands) if state else [],
-                "agents": [],
+                "agents": list(state.agents) if state else [],
                 "auth_type": state.method if state else "",
                 "qwen_code_version": __version__,
             }

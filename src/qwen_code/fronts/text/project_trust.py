@@ -1,4 +1,4 @@
-"""Asks whether to trust the MCP servers and hooks that a project defines."""
+"""Asks whether to trust the MCP servers, hooks, skills and agents that a project defines."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qwen_code.base.text import visible_text
 from qwen_code.config.load import Config
+from qwen_code.config.settings import has_definitions
 from qwen_code.config.trust import TrustStore
 from qwen_code.mcp import any_defined
 from qwen_code.wiring.hooks import find_hooks, has_hooks
@@ -39,10 +40,10 @@ def ask_for_trust(
 ) -> None:
     """Ask about each one that is not trusted yet. No answer means no, until the next start."""
     for folder, digest, lines in _untrusted(config):
-        write(f"The project {visible_text(str(folder))} wants to run:\n")
+        write(f"The project {visible_text(str(folder))} wants to use:\n")
         write("".join(f"  {line}\n" for line in lines))
         try:
-            answer = read_line("Let it run on this machine, as it is now? [y/N] ").strip().lower()
+            answer = read_line("Let it, on this machine, as it is now? [y/N] ").strip().lower()
         except (EOFError, KeyboardInterrupt):
             write("\n")
             return
@@ -64,3 +65,23 @@ def _untrusted(config: Config) -> Iterator[tuple[Path, str, list[str]]]:
         for source in find_hooks(config, ignore):
             if source.folder and not source.is_trusted:
                 yield source.folder, source.digest, hooks_in_words(source)
+    yield from _untrusted_definitions(config, ignore)
+
+
+def _untrusted_definitions(
+    config: Config, ignore: Callable[[str], None]
+) -> Iterator[tuple[Path, str, list[str]]]:
+    if has_definitions(config.paths, config.settings, "skills"):
+        from qwen_code.wiring.reports.definitions import skill_to_trust
+        from qwen_code.wiring.skills import find_skills
+
+        for each in find_skills(config, ignore):
+            if each.definition.project and not (each.is_trusted or each.problem):
+                yield each.definition.project, each.digest, skill_to_trust(each)
+    if has_definitions(config.paths, config.settings, "agents"):
+        from qwen_code.wiring.reports.definitions import agent_to_trust
+        from qwen_code.wiring.subagents import find_agents
+
+        for one in find_agents(config, ignore):
+            if one.definition.project and not (one.is_trusted or one.problem):
+                yield one.definition.project, one.digest, agent_to_trust(one)

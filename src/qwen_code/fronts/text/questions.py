@@ -155,6 +155,9 @@ class Questions:
     def _show(self, question: Question) -> None:
         """All of it: what is not shown is not approved."""
         preview = question.preview
+        if question.helper:
+            said = f"The helper {question.helper} asks: {question.prepared.title}"
+            self._write(f"  {self._paint(visible_text(said), '1')}\n")
         if preview.change:
             lines = question.stop.run_beside(preview.change.diff)  # slow for a large file
         else:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from qwen_code.agent.events import AgentEvent, MentionRead, QuestionAsked
+from qwen_code.agent.events import AgentEvent, HelperEvent, MentionRead, QuestionAsked
 from qwen_code.base.text import safe_text
 from qwen_code.fronts.console import is_plain, paint
 from qwen_code.fronts.remarks import remark
@@ -101,7 +101,8 @@ class TextRenderer:
 
             self._tool_lines = ToolLines(shows_output=self._shows_output)
         lines = [safe_text(line) for line in self._tool_lines.lines(event)]
-        if isinstance(event, QuestionAsked):
+        inner = event.event if isinstance(event, HelperEvent) else event
+        if isinstance(inner, QuestionAsked):
             self._end_paragraph()  # the front prints the question next
         if not lines:
             return

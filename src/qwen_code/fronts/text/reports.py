@@ -82,6 +82,22 @@ class Reports:
 
         write_stdout(f"{context_in_words(self._talk.context())}\n")
 
+    def skills(self, argument: str) -> None:
+        """The skills, and where they stand."""
+        from qwen_code.wiring.reports.definitions import skills_in_words
+        from qwen_code.wiring.skills import find_skills
+
+        found = find_skills(self._talk.config(), notice)
+        write_stdout(f"{safe_text(skills_in_words(found))}\n")
+
+    def agents(self, argument: str) -> None:
+        """The agents, and those that run."""
+        from qwen_code.wiring.reports.definitions import agents_in_words
+        from qwen_code.wiring.subagents import find_agents
+
+        found = find_agents(self._talk.config(), notice)
+        write_stdout(f"{safe_text(agents_in_words(found, self._talk.helpers()))}\n")
+
     def stats(self, argument: str) -> None:
         """What this session cost."""
         from qwen_code.wiring.reports.spent import spent_in_words

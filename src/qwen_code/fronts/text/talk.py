@@ -68,9 +68,9 @@ _MAX_TITLE_LENGTH = 70
 _LATEST_FIRST = ("/auth", "/model", "/approvals", "/plan", "/undo", "/redo", "/rewind", "/resume")
 _COMMANDS = (
     *_LATEST_FIRST,
-    *("/compress", "/clear", "/permissions", "/context", "/mcp", "/hooks", "/effort", "/tasks"),
-    *("/stats", "/quota", "/status", "/explain", "/settings", "/language", "/memory", "/help"),
-    "/quit",
+    *("/compress", "/clear", "/permissions", "/context", "/skills", "/agents", "/mcp", "/hooks"),
+    *("/effort", "/tasks", "/stats", "/quota", "/status", "/explain", "/settings", "/language"),
+    *("/memory", "/help", "/quit"),
 )
 
 
@@ -215,6 +215,10 @@ class _Talk:
                 reports.permissions,
             ),
             "/context": SlashCommand("what fills the model's context window", reports.context),
+            "/skills": SlashCommand("instructions that the model reads on demand", reports.skills),
+            "/agents": SlashCommand(
+                "helpers with their own instructions and tools", reports.agents
+            ),
             "/mcp": SlashCommand(
                 "MCP servers; /mcp resources: what to write as @SERVER:URI; /mcp reconnect",
                 self._mcp,

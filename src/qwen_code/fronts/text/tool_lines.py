@@ -32,12 +32,20 @@ class ToolLines:
         self._partial: dict[str, str] = {}
         self._seen: set[str] = set()
         """Calls whose change the user has already seen."""
-        self._helper: ToolLines | None = None
+        self._helpers: dict[str, ToolLines] = {}
+        """Those that run, by their calls."""
+        self._long: set[str] = set()
+        """Calls that take long, and have not ended."""
+        self._are_several = False
+        """Whether such calls run side by side, so that lines must say whose they are."""
 
     def lines(self, event: AgentEvent) -> Iterator[str]:
         """The lines for ``event``, without newlines."""
         if isinstance(event, ToolAsked):
             self._asked[event.call_id] = event
+            if event.takes_long:
+                self._long.add(event.call_id)
+                self._are_several = len(self._long) > 1
             if _is_shown_at_once(event):
                 yield _cut(_header(event))
         elif isinstance(event, QuestionAsked):
@@ -53,9 +61,10 @@ class ToolLines:
             mark = "✗ " if event.is_error else ""
             yield _cut(f"• {READ_FILE.verb} {event.path} · {mark}{event.summary}")
         elif isinstance(event, HelperEvent):
-            if self._helper is None:
-                self._helper = ToolLines(shows_output=False)
-            yield from (f"  {line}" for line in self._helper.lines(event.event))
+            lines = self._helpers.setdefault(event.call_id, ToolLines(shows_output=False))
+            whose = f"{event.helper}: " if self._are_several and event.helper else ""
+            for line in lines.lines(event.event):
+                yield _cut(f"  {whose}{line.removeprefix('  ') if whose else line}")
 
     def _output(self, event: ToolOutput) -> Iterator[str]:
         if not self._shows_output:
@@ -73,6 +82,10 @@ class ToolLines:
 
     def _finished(self, event: ToolFinished) -> Iterator[str]:
         asked = self._asked.pop(event.call_id, None)
+        self._helpers.pop(event.call_id, None)
+        is_one_of_several = self._are_several and event.call_id in self._long
+        self._long.discard(event.call_id)
+        self._are_several = self._are_several and bool(self._long)
         rest = self._partial.pop(event.call_id, "")
         if rest.strip() and self._printed.get(event.call_id, 0) < _MAX_OUTPUT_LINES:
             yield _cut(f"  {rest.rstrip()}")
@@ -82,7 +95,7 @@ class ToolLines:
         if asked and event.todos is not None:
             yield f"• {asked.verb} · {event.summary}"
             yield from (f"  {line}" for line in event.text.split("\n"))
-        elif asked and _is_shown_at_once(asked):
+        elif asked and _is_shown_at_once(asked) and not is_one_of_several:
             yield _cut(f"  {mark}{event.summary}")
             yield from self._change(event)
         else:
