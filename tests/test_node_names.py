@@ -19,7 +19,8 @@ import pytest
 
 from qwen_code.agent.rules.parse import parse_rule, parse_tool
 from qwen_code.cli.app import cli
-from qwen_code.cli.options import PROMPT_PARAMS
+from qwen_code.cli.options import PROMPT_PARAMS, built
+from qwen_code.cli.run_options import RUN_OPTIONS
 from qwen_code.config.load import Config
 from qwen_code.config.node_names import Section, find, table
 from qwen_code.config.settings import FLAT_NAMES
@@ -150,27 +151,19 @@ def test_the_page_is_current() -> None:
 PENDING = frozenset(
     line.strip()
     for line in """
-aliases: --add-dir
 commands: sessions list --limit
 commands: update
-flags: --allowed-mcp-server-names
 flags: --bare
 flags: --channel
 flags: --chat-recording
 flags: --core-tools
 flags: --exclude-tools
-flags: --fallback-model
-flags: --fork-session
 flags: --input-file
 flags: --json-fd
 flags: --json-file
-flags: --max-tool-calls
-flags: --mcp-config
 flags: --openai-logging
 flags: --openai-logging-dir
 flags: --output-style
-flags: --prompt-interactive
-flags: --proxy
 flags: --safe-mode
 flags: --sandbox-image
 flags: --screen-reader
@@ -234,7 +227,6 @@ hook fields: output.systemMessage
 settings: general.chatRecording
 settings: general.outputStyle
 settings: model.enableOpenAILogging
-settings: model.maxToolCalls
 settings: model.openAILoggingDir
 settings: security.allowPrivateNetworkHooks
 settings: security.allowedHttpHookUrls
@@ -322,7 +314,8 @@ def test_settings_of_the_first_version_count(names: dict[str, Any], require: Any
 
 
 def test_promised_options_are_there(names: dict[str, Any], require: Any) -> None:
-    options = {name for each in PROMPT_PARAMS for name in each.opts} | {"--version", "-v"}
+    params = (*PROMPT_PARAMS, *built(RUN_OPTIONS))
+    options = {name for each in params for name in each.opts} | {"--version", "-v"}
     check("flags", {name for name in promised("flags") if name in options})
     require("node-qwen", bool(names))
     for flag in names["flags"]:

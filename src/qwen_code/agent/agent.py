@@ -102,6 +102,7 @@ class Agent:
         asked = message_of(prompt, attached, told)
         messages.append(asked)
         self.api_duration_ms = 0
+        self.permission.budget.begin()
         self._model = _Timed(self.guide(model) if self.guide else model, self)
         self._begin_turn(prompt, self.session.id, turn)
         try:

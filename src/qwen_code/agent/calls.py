@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from qwen_code.agent.errors import ToolCallsExceeded
 from qwen_code.agent.events import (
     AgentEvent,
     AgentEventStream,
@@ -269,3 +271,31 @@ def _run(
     put(redactor.flush())
     ran_s = time.monotonic() - began
     inbox.put(ended(ready, result, hooks, stop, ran_s=ran_s, is_error=is_error))
+
+
+FINAL_ANSWER = "structured_output"
+"""The tool that takes an answer with a schema. It is not work, so it does not count."""
+
+
+class CallBudget:
+    """Counts the calls of the agent and of its helpers for one prompt, failed ones included.
+
+    The first call beyond ``limit`` sets the `Stop`, and is not made. ``set_by`` is for the error.
+    """
+
+    def __init__(self, limit: float = math.inf, set_by: str = "") -> None:
+        self._limit = limit
+        self._set_by = set_by
+        self._count = 0
+
+    def begin(self) -> None:
+        """Count from 0, for the next prompt."""
+        self._count = 0
+
+    def count(self, name: str, stop: Stop) -> None:
+        """Count a call of the tool ``name`` that is about to be made."""
+        if name == FINAL_ANSWER:
+            return
+        self._count += 1
+        if self._count > self._limit:
+            stop.set(ToolCallsExceeded(self._limit, self._set_by))

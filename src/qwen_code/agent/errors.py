@@ -35,6 +35,19 @@ class SessionTooLarge(QwenError):
         )
 
 
+class ToolCallsExceeded(QwenError):
+    """For one prompt, the model called more tools than allowed."""
+
+    exit_code = ExitCode.BUDGET
+
+    def __init__(self, limit: float, set_by: str) -> None:
+        super().__init__(
+            f"the model called more than {limit:.0f} tools ({set_by})",
+            hint="Allow more with --max-tool-calls, or give smaller tasks.",
+            code="tool_calls",
+        )
+
+
 class TurnLimitReached(QwenError):
     """The model was not done after the maximum number of answers."""
 

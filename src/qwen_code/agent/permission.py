@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from qwen_code.agent.calls import CallBudget, CallHooks
 from qwen_code.agent.events import (
     AgentEvent,
     AgentEventStream,
@@ -35,7 +36,6 @@ from qwen_code.tools.catalogue import EXIT_PLAN_MODE
 from qwen_code.tools.errors import ToolFailed
 
 if TYPE_CHECKING:
-    from qwen_code.agent.calls import CallHooks
     from qwen_code.agent.hooks.session import Judged, SessionHooks
     from qwen_code.agent.session_skills import SessionSkills
 
@@ -134,6 +134,7 @@ class Permission:
         self.remember = remember
         self.hooks: SessionHooks | None = None
         self.skills: SessionSkills | None = None
+        self.budget = CallBudget()
 
     @property
     def call_hooks(self) -> CallHooks | None:
@@ -144,6 +145,7 @@ class Permission:
         """The same permissions for a helper, which has another ``judge`` and asks by ``ask``."""
         permission = Permission(judge, ask, self.is_attended, self.remember)
         permission.hooks, permission.skills = self.hooks, self.skills
+        permission.budget = self.budget
         return permission
 
     def settle(

@@ -208,13 +208,15 @@ class Session:
         self.spent = replayed.spent
         self.channel = replayed.channel
 
-    def _copy(self, read: Read, source: Path) -> None:
-        """Begin as a copy of another program's session; its file stays as it is."""
-        self.copied_from, self.left_out = source, read.damaged
-        self.messages = _repaired(read.converted.history)
+    def _begin_with(self, history: Sequence[Any], messages: Sequence[Any], damaged: int) -> None:
+        """Begin as a copy of another session, whose file stays as it is. What that has cost is not
+        this one's."""
+        lost = [each for each in history if each is not None and not _is_usable(each)]
+        self.left_out = damaged + len(lost)
+        self.messages = _repaired(history)
         self.save()
-        if read.converted.messages is not read.converted.history:
-            self.messages[:] = _repaired(read.converted.messages)
+        if messages != history:
+            self.messages[:] = _repaired(messages)
             self.save_shortened()
 
     def _add_history(self, messages: Sequence[Any]) -> None:
@@ -297,12 +299,41 @@ class SessionStore:
             InputError: its file cannot be read.
         """
         chat = self._chat(id_or_beginning)
-        session = self.begin() if chat else self._existing(self._find(id_or_beginning))
+        if chat is not None:
+            return self._copy_of_chat(chat)
+        session = self._existing(self._find(id_or_beginning))
         try:
-            if chat is not None:
-                session._copy(self._read(chat), chat)
-            else:
-                session._load()
+            session._load()
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def fork(self, id_or_beginning: str | None = None) -> Session:
+        """Continue a session in a copy with a new id. Its own file is only read, so another process
+        may have it open.
+
+        Raises:
+            UsageError: there is none, or several ids begin so.
+            InputError: its file cannot be read.
+        """
+        chat = self._chat(id_or_beginning)
+        if chat is not None:
+            return self._copy_of_chat(chat)
+        replayed = replay(self._find(id_or_beginning))
+        return self._copy(replayed.history, replayed.messages, replayed.damaged)
+
+    def _copy_of_chat(self, chat: Path) -> Session:
+        read = self._read(chat)
+        converted = read.converted
+        session = self._copy(converted.history, converted.messages, read.damaged)
+        session.copied_from = chat
+        return session
+
+    def _copy(self, history: Sequence[Any], messages: Sequence[Any], damaged: int) -> Session:
+        session = self.begin()
+        try:
+            session._begin_with(history, messages, damaged)
         except BaseException:
             session.close()
             raise

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.agent.calls import FINAL_ANSWER
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools.base import Definition, Effect, Preview, Result
 from qwen_code.tools.errors import ToolFailed
 
-NAME = "structured_output"
-_REMINDER = f"Now give your final answer by calling {NAME}. Do nothing else."
+_REMINDER = f"Now give your final answer by calling {FINAL_ANSWER}. Do nothing else."
 
 _MAX_PROBLEMS = 10
 _MAX_TRIES = 5
@@ -74,7 +74,7 @@ class StructuredOutput:
         self._tries = self._reminders = 0
         self._last = self._problem = ""
         self.definition = Definition(
-            NAME,
+            FINAL_ANSWER,
             "Give your final answer. Call it once, at the very end, and say nothing after it.",
             wrapped if self._is_wrapped else schema,
             effect=Effect.NONE,
@@ -137,10 +137,10 @@ class StructuredOutput:
         try:
             value = decode_json(text or "{}")
         except msgspec.DecodeError as error:
-            raise ToolFailed(f"the arguments of {NAME} are not JSON: {error}") from error
+            raise ToolFailed(f"the arguments of {FINAL_ANSWER} are not JSON: {error}") from error
         if self._is_wrapped:
             if not isinstance(value, dict) or _WRAPPED not in value:
-                raise ToolFailed(f'the arguments of {NAME} must be {{"{_WRAPPED}": …}}')
+                raise ToolFailed(f'the arguments of {FINAL_ANSWER} must be {{"{_WRAPPED}": …}}')
             value = value[_WRAPPED]
         self._check(value)
         return value

@@ -344,6 +344,7 @@ class Turn:
             yield group
 
     def _ready(self, call: ToolCall) -> Ready:
+        self._permission.budget.count(call.name, self._stop)
         problem = _REPEATED if self._repeats.is_again(call.name, call.arguments) else None
         try:
             return Ready(call, self._toolbox.prepare(call.name, call.arguments), problem)

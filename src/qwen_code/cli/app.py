@@ -230,6 +230,7 @@ def run(argv: Sequence[str]) -> int:
     """Run the command line; the exit code. Every error becomes an exit code and a few lines."""
     _prepare_streams()
     try:
+        _add_run_options(argv)
         result = cli.main(list(argv), prog_name="qwen", standalone_mode=False)
         code = result if isinstance(result, int) else ExitCode.OK
         sys.stdout.flush()
@@ -255,6 +256,21 @@ def run(argv: Sequence[str]) -> int:
         report(explained)
         _drop_output()
         return ExitCode.FAILURE
+
+
+def _add_run_options(argv: Sequence[str]) -> None:
+    """Add the options that few runs have, if a word may be one of them or asks for help."""
+    known = {name for parameter in cli.params for name in parameter.opts}
+    if "--mcp-config" in known:
+        return  # they were added for an earlier command line of this process
+    options = (word.partition("=")[0] for word in argv if word.startswith("-"))
+    if any(option not in known or option in ("-h", "--help") for option in options):
+        from qwen_code.cli.ask import ask
+        from qwen_code.cli.options import built
+        from qwen_code.cli.run_options import RUN_OPTIONS
+
+        for command in (cli, ask):
+            command.params[-1:-1] = built(RUN_OPTIONS)  # before --version and the prompt
 
 
 def end_interrupted(argv: Sequence[str], ended: BaseException) -> int:

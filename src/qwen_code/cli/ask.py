@@ -45,6 +45,12 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
     if argument is None and prompt:
         argument = " ".join(prompt)
     is_json = values["output_format"] != "text"
+    first = values.get("prompt_interactive")
+    if first is not None:
+        _check_can_go_on(argument, values)
+        from qwen_code.fronts.text.talk import run_loop
+
+        return run_loop(launch, take_agent(values), first)
     if argument is None and is_interactive() and values["json_schema"] is None and not is_json:
         from qwen_code.fronts.text.talk import run_loop
 
@@ -73,6 +79,25 @@ def ask(prompt: tuple[str, ...], **values: Any) -> int:
         lambda stop: take_prompt(argument, read_stdin(sys.stdin, argument, notice, stop)),
         wants_limits=is_json,
     )
+
+
+def _check_can_go_on(argument: str | None, values: dict[str, Any]) -> None:
+    """
+    Raises:
+        UsageError: ``-i`` cannot be used with the other options, or without a terminal.
+    """
+    if argument is not None:
+        raise UsageError(f"there are two prompts: that of -i, and {argument!r}", hint="Use one.")
+    others = {"--json-schema": values["json_schema"] is not None}
+    for name in ("output_format", "input_format"):
+        others[f"--{name.replace('_', '-')}"] = values[name] != "text"
+    for option in (option for option, is_given in others.items() if is_given):
+        raise UsageError(f"-i and {option} contradict each other", hint="Use -p for scripts.")
+    if not is_interactive():
+        raise UsageError(
+            "-i needs a terminal: standard input or output is not one",
+            hint='Answer one prompt instead: qwen -p "…"',
+        )
 
 
 def _headless_options(values: dict[str, Any]) -> AgentOptions:

@@ -135,6 +135,7 @@ _AGENT = [
     ),
     click.option(
         "--include-directories",
+        "--add-dir",
         metavar="DIR",
         multiple=True,
         help="Let tools use these directories too (separated by commas, or repeat the option).",
@@ -234,7 +235,7 @@ _HELP = click.option(
 """Like click's own, which would look for translations of its text (1 ms)."""
 
 
-def _built(options: Sequence[Callable[[Any], Any]]) -> tuple[click.Parameter, ...]:
+def built(options: Sequence[Callable[[Any], Any]]) -> tuple[click.Parameter, ...]:
     def bare() -> None: ...
 
     for option in options:
@@ -242,7 +243,7 @@ def _built(options: Sequence[Callable[[Any], Any]]) -> tuple[click.Parameter, ..
     return tuple(bare.__click_params__)  # type: ignore[attr-defined]
 
 
-PROMPT_PARAMS = _built([*_PROMPT, *_AGENT, *_PROGRAM, *_CONNECTION, _HELP])
+PROMPT_PARAMS = built([*_PROMPT, *_AGENT, *_PROGRAM, *_CONNECTION, _HELP])
 """All options of a prompt, for a command without click's own ``--help``. They are built once for
 two commands, to start faster."""
 
@@ -301,6 +302,10 @@ def take_launch(values: dict[str, Any]) -> Launch:
     launch = Launch(flags, values.pop("auth_type"))
     if values.pop("debug"):
         _start_debug_log()
+    if "mcp_config" in values:
+        from qwen_code.cli.run_options import with_run_options  # few runs have one of them
+
+        return with_run_options(launch, values)
     return launch
 
 
@@ -322,6 +327,10 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         from qwen_code.cli.session_id import take_session_id  # only programs give one
 
         session_id = take_session_id(session_id, values)
+    if values.get("fork_session") and values["resume"] is None and not values["go_on"]:
+        raise UsageError(
+            "--fork-session needs a session to copy", hint="Add --continue or --resume ID."
+        )
     directories = [d for text in values["include_directories"] for d in text.split(",") if d]
     return AgentOptions(
         mode="yolo" if values["yolo"] else mode,
@@ -342,6 +351,8 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         effort=values["effort"],
         max_cost=values["max_cost"],
         disabled_commands=values["disabled_slash_commands"],
+        max_tool_calls=values.get("max_tool_calls"),
+        fork=values.get("fork_session", False),
     )
 
 

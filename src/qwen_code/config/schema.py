@@ -115,6 +115,10 @@ _FLAG = _Kind("true or false", lambda value: isinstance(value, bool))
 _COUNT = _Kind("a whole number, 1 or more", _is_count)
 _WAIT = _Kind("a time, or 0 for no limit", lambda value: _is_number(value) and value >= 0)
 _TURNS = _Kind("1 or more, or -1 for no limit", lambda value: _is_count(value) or value in (0, -1))
+_CALLS = _Kind(
+    "a whole number, or -1 for no limit",
+    lambda value: _is_count(value) or value in (0, -1),
+)
 _WALL_TIME = _Kind(
     "1 second or more, or -1 for no limit",
     lambda value: _is_number(value) and (value >= 1 or value == -1),
@@ -160,6 +164,7 @@ _KINDS: dict[str, _Kind] = {
     "model.fallbacks": _TEXTS,
     "model.generationConfig.timeout": _WAIT,
     "model.maxSessionTurns": _TURNS,
+    "model.maxToolCalls": _CALLS,
     "model.maxWallTimeSeconds": _WALL_TIME,
     "model.name": _TEXT,
     "model.reasoningEffort": _EFFORT,

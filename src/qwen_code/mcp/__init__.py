@@ -10,6 +10,9 @@ PROJECT_FILE = ".mcp.json"
 
 SERVERS_KEY = "mcpServers"
 
+RUN_SERVERS_KEY = "qwen_code.runServers"
+"""The servers that one run uses of those that are defined: names, from the command line."""
+
 
 def any_defined(paths: Paths, settings: Settings) -> bool:
     """Whether a server may be defined. If not, nothing else needs to be imported."""

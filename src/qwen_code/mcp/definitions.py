@@ -19,11 +19,12 @@ import msgspec
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.files import process_lock, read_bounded, write_atomic
 from qwen_code.config import jsonc
+from qwen_code.config.overrides import COMMAND_LINE
 from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
 from qwen_code.config.run_files import digest_of
 from qwen_code.config.settings import Settings, convert_setting, folders_of_project
 from qwen_code.config.trust import TrustStore
-from qwen_code.mcp import PROJECT_FILE, SERVERS_KEY
+from qwen_code.mcp import PROJECT_FILE, RUN_SERVERS_KEY, SERVERS_KEY
 from qwen_code.mcp.entries import parse_server, parse_servers
 from qwen_code.mcp.servers import ServerSpec, files_of
 
@@ -81,7 +82,10 @@ def find_definitions(
         table = layer.tree.get(SERVERS_KEY)
         if layer.project is None and table is not None:
             for spec in parse_servers(table, str(layer.path), refuse):
-                found[spec.name] = _own(spec, layer.path, table[spec.name], paths, trust, notice)
+                if spec.name in found:
+                    continue
+                entry = table[spec.name]
+                found[spec.name] = _own(spec, layer.path, entry, paths, trust, notice)
     found |= {spec.name: ServerDefinition(spec, paths.cwd) for spec in given}
     for name, entry, file in _of_the_project(paths, settings, notice):
         if name in found:
@@ -98,7 +102,21 @@ def find_definitions(
         digest = server_digest(name, entry, files)
         is_trusted = _is_trusted(trust, folder, digest, notice)
         found[name] = ServerDefinition(spec, file, folder, digest, is_trusted, files)
-    return [each for each in found.values() if _is_wanted(each.spec.name, settings, notice)]
+    named = _named_for_run(list(found), settings, notice)
+    return [found[name] for name in named if _is_wanted(name, settings, notice)]
+
+
+def _named_for_run(
+    names: list[str], settings: Settings, notice: Callable[[str], None]
+) -> list[str]:
+    """Those of ``names`` that the command line lets this run use."""
+    wanted = settings.first(RUN_SERVERS_KEY, list[str])
+    if wanted is None:
+        return names
+    for pattern in wanted:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            notice(f"--allowed-mcp-server-names: no MCP server is called {pattern}")
+    return [name for name in names if _is_listed(name, wanted)]
 
 
 def _is_wanted(name: str, settings: Settings, notice: Callable[[str], None]) -> bool:
@@ -134,7 +152,8 @@ def _own(
 ) -> ServerDefinition:
     """A server of the user's. If it runs a file of the project that they are in, it needs trust."""
     folder = folders_of_project(paths.cwd)[-1]
-    files = files_of(spec, folder, paths.cwd, is_own=True)
+    is_of_run = file == COMMAND_LINE  # the user named the server when starting this run
+    files = {} if is_of_run else files_of(spec, folder, paths.cwd, is_own=True)
     if not files:
         return ServerDefinition(spec, file)
     digest = server_digest(spec.name, entry, files)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from qwen_code.agent.agent import Agent
+from qwen_code.agent.calls import CallBudget
 from qwen_code.agent.compaction import Compactor
 from qwen_code.agent.context import Note, project_root
 from qwen_code.agent.news import News
@@ -38,6 +39,7 @@ from qwen_code.wiring.hooks import has_hooks
 from qwen_code.wiring.permissions import GivenRules, judge_for, remember
 from qwen_code.wiring.sandboxes import find_sandbox_of
 from qwen_code.wiring.servers import GivenServers, asker_of, open_servers
+from qwen_code.wiring.time_limits import tool_calls
 from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -84,6 +86,9 @@ class AgentOptions(msgspec.Struct, frozen=True):
     append: str | None = None
     schema: str | None = None
     effort: EffortLevel | None = None
+    max_tool_calls: int | None = None
+    fork: bool = False
+    """Continue the resumed session in a copy."""
     max_cost: float | None = None
     """In US dollars."""
     disabled_commands: tuple[str, ...] = ()
@@ -284,6 +289,10 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     permission = Permission(
         judge, front.permission, lambda: front.is_attended, remember=partial(remember, paths, root)
     )
+    calls = tool_calls(options.max_tool_calls, settings)
+    for line in calls.notices:
+        notice(line)
+    permission.budget = CallBudget(calls.seconds, calls.set_by)
     sandbox = find_sandbox_of(config, options, find_workspace)
     if sandbox is not None:
         briefing.sandbox = sandbox.told
@@ -499,9 +508,9 @@ def _kind_of(workspace: Workspace, text: str) -> str:
 
 
 def _session(sessions: SessionStore, options: AgentOptions) -> Session:
-    if options.resume is not None:
-        return sessions.resume(options.resume or None)
-    return sessions.begin(options.session_id, options.channel)
+    if options.resume is None:
+        return sessions.begin(options.session_id, options.channel)
+    return (sessions.fork if options.fork else sessions.resume)(options.resume or None)
 
 
 def _tell_origin(session: Session, notice: Callable[[str], None]) -> None:

@@ -686,7 +686,9 @@ class Conversation:
         link, before = self._opened()
         config = self.config()
         fit = Fit.of(link, config.settings)
-        options = msgspec.structs.replace(self._options, resume=session_id, mode=before.judge.mode)
+        options = msgspec.structs.replace(
+            self._options, resume=session_id, fork=False, mode=before.judge.mode
+        )
         # The previous session is closed first: it may be the one to resume.
         session = before.agent.session
         was_claimed = session.is_claimed

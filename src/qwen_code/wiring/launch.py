@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,13 +27,16 @@ class Launch(msgspec.Struct, frozen=True):
     """The options that choose a login, and where it is read.
 
     ``auth_type`` is a method that is wanted above all else. ``cwd`` and ``environ`` are the
-    process's own unless they are given, as for one of several conversations.
+    process's own unless they are given, as for one of several conversations. ``overrides`` are
+    settings, as in their file, and ``proxy`` is an address, that the command line says.
     """
 
     flags: Flags = Flags()
     auth_type: str | None = None
     cwd: Path | None = None
     environ: Mapping[str, str] | None = None
+    overrides: Mapping[str, Any] = {}
+    proxy: str | None = None
 
     def __repr__(self) -> str:
         return f"Launch({self.auth_type}, {self.cwd})"  # the environment holds secrets
@@ -60,6 +64,10 @@ class Launch(msgspec.Struct, frozen=True):
                 "the current directory no longer exists", hint="cd somewhere else, and try again."
             ) from error
         config = Config.load(os.environ if self.environ is None else self.environ, cwd)
+        if self.overrides or self.proxy is not None:
+            from qwen_code.config.overrides import overridden  # few command lines say any
+
+            config = overridden(config, self.overrides, self.proxy)
         for warning in config.warnings:
             notice(warning)
         return config

@@ -1,4 +1,4 @@
-"""How long things may take: what the settings and the command line say of it.
+"""How long things may take and how many tools may be called, by settings and command line.
 
 A project's files can make a limit shorter and never longer: what ends a run, and so bounds what it
 costs, is the user's own.
@@ -25,6 +25,7 @@ _FIRST_BYTE = {"model.timeoutS": 1.0, "model.generationConfig.timeout": 0.001}
 """Ours in seconds, and Node Qwen Code's in milliseconds."""
 
 _WALL_TIME = {"model.maxWallTimeSeconds": 1.0}
+_TOOL_CALLS = {"model.maxToolCalls": 1.0}
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -47,6 +48,13 @@ def wall_time(option_s: float | None, settings: Settings) -> Limit:
     if option_s is not None:
         return Limit(option_s, "--max-wall-time")
     return _limit(settings, _WALL_TIME, Limit(math.inf), none=-1.0)
+
+
+def tool_calls(option: int | None, settings: Settings) -> Limit:
+    """How many tools may be called for one prompt; ``option`` is what the command line says."""
+    if option is not None:
+        return Limit(math.inf if option < 0 else option, "--max-tool-calls")
+    return _limit(settings, _TOOL_CALLS, Limit(math.inf), none=-1.0)
 
 
 def patience_with(connection: Connection, settings: Settings) -> Patience:

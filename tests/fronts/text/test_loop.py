@@ -278,3 +278,23 @@ def test_what_is_no_number_of_the_list_picks_nothing(text: str) -> None:
 @pytest.mark.parametrize(("text", "index"), [("1", 0), ("3", 2), ("٣", 2)])
 def test_a_number_picks(text: str, index: int) -> None:
     assert picked(text, 3) == index
+
+
+@pytest.mark.parametrize(
+    ("first", "asked", "commands"),
+    [("hi", ["hi"], []), ("/model m", [], [("/model", "m")]), (" ", [], []), ("", [], [])],
+)
+def test_a_first_prompt_is_handled_as_if_typed(
+    first: str, asked: list[str], commands: list[tuple[str, str]]
+) -> None:
+    terminal, model = FakeTerminal(), FakeModel()
+    loop = PromptLoop(
+        read_line=terminal.read_line,
+        write=terminal.write,
+        answer=model.answer,
+        commands={"/model": model.command("/model")},
+        report=lambda error: None,
+    )
+    loop.run(first)
+    assert (model.asked, model.commands) == (asked, commands)
+    assert terminal.prompts == ["> "]

@@ -64,8 +64,12 @@ class PromptLoop:
         self._commands = commands
         self._report = report
 
-    def run(self) -> None:
-        """Run until ``/quit``, Ctrl-D, or Ctrl-C twice in a row at the prompt."""
+    def run(self, first: str = "") -> None:
+        """Run until ``/quit``, Ctrl-D, or Ctrl-C twice in a row at the prompt. ``first`` is handled
+        as if it had been typed."""
+        if first.strip():
+            self._write(f"{self._sign()}{first}\n")
+            self._handle(first)
         interrupted_at = float("-inf")
         while True:
             try:

@@ -112,9 +112,11 @@ def _open_url(url: str) -> str | None:
     return open_browser(url, os.environ)
 
 
-def run_loop(launch: Launch, options: AgentOptions) -> int:
-    """Run the prompt loop until the user quits. Changing the method or model keeps the
-    conversation."""
+def run_loop(launch: Launch, options: AgentOptions, first: str = "") -> int:
+    """Run the prompt loop until the user quits; ``first`` is a prompt to begin with.
+
+    Changing the method or model keeps the conversation.
+    """
     config = launch.config(notice)
     reader = LineReader(config.paths.history_file, _COMMANDS)
     if options.resume == CHOOSE:
@@ -137,7 +139,7 @@ def run_loop(launch: Launch, options: AgentOptions) -> int:
                 return ExitCode.AUTHENTICATION
             if options.resume is not None:
                 talk.say_session()
-            talk.loop().run()
+            talk.loop().run(first)
             reason = "prompt_input_exit"
         except Stopped:
             return ExitCode.INTERRUPTED

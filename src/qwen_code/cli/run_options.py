@@ -1,0 +1,159 @@
+"""Options of a prompt that few runs have. They are built only for a command line that may have one
+of them, so that others start faster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from qwen_code.base.errors import ConfigError, QwenError, UsageError
+from qwen_code.base.files import read_bounded
+from qwen_code.config import jsonc
+from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES
+from qwen_code.mcp import RUN_SERVERS_KEY, SERVERS_KEY
+from qwen_code.wiring.launch import Launch
+
+_MAX_TOOL_CALLS = 1_000_000
+"""More is taken for a typing error, as in Node Qwen Code."""
+
+_MAX_FALLBACKS = 3
+
+_SCHEMES = ("http", "https", "socks5", "socks5h")
+
+RUN_OPTIONS = [
+    click.option(
+        "-i",
+        "--prompt-interactive",
+        metavar="TEXT",
+        help="Answer this prompt, then go on in the terminal.",
+    ),
+    click.option(
+        "--fork-session",
+        is_flag=True,
+        help="With --resume or --continue: go on in a copy, and leave the session as it is.",
+    ),
+    click.option(
+        "--fallback-model",
+        metavar="MODEL",
+        multiple=True,
+        help="Ask this model when the first cannot answer (separated by commas, or repeat the "
+        "option; at most 3).",
+    ),
+    click.option(
+        "--max-tool-calls",
+        type=click.IntRange(min=-1, max=_MAX_TOOL_CALLS),
+        metavar="N",
+        help="End a prompt that calls more tools than this, with exit code 55. -1: no limit.",
+    ),
+    click.option(
+        "--mcp-config",
+        metavar="JSON",
+        multiple=True,
+        help="MCP servers for this run only: a file, or JSON as in settings. Can be repeated.",
+    ),
+    click.option(
+        "--allowed-mcp-server-names",
+        metavar="NAME",
+        multiple=True,
+        help="Use only these MCP servers (separated by commas, or repeat the option).",
+    ),
+    click.option(
+        "--proxy",
+        metavar="URL",
+        help="Reach servers through this proxy, instead of that of the environment or settings.",
+    ),
+]
+
+
+def with_run_options(launch: Launch, values: dict[str, Any]) -> Launch:
+    """``launch`` with what these options say in place of settings.
+
+    Raises:
+        UsageError: a value cannot be used.
+        ConfigError: a file or a text of ``--mcp-config`` is not an object of servers.
+    """
+    overrides: dict[str, Any] = {}
+    if fallbacks := _listed(values, "fallback_model"):
+        if len(fallbacks) > _MAX_FALLBACKS:
+            raise UsageError(f"--fallback-model takes {_MAX_FALLBACKS} models at most")
+        overrides["model"] = {"fallbacks": fallbacks}
+    if values["mcp_config"]:
+        overrides[SERVERS_KEY] = _servers(values["mcp_config"])
+    if names := _listed(values, "allowed_mcp_server_names"):
+        section, _, key = RUN_SERVERS_KEY.partition(".")
+        overrides[section] = {key: names}
+        overrides.setdefault(SERVERS_KEY, {})
+    return msgspec.structs.replace(launch, overrides=overrides, proxy=_proxy(values["proxy"]))
+
+
+def _listed(values: dict[str, Any], name: str) -> list[str]:
+    """The values of an option that takes lists with commas and can be repeated."""
+    given: tuple[str, ...] = values[name]
+    found = [each.strip() for text in given for each in text.split(",") if each.strip()]
+    if given and not found:
+        raise UsageError(
+            f"--{name.replace('_', '-')} is empty", hint="Give it a value, or leave it out."
+        )
+    return list(dict.fromkeys(found))
+
+
+def _proxy(text: str | None) -> str | None:
+    if text is None:
+        return None
+    from urllib.parse import urlsplit
+
+    url = text.strip() if "://" in text else f"http://{text.strip()}"
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme.lower() in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise UsageError(  # without its text: that may hold a password
+            "--proxy is not the address of a proxy",
+            hint=f"Write it as http://HOST:PORT; schemes: {', '.join(_SCHEMES)}.",
+        )
+    return url
+
+
+def _servers(texts: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        tree, file = _tree(text)
+        servers = tree[SERVERS_KEY] if isinstance(tree.get(SERVERS_KEY), dict) else tree
+        for name, entry in servers.items():
+            if not isinstance(entry, dict):
+                raise _not_usable(f"the server {name!r} is not an object")
+            is_projects = file is not None and _is_in_project(file)
+            # Only the user can trust what a server says about its tools.
+            found[name] = {k: v for k, v in entry.items() if not (is_projects and k == "trust")}
+    return found
+
+
+def _is_in_project(file: Path) -> bool:
+    from qwen_code.config.settings import folders_of_project
+
+    return file.resolve().is_relative_to(folders_of_project(Path.cwd())[-1].resolve())
+
+
+def _tree(text: str) -> tuple[dict[str, Any], Path | None]:
+    """The object in a file, or in the text itself."""
+    file = None if text.lstrip().startswith(("{", "[")) else Path(text).expanduser()
+    try:
+        data = text.encode() if file is None else read_bounded(file, CONFIG_FILE_LIMIT_BYTES)
+        return jsonc.loads(data), file
+    except jsonc.JsoncError as error:
+        raise _not_usable(f"{file or 'the text'}, line {error.line}: {error.message}") from error
+    except (OSError, UnicodeEncodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not valid text"
+        raise _not_usable(f"{file} cannot be read: {why}") from error
+
+
+def _not_usable(why: str) -> QwenError:
+    return ConfigError(
+        f"--mcp-config: {why}",
+        hint='Write a file, or JSON as {"mcpServers": {"NAME": {"command": "…"}}}.',
+    )
