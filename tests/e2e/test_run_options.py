@@ -190,6 +190,24 @@ def test_the_machine_still_decides_which_servers_are_used(
     assert tools_of(server) == set()
 
 
+def test_the_definition_of_the_higher_layer_counts(
+    qwen: Any, server: Any, entry: dict[str, Any], tmp_path: Path
+) -> None:
+    def named(tool: str) -> dict[str, Any]:
+        tools = json.dumps({"tools": [{"name": tool}]})
+        return {"one": {**entry, "args": [str(RAW), tools]}}
+
+    qwen.write("~/.qwen/settings.json", json.dumps({"mcpServers": named("of_user")}))
+    options = ["--mcp-config", json.dumps(named("of_run")), "-p", "hi"]
+    assert qwen(*options).returncode == 0
+    assert tools_of(server) == {"mcp__one__of_run"}
+    managed = tmp_path / "system.json"
+    managed.write_text(json.dumps({"mcpServers": named("of_machine")}))
+    done = qwen(*options, env={"QWEN_CODE_SYSTEM_SETTINGS_PATH": str(managed)})
+    assert done.returncode == 0, done.stderr
+    assert tools_of(server) == {"mcp__one__of_machine"}
+
+
 @pytest.mark.parametrize(
     "value", ["", "{", "[]", "3", '{"a": 3}', "/no/such/file.json", '{"mcpServers": {"a": []}}']
 )
