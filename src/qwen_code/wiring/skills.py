@@ -67,9 +67,10 @@ def _turned_off(config: Config) -> set[str]:
     from qwen_code.wiring.definitions import texts_of_all
 
     def names(key: str) -> set[str]:
-        return {text.strip().lower() for text in texts_of_all(config.settings, f"skills.{key}")}
+        return {text.strip().lower() for text in texts_of_all(config.settings, key)}
 
-    return names("disabled") | (names("defaultDisabled") - names("enabled"))
+    off, on = names("skills.defaultDisabled"), names("skills.enabled")
+    return names("skills.disabled") | (off - on)
 
 
 def open_skills(

@@ -20,6 +20,7 @@ ALIASES = {
     "/continue": "/resume",
     "/usage": "/stats",
     "/about": "/status",
+    "/config": "/settings",
 }
 """Other names of commands."""
 
