@@ -44,7 +44,7 @@ def test_files_follow_the_prompt_and_a_line_says_so(qwen: Any, ask: Any) -> None
     told, got = ask('explain @src/a.py, @"b c.md" and me@example.com @property')
     assert told.splitlines() == ["• Read src/a.py · 3 lines", "• Read b c.md · 1 line"]
     assert got == (
-        "\n\n[What @ names above, as it is now:]"
+        "\n\n[What belongs to the prompt above, as it is now:]"
         "\n\n[@src/a.py]\none\ntwo\nthree"
         "\n\n[@b c.md]\nblank"
     )
@@ -224,5 +224,5 @@ def test_custom_commands_name_files_too(qwen: Any, server: FakeModelServer, ask:
     qwen.write("b.md", "beta @a.md")
     assert qwen("-p", "/look @b.md").returncode == 0
     text = server.prompts[-1]
-    assert text.startswith("Look at @a.md and @b.md: alpha\n\n[What @ names")
+    assert text.startswith("Look at @a.md and @b.md: alpha\n\n[What belongs")
     assert text.endswith("[@b.md]\nbeta @a.md")

@@ -494,3 +494,24 @@ def test_background_commands_are_listed_stopped_and_kept(
     (qwen.project / "b.go").touch()
     until(lambda: log.read_text() == "up b\nend\n")
     until(lambda: not is_running(b))
+
+
+def test_a_command_of_the_user_runs_and_the_model_is_told(
+    terminal: Terminal, qwen: Any, server: Any, configured: None
+) -> None:
+    qwen.write("a.py", "alpha")
+    qwen.write("~/.qwen/settings.json", json.dumps({"permissions": {"deny": ["Bash(rm *)"]}}))
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("!printf 'of the %s' command; exit 3")
+    terminal.wait_for("exit code 3")
+    terminal.type("!rm a.py")
+    terminal.wait_for("denies it")
+    terminal.type("explain @a.py")
+    terminal.wait_for("Read a.py · 1 line")
+    terminal.wait_for("Hello from the model")
+    assert (qwen.project / "a.py").exists()
+    prompt = server.prompts[-1]
+    assert prompt.startswith("explain @a.py\n\n[What belongs to the prompt above")
+    assert "[The user ran: printf 'of the %s' command; exit 3 (exit code 3" in prompt
+    assert prompt.endswith("[@a.py]\nalpha")

@@ -16,7 +16,7 @@ import msgspec
 from qwen_code.agent.events import AgentEvent, BackgroundEnded
 from qwen_code.tools.base import Image
 
-_ATTACHED = "\n\n[What @ names above, as it is now:]"
+_ATTACHED = "\n\n[What belongs to the prompt above, as it is now:]"
 _BEGIN = "\n\n[While this went on: "
 _OF_HOOKS = r"\n\n<(qwen:user-prompt-submit-context)>\n[^<>]*\n</\1>\Z"
 _MAX_COMMAND_LENGTH = 200

@@ -161,6 +161,8 @@ class Assembled:
         self._disabled = disabled
         self.agent = agent
         self.config = config
+        self.ran: list[str] = []
+        """What the user has run since the last prompt, for the model."""
         self.cwd = paths.cwd
         self.session_store = session_store(paths, root)
         self.judge = judge

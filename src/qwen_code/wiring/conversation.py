@@ -377,6 +377,17 @@ class Conversation:
             assembled.judge.only_this_turn = ""
             self._note_spent(assembled, before)
 
+    def run_command(self, line: str, show: Callable[[str], None], stop: Stop) -> str:
+        """Run a command of the user, which the model is told with the next prompt; how it ended.
+
+        Raises:
+            UsageError: a rule denies it, or it could not be run.
+            Stopped: ``stop`` was set.
+        """
+        from qwen_code.wiring.own_commands import run_own_command  # few sessions have any
+
+        return run_own_command(line, self._opened()[1], show, stop)
+
     def _note_spent(self, assembled: Assembled, before: Spent) -> None:
         spent = self.spent.since(before)
         if spent.requests:

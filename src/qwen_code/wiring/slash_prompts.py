@@ -40,6 +40,16 @@ def expanded(prompt: str, assembled: Assembled, stop: Stop) -> Expanding:
         InputError: the file of a command cannot be used, or a command in it was not allowed.
         Stopped: ``stop`` was set meanwhile.
     """
+    found = yield from _without_own_commands(prompt, assembled, stop)
+    if assembled.ran:
+        text = "".join(assembled.ran) + found.attached.text
+        attached = msgspec.structs.replace(found.attached, text=text)
+        found = msgspec.structs.replace(found, attached=attached)
+        assembled.ran.clear()
+    return found
+
+
+def _without_own_commands(prompt: str, assembled: Assembled, stop: Stop) -> Expanding:
     if prompt.startswith("/"):
         found = yield from _of_command(prompt, assembled, stop)
         if found is not None:

@@ -35,6 +35,7 @@ class FakeModel:
 
     def __init__(self, *failures: BaseException | None) -> None:
         self.asked: list[str] = []
+        self.ran: list[str] = []
         self.commands: list[tuple[str, str]] = []
         self._failures = iter(failures)
 
@@ -42,6 +43,9 @@ class FakeModel:
         self.asked.append(prompt)
         if failure := next(self._failures, None):
             raise failure
+
+    def run(self, line: str) -> None:
+        self.ran.append(line)
 
     def command(self, name: str) -> SlashCommand:
         def note(argument: str) -> None:
@@ -56,6 +60,7 @@ def talk(terminal: FakeTerminal, model: FakeModel) -> list[QwenError]:
         read_line=terminal.read_line,
         write=terminal.write,
         answer=model.answer,
+        run=model.run,
         commands={name: model.command(name) for name in ("/model", "/status", "/help")},
         report=reported.append,
     )
@@ -110,6 +115,7 @@ def test_ctrl_c_ends_only_twice_in_a_row(later_s: float, asked: list[str]) -> No
         read_line=terminal.read_line,
         write=terminal.write,
         answer=model.answer,
+        run=model.run,
         commands={},
         report=lambda _: None,
         now=lambda: next(times),
@@ -124,6 +130,7 @@ def test_what_stands_before_a_prompt_can_change() -> None:
         read_line=terminal.read_line,
         write=terminal.write,
         answer=lambda _: None,
+        run=lambda _: None,
         commands={},
         report=lambda _: None,
         sign=lambda: next(signs),
@@ -292,9 +299,17 @@ def test_a_first_prompt_is_handled_as_if_typed(
         read_line=terminal.read_line,
         write=terminal.write,
         answer=model.answer,
+        run=lambda _: None,
         commands={"/model": model.command("/model")},
         report=lambda error: None,
     )
     loop.run(first)
     assert (model.asked, model.commands) == (asked, commands)
     assert terminal.prompts == ["> "]
+
+
+def test_what_follows_an_exclamation_mark_is_run() -> None:
+    terminal, model = FakeTerminal("!ls -l", "! git status ", "!", "wow!", "!!"), FakeModel()
+    talk(terminal, model)
+    assert model.ran == ["ls -l", "git status"]
+    assert model.asked == ["!", "wow!", "!!"]

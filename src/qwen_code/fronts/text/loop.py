@@ -39,7 +39,8 @@ class SlashCommand(msgspec.Struct, frozen=True):
 
 
 class PromptLoop:
-    """Reads prompts and commands until the end, and passes them to ``answer`` and ``commands``.
+    """Reads prompts and commands until the end, and passes them to ``answer`` and ``commands``, and
+    what follows a ``!`` to ``run``.
 
     ``read_line`` raises ``EOFError`` at the end of input and ``KeyboardInterrupt`` on Ctrl-C; its
     argument is the result of ``sign``. ``now`` is the monotonic time in seconds.
@@ -51,6 +52,7 @@ class PromptLoop:
         read_line: ReadLine,
         write: Write,
         answer: Callable[[str], None],
+        run: Callable[[str], None],
         commands: Mapping[str, SlashCommand],
         report: Callable[[QwenError], None],
         sign: Callable[[], str] = lambda: "> ",
@@ -61,6 +63,7 @@ class PromptLoop:
         self._now = now
         self._write = write
         self._answer = answer
+        self._run = run
         self._commands = commands
         self._report = report
 
@@ -118,7 +121,9 @@ class PromptLoop:
         argument = rest[0] if rest else ""
         is_prompt = "\n" in text.strip() or not name.startswith("/") or "/" in name[1:]
         try:
-            if is_prompt:  # also texts and paths that begin with a slash
+            if text.startswith("!") and text.strip("! "):
+                self._run(text[1:].strip())
+            elif is_prompt:  # also texts and paths that begin with a slash
                 self._answer(text)
             elif command := self._commands.get(name) or self._commands.get(ALIASES.get(name, "")):
                 command.run(argument)

@@ -255,6 +255,7 @@ class _Talk:
             write=write_stdout,
             answer=self._answer,
             commands=commands | off,
+            run=self._run,
             report=report,
             sign=self._sign,
         )
@@ -367,6 +368,19 @@ class _Talk:
 
     def _answer(self, prompt: str) -> None:
         self._show(lambda stop: self._talk.ask(prompt, stop))
+
+    def _run(self, line: str) -> None:
+        last = "\n"
+
+        def show(text: str) -> None:
+            nonlocal last
+            last = text[-1:] or last
+            write_stdout(safe_text(text))
+
+        with _stoppable() as stop:
+            summary = self._talk.run_command(line, show, stop)
+        end = "" if last == "\n" else "\n"
+        write_stdout(f"{end}{paint(f'• {summary}', '2', stream=sys.stdout)}\n")
 
     def _own(self, name: str) -> Callable[[str], None]:
         return lambda argument: self._answer(f"{name} {argument}".rstrip())
@@ -511,7 +525,11 @@ class _Talk:
     def _help(self, argument: str) -> None:
         for name, command in self._commands.items():
             write_stdout(f"  {name:<13}{safe_text(command.summary)}\n")
-        write_stdout('  End a line with \\ to continue it; """ begins and ends a longer text.\n')
+        write_stdout(
+            "  @PATH gives the model a file; !COMMAND runs a command, and the model is told of it "
+            "with the next prompt.\n"
+            '  End a line with \\ to continue it; """ begins and ends a longer text.\n'
+        )
 
 
 def _tell(undone: Undone) -> None:
