@@ -29,7 +29,7 @@ from qwen_code.cli.app import LazyGroup
 from qwen_code.cli.options import with_config
 from qwen_code.config.load import Config
 from qwen_code.fronts.console import notice, say_data, say_part
-from qwen_code.wiring.agent import session_store
+from qwen_code.wiring.assembled import session_store
 
 _DAY_S = 24 * 3600
 

@@ -23,7 +23,8 @@ from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.config.generation import effort_named
 from qwen_code.models.purse import Purse, Spent
-from qwen_code.wiring.agent import AgentOptions, Assembled, Fit, assemble
+from qwen_code.wiring.agent import AgentOptions, assemble
+from qwen_code.wiring.assembled import Assembled, Fit
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.link import (
     Link,

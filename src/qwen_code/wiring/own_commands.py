@@ -18,7 +18,7 @@ from qwen_code.tools.catalogue import RUN_SHELL_COMMAND
 from qwen_code.tools.errors import ToolFailed
 
 if TYPE_CHECKING:
-    from qwen_code.wiring.agent import Assembled
+    from qwen_code.wiring.assembled import Assembled
 
 _MAX_TOLD_CHARACTERS = 20_000
 

@@ -19,7 +19,7 @@ from qwen_code.wiring.slash_prompts import Expanded, Expanding
 
 if TYPE_CHECKING:
     from qwen_code.agent.mentions import MentionReader
-    from qwen_code.wiring.agent import Assembled
+    from qwen_code.wiring.assembled import Assembled
 
 Begin = Callable[[str, "Assembled", "MentionReader", Stop], Expanding]
 

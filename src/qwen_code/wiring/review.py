@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qwen_code.agent.mentions import MentionReader
     from qwen_code.base.stop import Stop
     from qwen_code.tools.base import Image
-    from qwen_code.wiring.agent import Assembled
+    from qwen_code.wiring.assembled import Assembled
 
 _PROMPT = """\
 Review {what}. Only read: change nothing and run nothing. Look at the code around each change as \

@@ -17,7 +17,7 @@ from qwen_code.base.stop import Stop
 
 if TYPE_CHECKING:
     from qwen_code.agent.mentions import MentionReader
-    from qwen_code.wiring.agent import Assembled
+    from qwen_code.wiring.assembled import Assembled
 
 
 class Expanded(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from qwen_code.agent.rules.types import Mode
 from qwen_code.config.generation import EffortLevel
 
 if TYPE_CHECKING:
-    from qwen_code.wiring.agent import Assembled
+    from qwen_code.wiring.assembled import Assembled
     from qwen_code.wiring.link import Link
 
 

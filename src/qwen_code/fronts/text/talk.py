@@ -41,7 +41,7 @@ from qwen_code.fronts.text.renderer import text_renderer
 from qwen_code.fronts.text.reports import Reports
 from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.local.pull import pull_weights
-from qwen_code.wiring.agent import session_store
+from qwen_code.wiring.assembled import session_store
 from qwen_code.wiring.conversation import Conversation
 from qwen_code.wiring.front import Answers, Form
 from qwen_code.wiring.launch import CHOOSE, Launch
