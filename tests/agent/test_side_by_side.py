@@ -347,3 +347,13 @@ def test_a_stop_while_a_question_is_open_ends_all(talk: Talk) -> None:
     events = talk.go(model, stop)
     assert isinstance(events[-1], TurnEnded) and events[-1].reason == "stopped"
     assert not list(talk.root.glob("*.txt"))
+
+
+def test_an_endpoint_that_answers_no_helper_ends_the_turn(talk: Talk) -> None:
+    def fail(_: Stop) -> list[Event]:
+        raise TransportError("the connection broke")
+
+    model = ScriptedModel(agent=[tasks("a", "b"), says("done")], a=fail, b=fail)
+    with pytest.raises(TransportError, match="the connection broke"):
+        talk.go(model)
+    assert len(model.asked["agent"]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qwen_code.base.errors import ExitCode, QwenError
+from qwen_code.tools.errors import ToolFailed
 
 
 class NotPlain(ValueError):
@@ -58,3 +59,11 @@ class TurnLimitReached(QwenError):
             f"the turn reached its limit of {rounds} rounds",
             hint="Allow more with --max-session-turns, or give smaller tasks.",
         )
+
+
+class HelperUnanswered(ToolFailed):
+    """A helper failed because of ``error`` of the endpoint, which is the agent's, too."""
+
+    def __init__(self, message: str, error: QwenError) -> None:
+        super().__init__(message)
+        self.error = error

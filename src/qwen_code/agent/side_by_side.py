@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from qwen_code.agent.calls import CallHooks, Ready, ended
+from qwen_code.agent.errors import HelperUnanswered
 from qwen_code.agent.events import AgentEvent, AgentEventStream
 from qwen_code.agent.turn import Helping
 from qwen_code.base.errors import QwenError
@@ -52,21 +53,27 @@ def run_helpers(group: Sequence[Ready], stop: Stop, hooks: CallHooks | None) -> 
     """Run the calls of helpers side by side. One that fails costs itself.
 
     Raises:
+        QwenError: the endpoint answered none of them, so it would not answer the agent either.
         Stopped: ``stop`` was set; helpers that did not react at once are abandoned.
     """
     began = time.monotonic()
+    unanswered: list[QwenError] = []
 
     def end_of(call_id: str, result: Result | BaseException) -> list[AgentEvent]:
         ready = next(each for each in group if each.call.id == call_id)
         if isinstance(result, Stopped) and stop.is_set:
             return []  # the turn says that it was stopped
         ran_s = time.monotonic() - began
+        if isinstance(result, HelperUnanswered):
+            unanswered.append(result.error)
         is_error = not isinstance(result, Result)
         told = result if isinstance(result, Result) else _failed(result)
         return [ended(ready, told, hooks, stop, ran_s=ran_s, is_error=is_error)]
 
     side = SideBySide(end_of)
     yield from side.run({each.call.id: _work_of(each, side) for each in group}, stop)
+    if len(unanswered) == len(group):
+        raise unanswered[0]
 
 
 def _work_of(ready: Ready, side: SideBySide) -> Callable[[Stop], Work]:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import msgspec
 
 from qwen_code.agent.agent import Agent
+from qwen_code.agent.errors import HelperUnanswered
 from qwen_code.agent.events import AgentEvent, HelperEvent, ToolAsked, TurnEnded
 from qwen_code.agent.permission import Answer, Permission, Question
 from qwen_code.agent.progress import words_of
@@ -18,14 +19,16 @@ from qwen_code.agent.session_agents import SessionAgents
 from qwen_code.agent.subagents import EXPLORE, SubAgent
 from qwen_code.agent.tool_context import AgentToolContext
 from qwen_code.agent.toolbox import Toolbox
-from qwen_code.agent.turn import AskPerson, Turn
-from qwen_code.base.errors import QwenError
+from qwen_code.agent.turn import AskPerson, ChatModel, Turn
+from qwen_code.base.errors import CredentialRejected, QwenError, TransportError
 from qwen_code.base.stop import Stop
+from qwen_code.models.errors import QuotaExhausted, RateLimited, ServerFailed
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import BuiltInTool, Result
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.text import counted
 
+_OF_THE_ENDPOINT = (TransportError, CredentialRejected, QuotaExhausted, RateLimited, ServerFailed)
 _SEEN = 500
 """Characters of what a helper has said last, where it did not come to an end."""
 
@@ -100,7 +103,9 @@ class Task(BuiltInTool[TaskArguments]):
                 prompt += f"\n\n{told}"
             messages: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
             toolbox = self._toolbox(definition)
-            turn = self._turn(call_id, definition, toolbox, permission, stop)
+            own_model = self._agents.client_for(definition)
+            model = own_model or self._find_agent().model
+            turn = self._turn(call_id, definition, model, toolbox, permission, stop)
             parts = [definition.prompt, self._place]
             if catalogue.SKILL.name in toolbox.names:
                 parts.append(self._find_skills())
@@ -115,7 +120,10 @@ class Task(BuiltInTool[TaskArguments]):
                         helper.calls = calls
                         yield [HelperEvent(call_id, event, helper.label) for event in batch]
             except QwenError as error:
-                raise ToolFailed(f"the helper failed: {error.message}{_last(messages)}") from error
+                told = f"the helper failed: {error.message}{_last(messages)}"
+                if isinstance(error, _OF_THE_ENDPOINT) and own_model is None:
+                    raise HelperUnanswered(told, error) from error
+                raise ToolFailed(told) from error
             stop.check()
             text = words_of(messages[-1]) if messages[-1]["role"] == "assistant" else ""
             if not text:
@@ -146,12 +154,12 @@ class Task(BuiltInTool[TaskArguments]):
         self,
         call_id: str,
         definition: SubAgent,
+        model: ChatModel,
         toolbox: Toolbox,
         permission: Permission,
         stop: Stop,
     ) -> Turn:
         hooks = permission.hooks
-        model = self._agents.client_for(definition) or self._find_agent().model
         return Turn(
             model,
             toolbox,
