@@ -440,9 +440,9 @@ def test_commands_and_servers(options: Options, qwen: Any, server: FakeModelServ
         return commands, servers, messages
 
     commands, servers, messages = asyncio.run(run())
-    assert commands == {"subtype": "supported_commands", "commands": ["hail"]}
+    assert commands == {"subtype": "supported_commands", "commands": ["hail", "init", "review"]}
     assert servers == {"subtype": "mcp_server_status", "status": {}}
-    assert messages[0]["slash_commands"] == ["hail"]
+    assert messages[0]["slash_commands"] == ["hail", "init", "review"]
     assert server.prompts == ["Hail Caesar!"]
 
 

@@ -402,7 +402,7 @@ def test_the_methods_between_two_prompts(
     assert found["setModel"] == [None]
     assert found["setPermissionMode"][0] is None
     assert "'reckless' is not a mode" in found["setPermissionMode"][1]
-    assert found["supportedCommands"][0]["commands"] == ["hail"]
+    assert found["supportedCommands"][0]["commands"] == ["hail", "init", "review"]
     assert found["mcpServerStatus"][0]["status"] == {}
     usage = found["getContextUsage"][0]
     assert (usage["modelName"], usage["showDetails"]) == ("other-model", True)
@@ -426,9 +426,28 @@ def test_effort_from_the_beginning(ask: Run, server: FakeModelServer) -> None:
     assert server.requests[-1].body["reasoning_effort"] == "high"
 
 
-def test_agents_are_not_used_and_this_is_said(ask: Run) -> None:
-    agents = [{"name": "a", "description": "b", "systemPrompt": "c", "level": "session"}]
-    assert result_of(ask("Hello", agents=agents))["is_error"] is False
+def test_agents_of_the_program_are_helpers(ask: Run, server: FakeModelServer, calls: Any) -> None:
+    agent = {
+        "name": "reviewer",
+        "description": "Reviews code.",
+        "systemPrompt": "You review.",
+        "level": "session",
+        "tools": ["Read", "Grep"],
+        "runConfig": {"max_turns": 3},
+    }
+    broken = agent | {"name": "broken", "executionBackend": "container"}
+    server.script = [
+        calls("task", prompt="look", subagent_type="reviewer"),
+        [{"content": "found"}],
+        [{"content": "done"}],
+    ]
+    messages = ask("Hello", agents=[agent, broken])
+    assert result_of(messages)["result"] == "done"
+    assert of_type("system", messages)[0]["agents"] == ["reviewer"]
+    first, helper, _ = [seen.body for seen in server.requests if seen.method == "POST"]
+    assert "- reviewer: Reviews code." in first["messages"][0]["content"]
+    assert helper["messages"][0]["content"].startswith("You review.")
+    assert {each["function"]["name"] for each in helper["tools"]} == {"read_file", "grep"}
 
 
 def test_interrupt_ends_the_turn_and_not_the_conversation(

@@ -759,10 +759,12 @@ def test_a_turn_whose_time_is_over_before_it_begins(talk: Talk, model: FakeModel
     assert not model.requests
 
 
-def test_a_program_gives_agents_to_an_open_conversation(talk: Talk, model: FakeModelServer) -> None:
-    conversation = talk.open()
+def test_a_program_gives_agents(talk: Talk, model: FakeModelServer) -> None:
+    conversation = talk.new()
     given = subagent_of({"description": "Reviews.", "tools": ["Read"]}, "You review.", "reviewer")
-    conversation.use_agents([given])
+    conversation.introduce(agents=[given])
+    conversation.open(Stop())
+    assert conversation.state.agents == ("reviewer",)
     model.script = [call("task", prompt="look", subagent_type="reviewer"), [{"content": "found"}]]
     events = ask(conversation, "go")
     first, helper, *_ = [seen.body for seen in model.requests if seen.method == "POST"]

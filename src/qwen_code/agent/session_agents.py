@@ -48,7 +48,9 @@ class SessionAgents:
         self.all = tuple(known.values())
         self.arm = arm
         self.client_for: Callable[[SubAgent], ChatModel | None] = lambda _: None
-        self.told = _told([each for each in self.all if each.path or each not in BUILT_IN])
+        own = [each for each in self.all if each not in BUILT_IN]
+        self.names = tuple(each.name for each in own)
+        self.told = _told(own)
         """What stands before the conversation; empty where there are only built-in ones."""
         self.definition = _with_agents() if self.told else None
         """The tool as the model sees it; ``None``: as the catalogue has it."""

@@ -155,6 +155,26 @@ def subagent_of(fields: Mapping[str, Any], prompt: str, name: str) -> SubAgent:
     )
 
 
+def given_subagents(entries: object, problem: Callable[[str], None]) -> tuple[SubAgent, ...]:
+    """The agents that a program gives, as the official SDKs write them; ``problem`` gets a line for
+    each that cannot be used."""
+    if not isinstance(entries, list):
+        if entries is not None:
+            problem("the agents of the program are left out: they must be a list")
+        return ()
+    found = []
+    for entry in entries:
+        try:
+            if not isinstance(entry, dict):
+                raise DefinitionError("it is not an object")
+            fields = {key: value for key, value in entry.items() if value is not None}
+            found.append(subagent_of(fields, text_of(fields, "systemPrompt"), ""))
+        except DefinitionError as error:
+            name = entry.get("name") if isinstance(entry, dict) else entry
+            problem(f"the agent {name!r} of the program is left out: {error}")
+    return tuple(found)
+
+
 def _tools(fields: Mapping[str, Any], key: str, remarks: list[str]) -> tuple[str, ...] | None:
     """Names of tools, in ours. What names none costs a remark, and gives no tool."""
     written = texts_of(fields, key)

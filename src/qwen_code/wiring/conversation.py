@@ -83,7 +83,13 @@ class Conversation:
         self.wall_time = Limit(math.inf)
         """How long a prompt may take, once it is found."""
 
-    def introduce(self, *, servers: GivenServers | None, effort: str | None) -> None:
+    def introduce(
+        self,
+        *,
+        servers: GivenServers | None = None,
+        effort: str | None = None,
+        agents: Sequence[SubAgent] = (),
+    ) -> None:
         """Take over what the program at the front brings, before the conversation is open.
 
         Raises:
@@ -94,6 +100,8 @@ class Conversation:
         if servers is not None:
             rules = (*self._options.rules, *servers.rules)
             self._options = msgspec.structs.replace(self._options, servers=servers, rules=rules)
+        if agents:
+            self._options = msgspec.structs.replace(self._options, agents=tuple(agents))
 
     # -- the way to a model -----------------------------------------------------------------------
 
@@ -604,18 +612,6 @@ class Conversation:
             ) from error
 
     # -- helpers ----------------------------------------------------------------------------------
-
-    def use_agents(self, agents: Sequence[SubAgent]) -> None:
-        """Have these sub-agents beside those in files, and before them; for a program that gives
-        them when the conversation is open. The next session has them, too."""
-        from qwen_code.wiring.subagents import open_agents  # few programs give any
-
-        assembled = self._opened()[1]
-        self._options = msgspec.structs.replace(self._options, agents=tuple(agents))
-        notice = self._front.notice
-        found = open_agents(self.config(), agents, lambda: assembled.hooks(notice), notice)
-        assembled.use_agents(found)
-        self._provide(assembled)
 
     def helpers(self) -> list[Helper]:
         """The helpers that run, the oldest first."""

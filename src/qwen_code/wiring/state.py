@@ -62,5 +62,5 @@ def state_of(link: Link, assembled: Assembled) -> State:
         agent.compactor.window_tokens,
         connection.generation.effort,
         agent.session.channel,
-        tuple(each.name for each in assembled.agents.all if each.path) if assembled.agents else (),
+        assembled.agents.names if assembled.agents else (),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ from qwen_code.fronts.stream_json.program_front import ProgramFront
 from qwen_code.fronts.stream_json.stream_input import Control
 from qwen_code.wiring.conversation import Conversation
 from qwen_code.wiring.servers import GivenServers
+
+if TYPE_CHECKING:
+    from qwen_code.agent.subagents import SubAgent
 
 _SLACK_S = 5.0
 """How much longer than the program itself this one waits for an answer."""
@@ -41,6 +44,7 @@ class Introduction(msgspec.Struct, frozen=True):
     embedded: tuple[str, ...] = ()
     effort: str | None = None
     answer_within_s: float | None = None
+    agents: tuple[SubAgent, ...] = ()
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -49,19 +53,20 @@ class Introduction(msgspec.Struct, frozen=True):
         entries = request.get("mcpServers")
         embedded = request.get("sdkMcpServers")
         effort = request.get("effort")
-        problems = [
-            f"{what} of the program are not used: {why}"
-            for what, given, why in (
-                ("the agents", request.get("agents"), "write them to .qwen/agents"),
-                ("the hooks", request.get("hooks"), "write them to settings"),
-            )
-            if given
-        ]
+        problems: list[str] = []
+        agents: tuple[SubAgent, ...] = ()
+        if given := request.get("agents"):
+            from qwen_code.agent.subagents import given_subagents  # few programs give any
+
+            agents = given_subagents(given, problems.append)
+        if request.get("hooks"):
+            problems.append("the hooks of the program are not used: write them to settings")
         return cls(
             entries if isinstance(entries, dict) else {},
             tuple(_names(embedded)) if isinstance(embedded, dict) else (),
             None if effort is None else str(effort),
             _limit_s(request.get("timeout")),
+            agents,
             tuple(problems),
         )
 
@@ -111,7 +116,9 @@ class Controls:
             servers = GivenServers(
                 introduction.entries, introduction.embedded, self._front.requests.exchange
             )
-        conversation.introduce(servers=servers, effort=introduction.effort)
+        conversation.introduce(
+            servers=servers, effort=introduction.effort, agents=introduction.agents
+        )
 
     def open(self, conversation: Conversation) -> None:
         """The conversation is open: carry out what has waited for it."""
@@ -212,6 +219,10 @@ def _effort(request: Mapping[str, Any], conversation: Conversation) -> dict[str,
     return {"effort": level, "applied": level == used, "override": None}
 
 
+def _stop_helper(request: Mapping[str, Any], conversation: Conversation) -> dict[str, Any]:
+    return {"task_id": conversation.stop_helper(_text(request, "task_id")).call_id}
+
+
 def _servers(_request: Mapping[str, Any], conversation: Conversation) -> dict[str, Any]:
     servers = conversation.state.mcp_servers
     status = {name: "failed" if problem else "connected" for name, problem in servers.items()}
@@ -270,4 +281,5 @@ _CARRIED_OUT: Mapping[str, Callable[[Mapping[str, Any], Conversation], dict[str,
     "mcp_server_status": _servers,
     "get_context_usage": _context,
     "get_available_models": _models,
+    "stop_task": _stop_helper,
 }

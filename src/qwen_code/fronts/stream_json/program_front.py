@@ -42,6 +42,7 @@ class ProgramFront:
             **_asking(question.prepared.definition.name, question.call_id, arguments),
             "permission_suggestions": _suggestions(question),
             "reason": question.reason,
+            **({"agent": question.helper} if question.helper else {}),
         }
         reply = self.requests.ask(request, question.stop, self.answer_within_s)
         if reply is None:
