@@ -64,7 +64,7 @@ WRITES: dict[str, Callable[[Paths], object]] = {
 }
 
 OURS = {
-    "sign-in": ("security.auth.selectedType", "qwen-oauth"),
+    "sign-in": ("qwen_code.auth.selectedType", "qwen-oauth"),
     "key": ("security.auth.selectedType", "openai"),
     "language": ("general.outputLanguage", "German"),
     "rule": ("permissions.allow", ["Bash(git log)"]),

@@ -114,7 +114,7 @@ def test_helpers(qwen: Any, server: Any, calls: Calls, example: Example) -> None
     server.script = [calls("task", prompt="find it"), [{"content": "Found."}]]
     qwen("-p", "go")
     told = json.loads((qwen.home / "helper.json").read_text())
-    assert (told["agent_type"], told["last_assistant_message"]) == ("general-purpose", "Found.")
+    assert (told["agent_type"], told["last_assistant_message"]) == ("Explore", "Found.")
     helper = [r for r in server.requests if r.method == "POST"][1].body["messages"]
     assert helper[-1]["content"] == "find it\n\nLook in src only."
 

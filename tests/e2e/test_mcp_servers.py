@@ -65,7 +65,8 @@ def test_resources_prompts_and_instructions(qwen: Any, server: Any) -> None:
     use(qwen, {"docs": raw(**told)})
     assert qwen("-p", "What is in @docs:a://1?").returncode == 0
     system, asked = server.requests[-1].body["messages"]
-    assert asked["content"] == "What is in @docs:a://1?\n\n[@docs:a://1]\nthe first"
+    assert asked["content"].startswith("What is in @docs:a://1?\n\n[What belongs to the prompt")
+    assert asked["content"].endswith("\n\n[@docs:a://1]\nthe first")
     assert "The MCP server docs says" in system["content"]
     assert "Always look at a://1 first." in system["content"]
     assert qwen("-p", "/docs:greet Ada Lovelace").returncode == 0

@@ -145,10 +145,10 @@ def test_odd_calls(qwen: Any, server: FakeModelServer, name: str, arguments: Any
     [
         ("auht", "login"),
         ("permission", "list"),
-        ("update",),
+        ("upgrade",),
         ("logout",),
         ("login", "--method", "openai"),
-        ("-p", "/init"),
+        ("-p", "/inti"),
         ("-p", "/modle"),
         ("/model",),
     ],

@@ -33,8 +33,6 @@ DOCUMENTS = (
 SHELLS = {"bash", "sh", "shell"}
 
 PENDING: dict[str, str] = {
-    "configuration/auth:63": "the key of the Coding Plan by its endpoint",
-    "configuration/auth:132": "the key of the Token Plan by its endpoint",
     "features/headless:126": "--output-style",
     "features/dual-output:204": "--json-file and --input-file",
     "features/dual-output:238": "--json-file and --input-file",

@@ -96,8 +96,8 @@ def test_only_these_tools(ask: Ask, server: FakeModelServer, given: list[str]) -
 
 
 def test_a_tool_that_is_not_there(ask: Ask, server: FakeModelServer) -> None:
-    done = ask("--core-tools", "image_gen,read_file")
-    assert "'image_gen' names no tool" in done.stderr
+    done = ask("--core-tools", "paint,read_file")
+    assert "'paint' names no tool" in done.stderr
     assert tools_of(server) == {"read_file"}
 
 

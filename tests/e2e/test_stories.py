@@ -463,7 +463,7 @@ class TestOwnCommands:
         )
         done = qwen("-p", "/git:review a; rm -rf b")
         assert done.returncode == 0, done.stderr
-        assert server.prompts == ["Review a; rm -rf b: remember {{args}}\na; rm -rf b"]
+        assert server.prompts == ["Review a; rm -rf b: remember {{args}}a; rm -rf b"]
 
     def test_a_projects_command_runs_nothing_unasked(self, qwen: Any, server: Any) -> None:
         qwen.write(".qwen/commands/go.md", "!{touch made}")

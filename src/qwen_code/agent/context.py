@@ -204,7 +204,7 @@ def _imported(name: str, file: Path, bounds: _Bounds, open_files: tuple[Path, ..
         return None
     bounds.mentions.append(name)
     real = Path(os.path.realpath(file.parent / name))
-    if real in open_files or not bounds.admit(real) or not real.is_file():
+    if real in open_files or not bounds.admit(real) or not os.path.isfile(real):  # noqa: PTH113 it may be too long to be a name
         return None
     bounds.imports.append(real)
     text = _text(real)

@@ -151,7 +151,6 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
             briefing.servers = servers.instructions()
         if skills is not None:
             permission.skills = skills
-            skills.resume(session.messages)
         opened.pop_all()
     agent = Agent(
         session,
@@ -183,6 +182,8 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
 
         found = open_agents(config, options.agents, lambda: assembled.hooks(notice), notice)
         assembled.use_agents(found)
+    if skills is not None:
+        skills.resume(session.messages)
     return assembled
 
 
