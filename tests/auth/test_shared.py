@@ -104,10 +104,7 @@ def test_other_entries_stay_and_the_address_chooses_among_namesakes(paths: Paths
     write(paths, {"modelProviders": {"openai": [other, old]}, "ui": {"theme": "t"}})
     share(paths, model_of("deepseek", "m"), KEY)
     tree = read(paths)
-    assert [e["baseUrl"] for e in tree["modelProviders"]["openai"]] == [
-        "https://api.deepseek.com",
-        "https://other.example/v1",
-    ]
+    assert tree["modelProviders"]["openai"] == [other, {**old, "name": "[DeepSeek] m"}]
     assert tree["model"] == {"name": "m", "baseUrl": "https://api.deepseek.com"}
     assert tree["ui"] == {"theme": "t"}
 

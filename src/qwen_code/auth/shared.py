@@ -90,8 +90,14 @@ def _shared(
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield ("env", model.key_name), key
     known = value_at(tree, _PROVIDERS)
-    others = [each for each in known if not _is_same(each, model)] if _is_list(known) else []
-    yield _PROVIDERS, [model.entry(), *others]
+    entries = [*known] if _is_list(known) else []
+    others = [each for each in entries if not _is_same(each, model)]
+    same = next((each for each in entries if _is_same(each, model)), None)
+    if same is None:
+        yield _PROVIDERS, [model.entry(), *others]
+    else:  # what the user has written of it counts
+        kept = {**model.entry(), **same, "envKey": model.key_name}
+        yield _PROVIDERS, [kept if each is same else each for each in entries]
     yield ("security", "auth", "selectedType"), "openai"
     yield _CHOICE, model.model
     # Of several entries with this name, the address chooses one.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 import msgspec
 
-from qwen_code.auth.node_share import share as share_login
 from qwen_code.auth.profiles import ProfileStore
 from qwen_code.base.errors import UsageError
 from qwen_code.cli.options import common_options
 from qwen_code.fronts.console import notice, refuse_model, say
 from qwen_code.wiring.launch import Launch
+from qwen_code.wiring.login_shared import share_login
 
 
 @click.command()
@@ -34,8 +34,5 @@ def share(launch: Launch) -> None:
     key = store.key_of(name, profile)
     if key is None:
         raise UsageError(f"the login {name} has no API key", hint="See: qwen auth list")
-    variable = share_login(config.paths, name, profile, key)
-    say(
-        f"Node Qwen Code uses {name} from now on. The key is also in {config.paths.settings_file}, "
-        f"as {variable}."
-    )
+    where = share_login(config.paths, name, profile, key)
+    say(f"Node Qwen Code uses {name} from now on. The key is also in {where}, in plain text.")
