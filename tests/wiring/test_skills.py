@@ -200,3 +200,13 @@ def test_more_directories_of_the_user(places: Places) -> None:
     places.settings(directories=["~/shared", "~/missing"])
     assert has_skills(places)
     assert places.offered() == {"more": "d"}
+
+
+def test_a_folder_that_is_not_trusted_has_none(places: Places) -> None:
+    places.skill(places.project / ".qwen" / "skills", "theirs")
+    places.skill(places.home / ".qwen" / "skills", "mine")
+    places.trust_all()
+    assert set(places.offered()) == {"theirs", "mine"}
+    settings = {"security": {"folderTrust": {"enabled": True}}}
+    (places.home / ".qwen" / "settings.json").write_text(json.dumps(settings))
+    assert set(places.offered()) == {"mine"}

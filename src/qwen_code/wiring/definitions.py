@@ -43,8 +43,11 @@ class Found(msgspec.Struct, Generic[T], frozen=True):
 
 
 def directories_of(config: Config, kind: str) -> list[Directory]:
-    """The directories that there are, those of the project first, the nearest first of all."""
+    """The directories that there are, those of the project first, the nearest first of all; none of
+    a project in a folder that the user does not trust."""
     places = definition_places(config.paths, kind)
+    if not config.settings.trusts_folder:
+        places = [place for place in places if place[1] is None]
     users = {os.path.realpath(path) for path, project in places if project is None}
     return [
         Directory(path, project)
