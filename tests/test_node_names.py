@@ -157,8 +157,6 @@ flags: --chat-recording
 flags: --input-file
 flags: --json-fd
 flags: --json-file
-flags: --openai-logging
-flags: --openai-logging-dir
 flags: --output-style
 flags: --safe-mode
 flags: --sandbox-image
@@ -166,8 +164,6 @@ flags: --screen-reader
 flags: --worktree
 settings: general.chatRecording
 settings: general.outputStyle
-settings: model.enableOpenAILogging
-settings: model.openAILoggingDir
 slash commands: output-style
 """.strip().splitlines()
 )

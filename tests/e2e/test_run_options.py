@@ -336,3 +336,37 @@ def test_the_help_lists_them(qwen: Any) -> None:
             "--add-dir",
         ):
             assert option in shown
+
+
+# -- --openai-logging ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "place"),
+    [
+        (["--openai-logging"], {}, "logs/openai"),
+        (["--openai-logging", "--openai-logging-dir", "here"], {}, "here"),
+        ([], {"enableOpenAILogging": True, "openAILoggingDir": "~/there"}, "~/there"),
+        (["--openai-logging"], {"openAILoggingDir": "set"}, "set"),
+    ],
+)
+def test_requests_are_logged_without_the_key(
+    qwen: Any, options: list[str], settings: dict[str, Any], place: str
+) -> None:
+    qwen.write("~/.qwen/settings.json", json.dumps({"model": settings}))
+    done = qwen(*options, "-p", "what is it?")
+    assert done.returncode == 0 and "are written to" in done.stderr
+    home = place.startswith("~/")
+    directory = qwen.home / place[2:] if home else qwen.project / place
+    (file,) = directory.glob("openai-*.json")
+    record = json.loads(file.read_text())
+    assert record["request"]["messages"][-1]["content"] == "what is it?"
+    assert record["response"]["choices"][0]["message"]["content"] == "Hello from the model"
+    assert "sk-run-options" not in file.read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--openai-logging-dir", "here"]])
+def test_nothing_is_logged_unless_it_is_asked_for(qwen: Any, options: list[str]) -> None:
+    qwen.write(".qwen/settings.json", '{"model": {"enableOpenAILogging": true}}')
+    assert qwen(*options, "-p", "hi").returncode == 0
+    assert not [*qwen.project.rglob("openai-*.json")]

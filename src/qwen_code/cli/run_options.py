@@ -61,6 +61,14 @@ RUN_OPTIONS = [
         help="Use only these MCP servers (separated by commas, or repeat the option).",
     ),
     click.option(
+        "--openai-logging",
+        is_flag=True,
+        help="Write requests and answers, without keys, to files in logs/openai.",
+    ),
+    click.option(
+        "--openai-logging-dir", metavar="DIR", help="Write them to this directory instead."
+    ),
+    click.option(
         "--proxy",
         metavar="URL",
         help="Reach servers through this proxy, instead of that of the environment or settings.",
@@ -80,6 +88,12 @@ def with_run_options(launch: Launch, values: dict[str, Any]) -> Launch:
         if len(fallbacks) > _MAX_FALLBACKS:
             raise UsageError(f"--fallback-model takes {_MAX_FALLBACKS} models at most")
         overrides["model"] = {"fallbacks": fallbacks}
+    if values["openai_logging"]:
+        overrides.setdefault("model", {})["enableOpenAILogging"] = True
+    if (directory := values["openai_logging_dir"]) is not None:
+        if not directory.strip():
+            raise UsageError("--openai-logging-dir is empty", hint="Name a directory.")
+        overrides.setdefault("model", {})["openAILoggingDir"] = directory
     if values["mcp_config"]:
         overrides[SERVERS_KEY] = _servers(values["mcp_config"])
     if names := _listed(values, "allowed_mcp_server_names"):

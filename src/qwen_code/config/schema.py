@@ -166,6 +166,8 @@ _KINDS: dict[str, _Kind] = {
     "model.maxSessionTurns": _TURNS,
     "model.maxToolCalls": _CALLS,
     "model.maxWallTimeSeconds": _WALL_TIME,
+    "model.enableOpenAILogging": _FLAG,
+    "model.openAILoggingDir": _TEXT,
     "model.name": _TEXT,
     "model.reasoningEffort": _EFFORT,
     "model.sessionTokenLimit": _TURNS,

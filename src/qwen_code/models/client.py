@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from qwen_code.models.listing import ListedModel
     from qwen_code.models.quota import Ledger, Snapshot
     from qwen_code.models.rate_limits import RateLimits
+    from qwen_code.models.request_log import RequestLog
 
 _MAX_LISTED_MODELS = 20
 _MAX_ANSWER_BYTES = 16 << 20
@@ -84,7 +85,8 @@ class ModelClient:
     ``stream_options``, streams or tools) is remembered for the next one. With a ``ledger``, chat
     requests are counted and wait for the rate limit. If the model cannot answer, those of
     ``fallbacks`` are tried in order. ``patience`` limits the time of answers that have begun;
-    ``http`` has its own time limits. ``purse`` adds up what the answers cost.
+    ``http`` has its own time limits. ``purse`` adds up what the answers cost. ``log`` keeps
+    requests and answers.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class ModelClient:
         ledger: Ledger | None = None,
         fallbacks: Sequence[str] = (),
         purse: Purse | None = None,
+        log: RequestLog | None = None,
     ) -> None:
         self.endpoint = endpoint
         self._http = http
@@ -109,6 +112,7 @@ class ModelClient:
         self._meter = Meter(ledger, clock)
         self._fallbacks = tuple(fallbacks)
         self.purse = purse or Purse()
+        self._log = log
         self._limit_headers: tuple[Mapping[str, str], float] = ({}, 0.0)
         self._terms: dict[str, Terms] = {}
         """What is known of each model's server."""
@@ -139,7 +143,8 @@ class ModelClient:
             form = {"response_format": response_format} if response_format else {}
             body = {**self.endpoint.extra_body, **form}
             endpoint = msgspec.structs.replace(self.endpoint, model=model, extra_body=body)
-            return self._complete(endpoint, messages, tools, stop)
+            events = self._complete(endpoint, messages, tools, stop)
+            return self._log.recorded(model, messages, tools, events) if self._log else events
 
         models = list(dict.fromkeys((self.endpoint.model, *self._fallbacks)))
         return ask(models[0]) if len(models) == 1 else first_answer(models, ask)

@@ -160,7 +160,9 @@ class Conversation:
             self._check_untrusted(connection)
         announce(config, resolution.announcements, self._front.notice)
         self._purse = self._purse or open_purse(config, self._options.max_cost)
-        link = open_link(config, with_effort(connection, self._effort), stop, self._purse)
+        link = open_link(
+            config, with_effort(connection, self._effort), stop, self._purse, self._front.notice
+        )
         try:
             name_model(link, config.settings, stop)
             fit = Fit.of(link, config.settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -34,8 +35,11 @@ from qwen_code.wiring.time_limits import patience_with
 if TYPE_CHECKING:
     from qwen_code.models.listing import ListedModel
     from qwen_code.models.quota import Ledger
+    from qwen_code.models.request_log import RequestLog
 
 _MAX_LISTED_MODELS = 20
+_LOG_DAYS = 7.0
+"""How long logs of requests are kept."""
 
 
 class Link:
@@ -89,6 +93,7 @@ def open_link(
     connection: Connection,
     stop: Stop | None = None,
     purse: Purse | None = None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Link:
     """A client for ``connection``; the embedded model is started where it is the method.
 
@@ -104,7 +109,7 @@ def open_link(
     debug("connection", method=connection.method, base_url=connection.base_url)
     try:
         purse = purse or open_purse(config, None)
-        link = Link(connection, _client(config, connection, purse), end)
+        link = Link(connection, _client(config, connection, purse, notice), end)
         purse.price_of = lambda model: price_of(config.settings, link, model)
         return link
     except BaseException:
@@ -269,7 +274,12 @@ def _endpoint(connection: Connection) -> Endpoint:
     )
 
 
-def _client(config: Config, connection: Connection, purse: Purse) -> ModelClient:
+def _client(
+    config: Config,
+    connection: Connection,
+    purse: Purse,
+    notice: Callable[[str], None] = lambda _: None,
+) -> ModelClient:
     python = ".".join(map(str, sys.version_info[:2]))
     agent = f"qwen-code/{__version__} (python {python}; {sys.platform})"
     patience = patience_with(connection, config.settings)
@@ -282,7 +292,21 @@ def _client(config: Config, connection: Connection, purse: Purse) -> ModelClient
         ledger=open_ledger(config, connection),
         fallbacks=_fallbacks(config),
         purse=purse,
+        log=_request_log(config, notice),
     )
+
+
+def _request_log(config: Config, notice: Callable[[str], None]) -> RequestLog | None:
+    settings = config.settings
+    if not settings.first("model.enableOpenAILogging", bool):
+        return None
+    from qwen_code.models.request_log import RequestLog  # few runs are logged
+
+    given = settings.first("model.openAILoggingDir", str) or "logs/openai"
+    directory = config.paths.cwd / Path(given).expanduser()
+    days = settings.first("model.openAILogRetentionDays", float)
+    notice(f"requests and answers are written to {directory}, without keys")
+    return RequestLog(directory, _LOG_DAYS if days is None else days, notice)
 
 
 def _start_local(
