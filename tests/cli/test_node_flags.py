@@ -78,13 +78,26 @@ def test_what_is_off_is_not_said(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["--acp", "--experimental-acp", "--insecure -p x", "--list-extensions", "-p x --acp=true"],
+    [
+        *("--acp", "--experimental-acp", "--insecure -p x", "--list-extensions", "-p x --acp=true"),
+        *("--bare", "--safe-mode -p x", "--worktree", "--json-file x", "--chat-recording false"),
+        *("--no-chat-recording", "--chatRecording=false"),
+    ],
 )
 def test_what_changes_the_meaning_is_refused(line: str) -> None:
     with pytest.raises(UsageError, match="is not supported: "):
         ours(line)
 
 
-@pytest.mark.parametrize("line", ["--no-insecure x", "--insecure=false x", "--acp false x"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--no-insecure x",
+        "--insecure=false x",
+        "--acp false x",
+        "--chat-recording x",
+        "--chat-recording true x",
+    ],
+)
 def test_unless_it_is_off(line: str) -> None:
     assert ours(line) == (["x"], [])

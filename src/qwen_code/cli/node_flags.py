@@ -65,13 +65,14 @@ def _without_effect(
     if verdict is None or verdict.kind not in ("no", "closed"):
         return [word]
     _, sign, value = word.partition("=")
-    takes_value = bool(verdict.value)
+    means_off = verdict.value == "false"  # it is on here, and cannot be turned off
+    takes_value = bool(verdict.value) and not means_off
     if not sign and left and (takes_value or left[0].lower() in _TRUE_FALSE):
         value = left.pop(0)
     is_off = name.startswith("--no-") or (not takes_value and value.lower() == "false")
-    if verdict.kind == "closed" and not is_off:
+    if verdict.kind == "closed" and is_off is means_off:
         raise UsageError(f"{name} is not supported: {verdict.why}", hint="Leave it out.")
-    if not is_off:
+    if not is_off and not means_off:
         notice(f"{name} has no effect here: {verdict.why}")
     return []
 

@@ -112,6 +112,10 @@ _MODELS = _Kind(
 )
 _OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
 _FLAG = _Kind("true or false", lambda value: isinstance(value, bool))
+_DAYS = _Kind(
+    "a number of days, 0 or more",
+    lambda value: isinstance(value, int | float) and not isinstance(value, bool) and value >= 0,
+)
 _COUNT = _Kind("a whole number, 1 or more", _is_count)
 _WAIT = _Kind("a time, or 0 for no limit", lambda value: _is_number(value) and value >= 0)
 _TURNS = _Kind("1 or more, or -1 for no limit", lambda value: _is_count(value) or value in (0, -1))
@@ -167,6 +171,7 @@ _KINDS: dict[str, _Kind] = {
     "model.maxToolCalls": _CALLS,
     "model.maxWallTimeSeconds": _WALL_TIME,
     "model.enableOpenAILogging": _FLAG,
+    "model.openAILogRetentionDays": _DAYS,
     "model.openAILoggingDir": _TEXT,
     "model.name": _TEXT,
     "model.reasoningEffort": _EFFORT,
