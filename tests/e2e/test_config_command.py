@@ -93,6 +93,20 @@ def test_settings_in_a_conversation(qwen: Any, server: Any) -> None:
     assert saved["tools"]["sandboxNetwork"] is False
 
 
+def test_settings_keep_a_variable_as_it_is_written(qwen: Any, server: Any) -> None:
+    """Its value may be a secret, under a key whose name does not say so."""
+    qwen("config", "set", "env.NOTES_AT", "$NOTES")
+    environ = qwen.environ | {
+        "LLAMA_API_KEY": "k",
+        "LLAMA_API_BASE_URL": server.base_url,
+        "LLAMA_API_MODEL": "m",
+        "NOTES": "expanded-value",
+    }
+    typed = "/settings env.NOTES_AT\n/settings\n/quit\n"
+    code, shown = at_terminal(qwen.command, typed=typed, env=environ, cwd=qwen.project)
+    assert code == 0 and "$NOTES" in shown and "expanded-value" not in shown, shown
+
+
 def test_update_says_how_and_changes_nothing(qwen: Any) -> None:
     done = qwen("update")
     assert done.returncode == 0 and "To update it: " in done.stdout

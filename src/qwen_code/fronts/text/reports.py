@@ -51,12 +51,14 @@ class Reports:
 
     def settings(self, argument: str) -> None:
         """Common settings and what is set; the one in ``argument``; or a new value for it."""
+        from qwen_code.config.settings import Settings
         from qwen_code.wiring import settings_values as values
 
-        settings = self._talk.config().settings
+        paths = self._talk.config().paths
+        settings = Settings.load(paths)  # $NAME stays as it is written: it may be a secret
         key, *words = argument.split() or [""]
         if words:
-            done = values.change(self._talk.config().paths, key, values.value_in(key, words))
+            done = values.change(paths, key, values.value_in(key, words))
             for line in done.notices:
                 notice(line)
             write_stdout(f"Saved in {done.file}. Most settings count from the next start.\n")
