@@ -48,7 +48,7 @@ LEFT = {
         " until [ -s pid ]; do :; done"
     ),
     "it prints without end": (
-        "bash -c 'echo $$ > pid; while :; do echo noise; done' & until [ -s pid ]; do :; done"
+        "bash -c 'echo $$ > pid; while :; do echo noise; sleep 0.01; done' & until [ -s pid ]; do :; done"
     ),
     "job control": "set -m; sleep 60 & echo $! > pid",
     "disown": "sleep 60 & echo $! > pid; disown -a",
