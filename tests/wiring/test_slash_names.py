@@ -18,7 +18,7 @@ from qwen_code.wiring.slash_names import disabled_commands, instead_of, is_disab
         ("/export html", "qwen sessions export"),
         ("/stats model", "use /stats"),
         ("/directory add x", "--include-directories"),
-        ("/arena start a b", "--worktree"),
+        ("/arena start a b", "worktrees"),
         ("/vim", "inputrc"),
         ("/model", ""),
         ("/nonsense", ""),
