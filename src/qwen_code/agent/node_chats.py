@@ -22,6 +22,7 @@ from qwen_code.agent.node_sessions import Converted, Record, convert, prompt_of,
 from qwen_code.agent.session_file import MAX_BYTES
 from qwen_code.base.errors import InputError, UsageError
 from qwen_code.base.json_text import decode_json
+from qwen_code.config.paths import node_directory_name
 
 _is_id = re.compile("[0-9a-fA-F-]{32,36}").fullmatch
 _END_BYTES = 64 << 10
@@ -57,7 +58,7 @@ class Read(msgspec.Struct, frozen=True):
 def chat_files(projects: Path, root: Path | None = None) -> list[Path]:
     """The files of all sessions, or of those that may have begun in ``root`` or below, the latest
     first."""
-    name = "*" if root is None else f"{_sanitized(root)}*"
+    name = "*" if root is None else f"{node_directory_name(root)}*"
     found = []
     for path in projects.glob(f"{name}/chats/*.jsonl"):
         try:
@@ -185,10 +186,6 @@ def _record(data: bytes) -> dict[str, Any] | None:
     except msgspec.DecodeError:
         return None
     return record if isinstance(record, dict) else None
-
-
-def _sanitized(root: Path) -> str:
-    return re.sub("[^a-zA-Z0-9]", "-", os.path.realpath(root))
 
 
 def _is_below(project: str, root: str) -> bool:

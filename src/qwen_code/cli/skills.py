@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from qwen_code.base.errors import UsageError
+from qwen_code.cli.definitions import trust_definitions
 from qwen_code.cli.options import with_config
 from qwen_code.config.load import Config
-from qwen_code.config.trust import TrustStore
-from qwen_code.fronts.console import notice, require_person, say
+from qwen_code.fronts.console import notice, say
 from qwen_code.wiring.reports.definitions import skill_to_trust, skills_in_words
 from qwen_code.wiring.skills import find_skills
 
@@ -34,24 +33,11 @@ def list_command(config: Config) -> None:
 @with_config
 def trust_command(config: Config, names: tuple[str, ...]) -> None:
     """Trust the skills of this project, or those of these names, as they are now."""
-    found = [each for each in find_skills(config, notice) if each.definition.project]
-    if names:
-        found = [each for each in found if each.definition.name in names]
-    if not found:
-        raise UsageError(
-            "this project has no such skills", hint="List all skills: qwen skills list"
-        )
-    waiting = [each for each in found if not each.is_trusted and not each.problem]
-    for each in found:
-        if each not in waiting:
-            state = f"cannot be trusted: {each.problem}" if each.problem else "is trusted already"
-            say(f"The skill {each.definition.name} {state}.")
-    if waiting:
-        require_person("trusting skills")
-    for each in waiting:
-        skill = each.definition
-        say("\n".join(skill_to_trust(each)))
-        if click.confirm(f"Let the model follow {skill.name} here, as it is now?"):
-            assert skill.project is not None
-            TrustStore.load(config.paths).trust_definition(skill.project, each.digest)
-            say(f"Trusted in {skill.project}.")
+    trust_definitions(
+        config,
+        find_skills(config, notice),
+        names,
+        kind="skill",
+        in_words=skill_to_trust,
+        question=lambda skill: f"Let the model follow {skill.name} here, as it is now?",
+    )

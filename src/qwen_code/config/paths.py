@@ -143,9 +143,8 @@ class Paths(msgspec.Struct, frozen=True):
 
     def memories(self, root: Path) -> list[Path]:
         """What Node Qwen Code remembers by itself, of the user and of a project: the indexes."""
-        real = os.path.realpath(root)
-        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in real)
-        folders = (self.qwen_home / "memories", self.projects / name / "memory")
+        own = self.projects / node_directory_name(root)
+        folders = (self.qwen_home / "memories", own / "memory")
         return [folder / "MEMORY.md" for folder in folders]
 
     @property
@@ -157,6 +156,12 @@ class Paths(msgspec.Struct, frozen=True):
         """The path that a setting names: ``~`` is home, and a relative one is relative to the
         ``file`` that holds the setting, or to the current directory if ``file`` is ``None``."""
         return (file.parent if file else self.cwd) / _expanded(text, self.home)
+
+
+def node_directory_name(root: Path) -> str:
+    """How Node Qwen Code names the directory of a project below ``QWEN_HOME/projects``."""
+    real = os.path.realpath(root)
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in real)
 
 
 def owner_of(file: Path) -> Path:

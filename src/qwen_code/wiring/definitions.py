@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -20,6 +20,18 @@ from qwen_code.config.settings import (
 from qwen_code.config.trust import TrustStore
 
 T = TypeVar("T")
+
+
+class Definition(Protocol):
+    """What skills and sub-agents have in common."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> Path | None: ...
+
+
+D = TypeVar("D", bound=Definition)
 
 
 class Found(msgspec.Struct, Generic[T], frozen=True):
@@ -100,3 +112,27 @@ def with_trust(
     digest = digest_of(kind, sorted(relative), relative)
     is_trusted = TrustStore.load(config.paths).is_definition_trusted(project, digest)
     return Found(definition, files, digest, is_trusted)
+
+
+def with_hidden(found: Iterable[Found[D]], name_of: Callable[[D], str]) -> list[Found[D]]:
+    """``found``, in which the first that can be used hides the later ones of its name."""
+    listed: list[Found[D]] = []
+    first: dict[str, D] = {}
+    for each in found:
+        name = name_of(each.definition)
+        if (before := first.get(name)) is not None:
+            listed.append(msgspec.structs.replace(each, hidden_by=str(before.path)))
+            continue
+        if each.is_offered:
+            first[name] = each.definition
+        listed.append(each)
+    return listed
+
+
+def tell_untrusted(kind: str, found: Iterable[Found[D]], notice: Callable[[str], None]) -> None:
+    """Say which definitions of a ``kind`` (``skills``, ``agents``) the user has to trust first."""
+    if untrusted := [each.definition.name for each in found if not each.is_trusted]:
+        notice(
+            f"not offered, because they are this project's: the {kind} {', '.join(untrusted)}. "
+            f"To let them be used: qwen {kind} trust"
+        )

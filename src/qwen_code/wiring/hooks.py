@@ -34,8 +34,12 @@ class HookSource(msgspec.Struct, frozen=True):
 
 def has_hooks(config: Config) -> bool:
     """Whether anything needs to be looked at: most sessions have none."""
-    is_off = config.settings.first(_OFF, bool)
-    return not is_off and any(layer.tree.get(_KEY) for layer in config.settings.layers)
+    return not are_off(config) and any(layer.tree.get(_KEY) for layer in config.settings.layers)
+
+
+def are_off(config: Config) -> bool:
+    """Whether no hook runs, whatever defines it."""
+    return bool(config.settings.first(_OFF, bool))
 
 
 def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource]:
@@ -43,7 +47,7 @@ def find_hooks(config: Config, notice: Callable[[str], None]) -> list[HookSource
     from qwen_code.agent.hooks.entries import parse_hooks  # only who has some pays for it
 
     found: list[HookSource] = []
-    if config.settings.first(_OFF, bool):
+    if are_off(config):
         return found
     machines = (config.paths.system_settings, config.paths.system_defaults)
 

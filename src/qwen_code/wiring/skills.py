@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from qwen_code.config.load import Config
+from qwen_code.wiring.hooks import are_off
 
 if TYPE_CHECKING:
     from qwen_code.agent.hooks.entries import Hook
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _KIND = "skills"
 _MORE = "skills.directories"
-_HOOKS_OFF = "disableAllHooks"
 
 
 def find_skills(config: Config, notice: Callable[[str], None]) -> list[Found[Skill]]:
@@ -34,6 +34,7 @@ def find_skills(config: Config, notice: Callable[[str], None]) -> list[Found[Ski
         directories_of,
         files_of_hooks,
         texts_of_all,
+        with_hidden,
         with_trust,
     )
 
@@ -44,7 +45,6 @@ def find_skills(config: Config, notice: Callable[[str], None]) -> list[Found[Ski
     levels = set(texts_of_all(settings, "skills.disabledLevels"))
     off = _turned_off(config)
     found: list[Found[Skill]] = []
-    first: dict[str, Skill] = {}
     for skill in skills.find_skills(directories, notice):
         if ("user" if skill.project is None else "project") in levels:
             continue
@@ -52,14 +52,8 @@ def find_skills(config: Config, notice: Callable[[str], None]) -> list[Found[Ski
         if skill.project is not None and skill.hooks:
             files |= files_of_hooks(config, skill.hooks, skill.project)
         each = with_trust(config, "skill", skill, skill.project, files)
-        each = msgspec.structs.replace(each, is_off=skill.name.lower() in off)
-        before = first.get(skill.name)
-        if before is not None:
-            each = msgspec.structs.replace(each, hidden_by=str(before.path))
-        elif each.is_offered:
-            first[skill.name] = skill
-        found.append(each)
-    return found
+        found.append(msgspec.structs.replace(each, is_off=skill.name.lower() in off))
+    return with_hidden(found, lambda skill: skill.name)
 
 
 def _turned_off(config: Config) -> set[str]:
@@ -83,14 +77,10 @@ def open_skills(
     """The skills of a session; ``None`` if it has none. Hooks of a skill are added to
     ``session_hooks`` when it is read."""
     from qwen_code.agent.session_skills import SessionSkills
+    from qwen_code.wiring.definitions import tell_untrusted
 
     found = find_skills(config, notice)
-    if untrusted := [each.definition.name for each in found if not each.is_trusted]:
-        names = ", ".join(untrusted)
-        notice(
-            f"not offered, because they are this project's: the skills {names}. To let them be "
-            "used: qwen skills trust"
-        )
+    tell_untrusted(_KIND, found, notice)
     offered = {each.definition.name: each for each in found if each.is_offered}
     if not offered:
         return None
@@ -117,7 +107,7 @@ def _arm(
 ) -> None:
     """Let the hooks of a skill run for the rest of the session. Those of a project only run as
     long as all files of the skill are as the user trusts them."""
-    if config.settings.first(_HOOKS_OFF, bool):
+    if are_off(config):
         return
     environ = {"QWEN_SKILL_ROOT": str(skill.directory)}
     where = Origin(str(skill.path), skill.project, files, environ)

@@ -121,9 +121,9 @@ def _attached(
 def reader_for(assembled: Assembled, stop: Stop) -> MentionReader:
     """What reads the files that a prompt names, for the model that answers now."""
     from qwen_code.agent.mentions import MentionReader, Sight
+    from qwen_code.wiring.tool_settings import respects_git_ignore
 
     agent, config = assembled.agent, assembled.config
-    skips = config.settings.first("context.fileFiltering.respectGitIgnore", bool)
     types = frozenset(["image_url"] * agent.sees + ["file"] * agent.reads_pdf)
     return MentionReader(
         assembled.tools,
@@ -132,7 +132,7 @@ def reader_for(assembled: Assembled, stop: Stop) -> MentionReader:
         config.paths.home,
         Sight(types, agent.compactor.room_for_results(agent.session.messages)),
         stop,
-        skips_ignored=skips is not False,
+        skips_ignored=respects_git_ignore(config.settings),
     )
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from qwen_code.auth.types import Connection, Method
 from qwen_code.config.load import Config
+from qwen_code.wiring.hooks import are_off
 
 if TYPE_CHECKING:
     from qwen_code.agent.hooks.session import SessionHooks
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from qwen_code.wiring.definitions import Found
 
 _KIND = "agents"
-_HOOKS_OFF = "disableAllHooks"
 _FAST = "fast"
 
 
@@ -29,24 +27,17 @@ def find_agents(config: Config, notice: Callable[[str], None]) -> list[Found[Sub
     what cannot be used."""
     from qwen_code.agent import subagents
     from qwen_code.config.run_files import content_digest
-    from qwen_code.wiring.definitions import directories_of, files_of_hooks, with_trust
+    from qwen_code.wiring.definitions import directories_of, files_of_hooks, with_hidden, with_trust
 
     found: list[Found[SubAgent]] = []
-    first: dict[str, SubAgent] = {}
     for agent in subagents.find_subagents(directories_of(config, _KIND), notice):
         path = agent.path
         assert path is not None
         files = {} if agent.project is None else {str(path): content_digest(path)}
         if agent.project is not None and agent.hooks:
             files |= files_of_hooks(config, agent.hooks, agent.project)
-        each = with_trust(config, "agent", agent, agent.project, files)
-        name = agent.name.lower()
-        if (before := first.get(name)) is not None:
-            each = msgspec.structs.replace(each, hidden_by=str(before.path))
-        elif each.is_offered:
-            first[name] = agent
-        found.append(each)
-    return found
+        found.append(with_trust(config, "agent", agent, agent.project, files))
+    return with_hidden(found, lambda agent: agent.name.lower())
 
 
 def open_agents(
@@ -58,18 +49,14 @@ def open_agents(
     """The agents of a session; ``given`` are those of the program that drives it, and come before
     all others of their name. The hooks of an agent are called beside ``session_hooks``."""
     from qwen_code.agent.session_agents import SessionAgents
+    from qwen_code.wiring.definitions import tell_untrusted
 
     found = find_agents(config, notice)
-    if untrusted := [each.definition.name for each in found if not each.is_trusted]:
-        names = ", ".join(untrusted)
-        notice(
-            f"not offered, because they are this project's: the agents {names}. To let them be "
-            "used: qwen agents trust"
-        )
+    tell_untrusted(_KIND, found, notice)
     files = {each.definition.name: each.files for each in found if each.is_offered}
 
     def arm(agent: SubAgent, permission: Permission) -> None:
-        if agent.hooks and not config.settings.first(_HOOKS_OFF, bool):
+        if agent.hooks and not are_off(config):
             from qwen_code.wiring.skills import Origin, hooks_of
 
             place = str(agent.path or agent.name)
