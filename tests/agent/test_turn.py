@@ -784,7 +784,7 @@ def test_a_hook_answers_in_place_of_the_person(turn: Any, project: Path) -> None
     hooks = FakeHooks(answered=Judged(Decision.ALLOW, "yes"))
 
     def ask(question: Question) -> No:
-        raise AssertionError("nobody is asked")
+        raise AssertionError("no one is asked")
 
     model = FakeModel(call("write_file", WRITE), [TextDelta("ok")])
     go(turn(model, hooks=hooks, judge=lambda _: ASK, ask=ask), user())

@@ -17,6 +17,7 @@ from qwen_code.models.events import (
     Finished,
     ReasoningDelta,
     TextDelta,
+    TextWasReasoning,
     ToolCallDelta,
     Usage,
 )
@@ -81,6 +82,14 @@ def test_a_request_and_its_answer(log: RequestLog, tmp_path: Path) -> None:
     }
     assert record["response"]["usage"]["prompt_tokens"] == 3
     assert record["error"] is None
+
+
+def test_text_that_was_reasoning_is_logged_as_that(log: RequestLog, tmp_path: Path) -> None:
+    events = stream(TextDelta("hm"), TextWasReasoning(), TextDelta("yes"))
+    list(log.recorded("m", MESSAGES, None, events))
+    (record,) = records(tmp_path)
+    message = record["response"]["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("hm", "yes")
 
 
 def test_an_error_is_written_and_raised(log: RequestLog, tmp_path: Path) -> None:

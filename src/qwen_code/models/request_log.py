@@ -24,6 +24,7 @@ from qwen_code.models.events import (
     Finished,
     ReasoningDelta,
     TextDelta,
+    TextWasReasoning,
     ToolCallDelta,
     Usage,
 )
@@ -123,6 +124,9 @@ class _Answer:
                 self._text.append(event.text)
             elif isinstance(event, ReasoningDelta):
                 self._reasoning.append(event.text)
+            elif isinstance(event, TextWasReasoning):
+                self._reasoning += self._text
+                self._text.clear()
             elif isinstance(event, ToolCallDelta):
                 call = self._calls.setdefault(event.index, {"id": "", "name": "", "arguments": ""})
                 call["id"] += event.id or ""
