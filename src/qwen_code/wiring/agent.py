@@ -151,39 +151,39 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
             briefing.servers = servers.instructions()
         if skills is not None:
             permission.skills = skills
-        opened.pop_all()
-    agent = Agent(
-        session,
-        toolbox,
-        permission,
-        system=briefing,
-        compactor=Compactor(Facts().window_tokens),
-        begin_turn=workbench.begin_turn,
-        news=News(workbench.news_for_model, workbench.news_for_user),
-        max_rounds=_max_rounds(options, settings),
-        aim=structured,
-    )
-    if has_hooks(config):
-        add_hooks(agent, config, briefing, notice)
-    assembled = Assembled(
-        agent,
-        config,
-        root,
-        judge=judge,
-        briefing=briefing,
-        workbench=workbench,
-        servers=servers,
-        structured=structured,
-        disabled=options.disabled_commands,
-        skills=skills,
-    )
-    if options.agents or has_definitions(paths, settings, "agents"):
-        from qwen_code.wiring.subagents import open_agents  # most sessions have none
+        agent = Agent(
+            session,
+            toolbox,
+            permission,
+            system=briefing,
+            compactor=Compactor(Facts().window_tokens),
+            begin_turn=workbench.begin_turn,
+            news=News(workbench.news_for_model, workbench.news_for_user),
+            max_rounds=_max_rounds(options, settings),
+            aim=structured,
+        )
+        if has_hooks(config):
+            add_hooks(agent, config, briefing, notice)
+        assembled = Assembled(
+            agent,
+            config,
+            root,
+            judge=judge,
+            briefing=briefing,
+            workbench=workbench,
+            servers=servers,
+            structured=structured,
+            disabled=options.disabled_commands,
+            skills=skills,
+        )
+        if options.agents or has_definitions(paths, settings, "agents"):
+            from qwen_code.wiring.subagents import open_agents  # most sessions have none
 
-        found = open_agents(config, options.agents, lambda: assembled.hooks(notice), notice)
-        assembled.use_agents(found)
-    if skills is not None:
-        skills.resume(session.messages)
+            found = open_agents(config, options.agents, lambda: assembled.hooks(notice), notice)
+            assembled.use_agents(found)
+        if skills is not None:
+            skills.resume(session.messages)
+        opened.pop_all()
     return assembled
 
 
