@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 
 import pytest
 
@@ -13,6 +15,7 @@ from qwen_code.fronts.signals import (
     is_given_up,
     leaving_by_signals,
     noting_signals,
+    waking_for_signals,
 )
 
 
@@ -77,3 +80,22 @@ def test_last_words_are_written_whatever_comes() -> None:
         assert is_given_up(), "a wait for a reader can end"
     assert (received.number, signal.getsignal(signal.SIGTERM)) == (signal.SIGTERM, before)
     assert not is_given_up()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_does_not_interrupt_a_read_is_noticed_all_the_same(
+    number: signal.Signals,
+) -> None:
+    """Where another thread takes it, or it comes between the last look and the call."""
+    silent, held_open = os.pipe()
+    before = signal.getsignal(signal.SIGALRM)
+    elsewhere = threading.Timer(0.05, lambda: signal.pthread_kill(threading.get_ident(), number))
+    with leaving_by_signals() as received, pytest.raises((SystemExit, KeyboardInterrupt)):
+        elsewhere.start()
+        with waking_for_signals():
+            os.read(silent, 1)
+    assert received.number == number
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) is before
+    os.close(silent)
+    os.close(held_open)

@@ -17,6 +17,7 @@ from qwen_code.config import settings_keys
 from qwen_code.config.paths import Paths
 from qwen_code.config.settings import Settings
 from qwen_code.fronts.console import notice, refuse_model, say, say_data
+from qwen_code.fronts.signals import waking_for_signals
 from qwen_code.wiring.settings_values import (
     Change,
     Place,
@@ -131,7 +132,8 @@ def _value(key: str, values: tuple[str, ...]) -> Any:
     if values == ("-",):
         if sys.stdin.isatty():
             raise UsageError("standard input is a terminal", hint="Pipe the value, or name it.")
-        return sys.stdin.read().strip()
+        with waking_for_signals():
+            return sys.stdin.read().strip()
     return value_in(key, values)
 
 

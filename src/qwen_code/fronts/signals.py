@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -15,6 +16,8 @@ from qwen_code.base.stop import Stop
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _MAX_WRITE_WAIT_S = 3.0
 """How long after a signal a write may wait for a reader that does not read."""
+_LOOK_S = 0.5
+"""How often a wait that has no limit looks whether a signal has arrived."""
 
 
 class Received:
@@ -119,6 +122,25 @@ def noting_signals() -> Iterator[Received]:
     received = Received()
     with _handling(lambda number, _: received.note(number), received):
         yield received
+
+
+@contextmanager
+def waking_for_signals() -> Iterator[None]:
+    """For a read that waits without a limit, such as ``input``.
+
+    A signal that arrives after Python's last look and before the system call does not interrupt
+    that call: its handler would run when something is typed. So a timer interrupts it regularly.
+    """
+    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
+        yield
+        return
+    former = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
 
 
 @contextmanager

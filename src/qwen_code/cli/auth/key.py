@@ -19,6 +19,7 @@ from qwen_code.cli.auth.profiles import is_first
 from qwen_code.config.load import Config
 from qwen_code.config.providers import CUSTOM, OPENAI, Provider, provider_for, provider_named
 from qwen_code.fronts.console import notice, say
+from qwen_code.fronts.signals import waking_for_signals
 from qwen_code.wiring.launch import Launch
 
 _MAX_KEY_BYTES = 64 * 1024
@@ -36,7 +37,8 @@ def read_key() -> str:
             "--with-api-key reads the key from standard input, which is a terminal",
             hint="Omit the option to enter the key without echo.",
         )
-    data = sys.stdin.buffer.read(_MAX_KEY_BYTES + 1)
+    with waking_for_signals():
+        data = sys.stdin.buffer.read(_MAX_KEY_BYTES + 1)
     if len(data) > _MAX_KEY_BYTES:
         raise InputError("standard input is too long to be a key", hint="Pipe only the key.")
     return data.decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.fronts.console import explain_unexpected, say_part
+from qwen_code.fronts.signals import waking_for_signals
 from qwen_code.wiring.slash_names import ALIASES, instead_of
 
 ReadLine = Callable[[str], str]
@@ -212,7 +213,9 @@ class LineReader:
         """One line that does not go into the history: an answer in a dialog."""
         # Bytes that are invalid in the terminal's encoding become lone surrogates (PEP 383), which
         # cannot be sent.
-        return input(prompt).encode("utf-8", "replace").decode()
+        with waking_for_signals():
+            line = input(prompt)
+        return line.encode("utf-8", "replace").decode()
 
     def question(self, prompt: str, stop: Stop) -> str:
         """One line as an answer while a turn waits for it. What was typed before the question was
@@ -245,7 +248,8 @@ class LineReader:
         from getpass import getpass
 
         try:
-            return getpass(prompt)
+            with waking_for_signals():
+                return getpass(prompt)
         except OSError as error:
             raise InputError("this terminal cannot hide what is typed", hint=_PIPE_IT) from error
 
