@@ -7,10 +7,14 @@ import pytest
 
 from qwen_code.base.errors import UsageError
 from qwen_code.cli.node_flags import as_ours
-from qwen_code.cli.options import PROMPT_PARAMS
+from qwen_code.cli.options import PROMPT_PARAMS, built
+from qwen_code.cli.run_options import RUN_OPTIONS
 
 OPTIONS = {
-    name: each for each in PROMPT_PARAMS if isinstance(each, click.Option) for name in each.opts
+    name: each
+    for each in (*PROMPT_PARAMS, *built(RUN_OPTIONS))
+    if isinstance(each, click.Option)
+    for name in each.opts
 }
 
 
@@ -28,6 +32,16 @@ def ours(line: str) -> tuple[list[str], list[str]]:
         ("--outputFormat=json", "--output-format=json"),
         ("--yolo=true", "--yolo"),
         ("--yolo=TRUE x", "--yolo x"),
+        ("--yolo true x", "--yolo x"),
+        ("--yolo FALSE x", "x"),
+        ("--safeMode true -p true", "--safe-mode -p true"),
+        ("--bare false -p x", "-p x"),
+        ("--chat-recording x", "--chat-recording x"),
+        ("--chat-recording true x", "--chat-recording x"),
+        ("--chat-recording false x", "--no-chat-recording x"),
+        ("--chatRecording=False x", "--no-chat-recording x"),
+        ("--no-chat-recording x", "--no-chat-recording x"),
+        ("--noChatRecording x", "--no-chat-recording x"),
         ("--yolo=false x", "x"),
         ("--no-yolo x", "x"),
         ("--noYolo x", "x"),
@@ -80,8 +94,7 @@ def test_what_is_off_is_not_said(line: str) -> None:
     "line",
     [
         *("--acp", "--experimental-acp", "--insecure -p x", "--list-extensions", "-p x --acp=true"),
-        *("--bare", "--safe-mode -p x", "--worktree", "--json-file x", "--chat-recording false"),
-        *("--no-chat-recording", "--chatRecording=false"),
+        *("--worktree", "--json-file x"),
     ],
 )
 def test_what_changes_the_meaning_is_refused(line: str) -> None:
@@ -95,8 +108,6 @@ def test_what_changes_the_meaning_is_refused(line: str) -> None:
         "--no-insecure x",
         "--insecure=false x",
         "--acp false x",
-        "--chat-recording x",
-        "--chat-recording true x",
     ],
 )
 def test_unless_it_is_off(line: str) -> None:

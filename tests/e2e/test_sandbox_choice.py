@@ -61,20 +61,38 @@ def test_an_engine_that_cannot_be_reached(
     assert server.requests == []
 
 
+@pytest.mark.parametrize(
+    ("options", "variable", "setting", "image"),
+    [
+        ([], None, "tools:1", "tools:1"),
+        ([], "tools:2", "tools:1", "tools:2"),
+        (["--sandbox-image", "tools:3"], "tools:2", "tools:1", "tools:3"),
+        (["--sandboxImage=tools:3"], None, None, "tools:3"),
+    ],
+)
 def test_commands_run_in_the_container(
-    qwen: Any, server: Any, calls: Calls, tmp_path: Path
+    qwen: Any,
+    server: Any,
+    calls: Calls,
+    tmp_path: Path,
+    options: list[str],
+    variable: str | None,
+    setting: str | None,
+    image: str,
 ) -> None:
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\n[ "$1" = run ] && echo "ran: $*"\nexit 0\n')
     program.chmod(0o755)
-    settings(qwen, sandbox="docker", sandboxImage="tools:1")
+    settings(qwen, sandbox="docker", **({"sandboxImage": setting} if setting else {}))
+    env = {"PATH": f"{program.parent}:{qwen.environ['PATH']}"}
+    env |= {"QWEN_SANDBOX_IMAGE": variable} if variable else {}
     server.script = [calls("run_shell_command", command="make"), [{"content": "ok"}]]
-    done = qwen("-y", "-p", "go", env={"PATH": f"{program.parent}:{qwen.environ['PATH']}"})
+    done = qwen(*options, "-y", "-p", "go", env=env)
     assert done.returncode == 0, done.stderr
     answer = server.requests[-1].body["messages"][-1]["content"]
     assert "ran: run --rm" in answer and "--network none" in answer
-    assert "tools:1 bash -c make" in answer
+    assert f"{image} bash -c make" in answer
 
 
 def test_a_project_cannot_choose(qwen: Any, server: Any, require: Any) -> None:

@@ -515,3 +515,19 @@ def test_a_command_of_the_user_runs_and_the_model_is_told(
     assert prompt.startswith("explain @a.py\n\n[What belongs to the prompt above")
     assert "[The user ran: printf 'of the %s' command; exit 3 (exit code 3" in prompt
     assert prompt.endswith("[@a.py]\nalpha")
+
+
+def test_a_conversation_that_is_not_recorded_leaves_no_prompt(
+    terminal: Terminal, qwen: Any, configured: None
+) -> None:
+    terminal.type(f"{terminal.start} --chat-recording=false")
+    terminal.wait_for("/help")
+    terminal.type("PROMPTED-7a")
+    terminal.wait_for("Hello from the model")
+    terminal.type("/resume")
+    terminal.wait_for("not recorded")
+    terminal.type("/quit")
+    terminal.type_to_shell("echo ended")
+    terminal.wait_for("ended", 2)
+    files = [path for path in qwen.home.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"PROMPTED-7a" in path.read_bytes()]

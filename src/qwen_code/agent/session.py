@@ -39,10 +39,18 @@ class Session:
     """One conversation. Close it, or use it as a context manager.
 
     ``messages`` is what is sent to the model; the agent appends to this list. Nothing is written
-    before the first message.
+    before the first message, and nothing at all unless ``is_recorded``.
     """
 
-    def __init__(self, path: Path, cwd: Path, clock: Clock, channel: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        cwd: Path,
+        clock: Clock,
+        channel: str | None = None,
+        *,
+        is_recorded: bool = True,
+    ) -> None:
         self.id = path.stem
         self.channel = channel
         """The kind of program that began it, if it said so."""
@@ -52,6 +60,7 @@ class Session:
         """How many lines of the file could not be used."""
         self.copied_from: Path | None = None
         """The file of another program that it goes on from."""
+        self.is_recorded = is_recorded
         self._path = path
         self._cwd = cwd
         self._clock = clock
@@ -250,6 +259,8 @@ class Session:
         return next(i for i, (message, saved) in enumerate(pairs) if message is not saved)
 
     def _opened(self) -> IO[bytes]:
+        if self._file is None and not self.is_recorded:
+            self._file = Path(os.devnull).open("ab", buffering=0)  # noqa: SIM115 see close()
         if self._file is None:
             make_private_dir(self._path.parent)
             is_new = not self._path.exists()
@@ -267,14 +278,35 @@ class SessionStore:
     """The sessions of one project, in one directory.
 
     ``root`` is the project's directory, whose sessions of Node Qwen Code are offered as well; each
-    goes on as a copy. Without it there are none.
+    goes on as a copy. Without it there are none. Unless ``is_recording``, new sessions are kept in
+    memory, and none goes on.
     """
 
-    def __init__(self, directory: Path, cwd: Path, clock: Clock, root: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        cwd: Path,
+        clock: Clock,
+        root: Path | None = None,
+        *,
+        is_recording: bool = True,
+    ) -> None:
         self._directory = directory
         self._cwd = cwd
         self._clock = clock
         self._root = root
+        self._is_recording = is_recording
+
+    def check_recording(self) -> None:
+        """
+        Raises:
+            UsageError: conversations are not recorded, so none can go on.
+        """
+        if not self._is_recording:
+            raise UsageError(
+                "conversations are not recorded, so none can be continued",
+                hint="Leave out --chat-recording=false, or general.chatRecording in settings.",
+            )
 
     def begin(self, session_id: str | None = None, channel: str | None = None) -> Session:
         """A new session with this or a new UUID; its file is created with the first message.
@@ -289,15 +321,17 @@ class SessionStore:
                 f"the session {session_id} exists already",
                 hint=f"To continue it: --resume {session_id}",
             )
-        return Session(path, self._cwd, self._clock, channel)
+        return Session(path, self._cwd, self._clock, channel, is_recorded=self._is_recording)
 
     def resume(self, id_or_beginning: str | None = None) -> Session:
         """Resume a session: the one with that id, or the latest.
 
         Raises:
-            UsageError: there is none, several ids begin so, or another process has it open.
+            UsageError: there is none, several ids begin so, or another process has it open; or
+                sessions are not recorded.
             InputError: its file cannot be read.
         """
+        self.check_recording()
         chat = self._chat(id_or_beginning)
         if chat is not None:
             return self._copy_of_chat(chat)
@@ -314,9 +348,10 @@ class SessionStore:
         may have it open.
 
         Raises:
-            UsageError: there is none, or several ids begin so.
+            UsageError: there is none, or several ids begin so; or sessions are not recorded.
             InputError: its file cannot be read.
         """
+        self.check_recording()
         chat = self._chat(id_or_beginning)
         if chat is not None:
             return self._copy_of_chat(chat)

@@ -87,7 +87,9 @@ class _Root(LazyGroup):
         """Options of other programs as ours. Most command lines have none."""
         options = self._options()
         names = (each.partition("=") for each in args if each.startswith("--") and each != "--")
-        if all(name in options and not (sign and options[name].is_flag) for name, sign, _ in names):
+        if all(
+            name in options and not (sign and options[name].is_flag) for name, sign, _ in names
+        ) and not any(each.lower() in ("true", "false") for each in args):
             return args
         first = next((each for each in self._split(args)[1][:1]), "")
         if first in self._lazy and first != "ask" and args[0] == first:
@@ -260,7 +262,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _add_run_options(argv: Sequence[str]) -> None:
     """Add the options that few runs have, if a word may be one of them or asks for help."""
-    known = {name for parameter in cli.params for name in parameter.opts}
+    known = {name for each in cli.params for name in (*each.opts, *each.secondary_opts)}
     if "--mcp-config" in known:
         return  # they were added for an earlier command line of this process
     options = (word.partition("=")[0] for word in argv if word.startswith("-"))

@@ -19,8 +19,9 @@ _TRUE_FALSE = {"true": True, "false": False}
 def as_ours(
     args: Sequence[str], options: Mapping[str, click.Option], notice: Callable[[str], None]
 ) -> list[str]:
-    """``args`` in our spelling: ``--approvalMode`` as ``--approval-mode``, flags without ``=true``,
-    ``=false`` and ``no-``. Options without effect are left out, each with a line for ``notice``.
+    """``args`` in our spelling: ``--approvalMode`` as ``--approval-mode``, flags without ``true``
+    and ``false``; what turns a flag off is left out, unless the flag has a name for that. Options
+    without effect are left out, each with a line for ``notice``.
 
     Raises:
         UsageError: it would change what is done, or what is protected, if one were left out.
@@ -37,21 +38,23 @@ def as_ours(
         elif (kebab := _kebab(name)) in options:
             left.insert(0, f"{kebab}{sign}{value}")
         elif (positive := f"--{kebab.removeprefix('--no-')}") in options and kebab[:5] == "--no-":
-            if not options[positive].is_flag:
-                found.append(word)
+            option = options[positive]
+            found += option.secondary_opts[:1] if option.is_flag else [word]
         else:
             found += _without_effect(word, kebab, left, notice)
     return found
 
 
 def _known(word: str, options: Mapping[str, click.Option], left: list[str]) -> list[str]:
-    """A word and the value after it. ``--yolo=false`` is as if it were not there."""
+    """A word and the value after it."""
     name, sign, value = word.partition("=")
     option = options.get(name)
     if option is None:
         return [word]
-    if option.is_flag and sign and value.lower() in _TRUE_FALSE:
-        return [name] if _TRUE_FALSE[value.lower()] else []
+    if option.is_flag and not sign and left and left[0].lower() in _TRUE_FALSE:
+        value = left.pop(0)
+    if option.is_flag and value.lower() in _TRUE_FALSE:
+        return [name] if _TRUE_FALSE[value.lower()] else option.secondary_opts[:1]
     takes_next = not option.is_flag and not option.count and not sign and left
     if takes_next and not (isinstance(option.flag_value, str) and left[0].startswith("-")):
         return [word, left.pop(0)]

@@ -345,6 +345,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         channel=values["channel"],
         sandbox=values["sandbox"],
         sandbox_network=values["sandbox_network"],
+        sandbox_image=values.get("sandbox_image"),
         system_prompt=values["system_prompt"],
         append=values["append_system_prompt"],
         schema=_schema(values["json_schema"]),

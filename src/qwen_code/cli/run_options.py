@@ -13,6 +13,7 @@ from qwen_code.base.errors import ConfigError, QwenError, UsageError
 from qwen_code.base.files import read_bounded
 from qwen_code.config import jsonc
 from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES
+from qwen_code.config.settings import Reduction
 from qwen_code.mcp import RUN_SERVERS_KEY, SERVERS_KEY
 from qwen_code.wiring.launch import Launch
 
@@ -61,6 +62,28 @@ RUN_OPTIONS = [
         help="Use only these MCP servers (separated by commas, or repeat the option).",
     ),
     click.option(
+        "--safe-mode",
+        is_flag=True,
+        help="Leave out notes, hooks, MCP servers, skills, agents, commands, and rules that allow; "
+        "to find out which of them causes a problem.",
+    ),
+    click.option(
+        "--bare",
+        is_flag=True,
+        help="As --safe-mode, with three tools: read_file, edit, run_shell_command.",
+    ),
+    click.option(
+        "--sandbox-image",
+        metavar="IMAGE",
+        help="Where commands run in a container: the image, instead of that of the environment or "
+        "settings.",
+    ),
+    click.option(
+        "--chat-recording/--no-chat-recording",
+        default=None,
+        help="Whether the conversation is kept on disk, so that it can be continued (it is).",
+    ),
+    click.option(
         "--openai-logging",
         is_flag=True,
         help="Write requests and answers, without keys, to files in logs/openai.",
@@ -94,13 +117,20 @@ def with_run_options(launch: Launch, values: dict[str, Any]) -> Launch:
         if not directory.strip():
             raise UsageError("--openai-logging-dir is empty", hint="Name a directory.")
         overrides.setdefault("model", {})["openAILoggingDir"] = directory
+    if values["chat_recording"] is not None:
+        overrides["general"] = {"chatRecording": values["chat_recording"]}
     if values["mcp_config"]:
         overrides[SERVERS_KEY] = _servers(values["mcp_config"])
     if names := _listed(values, "allowed_mcp_server_names"):
         section, _, key = RUN_SERVERS_KEY.partition(".")
         overrides[section] = {key: names}
         overrides.setdefault(SERVERS_KEY, {})
-    return msgspec.structs.replace(launch, overrides=overrides, proxy=_proxy(values["proxy"]))
+    reduction: Reduction | None = (
+        "bare" if values["bare"] else "safe" if values["safe_mode"] else None
+    )
+    return msgspec.structs.replace(
+        launch, overrides=overrides, proxy=_proxy(values["proxy"]), reduction=reduction
+    )
 
 
 def _listed(values: dict[str, Any], name: str) -> list[str]:

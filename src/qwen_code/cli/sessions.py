@@ -147,7 +147,7 @@ def delete(config: Config, session_ids: tuple[str, ...], older_than: int | None)
 
 
 def _store(config: Config) -> SessionStore:
-    return session_store(config.paths, project_root(config.paths.cwd))
+    return session_store(config, project_root(config.paths.cwd))
 
 
 def _print(found: Sequence[Summary], as_json: bool, otherwise: str, *, of_all: bool = False) -> int:

@@ -156,6 +156,7 @@ _KINDS: dict[str, _Kind] = {
     "context.loadFromIncludeDirectories": _FLAG,
     "disableAllHooks": _FLAG,
     "env.*": _TEXT,
+    "general.chatRecording": _FLAG,
     "general.outputLanguage": _TEXT,
     "fastModel": _TEXT,
     "hooks": _OBJECT,
@@ -216,6 +217,7 @@ _KINDS: dict[str, _Kind] = {
 
 _STRICTEST: dict[str, Any] = {
     "disableAllHooks": True,
+    "general.chatRecording": False,
     "mcp.allowed": [],
     "mcp.excluded": ["*"],
     "model.allowed": [],

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Reduction = Literal["safe", "bare"]
+"""Which of the modes without customizations a run is in, see `config.reduced`."""
+
 _NAME = "settings.json"
 _PROVIDERS = "modelProviders"
 
@@ -117,11 +120,13 @@ class SettingCandidate(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True):
     """The layers, highest precedence first, and a line about each value that does not count.
     ``trusts_folder``: false if the user wants to be asked which folders they trust, and does not
-    trust this one. Then nothing that its files say counts."""
+    trust this one. Then nothing that its files say counts. ``reduction``: the user wants none of
+    their own notes, definitions, hooks and servers either, nor those of the project."""
 
     layers: tuple[Layer, ...] = ()
     warnings: tuple[str, ...] = ()
     trusts_folder: bool = True
+    reduction: Reduction | None = None
 
     @classmethod
     def load(cls, paths: Paths, environ: Mapping[str, str] | None = None) -> Settings:
@@ -163,6 +168,11 @@ class Settings(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             settings, warnings=(*self.warnings, left_out), trusts_folder=False
         )
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether conversations and what they leave behind are kept on disk."""
+        return self.first("general.chatRecording", bool) is not False
 
     def lookup(self, dotted: str) -> list[SettingCandidate]:
         """What every layer says for a key such as ``security.auth.baseUrl``, highest first.
@@ -264,6 +274,8 @@ def definition_places(paths: Paths, kind: str) -> list[tuple[Path, Path | None]]
 
 def has_definitions(paths: Paths, settings: Settings, kind: str) -> bool:
     """Whether any of these places is there, or settings name more: for most users none is."""
+    if settings.reduction:
+        return False
     if any(path.is_dir() for path, _ in definition_places(paths, kind)):
         return True
     return settings.usable(f"{kind}.directories") is not None

@@ -220,7 +220,7 @@ def _of_the_project(
         (layer.path, layer.tree.get(SERVERS_KEY)) for layer in settings.layers if layer.project
     ]
     file = project_file(paths)
-    if settings.trusts_folder and file.exists():
+    if settings.trusts_folder and not settings.reduction and file.exists():
         try:
             tree = jsonc.loads(read_bounded(file, CONFIG_FILE_LIMIT_BYTES))
         except (OSError, jsonc.JsoncError) as error:

@@ -72,6 +72,8 @@ class AgentOptions(msgspec.Struct, frozen=True):
     """Which kind of program started this one."""
     sandbox: bool = False
     sandbox_network: bool = False
+    sandbox_image: str | None = None
+    """That of a container, where that is the sandbox."""
     system_prompt: str | None = None
     append: str | None = None
     schema: str | None = None
@@ -134,7 +136,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
         workbench.session_skills = skills
     structured = _structured(options)
     with ExitStack() as opened:  # closed where what follows fails
-        session = _session(session_store(paths, root), options)
+        session = _session(session_store(config, root), options)
         opened.callback(session.close)
         _tell_origin(session, notice)
         servers = open_servers(

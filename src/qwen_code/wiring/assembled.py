@@ -17,7 +17,7 @@ from qwen_code.agent.turn import ChatModel
 from qwen_code.auth.types import Connection, Method
 from qwen_code.base.clock import BlockingClock
 from qwen_code.config.load import Config
-from qwen_code.config.paths import CONFIG_DIR, Paths
+from qwen_code.config.paths import CONFIG_DIR
 from qwen_code.config.settings import Settings
 from qwen_code.models.client import ModelClient
 from qwen_code.models.facts import facts_of
@@ -104,15 +104,13 @@ class Assembled:
         self.ran: list[str] = []
         """What the user has run since the last prompt, for the model."""
         self.cwd = paths.cwd
-        self.session_store = session_store(paths, root)
+        self.session_store = session_store(config, root)
         self.judge = judge
         self.workbench = workbench
         self.servers = servers
         self.structured = structured
         self.skills = skills
-        self.command_dirs = [paths.qwen_home / "commands"]
-        if config.settings.trusts_folder:
-            self.command_dirs.append(root / CONFIG_DIR / "commands")
+        self.command_dirs = _command_dirs(config, root)
         self._briefing = briefing
         self.tools = agent.toolbox
         """All tools of the session, whichever of them the model is offered."""
@@ -224,6 +222,15 @@ def add_hooks(
     return hooks
 
 
+def _command_dirs(config: Config, root: Path) -> list[Path]:
+    """Where the files of slash commands can be."""
+    settings = config.settings
+    if settings.reduction:
+        return []
+    own = config.paths.qwen_home / "commands"
+    return [own, root / CONFIG_DIR / "commands"] if settings.trusts_folder else [own]
+
+
 def _kind_of(workspace: Workspace, text: str) -> str:
     try:
         path = workspace.locate(text).path
@@ -232,6 +239,13 @@ def _kind_of(workspace: Workspace, text: str) -> str:
     return "file" if path.is_file() else "directory" if path.is_dir() else ""
 
 
-def session_store(paths: Paths, root: Path) -> SessionStore:
+def session_store(config: Config, root: Path) -> SessionStore:
     """The sessions of a project."""
-    return SessionStore(paths.project_dir(root) / "sessions", paths.cwd, BlockingClock(), root)
+    paths = config.paths
+    return SessionStore(
+        paths.project_dir(root) / "sessions",
+        paths.cwd,
+        BlockingClock(),
+        root,
+        is_recording=config.settings.is_recording,
+    )

@@ -84,6 +84,8 @@ class Briefing:
     def find_notes(self) -> list[Note]:
         """The notes for this session, as they are now."""
         paths, settings = self._config.paths, self._config.settings
+        if settings.reduction:
+            return []
         cwd = paths.cwd if settings.trusts_folder else paths.qwen_home
         notes = find_notes(paths.qwen_home, cwd, self._names(), self._notice, self._noted())
         if settings.first("memory.enableManagedAutoMemory", bool) is False:
@@ -104,6 +106,8 @@ class Briefing:
     def _rules(self) -> str:
         """``.qwen/rules``: as notes; those for some files only by name, if they can be read."""
         paths = self._config.paths
+        if self._config.settings.reduction:
+            return ""
         own = paths.qwen_home / "rules"
         directories = [own]
         if self._config.settings.trusts_folder:

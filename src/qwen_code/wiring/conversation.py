@@ -563,8 +563,14 @@ class Conversation:
         self._change_session(session_id, stop)
 
     def sessions(self) -> list[Summary]:
-        """The sessions of this project, the latest first."""
-        return self._opened()[1].session_store.summaries()
+        """The sessions of this project that can be resumed, the latest first.
+
+        Raises:
+            UsageError: conversations are not recorded, so none can be resumed.
+        """
+        store = self._opened()[1].session_store
+        store.check_recording()
+        return store.summaries()
 
     def undo(self, checkpoint_id: str | None = None) -> Undone:
         """Restore the files as they were before the last turn of this session that is not undone,

@@ -56,7 +56,9 @@ class Found(msgspec.Struct, Generic[T], frozen=True):
 
 def directories_of(config: Config, kind: str) -> list[Directory]:
     """The directories that there are, those of the project first, the nearest first of all; none of
-    a project in a folder that the user does not trust."""
+    a project in a folder that the user does not trust, and none at all in a reduced run."""
+    if config.settings.reduction:
+        return []
     places = definition_places(config.paths, kind)
     if not config.settings.trusts_folder:
         places = [place for place in places if place[1] is None]

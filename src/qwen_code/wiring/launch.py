@@ -14,7 +14,9 @@ from qwen_code.auth.api import Flags
 from qwen_code.auth.resolver import Inputs
 from qwen_code.auth.sources import gather
 from qwen_code.base.errors import ConfigError
+from qwen_code.config import env_names
 from qwen_code.config.load import Config
+from qwen_code.config.settings import Reduction
 
 LATEST = ""
 """The session that ``--continue`` means, or the turn that ``--undo`` does."""
@@ -28,7 +30,8 @@ class Launch(msgspec.Struct, frozen=True):
 
     ``auth_type`` is a method that is wanted above all else. ``cwd`` and ``environ`` are the
     process's own unless they are given, as for one of several conversations. ``overrides`` are
-    settings, as in their file, and ``proxy`` is an address, that the command line says.
+    settings, as in their file, and ``proxy`` is an address, that the command line says; so is
+    ``reduction``, which variables can want too.
     """
 
     flags: Flags = Flags()
@@ -37,6 +40,7 @@ class Launch(msgspec.Struct, frozen=True):
     environ: Mapping[str, str] | None = None
     overrides: Mapping[str, Any] = {}
     proxy: str | None = None
+    reduction: Reduction | None = None
 
     def __repr__(self) -> str:
         return f"Launch({self.auth_type}, {self.cwd})"  # the environment holds secrets
@@ -64,6 +68,10 @@ class Launch(msgspec.Struct, frozen=True):
                 "the current directory no longer exists", hint="cd somewhere else, and try again."
             ) from error
         config = Config.load(os.environ if self.environ is None else self.environ, cwd)
+        if self.reduction or any(map(config.environment.first, env_names.REDUCING)):
+            from qwen_code.config.reduced import reduced  # few runs are
+
+            config = reduced(config, self.reduction)
         if self.overrides or self.proxy is not None:
             from qwen_code.config.overrides import overridden  # few command lines say any
 

@@ -231,6 +231,10 @@ def _rules(given: GivenRules, settings: Settings, root: Path) -> Rules:
     if settings.trusts_folder:
         written += [("allow", text, source) for text, source in _project_rules(settings, root)]
     named = list(_texts(settings, _ONLY))
+    if settings.reduction == "bare":
+        from qwen_code.config.reduced import BARE_TOOLS  # loaded: it made the settings
+
+        named += [(tool, "--bare") for tool in BARE_TOOLS]
     if not (written or named or any(given)):
         return Rules()
     from qwen_code.agent.rules.parse import (  # only who has rules pays for them

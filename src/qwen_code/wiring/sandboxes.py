@@ -53,7 +53,8 @@ def find_sandbox_of(
     from qwen_code.tools.container import find_container
 
     named = config.environment.first(env_names.QWEN_SANDBOX_IMAGE)
-    image = (named.text if named else "") or settings.first("tools.sandboxImage", str) or ""
+    image = options.sandbox_image or (named.text if named else "")
+    image = image or settings.first("tools.sandboxImage", str) or ""
     return find_container(look, kind, image, network=network, environ=environ)
 
 

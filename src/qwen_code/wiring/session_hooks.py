@@ -46,7 +46,8 @@ def make_hooks(
         agent = find_agent()
         session = agent.session
         mode = agent.permission.judge.mode
-        return Facts(session.id, str(session.path), mode, session.prompt_count)
+        transcript = str(session.path) if session.is_recorded else ""
+        return Facts(session.id, transcript, mode, session.prompt_count)
 
     dispatch = Dispatch(
         [hook for source in found if source.is_trusted for hook in source.hooks],

@@ -38,6 +38,10 @@ def checkpoints_in(project_dir: Path, workspace: Workspace) -> Checkpoints:
     return Checkpoints(project_dir / "checkpoints", workspace, BlockingClock())
 
 
+_NOT_RECORDED = "(not recorded)"
+"""What stands for a prompt in the list of checkpoints."""
+
+
 class Workbench:
     """The `AgentToolContext` of a session: creates its tools, and ends what they started.
 
@@ -84,6 +88,13 @@ class Workbench:
         self._turn = ("", "", 0)
         self._keeping = threading.RLock()
         self._closing = ExitStack()
+        self._is_recording = config.settings.is_recording
+        if not self._is_recording:
+            from shutil import rmtree
+            from tempfile import mkdtemp  # most sessions are recorded
+
+            self.output_dir = Path(mkdtemp(prefix="qwen-"))
+            self._closing.callback(rmtree, self.output_dir, ignore_errors=True)
 
     @property
     def definitions(self) -> list[Definition]:
@@ -101,7 +112,7 @@ class Workbench:
 
     def begin_turn(self, title: str, session_id: str, turn: int) -> None:
         """Changes of files belong to another turn from now on."""
-        self._turn = (title, session_id, turn)
+        self._turn = (title if self._is_recording else _NOT_RECORDED, session_id, turn)
         if self._checkpoints is not None:
             self._checkpoints.begin_turn(*self._turn)
 

@@ -177,7 +177,7 @@ def picked(text: str, count: int) -> int | None:
 class LineReader:
     """Reads lines from a terminal, with editing, history and completion if it has ``readline``."""
 
-    def __init__(self, history_file: Path, words: Sequence[str]) -> None:
+    def __init__(self, history_file: Path | None, words: Sequence[str]) -> None:
         self._history_file = history_file
         self.words = words
         self._new: list[str] = []
@@ -257,7 +257,7 @@ class LineReader:
         """Add this session's lines to the history file (0600). Errors are ignored: the history is
         only a convenience."""
         items = [line for line in self._new if "\n" not in line]
-        if not items:
+        if not items or self._history_file is None:
             return
         from qwen_code.base.files import write_atomic
 
@@ -270,6 +270,8 @@ class LineReader:
         self._new.clear()
 
     def _read_history(self) -> list[str]:
+        if self._history_file is None:
+            return []
         try:
             return self._history_file.read_text("utf-8", "replace").splitlines()
         except OSError:

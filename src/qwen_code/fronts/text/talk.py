@@ -118,7 +118,8 @@ def run_loop(launch: Launch, options: AgentOptions, first: str = "") -> int:
     Changing the method or model keeps the conversation.
     """
     config = launch.config(notice)
-    reader = LineReader(config.paths.history_file, _COMMANDS)
+    history = config.paths.history_file if config.settings.is_recording else None
+    reader = LineReader(history, _COMMANDS)
     if options.resume == CHOOSE:
         options = msgspec.structs.replace(options, resume=_chosen_session(config, reader))
     if not config.settings.trusts_folder and asked_to_trust_folder(
@@ -152,9 +153,9 @@ def run_loop(launch: Launch, options: AgentOptions, first: str = "") -> int:
 
 def _chosen_session(config: Config, reader: LineReader) -> str:
     """The session that the user chooses from a list."""
-    paths = config.paths
-    found = session_store(paths, project_root(paths.cwd)).summaries()
-    return _pick_session(found, reader)
+    store = session_store(config, project_root(config.paths.cwd))
+    store.check_recording()
+    return _pick_session(store.summaries(), reader)
 
 
 def _pick_session(found: list[Summary], reader: LineReader) -> str:
