@@ -3,7 +3,7 @@
 PYTHON ?= python3
 JOBS ?= 2
 # Many tests wait for processes and servers, so two cores have time for more of them.
-TEST_JOBS ?= 4
+TEST_JOBS ?= 6
 FUZZ_EXAMPLES ?=
 BASH_LINES ?= 200000
 PIP := -m pip --quiet --disable-pip-version-check

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import node_qwen
 import pytest
+from long_cases import mostly_long
 from model_server import FakeModelServer, call
 
 Program = Literal["node", "ours"]
@@ -191,16 +192,18 @@ def of(told: list[dict[str, Any]], event: str, tool: str = "") -> list[dict[str,
 
 @pytest.mark.parametrize(
     ("event", "tool"),
-    [
-        ("SessionStart", ""),
-        ("UserPromptSubmit", ""),
-        ("PreToolUse", "run_shell_command"),
-        ("PreToolUse", "read_file"),
-        ("PostToolUse", "run_shell_command"),
-        ("PostToolUse", "read_file"),
-        ("PostToolUseFailure", "read_file"),
-        ("Stop", ""),
-    ],
+    mostly_long(
+        [
+            ("PreToolUse", "run_shell_command"),
+            ("SessionStart", ""),
+            ("UserPromptSubmit", ""),
+            ("PreToolUse", "read_file"),
+            ("PostToolUse", "run_shell_command"),
+            ("PostToolUse", "read_file"),
+            ("PostToolUseFailure", "read_file"),
+            ("Stop", ""),
+        ]
+    ),
 )
 def test_what_hooks_are_told(
     recorded: dict[Program, list[dict[str, Any]]], event: str, tool: str
@@ -352,7 +355,7 @@ SAME: dict[str, Case] = {
 }
 
 
-@pytest.mark.parametrize("name", SAME)
+@pytest.mark.parametrize("name", mostly_long(SAME))
 def test_the_same_answer_has_the_same_effect(both: Both, name: str) -> None:
     case = SAME[name]
     for program in ("node", "ours"):
@@ -374,7 +377,7 @@ STRICTER = {
 }
 
 
-@pytest.mark.parametrize("name", STRICTER)
+@pytest.mark.parametrize("name", mostly_long(STRICTER))
 def test_where_node_lets_a_call_pass(both: Both, name: str) -> None:
     """Node reads no standard output with exit code 2, and goes on if a hook did not run. Here a
     hook that cannot run forbids: it may be there to forbid."""
@@ -433,7 +436,7 @@ def test_the_same_matchers(both: Both) -> None:
         assert called == expected, program
 
 
-@pytest.mark.parametrize("is_off", [True, False])
+@pytest.mark.parametrize("is_off", mostly_long([True, False]))
 def test_the_same_switch(both: Both, is_off: bool) -> None:
     for program in ("node", "ours"):
         ran = both.run(program, {"SessionStart": command(RECORD)}, disableAllHooks=is_off)

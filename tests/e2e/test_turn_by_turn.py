@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from long_cases import mostly_long
 from node_qwen import NodeQwen
 from sign_ins import store_sign_in
 from typed import at_terminal
@@ -39,14 +40,6 @@ def node_settings(server: Any, **more: Any) -> dict[str, Any]:
         "$version": 4,
         **more,
     }
-
-
-def mostly_long(cases: list[Any]) -> list[Any]:
-    """Every sixth case, and the others for long runs."""
-    return [
-        pytest.param(*case, marks=[pytest.mark.long] if number % 6 else [])
-        for number, case in enumerate(cases)
-    ]
 
 
 @pytest.fixture
@@ -212,11 +205,10 @@ ENV_FILES = {
 }
 
 
-@pytest.mark.parametrize("files", ENV_FILES.values(), ids=ENV_FILES)
-def test_both_take_the_same_env_file(
-    qwen: Any, server: Any, node: NodeQwen, files: list[str]
-) -> None:
+@pytest.mark.parametrize("name", mostly_long(ENV_FILES))
+def test_both_take_the_same_env_file(qwen: Any, server: Any, node: NodeQwen, name: str) -> None:
     """The first one that is found, and nothing of the others."""
+    files = ENV_FILES[name]
     for number, place in enumerate(files):
         url = f"OPENAI_BASE_URL={server.base_url}"
         qwen.write(place, f"OPENAI_API_KEY=sk-file-{number}-0123456789\n{url}\nOPENAI_MODEL=m\n")
@@ -401,7 +393,7 @@ def _entry(name: str, base_url: str, variable: str) -> dict[str, Any]:
     return {**entry, "imageOnly": True} if name.endswith("!") else entry
 
 
-@pytest.mark.parametrize("place", mostly_long([(name,) for name in PLACES]))
+@pytest.mark.parametrize("place", mostly_long(PLACES))
 def test_prompts_of_both_go_to_the_same_place(
     qwen: Any, new_server: Callable[..., Any], node: NodeQwen, place: str
 ) -> None:
@@ -589,7 +581,7 @@ def _read(is_node: bool, project: Path) -> dict[str, str]:
 # -- hooks ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("matcher", ["run_shell_command", "Bash", "*", ""])
+@pytest.mark.parametrize("matcher", mostly_long(["run_shell_command", "Bash", "*", ""]))
 def test_a_hook_holds_in_both(
     qwen: Any,
     server: Any,
@@ -631,8 +623,10 @@ def test_hooks_that_are_turned_off_are_off_in_both(
 # -- servers of tools -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scope", ["user", "project"])
-@pytest.mark.parametrize("adds", ["node", "ours"])
+@pytest.mark.parametrize(
+    ("adds", "scope"),
+    mostly_long([("node", "project"), ("node", "user"), ("ours", "user"), ("ours", "project")]),
+)
 def test_a_server_that_one_added_is_used_by_the_other(
     qwen: Any,
     server: Any,
@@ -690,8 +684,10 @@ def test_memory_of_both_is_read_by_both(
             assert word in told, (run, word)
 
 
-@pytest.mark.parametrize("scope", ["~/.qwen", ".qwen"])
-@pytest.mark.parametrize("kind", ["toml", "md"])
+@pytest.mark.parametrize(
+    ("kind", "scope"),
+    mostly_long([("md", "~/.qwen"), ("md", ".qwen"), ("toml", "~/.qwen"), ("toml", ".qwen")]),
+)
 def test_a_command_is_a_command_in_both(
     qwen: Any, server: Any, node: NodeQwen, shared: Callable[..., None], kind: str, scope: str
 ) -> None:

@@ -58,6 +58,7 @@ def test_it_reads_a_file_and_answers_from_it(ask: Any) -> None:
     assert "Tuesday" in lines[-1]["result"]
 
 
+@pytest.mark.long
 def test_it_runs_a_command_only_where_that_is_allowed(ask: Any) -> None:
     prompt = "Run `echo from-the-shell`"
     (refused,) = blocks(ask(prompt), "tool_result")
@@ -66,6 +67,7 @@ def test_it_runs_a_command_only_where_that_is_allowed(ask: Any) -> None:
     assert "from-the-shell" in str(ran["content"])
 
 
+@pytest.mark.long
 def test_a_question_about_nothing_here_calls_nothing(ask: Any) -> None:
     lines = ask("Write a Python function that adds two numbers")
     assert not blocks(lines, "tool_use")

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from long_cases import mostly_long
 
 pytestmark = pytest.mark.local_model
 
@@ -58,12 +59,14 @@ def ask(model_path: Path, emulate: Any, tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize(
     "prompt",
-    [
-        "Say hello.",
-        "Read calc.py and say what it does.",
-        "Create a file notes.txt with the word hello in it.",
-        "Write a Python function that tells whether a word is a palindrome.",
-    ],
+    mostly_long(
+        [
+            "Say hello.",
+            "Read calc.py and say what it does.",
+            "Create a file notes.txt with the word hello in it.",
+            "Write a Python function that tells whether a word is a palindrome.",
+        ]
+    ),
 )
 def test_it_answers_in_words(ask: Any, prompt: str) -> None:
     message = ask({"role": "user", "content": prompt}, max_tokens=60)["message"]
