@@ -36,6 +36,9 @@ def ours(line: str) -> tuple[list[str], list[str]]:
         ("--yolo FALSE x", "x"),
         ("--safeMode true -p true", "--safe-mode -p true"),
         ("--bare false -p x", "-p x"),
+        ("x --worktree", "x --worktree"),
+        ("--worktree --yolo=true x", "--worktree --yolo x"),
+        ("--worktree a --yolo=true x", "--worktree a --yolo x"),
         ("--chat-recording x", "--chat-recording x"),
         ("--chat-recording true x", "--chat-recording x"),
         ("--chat-recording false x", "--no-chat-recording x"),
@@ -94,7 +97,7 @@ def test_what_is_off_is_not_said(line: str) -> None:
     "line",
     [
         *("--acp", "--experimental-acp", "--insecure -p x", "--list-extensions", "-p x --acp=true"),
-        *("--worktree", "--json-file x"),
+        *("--json-file x", "--json-fd 3", "--input-file=x"),
     ],
 )
 def test_what_changes_the_meaning_is_refused(line: str) -> None:

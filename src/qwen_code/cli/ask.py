@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from qwen_code.fronts.renderer import Renderer
     from qwen_code.wiring.agent import AgentOptions
+    from qwen_code.wiring.launch import Launch
 
 
 class _DefaultCommand(click.Command):
@@ -32,6 +33,14 @@ class _DefaultCommand(click.Command):
 def ask(prompt: tuple[str, ...], **values: Any) -> int:
     """Answer a prompt, or start a conversation in the terminal."""
     launch = take_launch(values)
+    if values.get("worktree") is None:
+        return _answer(launch, prompt, values)
+    from qwen_code.cli.worktree import in_worktree  # few runs are in one
+
+    return in_worktree(launch, values, lambda there: _answer(there, prompt, values))
+
+
+def _answer(launch: Launch, prompt: tuple[str, ...], values: dict[str, Any]) -> int:
     if values["undo"] is not None or values["redo"] is not None:
         from qwen_code.cli.checkpoints import step
 

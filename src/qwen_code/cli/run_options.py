@@ -15,7 +15,7 @@ from qwen_code.config import jsonc
 from qwen_code.config.paths import CONFIG_FILE_LIMIT_BYTES
 from qwen_code.config.settings import Reduction
 from qwen_code.mcp import RUN_SERVERS_KEY, SERVERS_KEY
-from qwen_code.wiring.launch import Launch
+from qwen_code.wiring.launch import AUTO, Launch
 
 _MAX_TOOL_CALLS = 1_000_000
 """More is taken for a typing error, as in Node Qwen Code."""
@@ -73,6 +73,14 @@ RUN_OPTIONS = [
         help="As --safe-mode, with three tools: read_file, edit, run_shell_command.",
     ),
     click.option(
+        "--worktree",
+        is_flag=False,
+        flag_value=AUTO,
+        metavar="[NAME]",
+        help="Work in a git worktree in .qwen/worktrees, on a branch of its own. Also for a pull "
+        "request: #N or its address.",
+    ),
+    click.option(
         "--sandbox-image",
         metavar="IMAGE",
         help="Where commands run in a container: the image, instead of that of the environment or "
@@ -116,7 +124,9 @@ def with_run_options(launch: Launch, values: dict[str, Any]) -> Launch:
     if (directory := values["openai_logging_dir"]) is not None:
         if not directory.strip():
             raise UsageError("--openai-logging-dir is empty", hint="Name a directory.")
-        overrides.setdefault("model", {})["openAILoggingDir"] = directory
+        # It is relative to the directory of the command line, wherever the run works.
+        path = str(Path.cwd() / Path(directory).expanduser())
+        overrides.setdefault("model", {})["openAILoggingDir"] = path
     if values["chat_recording"] is not None:
         overrides["general"] = {"chatRecording": values["chat_recording"]}
     if values["mcp_config"]:

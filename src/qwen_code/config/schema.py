@@ -213,6 +213,7 @@ _KINDS: dict[str, _Kind] = {
     "tools.sandboxImage": _TEXT,
     "tools.sandboxNetwork": _FLAG,
     "tools.webFetch.allowPrivate": _FLAG,
+    "worktree.symlinkDirectories": _TEXTS,
 }
 
 _STRICTEST: dict[str, Any] = {

@@ -24,6 +24,9 @@ LATEST = ""
 CHOOSE = "?"
 """What ``--resume`` means without an id."""
 
+AUTO = ""
+"""What ``--worktree`` means without a name: one that is made up."""
+
 
 class Launch(msgspec.Struct, frozen=True):
     """The options that choose a login, and where it is read.

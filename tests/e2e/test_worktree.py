@@ -1,0 +1,269 @@
+"""``--worktree``: a session in a git worktree of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Calls = Callable[..., list[dict[str, Any]]]
+
+
+def git(cwd: Path, *arguments: str) -> str:
+    environ = {"PATH": os.environ["PATH"], "HOME": str(cwd), "GIT_CONFIG_NOSYSTEM": "1"}
+    user = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
+    done = subprocess.run(
+        ["git", *user, *arguments], cwd=cwd, env=environ, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(autouse=True)
+def repository(qwen: Any, server: Any) -> Path:
+    qwen.environ |= {
+        "OPENAI_BASE_URL": server.base_url,
+        "OPENAI_API_KEY": "sk-worktree-0123456789",
+        "OPENAI_MODEL": "m",
+    }
+    root: Path = qwen.project
+    git(root, "init", "--quiet")
+    qwen.write("a.txt", "before")
+    qwen.write("sub/b.txt", "below")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "first")
+    return root
+
+
+def edits(calls: Calls) -> list[list[dict[str, Any]]]:
+    return [
+        calls("read_file", path="a.txt"),
+        calls("edit", path="a.txt", old_string="before", new_string="after"),
+    ]
+
+
+def trees(root: Path) -> list[Path]:
+    return [path for path in (root / ".qwen" / "worktrees").glob("*") if path.is_dir()]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--worktree=feat.1_x-y", "-y", "change it"],
+        ["--worktree", "feat.1_x-y", "-y", "-p", "change it"],
+        ["-y", "change it", "--worktree", "feat.1_x-y"],
+        ["-y", "change it", "--worktree", "feat.1_x-y", "-o", "json"],
+    ],
+)
+@pytest.mark.parametrize("place", [".", "sub"])
+def test_everything_happens_there(
+    qwen: Any, server: Any, calls: Calls, repository: Path, arguments: list[str], place: str
+) -> None:
+    server.script = edits(calls)
+    done = qwen(*arguments, cwd=repository / place)
+    assert done.returncode == 0, done.stderr
+    (tree,) = trees(repository)
+    assert tree.name == "feat.1_x-y"
+    assert (tree / "a.txt").read_text() == "after"
+    assert (repository / "a.txt").read_text() == "before"
+    assert git(tree, "branch", "--show-current") == "worktree-feat.1_x-y"
+    assert git(repository, "status", "--porcelain") == "", "the worktrees are ignored"
+    told = json.dumps(server.requests[0].body)
+    assert str(tree) in told and "worktree-feat.1_x-y" in told
+    assert "1 changed file" in done.stderr and str(tree) in done.stderr
+    if "json" in arguments:
+        assert json.loads(done.stdout)[0]["cwd"] == str(tree)
+
+
+@pytest.mark.parametrize("arguments", [["hi", "--worktree"], ["--worktree", "-p", "hi"]])
+def test_a_made_up_one_is_removed_where_nothing_changed(
+    qwen: Any, server: Any, repository: Path, arguments: list[str]
+) -> None:
+    done = qwen(*arguments)
+    assert (done.returncode, done.stdout) == (0, "Hello from the model\n"), done.stderr
+    assert trees(repository) == []
+    assert git(repository, "branch", "--list", "worktree-*") == ""
+    assert ".qwen/worktrees" in json.dumps(server.requests[0].body)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo more > new.txt",
+        "echo x >> a.txt",
+        "rm a.txt",
+        "mkdir build; echo '*' > build/.gitignore; echo x > build/ignored",
+        "git -c user.name=T -c user.email=t@e commit --allow-empty -qm second",
+        "git checkout -q --detach; git -c user.name=T -c user.email=t@e commit --allow-empty -qm 2",
+    ],
+)
+def test_a_made_up_one_with_anything_in_it_stays(
+    qwen: Any, server: Any, calls: Calls, repository: Path, command: str
+) -> None:
+    server.script = [calls("run_shell_command", command=command)]
+    done = qwen("-y", "go", "--worktree")
+    assert done.returncode == 0, done.stderr
+    assert len(trees(repository)) == 1
+    assert "stays in" in done.stderr
+
+
+def test_a_made_up_one_stays_where_another_branch_got_the_work(
+    qwen: Any, server: Any, calls: Calls, repository: Path
+) -> None:
+    commit = "git -c user.name=T -c user.email=t@e commit --allow-empty -qm second"
+    back = "git checkout -q --detach HEAD~1"
+    server.script = [calls("run_shell_command", command=f"{commit}; {back}")]
+    done = qwen("-y", "go", "--worktree")
+    assert done.returncode == 0, done.stderr
+    assert len(trees(repository)) == 1
+    assert git(repository, "branch", "--list", "worktree-*") != ""
+
+
+def test_a_named_one_is_gone_on_with(
+    qwen: Any, server: Any, calls: Calls, repository: Path
+) -> None:
+    assert qwen("--worktree=mine", "-p", "first").returncode == 0
+    assert qwen("-p", "elsewhere").returncode == 0
+    again = qwen("--worktree=mine", "--continue", "-p", "second")
+    assert again.returncode == 0, again.stderr
+    said = [m["content"] for m in server.requests[-1].body["messages"] if m["role"] == "user"]
+    assert ["first" in str(said), "elsewhere" in str(said)] == [True, False]
+
+
+@pytest.mark.parametrize("how", ["removed by hand", "removed by git"])
+def test_the_branch_of_before_is_taken_up(
+    qwen: Any, server: Any, calls: Calls, repository: Path, how: str
+) -> None:
+    commit = "echo kept > kept.txt; git add .; git -c user.name=T -c user.email=t@e commit -qm kept"
+    server.script = [calls("run_shell_command", command=commit)]
+    assert qwen("-y", "--worktree=mine", "-p", "go").returncode == 0
+    (tree,) = trees(repository)
+    if how == "removed by hand":
+        subprocess.run(["rm", "-r", str(tree)], check=True)
+    else:
+        git(repository, "worktree", "remove", str(tree))
+    done = qwen("--worktree=mine", "-p", "again")
+    assert done.returncode == 0, done.stderr
+    assert (tree / "kept.txt").read_text() == "kept\n"
+
+
+def test_directories_and_files_of_options_are_those_of_the_command_line(
+    qwen: Any, server: Any, calls: Calls, repository: Path
+) -> None:
+    qwen.write("../other/c.txt", "OTHER-TEXT")
+    server.script = [calls("read_file", path=str(repository.parent / "other" / "c.txt"))]
+    options = ["--add-dir", "../../other", "--openai-logging-dir", "logs", "--openai-logging"]
+    done = qwen("--worktree=mine", *options, "-p", "go", cwd=repository / "sub")
+    assert done.returncode == 0, done.stderr
+    assert "OTHER-TEXT" in json.dumps(server.requests[-1].body)
+    assert list((repository / "sub" / "logs").iterdir())
+
+
+def test_directories_of_the_users_settings_are_linked(
+    qwen: Any, server: Any, repository: Path
+) -> None:
+    qwen.write("deps/x.txt", "x")
+    qwen.write(".gitignore", "deps/\n")
+    names = ["deps", "missing", "../other", "/etc", "sub"]
+    (repository.parent / "other").mkdir()
+    settings = json.dumps({"worktree": {"symlinkDirectories": names}})
+    qwen.write("~/.qwen/settings.json", settings)
+    assert qwen("--worktree=mine", "-p", "hi").returncode == 0
+    (tree,) = trees(repository)
+    assert (tree / "deps").resolve() == repository / "deps"
+    assert not (tree / "sub").is_symlink() and not (tree / "etc").exists()
+    assert qwen("hi", "--worktree").returncode == 0
+    assert trees(repository) == [tree], "links alone do not keep a made-up one"
+    assert (repository / "deps" / "x.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("say hi", "not a name"),
+        ("../up", "not a name"),
+        ("a/b", "not a name"),
+        ("-x", ""),
+        ("a..b", "not a name"),
+        ("a.lock", "not a name"),
+        ("x" * 65, "not a name"),
+        (".", "not a name"),
+        ("#0", "not the number"),
+        ("#12345678901", "not the number"),
+        ("#12", "a remote named origin"),
+        ("https://github.com/o/r/pull/3", "a remote named origin"),
+        ("https://github.com/o/r/issues/3", "not a name"),
+    ],
+)
+def test_what_is_no_name(qwen: Any, server: Any, repository: Path, name: str, told: str) -> None:
+    done = qwen(f"--worktree={name}", "-p", "hi")
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert server.requests == [] and trees(repository) == []
+
+
+def test_a_pull_request_is_fetched(
+    qwen: Any, server: Any, repository: Path, tmp_path: Path
+) -> None:
+    origin = tmp_path / "hub" / "owner" / "repo.git"
+    git(repository, "clone", "--quiet", "--bare", ".", str(origin))
+    git(repository, "remote", "add", "origin", str(origin))
+    git(repository, "checkout", "--quiet", "-b", "theirs")
+    (repository / "theirs.txt").write_text("theirs")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "theirs")
+    git(repository, "push", "--quiet", "origin", "theirs:refs/pull/7/head")
+    git(repository, "checkout", "--quiet", "main")
+    done = qwen("--worktree=#7", "-p", "hi")
+    assert done.returncode == 0, done.stderr
+    (tree,) = trees(repository)
+    assert (tree.name, (tree / "theirs.txt").read_text()) == ("pr-7", "theirs")
+    assert git(tree, "branch", "--show-current") == "worktree-pr-7"
+    by_address = qwen("--worktree", "https://hub.example/Owner/repo/pull/7", "-p", "hi")
+    assert by_address.returncode == 0, by_address.stderr
+    other = qwen("--worktree", "https://hub.example/other/repo/pull/7", "-p", "hi")
+    assert other.returncode == 2 and "not a pull request of this" in other.stderr
+    missing = qwen("--worktree=#8", "-p", "hi")
+    assert missing.returncode not in (0, 2) and "cannot be fetched" in missing.stderr
+    assert len(trees(repository)) == 1 and len(server.requests) == 2
+
+
+def test_where_there_can_be_none(qwen: Any, server: Any, tmp_path: Path, repository: Path) -> None:
+    plain, empty = tmp_path / "plain", tmp_path / "empty"
+    plain.mkdir()
+    empty.mkdir()
+    git(empty, "init", "--quiet")
+    for place, told in ((plain, "needs a git repository"), (empty, "needs a commit")):
+        done = qwen("--worktree=x", "-p", "hi", cwd=place)
+        assert done.returncode == 2 and told in done.stderr, done.stderr
+        assert not (place / ".qwen").exists()
+    assert qwen("--worktree=x", "-p", "hi").returncode == 0
+    nested = qwen("--worktree=y", "-p", "hi", cwd=trees(repository)[0])
+    assert nested.returncode == 2 and "a worktree already" in nested.stderr
+    (repository / ".qwen" / "worktrees" / "mine").mkdir()
+    taken = qwen("--worktree=mine", "-p", "hi")
+    assert taken.returncode == 2 and "not a worktree of this repository" in taken.stderr
+    undo = qwen("--worktree=x", "--undo")
+    assert undo.returncode == 2
+
+
+def test_a_link_leads_nowhere(qwen: Any, server: Any, tmp_path: Path, repository: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (repository / ".qwen").symlink_to(outside)
+    done = qwen("--worktree=x", "-p", "hi")
+    assert done.returncode == 2, done.stderr
+    assert "leads out of the repository" in done.stderr
+    assert not list(outside.rglob("*.txt"))
+
+
+def test_without_a_login_nothing_is_left(qwen: Any, server: Any, repository: Path) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        del qwen.environ[name]
+    done = qwen("hi", "--worktree")
+    assert done.returncode == 41, done.stderr
+    assert trees(repository) == []
