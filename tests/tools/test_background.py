@@ -240,6 +240,39 @@ def test_one_that_is_kept_goes_on(
     until(lambda: kept.has_ended)
 
 
+def test_one_that_is_kept_is_handed_over_by_then(
+    shell: RunShellCommand, background: BackgroundCommands, call: Call, project: Path
+) -> None:
+    """This process may end in the next moment."""
+    command = "echo out; printf begun; until [ -e go ]; do sleep 0.02; done; echo ' and ended'"
+    call(shell, command=command, background=True)
+    kept = background.find("shell_1")
+    until(lambda: kept._text._held == b"begun")
+    log = kept.keep()
+    (project / "go").touch()
+    until(lambda: log.read_text() == "out\nbegun and ended\n")
+    until(lambda: kept.has_ended)
+
+
+def test_without_a_process_for_its_output_it_is_not_kept(
+    shell: RunShellCommand,
+    background: BackgroundCommands,
+    call: Call,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    call(shell, command="until [ -e go ]; do sleep 0.02; done; echo out", background=True)
+    kept = background.find("shell_1")
+    with monkeypatch.context() as patched:
+        patched.setattr("qwen_code.tools.background.os.defpath", "/nowhere")
+        with pytest.raises(ToolFailed, match="no process can be started"):
+            kept.keep()
+    (project / "go").touch()
+    until(lambda: kept.has_ended)
+    assert not kept.is_kept
+    assert kept.news().startswith("out\n")
+
+
 def test_what_cannot_be_kept(
     shell: RunShellCommand, background: BackgroundCommands, call: Call
 ) -> None:

@@ -137,7 +137,8 @@ class BackgroundCommand:
         self.is_news_for_user = False
 
     def keep(self) -> Path:
-        """Let it go on when the session ends; returns where its output goes.
+        """Let it go on when the session ends; returns where its output goes. From then on, the end
+        of this process at any moment costs it nothing.
 
         Raises:
             ToolFailed: it cannot go on without this process.
@@ -148,8 +149,15 @@ class BackgroundCommand:
             raise ToolFailed(f"{self.id} runs in the sandbox, which ends with this session")
         if self._log.path is None or not self._log.is_open:
             raise ToolFailed(f"{self.id} cannot be kept: {self._log.where}")
-        self.is_kept = True
-        return self._log.path
+        path = self._log.path
+        with self._changed:
+            self.is_kept = True
+            self._changed.wait_for(lambda: self._relay or self.has_ended or not self.is_kept)
+        if self.has_ended:
+            raise ToolFailed(f"{self.id} has ended: {self.ending}")
+        if not self.is_kept:
+            raise ToolFailed(f"{self.id} cannot be kept: no process can be started for its output")
+        return path
 
     def as_task(self) -> Task:
         state: State = "ended" if self.has_ended else "kept" if self.is_kept else "running"
@@ -205,28 +213,32 @@ class BackgroundCommand:
                     break
                 look_at = time.monotonic() + _LOOK_S
             if self.is_kept and self._relay is None:
-                reader.close()
-                reader = self._hand_over(group)
+                handed_over = self._hand_over(group)
+                if handed_over is not None:
+                    reader.close()
+                    reader = handed_over
         reader.drain()
         reader.close()
 
-    def _hand_over(self, group: CommandGroup) -> OutputReader:
-        """Let another process write the log, which outlives this one; this one reads the log."""
+    def _hand_over(self, group: CommandGroup) -> OutputReader | None:
+        """Let another process write the log, which outlives this one; this one reads the log.
+        ``None`` if that is not possible: then it is not kept."""
+        path = self._log.path
+        assert path is not None
+        with self._changed:
+            self._add(self._text.flush())  # a line that has no end yet
+        try:
+            relay, followed = _relay(group.output, path)
+        except OSError:
+            with self._changed:
+                self.is_kept = False
+                self._changed.notify_all()
+            return None
         self._launcher.guard.remove(group.pid)
-        assert self._log.path is not None
         self._log.close()
-        written_bytes = self._log.path.stat().st_size  # the other writes as soon as it is there
-        with self._log.path.open("ab") as log:
-            self._relay = subprocess.Popen(
-                ["cat"],
-                env={"PATH": os.defpath},
-                stdin=group.output,
-                stdout=log,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        followed = self._log.path.open("rb", buffering=0)
-        followed.seek(written_bytes)
+        with self._changed:
+            self._relay = relay
+            self._changed.notify_all()
         return _LogReader(followed, self._take)
 
     def _take(self, data: bytes) -> None:
@@ -242,6 +254,30 @@ class BackgroundCommand:
         last = next((line for line in reversed(lines) if line.strip()), self._last_line)
         self._last_line = redact(last)[:_MAX_LINE_LENGTH]
         self._changed.notify_all()
+
+
+def _relay(output: IO[bytes], path: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """A process that appends ``output`` to the file, and the file from where that begins.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    followed = path.open("rb", buffering=0)
+    try:
+        followed.seek(0, os.SEEK_END)  # the process writes as soon as it is there
+        with path.open("ab") as log:
+            relay = subprocess.Popen(
+                ["cat"],
+                env={"PATH": os.defpath},
+                stdin=output,
+                stdout=log,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+    except OSError:
+        followed.close()
+        raise
+    return relay, followed
 
 
 class _LogReader(OutputReader):
