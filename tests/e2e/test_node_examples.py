@@ -33,7 +33,6 @@ DOCUMENTS = (
 SHELLS = {"bash", "sh", "shell"}
 
 PENDING: dict[str, str] = {
-    "features/headless:126": "--output-style",
     "features/dual-output:204": "--json-file and --input-file",
     "features/dual-output:238": "--json-file and --input-file",
     "features/dual-output:454": "--input-file",

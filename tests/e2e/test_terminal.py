@@ -531,3 +531,35 @@ def test_a_conversation_that_is_not_recorded_leaves_no_prompt(
     terminal.wait_for("ended", 2)
     files = [path for path in qwen.home.rglob("*") if path.is_file()]
     assert not [path for path in files if b"PROMPTED-7a" in path.read_bytes()]
+
+
+def test_an_output_style_is_chosen_in_the_middle(
+    terminal: Terminal, qwen: Any, server: Any, configured: None
+) -> None:
+    qwen.write("~/.qwen/output-styles/mine.md", "Write in rhymes.")
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("/output-style")
+    assert "* default" in terminal.wait_for("mine: Write in rhymes.")
+    terminal.type("/output-style nonsense")
+    terminal.wait_for("no output style")
+    terminal.type("/output-style MINE")
+    terminal.wait_for("in the style mine")
+    terminal.type("first")
+    terminal.wait_for("Hello from the model")
+    terminal.type("/clear")
+    terminal.type("second")
+    terminal.wait_for("Hello from the model", 2)
+    assert ["Write in rhymes." in each for each in instructions(server)] == [True, True]
+    assert json.loads((qwen.home / ".qwen/settings.json").read_text()) == {
+        "general": {"outputStyle": "mine"}
+    }
+    terminal.type("/output-style default")
+    terminal.wait_for("in the default style")
+    terminal.type("third")
+    terminal.wait_for("Hello from the model", 3)
+    assert "Write in rhymes." not in instructions(server)[-1]
+
+
+def instructions(server: Any) -> list[str]:
+    return [str(each.body["messages"][0]["content"]) for each in server.requests]

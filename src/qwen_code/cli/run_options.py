@@ -81,6 +81,12 @@ RUN_OPTIONS = [
         "request: #N or its address.",
     ),
     click.option(
+        "--output-style",
+        metavar="NAME",
+        help="How answers are written: Concise, Proactive, Explanatory, Learning, one of your own, "
+        "default.",
+    ),
+    click.option(
         "--sandbox-image",
         metavar="IMAGE",
         help="Where commands run in a container: the image, instead of that of the environment or "
@@ -129,6 +135,10 @@ def with_run_options(launch: Launch, values: dict[str, Any]) -> Launch:
         overrides.setdefault("model", {})["openAILoggingDir"] = path
     if values["chat_recording"] is not None:
         overrides["general"] = {"chatRecording": values["chat_recording"]}
+    if (style := values["output_style"]) is not None:
+        if not style.strip():
+            raise UsageError("--output-style is empty", hint="Name one, or leave it out.")
+        overrides.setdefault("general", {})["outputStyle"] = style
     if values["mcp_config"]:
         overrides[SERVERS_KEY] = _servers(values["mcp_config"])
     if names := _listed(values, "allowed_mcp_server_names"):

@@ -158,6 +158,7 @@ _KINDS: dict[str, _Kind] = {
     "env.*": _TEXT,
     "general.chatRecording": _FLAG,
     "general.outputLanguage": _TEXT,
+    "general.outputStyle": _TEXT,
     "fastModel": _TEXT,
     "hooks": _OBJECT,
     "memory.enableManagedAutoMemory": _FLAG,

@@ -28,6 +28,7 @@ from qwen_code.wiring.workbench import Workbench
 
 if TYPE_CHECKING:
     from qwen_code.agent.hooks.session import SessionHooks
+    from qwen_code.agent.output_styles import OutputStyle
     from qwen_code.agent.session_agents import SessionAgents
     from qwen_code.agent.session_skills import SessionSkills
     from qwen_code.agent.structured import StructuredOutput
@@ -140,6 +141,15 @@ class Assembled:
 
         config = self.config
         return disabled_commands(config.settings, config.environment, self._disabled)
+
+    @property
+    def style(self) -> OutputStyle | None:
+        """How answers are written; a new one counts from the next prompt on."""
+        return self._briefing.style
+
+    @style.setter
+    def style(self, style: OutputStyle | None) -> None:
+        self._briefing.style = style
 
     def use_agents(self, agents: SessionAgents) -> None:
         """Have these sub-agents from now on: before the first prompt, or the provider's cache does

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qwen_code.agent.context import NOTE_NAMES, Note, describe_place, find_notes, project_root
-from qwen_code.agent.instructions import PLAN, SMALL, WORK
+from qwen_code.agent.instructions import PLAN, SMALL, WORK, WORK_BESIDE_CODE
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Mode
 from qwen_code.base.secret import redact
 from qwen_code.config.load import Config
 from qwen_code.config.paths import CONFIG_DIR
+
+if TYPE_CHECKING:
+    from qwen_code.agent.output_styles import OutputStyle
 
 _MAX_INSTRUCTIONS = 2000
 """Characters of what one server says about itself."""
@@ -43,6 +47,8 @@ class Briefing:
         """What the MCP servers say about themselves, by their names."""
         self.of_hooks: Callable[[], str] = str
         """What hooks add at the session's beginning."""
+        self.style: OutputStyle | None = None
+        """How answers are written, where the built-in instructions are in force."""
         self.place = describe_place(config.paths.cwd, more)
         self._config = config
         self._more = more
@@ -64,13 +70,17 @@ class Briefing:
         return text.encode("utf-8", "replace").decode()  # names of directories may be no text
 
     def _built_in(self) -> str:
+        style = "" if self.style is None else self.style.told
         if self.is_small:
-            return "\n".join(part for part in (SMALL, self._language()) if part)
+            return "\n".join(part for part in (SMALL, self._language(), style) if part)
         if self._surroundings is None:
             place = "\n".join(part for part in (self.place, self.sandbox) if part)
             self._surroundings = f"# Where you are\n{place}{self._notes()}{self._of_servers()}"
         language = f"\n{rule}" if (rule := self._language()) else ""
-        return f"{WORK}{language}\n\n{self._surroundings}"
+        is_about_code = self.style is None or self.style.keeps_coding
+        work = WORK if is_about_code else WORK_BESIDE_CODE
+        parts = (f"{work}{language}", style, self._surroundings)
+        return "\n\n".join(part for part in parts if part)
 
     def _language(self) -> str:
         paths, settings = self._config.paths, self._config.settings

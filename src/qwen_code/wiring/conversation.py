@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from qwen_code.agent.context import Note
     from qwen_code.agent.hooks.entries import Call
     from qwen_code.agent.hooks.session import EndReason, SessionHooks, Source
+    from qwen_code.agent.output_styles import OutputStyle
     from qwen_code.agent.rules.judge import Judge
     from qwen_code.agent.session_agents import Helper
     from qwen_code.agent.session_list import Summary
@@ -464,6 +465,30 @@ class Conversation:
         return mode
 
     @property
+    def style(self) -> OutputStyle | None:
+        """How answers are written; ``None`` for the default."""
+        return self._opened()[1].style
+
+    def styles(self) -> list[OutputStyle]:
+        """The output styles that can be chosen, as they are now."""
+        from qwen_code.wiring.output_styles import styles_of  # few sessions ask
+
+        return styles_of(self.config(), self._front.notice)
+
+    def set_style(self, name: str) -> OutputStyle | None:
+        """Write answers in this style from the next prompt on, also in later sessions.
+
+        Raises:
+            UsageError: there is no such style.
+            ConfigError: it cannot be saved.
+        """
+        from qwen_code.wiring.output_styles import save_style
+
+        style = save_style(self.config(), self.styles(), name)
+        self._opened()[1].style = style
+        return style
+
+    @property
     def judge(self) -> Judge:
         """What decides about calls, for reports."""
         return self._opened()[1].judge
@@ -719,6 +744,7 @@ class Conversation:
             hooks.end("clear" if session_id is None else "other")
         before.close()
         self._assembled = after
+        after.style = before.style
         after.fit(fit)
         self._provide(after)
         self._begin("clear" if session_id is None else "resume", stop)

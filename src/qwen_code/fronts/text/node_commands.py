@@ -24,6 +24,27 @@ REFUSED = SlashCommand("disabled", _refuse)
 """What stands for a command that the user has disabled."""
 
 
+def style_command(conversation: Conversation) -> Callable[[str], None]:
+    """List the output styles, or take up another."""
+
+    def run(argument: str) -> None:
+        name = argument.strip()
+        if name:
+            style = conversation.set_style(name)
+            shown = "the default style" if style is None else f"the style {style.name}"
+            write_stdout(f"From the next prompt on, answers are in {safe_text(shown)}.\n")
+            return
+        used = conversation.style
+        lines = {"default": "as built in"}
+        for each in conversation.styles():
+            lines[each.name] = each.description + (f" ({each.source})" if each.source else "")
+        for shown, description in lines.items():
+            sign = "*" if shown == (used.name if used else "default") else " "
+            write_stdout(f"{sign} {safe_text(shown)}: {safe_text(description)}\n")
+
+    return run
+
+
 def language_command(find_config: Callable[[], Config]) -> Callable[[str], None]:
     """Show the language of answers, or save another for both programs."""
 

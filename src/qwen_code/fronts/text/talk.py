@@ -34,7 +34,12 @@ from qwen_code.fronts.text.loop import (
     picked,
     write_stdout,
 )
-from qwen_code.fronts.text.node_commands import REFUSED, language_command, memory_command
+from qwen_code.fronts.text.node_commands import (
+    REFUSED,
+    language_command,
+    memory_command,
+    style_command,
+)
 from qwen_code.fronts.text.project_trust import ask_for_trust, asked_to_trust_folder
 from qwen_code.fronts.text.questions import Questions
 from qwen_code.fronts.text.renderer import text_renderer
@@ -70,7 +75,7 @@ _COMMANDS = (
     *_LATEST_FIRST,
     *("/compress", "/clear", "/permissions", "/context", "/skills", "/agents", "/mcp", "/hooks"),
     *("/effort", "/tasks", "/stats", "/quota", "/status", "/explain", "/settings", "/language"),
-    *("/memory", "/help", "/quit"),
+    *("/output-style", "/memory", "/help", "/quit"),
 )
 
 
@@ -232,6 +237,9 @@ class _Talk:
             "/language": SlashCommand(
                 "the language of answers: /language [NAME|auto]",
                 language_command(self._talk.config),
+            ),
+            "/output-style": SlashCommand(
+                "how answers are written: /output-style [NAME]", style_command(self._talk)
             ),
             "/memory": SlashCommand("the notes that the model gets", memory_command(self._talk)),
             "/tasks": SlashCommand("background commands: /tasks [stop ID|keep ID]", self._tasks),
