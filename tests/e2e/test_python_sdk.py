@@ -481,6 +481,26 @@ def test_what_goes_wrong_is_on_standard_error(options: Options) -> None:
     assert any("is not understood" in line for line in lines)
 
 
+def test_with_debug_they_are_on_that_of_the_program(options: Options, capfd: Any) -> None:
+    ask("Hello", options(debug=True, allowed_tools=["Bash(git"]))
+    assert "is not understood" in capfd.readouterr().err
+    ask("Hello", options(allowed_tools=["Bash(git"]))
+    assert capfd.readouterr().err == ""
+
+
+def test_input_that_closes_before_the_answers(options: Options, server: FakeModelServer) -> None:
+    """The SDK waits for the first result for so long; what was asked is answered all the same."""
+
+    async def prompts() -> AsyncIterator[Any]:
+        yield user("One")
+        yield user("Two")
+
+    messages = ask(prompts(), options(timeout={"stream_close": 0.001}))
+    results: list[Any] = [each for each in messages if is_sdk_result_message(each)]
+    assert [each["is_error"] for each in results] == [False, False]
+    assert server.prompts == ["One", "Two"]
+
+
 def test_a_control_request_that_takes_too_long(options: Options, tmp_path: Path) -> None:
     """The SDK's own limit: the process that it started has ended then."""
     silent = tmp_path / "silent"

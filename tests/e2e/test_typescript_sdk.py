@@ -13,7 +13,7 @@ from typing import Any
 
 import node_qwen
 import pytest
-from model_server import FakeModelServer
+from model_server import FakeModelServer, RawAnswer
 from sdk_programs import ID, OTHER_ID, executable, hold
 from waiting import is_running, until
 
@@ -502,3 +502,212 @@ def _processes_in(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+# -- Options that only qwen carries out: what arrives at the server, or does not ----------------------
+
+
+def servers_in(qwen: Any, **names: str) -> None:
+    """Servers of the user's settings, each with one tool of that name."""
+    script = str(Path(__file__).parent.parent / "support" / "raw_mcp.py")
+    entries = {
+        name: {"command": sys.executable, "args": [script, json.dumps({"tools": [{"name": tool}]})]}
+        for name, tool in names.items()
+    }
+    qwen.write("~/.qwen/settings.json", json.dumps({"mcpServers": entries}))
+
+
+def said_by_user(server: FakeModelServer) -> list[str]:
+    messages = server.requests[-1].body["messages"]
+    return [message["content"] for message in messages if message["role"] == "user"]
+
+
+@pytest.mark.parametrize("given", [{}, {"sessionId": OTHER_ID}])
+def test_a_fork_goes_on_in_a_copy(ask: Run, server: FakeModelServer, qwen: Any, given: Any) -> None:
+    ask("First", sessionId=ID)
+    (file,) = qwen.home.glob(".qwen/**/sessions/*.jsonl")
+    before = file.read_bytes()
+    messages = ask("Second", resume=ID, forkSession=True, **given)
+    assert said_by_user(server) == ["First", "Second"]
+    assert file.read_bytes() == before
+    (copy,) = {*file.parent.glob("*.jsonl")} - {file}
+    assert {m["session_id"] for m in messages[:-1]} == {copy.stem}
+    ask("Third", resume=copy.stem)
+    assert said_by_user(server) == ["First", "Second", "Third"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, -1])
+def test_the_limit_of_tool_calls(
+    ask: Run, server: FakeModelServer, calls: Any, number: int
+) -> None:
+    server.script = [calls("list_directory", path=".") for _ in range(2)]
+    messages = ask("Look", maxToolCalls=number)
+    is_enough = number in (2, -1)
+    assert len(server.requests) == (3 if is_enough else number + 1)
+    assert result_of(messages)["is_error"] is not is_enough
+    thrown = of_type("thrown", messages)
+    assert ["code 55" in each["message"] for each in thrown] == ([] if is_enough else [True])
+
+
+@pytest.mark.parametrize(
+    ("models", "answers", "asked"),
+    [
+        (["second"], "second", ["only-model", "second"]),
+        (["second", "third"], "third", ["only-model", "second", "third"]),
+    ],
+)
+def test_the_next_model_answers(
+    ask: Run, server: FakeModelServer, models: list[str], answers: str, asked: list[str]
+) -> None:
+    server.raw_answer = lambda seen: (
+        None if seen.body["model"] == answers else RawAnswer(b"{}", status=503)
+    )
+    messages = ask("Hello", fallbackModel=models)
+    assert result_of(messages)["result"] == "Hello from the model"
+    assert list(dict.fromkeys(seen.body["model"] for seen in server.requests)) == asked
+    assert of_type("assistant", messages)[-1]["message"]["model"] == answers
+
+
+@pytest.mark.parametrize(
+    ("names", "offered"),
+    [
+        (["one"], {"mcp__one__greet"}),
+        (["one", "two"], {"mcp__one__greet", "mcp__two__count"}),
+        (["no-such"], set()),
+        ([], {"mcp__one__greet", "mcp__two__count"}),
+    ],
+)
+def test_only_the_servers_that_are_named(
+    ask: Run, server: FakeModelServer, qwen: Any, names: list[str], offered: set[str]
+) -> None:
+    servers_in(qwen, one="greet", two="count")
+    messages = ask("Hello", allowedMcpServerNames=names)
+    found = {each["function"]["name"] for each in server.requests[-1].body["tools"]}
+    assert {name for name in found if name.startswith("mcp__")} == offered
+    listed = of_type("system", messages)[0]["mcp_servers"]
+    assert {each["name"] for each in listed} == {name.split("__")[1] for name in offered}
+
+
+def test_the_names_hold_for_servers_of_the_program(run: Run, server: FakeModelServer) -> None:
+    run("servers", prompt="Count", options={"allowedMcpServerNames": ["greeting"]})
+    found = {each["function"]["name"] for each in server.requests[-1].body["tools"]}
+    assert {name for name in found if name.startswith("mcp__")} == {"mcp__greeting__hello"}
+
+
+def test_the_proxy(ask: Run, server: FakeModelServer, new_server: Any, qwen: Any) -> None:
+    proxy = new_server()
+    qwen.environ["LLAMA_API_BASE_URL"] = "http://model.example/v1"
+    messages = ask("Hello", proxy=proxy.base_url.removesuffix("/v1"))
+    assert result_of(messages)["is_error"] is False
+    assert proxy.requests[0].path == "http://model.example/v1/chat/completions"
+
+
+def test_commands_that_are_disabled(run: Run, ask: Run, server: FakeModelServer, qwen: Any) -> None:
+    qwen.write("~/.qwen/commands/hail.md", "Hail!")
+    qwen.write("~/.qwen/commands/wave.md", "Wave!")
+    disabled = {"disabledSlashCommands": ["hail", "init"]}
+    refused = ask("/hail", **disabled)
+    assert "disabled" in result_of(refused)["error"]["message"]
+    assert server.requests == []
+    listed = run("controls", prompts=["/hail"], calls=[["supportedCommands"]], options=disabled)
+    assert of_type("returned", listed)[0]["value"]["commands"] == ["review", "wave"]
+    messages = ask("/wave", **disabled)
+    assert server.prompts == ["Wave!"]
+    assert of_type("system", messages)[0]["slash_commands"] == ["wave", "review"]
+
+
+def test_the_mode_auto(ask: Run, server: FakeModelServer, calls: Any, qwen: Any) -> None:
+    """Edits need no approval; a command has one only from a callback, and here is none."""
+    server.script = [
+        calls("write_file", path="made", content="x"),
+        calls("run_shell_command", command="touch ran"),
+    ]
+    messages = ask("Write", permissionMode="auto")
+    assert (messages[0]["permission_mode"], result_of(messages)["is_error"]) == ("auto-edit", False)
+    assert [(qwen.project / name).exists() for name in ("made", "ran")] == [True, False]
+
+
+def test_the_mode_auto_between_two_prompts(
+    run: Run, server: FakeModelServer, calls: Any, qwen: Any
+) -> None:
+    server.script = [[{"content": "One"}], calls("write_file", path="made", content="x")]
+    messages = run(
+        "controls", prompts=["One", "Two"], calls=[["setPermissionMode", "auto"]], options={}
+    )
+    assert of_type("returned", messages) == [
+        {"type": "returned", "name": "setPermissionMode", "value": None}
+    ]
+    assert (qwen.project / "made").exists()
+
+
+def test_directories_beside_the_project(
+    ask: Run, server: FakeModelServer, calls: Any, qwen: Any
+) -> None:
+    files = [qwen.write(f"~/{name}/a.txt", f"text of {name}") for name in ("one", "two", "three")]
+    server.script = [calls("read_file", path=str(file)) for file in files]
+    messages = ask("Read", includeDirectories=[str(file.parent) for file in files[:2]])
+    found = tool_results(messages)
+    assert ["text of" in each for each in found] == [True, True, False]
+
+
+def test_a_sandbox(ask: Run, server: FakeModelServer, calls: Any, qwen: Any, require: Any) -> None:
+    require("bwrap", shutil.which("bwrap") is not None)
+    outside = qwen.home / "outside"
+    server.script = [calls("run_shell_command", command=f"touch inside; touch {outside}")]
+    ask("Do", sandbox=True, permissionMode="yolo")
+    assert ((qwen.project / "inside").exists(), outside.exists()) == (True, False)
+
+
+def test_arguments_that_the_sdk_does_not_know(ask: Run, server: FakeModelServer) -> None:
+    ask("Hello", extraArgs=["--effort", "low", "--max-wall-time=1h"])
+    assert server.requests[-1].body["reasoning_effort"] == "low"
+    assert "code 2" in of_type("thrown", ask("Hello", extraArgs=["--no-such-option"]))[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"maxSubagentDepth": 2}, "--max-subagent-depth"), ({"extensions": ["a"]}, "--extensions")],
+)
+def test_what_has_no_effect_is_said(
+    run: Run, server: FakeModelServer, given: Any, said: str
+) -> None:
+    messages = run("ask", prompts=["Hello"], hears=True, options={"debug": True, **given})
+    heard = "".join(each["text"] for each in of_type("heard", messages))
+    assert f"{said} has no effect here" in heard
+    assert result_of(messages)["is_error"] is False
+    assert server.prompts == ["Hello"]
+
+
+def test_certificates_are_checked_whatever_is_asked_for(ask: Run, server: FakeModelServer) -> None:
+    (thrown,) = of_type("thrown", ask("Hello", insecure=True))
+    assert "code 2" in thrown["message"]
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("level", "is_heard"), [("debug", True), ("info", False), ("error", False)]
+)
+def test_standard_error_comes_at_the_level_debug(
+    run: Run, qwen: Any, level: str, is_heard: bool
+) -> None:
+    qwen.write("~/.qwen/settings.json", '{"permissions": {"allow": ["Bash(git"]}}')
+    messages = run("ask", prompts=["Hello"], hears=True, options={"logLevel": level})
+    heard = "".join(each["text"] for each in of_type("heard", messages))
+    assert ("is not understood" in heard) is is_heard
+
+
+def test_a_control_request_that_takes_too_long(ask: Run, tmp_path: Path) -> None:
+    """The SDK's own limit, for a program that says nothing."""
+    silent = tmp_path / "silent"
+    silent.write_text(f"#!{sys.executable}\nimport sys\nsys.stdin.read()\n")
+    silent.chmod(0o755)
+    given = {"pathToQwenExecutable": str(silent), "timeout": {"controlRequest": 300}}
+    assert "timeout" in of_type("thrown", ask("Hello", **given))[0]["message"]
+
+
+def test_input_that_closes_before_the_answers(run: Run, server: FakeModelServer) -> None:
+    """The SDK waits for the first result for so long; what was asked is answered all the same."""
+    options = {"timeout": {"streamClose": 1}}
+    messages = run("ask", prompts=["One", "Two"], hurries=True, options=options)
+    assert [each["is_error"] for each in of_type("result", messages)] == [False, False]
+    assert server.prompts == ["One", "Two"]

@@ -194,13 +194,15 @@ class Assembled:
 
     def command_names(self) -> list[str]:
         """The slash commands that are prompts, without the slash: the user's, those of skills, and
-        our own."""
+        our own; not those that are disabled."""
         from qwen_code.agent.commands import find_commands
         from qwen_code.wiring.prompt_commands import PROMPT_COMMANDS
+        from qwen_code.wiring.slash_names import is_disabled
 
         of_skills = self.skills.commands() if self.skills else {}
         names = dict.fromkeys([*find_commands(self.command_dirs), *of_skills, *PROMPT_COMMANDS])
-        return [name.removeprefix("/") for name in names]
+        disabled = self.disabled_commands
+        return [name.removeprefix("/") for name in names if not is_disabled(name, disabled)]
 
     def hooks(self, notice: Callable[[str], None]) -> SessionHooks:
         """The hooks of the session, made if there are none yet."""

@@ -205,8 +205,11 @@ def _set_effort(request: Mapping[str, Any], conversation: Conversation) -> dict[
 
 
 def _commands(_request: Mapping[str, Any], conversation: Conversation) -> dict[str, Any]:
-    names = conversation.command_descriptions()
-    return {"commands": sorted(name.removeprefix("/") for name in names)}
+    from qwen_code.wiring.slash_names import is_disabled
+
+    names, disabled = conversation.command_descriptions(), conversation.disabled_commands
+    usable = (name for name in names if not is_disabled(name, disabled))
+    return {"commands": sorted(name.removeprefix("/") for name in usable)}
 
 
 def _models(_request: Mapping[str, Any], conversation: Conversation) -> dict[str, Any]:
