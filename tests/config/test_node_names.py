@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_code.config.node_names import Verdict, find, settings_without_effect
+from qwen_code.config.node_names import Verdict, find, settings_without_effect, without_effect
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,20 @@ def test_a_value_that_changes_nothing_is_not_said(value: object, is_said: bool) 
 )
 def test_any_shape_can_be_looked_at(tree: dict[str, object]) -> None:
     assert all(not each.is_said for each in settings_without_effect(tree))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ui.theme", "ui"),
+        ("ui", "ui"),
+        ("telemetry.enabled", "telemetry.enabled"),
+        ("mcpServers.docs.alwaysLoadTools", "mcpServers.*.alwaysLoadTools"),
+        ("tools.core", None),
+        ("general", None),
+        ("mine.left", None),
+    ],
+)
+def test_the_verdict_on_a_setting_without_effect(name: str, expected: str | None) -> None:
+    verdict = without_effect(name)
+    assert (verdict.name if verdict else None) == expected

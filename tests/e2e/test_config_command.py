@@ -33,6 +33,61 @@ def test_a_shadowed_value_is_said(qwen: Any) -> None:
     assert "theirs" in shown and "mine" in shown and "(shadowed)" in shown
 
 
+WITHOUT_EFFECT = {
+    "ui": {"theme": "Dracula"},
+    "telemetry": {"enabled": True, "target": "local"},
+    "mcpServers": {"docs": {"command": "docs", "alwaysLoadTools": True}},
+    "tools": {"eager": [], "core": ["edit"]},
+}
+
+
+def test_settings_without_effect_are_listed_with_the_reason(qwen: Any) -> None:
+    qwen.write("~/.qwen/settings.json", json.dumps(WITHOUT_EFFECT))
+    listed = qwen("config", "list").stdout.splitlines()
+    assert [line.partition(" = ")[0] for line in listed] == [
+        "mcpServers.docs.command",
+        "tools.core",
+    ]
+    whole = qwen("config", "list", "--all").stdout
+    assert "ui.theme = Dracula" in whole
+    assert whole.count("no effect here: ") == 5
+    data = json.loads(qwen("config", "list", "--all", "--json").stdout)
+    status = {each["key"]: each["status"] for each in data}
+    assert status["tools.core"] == "effective"
+    assert status["telemetry.enabled"].startswith("no effect here: there is no telemetry")
+    assert len(json.loads(qwen("config", "list", "--json").stdout)) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("ui.theme", None, ["ui.theme in", "no effect here"]),
+        ("telemetry", None, ["telemetry.enabled in", "telemetry.target in"]),
+        ("tools", {"core": ["edit"]}, []),
+        ("mcpServers.docs", {"command": "docs"}, []),
+    ],
+)
+def test_a_value_without_effect_is_not_the_one_in_use(
+    qwen: Any, key: str, value: Any, said: list[str]
+) -> None:
+    qwen.write("~/.qwen/settings.json", json.dumps(WITHOUT_EFFECT))
+    done = qwen("config", "get", key)
+    assert (json.loads(done.stdout) if done.stdout else None) == value
+    assert done.returncode == (value is None)
+    assert all(each in done.stderr for each in said), done.stderr
+    shown = qwen("config", "get", "ui.theme", "--show-source").stdout
+    assert shown.startswith("Dracula  ") and "(no effect here: " in shown
+
+
+def test_setting_what_has_no_effect_is_said(qwen: Any) -> None:
+    done = qwen("config", "set", "telemetry.enabled", "true")
+    assert done.returncode == 0
+    assert "telemetry.enabled has no effect here: there is no telemetry" in done.stderr
+    assert json.loads((qwen.home / ".qwen/settings.json").read_text())["telemetry"]["enabled"]
+    mistaken = qwen("config", "set", "general.outputLanguag", "German")
+    assert mistaken.returncode == 2 and "general.outputLanguage" in mistaken.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -91,6 +146,21 @@ def test_settings_in_a_conversation(qwen: Any, server: Any) -> None:
     assert "tools.sandboxNetwork = false" in shown and "quota.costPerDay is not set" in shown
     saved = json.loads((qwen.home / ".qwen/settings.json").read_text())
     assert saved["tools"]["sandboxNetwork"] is False
+
+
+def test_settings_without_effect_in_a_conversation(qwen: Any, server: Any) -> None:
+    qwen.write("~/.qwen/settings.json", json.dumps(WITHOUT_EFFECT | {"mcpServers": {}}))
+    environ = qwen.environ | {
+        "LLAMA_API_KEY": "k",
+        "LLAMA_API_BASE_URL": server.base_url,
+        "LLAMA_API_MODEL": "m",
+    }
+    typed = "/settings\n/settings ui.theme\n/quit\n"
+    code, shown = at_terminal(qwen.command, typed=typed, env=environ, cwd=qwen.project)
+    shown = " ".join(shown.split())
+    assert code == 0 and 'tools.core = ["edit"]' in shown, shown
+    assert shown.count("ui.theme = Dracula") == 1 and "telemetry.target" not in shown
+    assert "no effect here: this is a plain" in shown and "qwen config list --all" in shown
 
 
 def test_settings_keep_a_variable_as_it_is_written(qwen: Any, server: Any) -> None:

@@ -55,6 +55,16 @@ def test_a_value_and_what_it_shadows(world: World) -> None:
     assert "cannot set" in sandbox[0].status
 
 
+def test_what_has_no_effect_does_not_count(world: World) -> None:
+    world.user('{"ui": {"theme": "x"}, "tools": {"core": ["edit"], "eager": []}, "env": {}}')
+    (theme,) = places(world.settings(), "ui.theme")
+    assert not theme.counts and theme.status.startswith("no effect here: ")
+    assert effective(world.settings(), "ui.theme") is None
+    assert effective(world.settings(), "ui") is None
+    assert effective(world.settings(), "tools") == {"core": ["edit"]}
+    assert effective(world.settings(), "env") == {}
+
+
 def test_rules_of_all_files_count_together(world: World) -> None:
     world.user('{"permissions": {"deny": ["a"], "allow": ["x"]}}')
     world.of_project('{"permissions": {"deny": ["b", "a"], "allow": ["y"]}}')

@@ -24,6 +24,7 @@ from qwen_code.wiring.settings_values import (
     change,
     effective,
     everything,
+    keys_below,
     lock_of,
     masked,
     places,
@@ -56,7 +57,7 @@ def config(context: click.Context) -> int | None:
 @click.option("--reveal", is_flag=True, help="Do not mask keys and tokens.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def get_command(key: str, show_source: bool, reveal: bool, as_json: bool) -> int:
-    """Print the value that is used. The exit code is 1 if no file sets it."""
+    """Print the value that is used. The exit code is 1 if there is none."""
     if reveal:
         refuse_model("printing secrets")
     settings = _settings()
@@ -74,6 +75,10 @@ def get_command(key: str, show_source: bool, reveal: bool, as_json: bool) -> int
             say(f"{safe_text(each.shown(reveal=reveal))}  {each.source}{note}")
     if value is not None:
         return ExitCode.OK
+    if not (show_source or as_json):
+        for name in (keys_below(settings, key) or [key]) if found else ():
+            for place in places(settings, name):
+                notice(f"{place.source}: {place.status}")
     if not found and not settings_keys.is_known(key) and (near := settings_keys.near_keys(key)):
         notice(f"there is no setting {key}; near: {', '.join(near)}")
     return ExitCode.FAILURE

@@ -77,15 +77,21 @@ def find(section: Section, name: str) -> Verdict | None:
     return max(fitting, key=lambda each: (not each.covers_below, len(each.name)), default=None)
 
 
+def without_effect(dotted: str) -> Verdict | None:
+    """The verdict on a setting that has no effect here, nor anything below it; ``None`` if some of
+    it has, or is not known."""
+    verdict = _verdict_on_whole(tuple(dotted.split(".")))
+    return verdict if verdict is not None and verdict.kind in ("no", "said") else None
+
+
 def settings_without_effect(tree: Mapping[str, Any]) -> list[WithoutEffect]:
     """The settings in a file that have no effect here, in its order."""
     return list(_without_effect(tree, ()))
 
 
 def _without_effect(value: Any, path: tuple[str, ...]) -> Iterator[WithoutEffect]:
-    name = ".".join(_as_in_table(path))
-    verdict = find("settings", name) if path else None
-    if verdict is None or not _is_whole(name):
+    verdict = _verdict_on_whole(path)
+    if verdict is None:
         for each, below in value.items() if isinstance(value, Mapping) else ():
             yield from _without_effect(below, (*path, each))
         return
@@ -94,9 +100,11 @@ def _without_effect(value: Any, path: tuple[str, ...]) -> Iterator[WithoutEffect
         yield WithoutEffect(path, verdict.why, verdict.kind == "said" and is_meant)
 
 
-def _is_whole(name: str) -> bool:
-    """Whether no verdict is about a part of ``name``."""
-    return not any(each.name.startswith(f"{name}.") for each in table()["settings"])
+def _verdict_on_whole(path: tuple[str, ...]) -> Verdict | None:
+    """The verdict on a setting, if no other one is about a part of it."""
+    name = ".".join(_as_in_table(path))
+    has_parts = any(each.name.startswith(f"{name}.") for each in table()["settings"])
+    return None if has_parts or not name else find("settings", name)
 
 
 def _as_in_table(path: tuple[str, ...]) -> Iterator[str]:

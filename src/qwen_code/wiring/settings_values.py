@@ -13,6 +13,7 @@ from qwen_code.base.errors import ConfigError, UsageError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.secret import Secret
 from qwen_code.config import settings_keys
+from qwen_code.config.node_names import without_effect
 from qwen_code.config.paths import CONFIG_DIR, Paths
 from qwen_code.config.settings import Layer, SettingCandidate, Settings, folders_of_project
 from qwen_code.config.settings_edit import save_value
@@ -73,7 +74,11 @@ def places(settings: Settings, dotted: str) -> list[Place]:
 
 
 def _place(dotted: str, found: SettingCandidate) -> Place:
-    status = "effective" if found.status == "usable" else "a project's file cannot set this"
+    if found.status != "usable":
+        status = "a project's file cannot set this"
+    else:
+        verdict = without_effect(dotted)
+        status = "effective" if verdict is None else f"no effect here: {verdict.why}"
     return Place(dotted, found.value, found.source, status)
 
 
@@ -87,9 +92,11 @@ def effective(settings: Settings, dotted: str) -> Any:
     if not counting or not isinstance(counting[0], dict):
         return counting[0] if counting else None
     value: dict[str, Any] = {}
-    for each in keys_below(settings, dotted):
-        _put(value, each.removeprefix(f"{dotted}.").split("."), effective(settings, each))
-    return value
+    keys = keys_below(settings, dotted)
+    for each in keys:
+        if (below := effective(settings, each)) is not None:
+            _put(value, each.removeprefix(f"{dotted}.").split("."), below)
+    return value or (None if keys else counting[0])
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
@@ -196,7 +203,9 @@ def change(
 def _check_key(dotted: str, *, force: bool) -> None:
     if not dotted or not all(dotted.split(".")):
         raise UsageError(f"{dotted!r} is not a key", hint="Keys are like tools.approvalMode.")
-    if settings_keys.is_known(dotted) or force:
+    verdict = without_effect(dotted)
+    is_of_node = verdict is not None and verdict.name == dotted
+    if settings_keys.is_known(dotted) or is_of_node or force:
         return
     near = settings_keys.near_keys(dotted)
     if near:
@@ -207,7 +216,9 @@ def _check_key(dotted: str, *, force: bool) -> None:
 
 
 def _notices(dotted: str, value: Any, file: Path) -> Iterator[str]:
-    if not settings_keys.is_known(dotted):
+    if (verdict := without_effect(dotted)) is not None:
+        yield f"{dotted} has no effect here: {verdict.why}; it is kept for other programs"
+    elif not settings_keys.is_known(dotted):
         yield f"qwen has no setting {dotted}; it is kept for other programs"
     set_keys = [key for key, text in settings_keys.leaves(value, tuple(dotted.split("."))) if text]
     if not any(settings_keys.is_secret(key) for key in set_keys):

@@ -65,10 +65,15 @@ class Reports:
             return
         keys = [key] if key else dict.fromkeys([*values.COMMON, *values.keys_below(settings)])
         for each in keys:
-            shown = [place.in_words() for place in values.places(settings, each) if place.counts]
+            found = values.places(settings, each)
+            counting = [place for place in found if place.counts]
+            if found and not counting and not key:
+                continue
+            shown = [place.in_words() for place in counting or found]
             line = f"{each} = {', '.join(shown)}" if shown else f"{each} is not set"
             write_stdout(f"{safe_text(line)}\n")
         write_stdout("To change one: /settings KEY VALUE\n")
+        write_stdout("What is set and does not count: qwen config list --all\n")
 
     def hooks(self, argument: str) -> None:
         """The hooks of the settings, whether they run or not."""
