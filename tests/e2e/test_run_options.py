@@ -325,9 +325,15 @@ def test_a_directory_is_added_by_its_other_name(qwen: Any, server: Any, calls: C
     assert "text of two" in told[1]
 
 
-def test_the_help_lists_them(qwen: Any) -> None:
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_help_lists_them(qwen: Any, columns: int) -> None:
     for arguments in (["--help"], ["-h"]):
-        shown = qwen(*arguments).stdout
+        shown = qwen(*arguments, env={"COLUMNS": str(columns)}).stdout
+        assert max(map(len, shown.splitlines())) <= columns
+        headings = [line for line in shown.splitlines() if line.endswith(":") and line[0] != " "]
+        assert [headings[0], *headings[-3:]] == [
+            *("Prompt:", "Network and logs:", "Other:", "Commands:"),
+        ]
         for option in (
             "--fork-session",
             "--mcp-config",

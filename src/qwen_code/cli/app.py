@@ -66,6 +66,11 @@ class _Root(LazyGroup):
             args = ["ask", *args]
         return super().parse_args(ctx, args)
 
+    def get_help(self, ctx: click.Context) -> str:
+        from qwen_code.cli.help_page import page  # only for --help
+
+        return page(self, ctx)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
@@ -217,15 +222,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, is_wanted
     help="Show the version and exit.",
 )
 def cli(**_: object) -> None:
-    """Qwen Code: a coding agent for the terminal.
-
-    \b
-    qwen                         start a conversation
-    qwen "why is this slow?"     answer one prompt
-    git diff | qwen "review"     put standard input before the prompt
-    qwen auth login              sign in, or add an API key
-    qwen auth explain            which credential is used, and why
-    """
+    """Qwen Code: a coding agent for the terminal."""
 
 
 def run(argv: Sequence[str]) -> int:

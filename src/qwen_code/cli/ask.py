@@ -27,6 +27,11 @@ class _DefaultCommand(click.Command):
     def get_usage(self, ctx: click.Context) -> str:
         return super().get_usage(ctx).replace(f" {ctx.info_name}", "", 1)
 
+    def get_help(self, ctx: click.Context) -> str:
+        from qwen_code.cli.help_page import page  # only for --help
+
+        return page(self, ctx)
+
 
 @click.command(cls=_DefaultCommand, hidden=True, add_help_option=False, params=[*PROMPT_PARAMS])
 @click.argument("prompt", nargs=-1)

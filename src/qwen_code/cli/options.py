@@ -76,14 +76,17 @@ _PROMPT = [
         "-o",
         "--output-format",
         type=click.Choice(["text", "json", "stream-json"]),
+        metavar="FORMAT",
         default="text",
-        help="Format of the answer.",
+        help="Format of the answer: text, json, stream-json.",
     ),
     click.option(
         "--input-format",
         type=click.Choice(["text", "stream-json"]),
+        metavar="FORMAT",
         default="text",
-        help="Format of standard input. stream-json: one message in each line, until it closes.",
+        help="Format of standard input: text, or stream-json with one message in each line, until "
+        "it closes.",
     ),
     click.option(
         "--include-partial-messages",
@@ -160,7 +163,8 @@ _AGENT = [
     click.option(
         "--effort",
         type=click.Choice(EFFORT_LEVELS),
-        help="How much the model reasons.",
+        metavar="LEVEL",
+        help=f"How much the model reasons: {', '.join(EFFORT_LEVELS)}.",
     ),
     click.option(
         "-c", "--continue", "go_on", is_flag=True, help="Continue this project's last session."
