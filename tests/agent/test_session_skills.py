@@ -169,19 +169,54 @@ def test_its_hooks_are_armed_once(tmp_path: Path) -> None:
     assert session.armed == ["a"]
 
 
-def test_a_resumed_session_uses_again_what_it_had_read(tmp_path: Path) -> None:
-    session = Session(skill("a", tmp_path, hooks={"PreToolUse": []}))
+def calling(*named: str) -> dict[str, Any]:
     calls = [
-        {"function": {"name": name, "arguments": arguments}}
-        for name, arguments in [
-            ("skill", '{"skill": "gone"}'),
-            ("skill", "not json"),
-            ("read_file", '{"path": "a"}'),
-            ("skill", '{"skill": "a"}'),
-        ]
+        {"id": f"c{index}", "function": {"name": name, "arguments": "not json"}}
+        for index, name in enumerate(named)
     ]
-    session.skills.resume([{"role": "user", "content": "x"}, {"tool_calls": calls}])
-    assert session.armed == ["a"]
+    return {"role": "assistant", "tool_calls": calls}
+
+
+def result(index: int, content: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": f"c{index}", "content": content}
+
+
+def test_a_resumed_session_uses_again_what_it_had_read(tmp_path: Path) -> None:
+    session = Session(
+        *(
+            skill(name, tmp_path, hooks={"PreToolUse": []}, paths=paths)
+            for name, paths in [("a", ()), ("b", ("*.md",)), ("c", ()), ("d", ()), ("e", ())]
+        ),
+        deny=("Skill(e)",),
+    )
+    told = {each.name: each.told() for each in session.skills.all}
+    part = {"type": "text", "text": f"{told['c']}\n\n/c now"}
+    session.skills.resume(
+        [
+            {"role": "user", "content": "x"},
+            calling("skill", "skill", "read_file", "skill"),
+            result(0, told["a"]),
+            result(1, told["b"]),
+            result(2, told["d"]),
+            result(3, told["e"]),
+            {"role": "user", "content": [part]},
+            {"role": "user", "content": f"see this: {told['d']}"},
+        ]
+    )
+    assert session.armed == ["a", "b", "c"]
+    assert session.skills.read("b") == told["b"]
+
+
+def test_a_resumed_session_can_read_what_it_was_told_of(tmp_path: Path) -> None:
+    skills = [skill(name, tmp_path, paths=("*.md",)) for name in "ab"]
+    tool = ReadFile(Workspace(tmp_path), Seen())
+    prepared = Prepared(tool.definition, tool, tool.parse('{"path": "x.md"}'))
+    text = Session(skills[0]).skills.after(prepared)
+    session = Session(*skills)
+    session.skills.resume([calling("read_file"), result(0, f"the text{text}")])
+    assert session.skills.read("a").endswith("Do it.")
+    with pytest.raises(ToolFailed):
+        session.skills.read("b")
 
 
 @pytest.mark.parametrize(

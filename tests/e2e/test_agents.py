@@ -157,6 +157,58 @@ def test_its_hooks_hold_for_it_alone(qwen: Any, server: Any, calls: Any) -> None
     assert server.requests[-1].body["messages"][-1]["content"] == "outer"
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"subagent_type": "code-reviewer"}, "code-reviewer"),
+        ({"subagent_type": "Code-Reviewer"}, "code-reviewer"),
+        ({"subagent_type": "explore"}, "Explore"),
+        ({"subagent_type": "general-purpose"}, "general-purpose"),
+        ({}, "Explore"),
+    ],
+)
+def test_hooks_are_told_which_one_begins_and_ends(
+    qwen: Any, server: Any, calls: Any, given: dict[str, str], name: str
+) -> None:
+    record = 'printf "%s\\n" "$(cat)" >> "$HOME/told.jsonl"'
+    others = 'touch "$HOME/another"'
+    groups = [
+        {"matcher": f"^{name}$", "hooks": [{"type": "command", "command": record}]},
+        {"matcher": "^somebody$", "hooks": [{"type": "command", "command": others}]},
+    ]
+    events = {"SubagentStart": groups, "SubagentStop": groups}
+    qwen.write("~/.qwen/settings.json", json.dumps({"hooks": events}))
+    install(qwen, "~/.qwen/agents", "code-reviewer")
+    server.script = [calls("task", prompt="look", **given), [{"content": "Found."}]]
+    assert qwen("-p", "go").returncode == 0
+    began, ended = map(json.loads, (qwen.home / "told.jsonl").read_text().splitlines())
+    assert (began["hook_event_name"], began["agent_type"]) == ("SubagentStart", name)
+    assert (ended["hook_event_name"], ended["agent_type"]) == ("SubagentStop", name)
+    assert began["agent_id"] == ended["agent_id"] and began["agent_id"]
+    assert ended["last_assistant_message"] == "Found."
+    assert not (qwen.home / "another").exists()
+
+
+def test_hooks_tell_helpers_side_by_side_apart(qwen: Any, server: Any, calls: Any) -> None:
+    record = {"type": "command", "command": 'printf "%s\\n" "$(cat)" >> "$HOME/told.jsonl"'}
+    events = {name: [{"hooks": [record]}] for name in ("SubagentStart", "SubagentStop")}
+    qwen.write("~/.qwen/settings.json", json.dumps({"hooks": events}))
+    for name in ("one", "two"):
+        install(qwen, "~/.qwen/agents", name)
+    server.script = [
+        both(*(calls("task", i, prompt=n, subagent_type=n) for i, n in enumerate(("one", "two"))))
+    ]
+    assert qwen("-p", "go").returncode == 0
+    told = [json.loads(line) for line in (qwen.home / "told.jsonl").read_text().splitlines()]
+    by_id: dict[str, set[tuple[str, str]]] = {each["agent_id"]: set() for each in told}
+    for each in told:
+        by_id[each["agent_id"]].add((each["hook_event_name"], each["agent_type"]))
+    assert sorted(sorted(each) for each in by_id.values()) == [
+        [("SubagentStart", "one"), ("SubagentStop", "one")],
+        [("SubagentStart", "two"), ("SubagentStop", "two")],
+    ]
+
+
 def test_a_projects_are_not_offered_until_they_are_trusted(qwen: Any, server: Any) -> None:
     path = install(qwen, ".qwen/agents", "theirs", "You are theirs.")
     done = qwen("-p", "hi")

@@ -88,6 +88,43 @@ def test_a_folder_without_trust_lets_nothing_happen(
     assert "notes of the project" in str(server.requests[-1].body)
 
 
+COMMANDS = {
+    "own.md": "Mark: !{touch ran} {{args}}",
+    "deep/own.md": "Mark of deep",
+    "plain.toml": 'prompt = "Mark of TOML: {{args}}"',
+    "mine.md": "Mark of theirs",
+}
+
+
+@pytest.mark.parametrize("trust", [None, "DO_NOT_TRUST", "TRUST_FOLDER", "TRUST_PARENT"])
+def test_commands_of_a_folder_count_with_trust(
+    qwen: Any, server: FakeModelServer, environ: dict[str, str], trust: str | None
+) -> None:
+    """Yours count everywhere."""
+    settle(qwen, {"security": {"folderTrust": {"enabled": True}}})
+    qwen.write("~/.qwen/commands/mine.md", "My command")
+    for name, text in COMMANDS.items():
+        qwen.write(f".qwen/commands/{name}", text)
+    if trust is not None:
+        folder = qwen.project / "any" if trust == "TRUST_PARENT" else qwen.project
+        qwen.write("~/.qwen/trustedFolders.json", json.dumps({str(folder): trust}))
+    theirs = ["/own x", "/deep:own", "/plain x", "/project:mine"]
+    is_trusted = trust in ("TRUST_FOLDER", "TRUST_PARENT")
+    for prompt in theirs:
+        done = qwen("-p", prompt, "--allowed-tools", "Bash(touch *)", env=environ)
+        assert (done.returncode == 0) is is_trusted, done.stderr
+        assert ("there is no command" in done.stderr) is not is_trusted
+    assert [p.startswith("Mark") for p in server.prompts] == [True] * len(theirs) * is_trusted
+    assert (qwen.project / "ran").exists() is is_trusted
+    done = qwen("-p", "/mine", "-o", "json", env=environ)
+    assert server.prompts[-1] == "My command"
+    listed = json.loads(done.stdout)[0]["slash_commands"]
+    assert ("own" in listed, "project:mine" in listed, "mine" in listed) == (
+        *([is_trusted] * 2),
+        True,
+    )
+
+
 def test_trust_is_asked_for_at_a_terminal(qwen: Any, environ: dict[str, str]) -> None:
     settle(qwen, {"security": {"folderTrust": {"enabled": True}}})
     env = {**qwen.environ, **environ}

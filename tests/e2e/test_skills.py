@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tokens import has_tokenizer, tokens_in
+from typed import at_terminal
 
 _HEAD = "---\nname: {name}\ndescription: {description}\n{more}---\n{body}\n"
 _LONG = (
@@ -188,25 +189,120 @@ def test_a_projects_are_neither_told_nor_run_until_they_are_trusted(
     assert "deploy" not in json.dumps(server.requests[0].body)
 
 
-def test_its_hooks_forbid_from_its_first_use(qwen: Any, server: Any, calls: Any) -> None:
-    hooks = (
-        "{PreToolUse: [{matcher: run_shell_command, hooks: [{type: command, "
-        "command: 'sh \"$QWEN_SKILL_ROOT/gate.sh\"'}]}]}"
-    )
-    install(qwen, "~/.qwen/skills", "gated", hooks=hooks)
+GATE = (
+    "{PreToolUse: [{matcher: run_shell_command, hooks: [{type: command, "
+    "command: 'sh \"$QWEN_SKILL_ROOT/gate.sh\"'}]}]}"
+)
+CLOSED = "a hook denies it: closed"
+
+
+def gated(qwen: Any, **more: str) -> None:
+    """A skill whose hook forbids all commands."""
+    install(qwen, "~/.qwen/skills", "gated", hooks=GATE, **more)
     qwen.write("~/.qwen/skills/gated/gate.sh", "echo closed >&2; exit 2\n")
-    server.script = [
-        calls("run_shell_command", command="echo one"),
-        calls("skill", skill="gated"),
-        calls("run_shell_command", command="echo two"),
-    ]
-    assert qwen("-y", "-p", "go").returncode == 0
-    before, _, after = results(server)
-    assert before == "one" and "a hook denies it: closed" in after
-    server.requests.clear()
-    server.script = [calls("run_shell_command", command="echo three")]
+
+
+USES: dict[str, Callable[[Any], tuple[str, list[Any]]]] = {
+    "by the model": lambda calls: ("go", [calls("skill", skill="gated")]),
+    "by another spelling": lambda calls: ("go", [calls("skill", skill="/GATED")]),
+    "for a file": lambda calls: (
+        "go",
+        [calls("read_file", path="a.txt"), calls("skill", skill="gated")],
+    ),
+    "by the user": lambda calls: ("/gated", []),
+    "by the user, for a file": lambda calls: ("/gated now", []),
+}
+
+
+@pytest.mark.parametrize("how", USES)
+@pytest.mark.parametrize("again", [("-c",), ("-c", "--fork-session")])
+def test_its_hooks_forbid_from_its_first_use(
+    qwen: Any, server: Any, calls: Any, how: str, again: tuple[str, ...]
+) -> None:
+    """Also in every later part of the session."""
+    gated(qwen, **({"paths": "['*.txt']"} if "file" in how else {}))
+    qwen.write("a.txt", "x\n")
+    prompt, using = USES[how](calls)
+    before = [] if "user" in how else [calls("run_shell_command", command="echo one")]
+    server.script = [*before, *using, calls("run_shell_command", command="echo two")]
+    assert qwen("-y", "-p", prompt).returncode == 0
+    said = results(server)
+    assert said[: len(before)] == ["one"] * len(before)
+    assert CLOSED in said[-1]
+    for command in ("echo three", "echo four"):
+        server.script = [calls("run_shell_command", command=command)]
+        assert qwen("-y", *again, "-p", "again").returncode == 0
+        assert CLOSED in results(server)[-1]
+    server.script = [calls("run_shell_command", command="echo five")]
+    assert qwen("-y", "-p", "a new session").returncode == 0
+    assert results(server) == ["five"]
+
+
+def test_they_hold_after_a_summary(qwen: Any, server: Any, calls: Any) -> None:
+    gated(qwen)
+    prompts = "".join(f"{'word ' * 200}{number}\n" for number in range(4))
+    typed = f"/gated\n{prompts}/compress\n/quit\n"
+    environ = {**qwen.environ, "TERM": "dumb"}
+    code, shown = at_terminal([*qwen.command, "-y"], typed=typed, env=environ, cwd=qwen.project)
+    assert code == 0, shown
+    server.script = [calls("run_shell_command", command="echo one")]
     assert qwen("-y", "-c", "-p", "again").returncode == 0
-    assert "a hook denies it: closed" in results(server)[-1]
+    sent_now = server.requests[-1].body["messages"]
+    assert not any(str(m["content"]).startswith("Base directory") for m in sent_now)
+    assert CLOSED in results(server)[-1]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "tool", "given", "is_told"),
+    [
+        ("['src/**/*.{ts,tsx}']", "read_file", {"path": "src/a/b.tsx"}, True),
+        ("['src/**/*.{ts,tsx}']", "read_file", {"path": "src/a/b.md"}, False),
+        ("'./src/**'", "write_file", {"path": "src/new.py", "content": "x"}, True),
+        ("['**/*.md']", "read_file", {"path": "src/a/b.md"}, True),
+        ("['*.md']", "read_file", {"path": "src/a/b.md"}, False),
+        ("['*.md']", "list_directory", {"path": "."}, False),
+        ("['*.md']", "run_shell_command", {"command": "cat src/a/b.md"}, False),
+        ("['*.md']", "read_file", {"path": "nothing.md"}, False),
+    ],
+)
+def test_one_for_certain_files_is_told_with_the_first_of_them(
+    qwen: Any,
+    server: Any,
+    calls: Any,
+    patterns: str,
+    tool: str,
+    given: dict[str, str],
+    is_told: bool,
+) -> None:
+    install(qwen, "~/.qwen/skills", "late", paths=patterns)
+    for name in ("b.tsx", "b.md"):
+        qwen.write(f"src/a/{name}", "x\n")
+    read = [calls("skill", skill="late")]
+    server.script = [calls(tool, **given), *read, [{"content": "ok"}], *read]
+    assert qwen("-y", "-p", "go").returncode == 0
+    first, second = results(server)
+    assert first.endswith("- late: About late.") is is_told
+    assert second.endswith("Do it.") is is_told
+    assert qwen("-y", "-c", "-p", "again").returncode == 0
+    assert results(server)[-1].endswith("Do it.") is is_told
+
+
+def test_one_that_was_told_of_can_be_read_later(qwen: Any, server: Any, calls: Any) -> None:
+    install(qwen, "~/.qwen/skills", "late", paths="['*.txt']")
+    qwen.write("a.txt", "x\n")
+    server.script = [calls("read_file", path="a.txt"), [{"content": "ok"}]]
+    assert qwen("-p", "go").returncode == 0
+    server.script = [calls("skill", skill="late")]
+    assert qwen("-c", "-p", "again").returncode == 0
+    assert results(server)[-1].endswith("Do it.")
+
+
+def test_paths_outside_of_the_project_are_refused(qwen: Any, server: Any) -> None:
+    for name, pattern in (("up", "../*"), ("root", "/etc/*")):
+        install(qwen, "~/.qwen/skills", name, paths=f"['{pattern}']")
+    done = qwen("skills", "list")
+    assert done.stdout.strip() == "" or "About" not in done.stdout
+    assert done.stderr.count("paths must stay in the project") == 2
 
 
 def test_commands_say_what_there_is(qwen: Any, server: Any) -> None:

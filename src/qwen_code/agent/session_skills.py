@@ -9,12 +9,12 @@ import msgspec
 
 from qwen_code.agent.calls import Added, CallHooks
 from qwen_code.agent.listing import listed_line
+from qwen_code.agent.progress import is_prompt, words_of
 from qwen_code.agent.rules.judge import Judge
 from qwen_code.agent.rules.types import Decision, Rule
 from qwen_code.agent.skills import Skill
 from qwen_code.agent.toolbox import Call, Prepared
 from qwen_code.base.errors import UsageError
-from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop
 from qwen_code.tools import catalogue
 from qwen_code.tools.base import Effect, Subject
@@ -23,6 +23,7 @@ from qwen_code.tools.errors import ToolFailed
 _MAX_LISTED = 100
 _MAX_NAMED = 20
 _MAX_PATTERNS = 100
+_NEW = f"\n\n[now also available with {catalogue.SKILL.name}:]"
 
 
 class SessionSkills:
@@ -127,22 +128,23 @@ class SessionSkills:
             return ""
         path = self._relative(call.subject)
         found = [] if path is None else [s for s in self._waiting if _fits(s.paths, path)]
-        self._waiting = [each for each in self._waiting if each not in found]
-        self._readable |= {each.name: each for each in found}
-        if not found:
-            return ""
-        lines = "\n".join(listed_line(each.name, each.description) for each in found)
-        return f"\n\n[now also available with {catalogue.SKILL.name}:]\n{lines}"
+        self._let_read(found)
+        return f"{_NEW}\n{_lines(found)}" if found else ""
 
     def resume(self, messages: Sequence[dict[str, Any]]) -> None:
-        """Use again what the model had read in an earlier part of this session."""
-        for message in messages:
-            for call in message.get("tool_calls") or ():
-                function = call["function"]
-                if function["name"] == catalogue.SKILL.name:
-                    name = _skill_in(function["arguments"])
-                    if (skill := self._readable.get(name)) is not None:
-                        self._use(skill)
+        """Go on from an earlier part of this session: what the model has read, or the user has run,
+        is in use, and the model can read what it was told of."""
+        texts, told = _in_earlier(messages)
+        used = [s for s in self.all if any(text.startswith(s.heading) for text in texts)]
+        waiting = [s for s in self._waiting if s in used or _lines([s]) in told]
+        self._let_read(waiting)
+        for skill in used:
+            if not self._denial(skill):
+                self._use(skill)
+
+    def _let_read(self, skills: Sequence[Skill]) -> None:
+        self._waiting = [each for each in self._waiting if each not in skills]
+        self._readable |= {each.name: each for each in skills}
 
     def _denial(self, skill: Skill) -> str:
         definition = catalogue.SKILL
@@ -208,11 +210,32 @@ def _allows_any_command(rule: Rule) -> bool:
 def _told(skills: Sequence[Skill]) -> str:
     if not skills:
         return ""
-    lines = "\n".join(listed_line(each.name, each.description) for each in skills)
     return (
         "# Skills\nInstructions for certain kinds of work: read the one that fits, with the tool "
-        f"{catalogue.SKILL.name}, before you begin.\n{lines}"
+        f"{catalogue.SKILL.name}, before you begin.\n{_lines(skills)}"
     )
+
+
+def _lines(skills: Sequence[Skill]) -> str:
+    return "\n".join(listed_line(each.name, each.description) for each in skills)
+
+
+def _in_earlier(messages: Sequence[dict[str, Any]]) -> tuple[list[str], set[str]]:
+    """The messages that can have the text of a skill, and the lines that tell of more skills."""
+    calls: set[str] = set()
+    texts: list[str] = []
+    told: set[str] = set()
+    for message in messages:
+        if is_prompt(message):
+            texts.append(words_of(message))
+        elif message["role"] == "assistant":
+            made = message.get("tool_calls") or ()
+            calls |= {c["id"] for c in made if c["function"]["name"] == catalogue.SKILL.name}
+        elif message["role"] == "tool":
+            text = words_of(message)
+            texts += [text] * (message["tool_call_id"] in calls)
+            told |= {*text.rpartition(_NEW)[2].splitlines()} if _NEW in text else set()
+    return texts, told
 
 
 def _fits(patterns: Sequence[str], path: str) -> bool:
@@ -227,14 +250,3 @@ def _fits(patterns: Sequence[str], path: str) -> bool:
         except ValueError:
             continue
     return False
-
-
-class _Called(msgspec.Struct):
-    skill: str = ""
-
-
-def _skill_in(arguments: str) -> str:
-    try:
-        return decode_json(arguments, _Called).skill
-    except msgspec.DecodeError:
-        return ""

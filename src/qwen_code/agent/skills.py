@@ -57,6 +57,11 @@ class Skill(msgspec.Struct, frozen=True):
     remarks: tuple[str, ...] = ()
     """What in it has no effect."""
 
+    @property
+    def heading(self) -> str:
+        """How a message begins that has the text of the skill."""
+        return f"Base directory for this skill: {self.directory}\n"
+
     def told(self) -> str:
         """What the model gets when it reads the skill."""
         files = supporting_files(self.directory)
@@ -64,10 +69,7 @@ class Skill(msgspec.Struct, frozen=True):
         more = len(files) - _MAX_SHOWN_FILES
         others = f"\nIts files, which you can read:{listed}" if files else ""
         others += f"\n- … and {more} more" if more > 0 else ""
-        return (
-            f"Base directory for this skill: {self.directory}\n"
-            f"Paths in the skill are relative to it.{others}\n\n{self.body}"
-        )
+        return f"{self.heading}Paths in the skill are relative to it.{others}\n\n{self.body}"
 
 
 def supporting_files(directory: Path) -> list[str]:

@@ -186,7 +186,7 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
             found = open_agents(config, options.agents, lambda: assembled.hooks(notice), notice)
             assembled.use_agents(found)
         if skills is not None:
-            skills.resume(session.messages)
+            skills.resume(session.before)  # all of it: a summary does not say what was read
         opened.pop_all()
     return assembled
 
