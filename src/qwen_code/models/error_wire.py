@@ -146,7 +146,7 @@ def _kind_of_status(status: int) -> ErrorKind:
         return "access"
     if status in (503, 529):
         return "overloaded"
-    return "server" if status == 0 or status >= 500 or status in (408, 425) else "request"
+    return "server" if status == 0 or status >= 500 or status in (408, 424, 425) else "request"
 
 
 def _error(

@@ -156,7 +156,7 @@ QUOTA = _words(
     r"(quota|budget|credits?|balance)\b.{0,40}(exceeded|exhausted|used up|depleted|reached)",
     r"balance is too low",
     r"exceeded your (current |monthly |daily )?(\w+ )?(quota|budget)|billing|payment required",
-    r"(more|out of|no|any|add|add \d+|purchase) credits|spending limit",
+    r"(more|out of|no|any|add|add \d+|purchase) credits|spend(ing)? limit",
     r"(monthly|daily|weekly) (usage |token )?limit|(tokens|requests) per (day|week|month) limit",
     r"usage limit|余额不足|欠费|额度(不足|已用|已耗)|账户.{0,8}(余额|欠)|access.{0,20}terminated",
 )
