@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from fake_model import FakeModel, says
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 from qwen_code.agent.compaction import Compactor, estimate_tokens
 from qwen_code.agent.progress import Progress
 from qwen_code.base.stop import Stop
-from qwen_code.models.events import Usage
+from qwen_code.models.events import (
+    Finished,
+    Notice,
+    RefusalDelta,
+    TextDelta,
+    TextWasReasoning,
+    Usage,
+)
 
 Messages = list[dict[str, Any]]
 
@@ -83,6 +91,28 @@ def test_the_transcript_fits_the_window() -> None:
     messages = [m for number in range(50) for m in exchange(number, 4000)]
     model = shortened(messages, 4000)
     assert estimate_tokens(model.asked[0][0]) < 4000 * 0.7
+
+
+@pytest.mark.parametrize(
+    ("answer", "summary"),
+    [
+        ([TextDelta("what "), TextDelta("was done")], "what was done"),
+        ([TextDelta("Let me see"), TextWasReasoning(), TextDelta("all")], "all"),
+        ([RefusalDelta("I cannot help with that")], ""),
+    ],
+)
+def test_what_counts_as_the_summary(answer: list[Any], summary: str) -> None:
+    """Waits and costs are told while it comes."""
+    messages = [m for number in range(9) for m in exchange(number)]
+    told: list[Any] = [Notice("slow"), Usage(7, 1, 8)]
+    compactor = Compactor(2000)
+    model = FakeModel([told[0], *answer, told[1], Finished("stop")])
+    steps = compactor.compact(messages, Progress(messages), model, Stop())
+    events = [event for events in steps for event in events]
+    assert compactor.summary == summary
+    assert events[:-1] == told
+    assert ("what was done" in messages[0]["content"]) is (summary == "what was done")
+    assert "cannot help" not in messages[0]["content"]
 
 
 def test_one_message_is_left_alone() -> None:

@@ -65,7 +65,11 @@ def from_toml(text: str) -> Definition:
 
 def front_matter(text: str) -> tuple[dict[str, str], str]:
     """The fields between two lines of ``---`` at the beginning, and what follows. The items of a
-    list are one text, each after a dash."""
+    list are one text, each after a dash.
+
+    Unlike the reader of skills and agents (``agent.front_matter``), whose fields decide what may be
+    done, this one never fails: a command or a note counts whatever stands there.
+    """
     text = text.replace("\r\n", "\n")
     head = re.match(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", text, re.DOTALL)
     return (_fields(head[1] or ""), text[head.end() :]) if head else ({}, text)

@@ -12,13 +12,14 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.agent.answer import ModelAnswer
 from qwen_code.agent.events import AgentEvent, AgentEventStream, Compacted
 from qwen_code.agent.fitting import begin_of_round
 from qwen_code.agent.progress import Progress, words_of
 from qwen_code.agent.turn import ChatModel, Messages
 from qwen_code.base.errors import QwenError, TransportError
 from qwen_code.base.stop import Stop
-from qwen_code.models.events import Notice, TextDelta, TextWasReasoning, Usage, holds_answer
+from qwen_code.models.events import Notice, RefusalDelta, Usage, holds_answer
 
 _FULL_SHARE = 0.75
 _KEPT_SHARE = 0.2
@@ -165,17 +166,15 @@ class Compactor:
         request = [
             {"role": "user", "content": f"{ask}\n\n<transcript>\n{transcript}\n</transcript>"}
         ]
-        pieces: list[str] = []
-        with closing(model.complete(request, stop=stop)) as answer:
-            for events in answer:
+        answer = ModelAnswer()
+        with closing(model.complete(request, stop=stop)) as stream:
+            for events in stream:
+                # A refusal is not a summary.
+                answer.take([each for each in events if not isinstance(each, RefusalDelta)])
                 for event in events:
-                    if isinstance(event, TextDelta):
-                        pieces.append(event.text)
-                    elif isinstance(event, TextWasReasoning):
-                        pieces.clear()
-                    elif isinstance(event, Usage) or not holds_answer([event]):
+                    if isinstance(event, Usage) or not holds_answer([event]):
                         yield [event]
-        return "".join(pieces).strip()
+        return answer.text.strip()
 
     def _digest(self, summary: str, progress: Progress, older: Sequence[Mapping[str, Any]]) -> str:
         parts = [_HEAD]

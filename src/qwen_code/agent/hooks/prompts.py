@@ -8,6 +8,7 @@ from contextlib import closing
 
 import msgspec
 
+from qwen_code.agent.answer import ModelAnswer
 from qwen_code.agent.hooks.answers import Answer, of_object
 from qwen_code.agent.hooks.entries import Hook
 from qwen_code.agent.hooks.runner import Told, time_limit
@@ -15,7 +16,6 @@ from qwen_code.agent.turn import ChatModel
 from qwen_code.base.errors import QwenError
 from qwen_code.base.json_text import decode_json
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.models.events import TextDelta, TextWasReasoning
 
 _ASK = """\
 You judge one step of a coding agent for its user. Answer with one JSON object and nothing else: \
@@ -61,15 +61,11 @@ def _answer(model: ChatModel, hook: Hook, told: Told, stop: Stop) -> str:
         {"role": "system", "content": _ASK},
         {"role": "user", "content": hook.prompt.replace("$ARGUMENTS", shown)},
     ]
-    pieces: list[str] = []
-    with closing(model.complete(request, stop=stop)) as answer:
-        for events in answer:
-            for event in events:
-                if isinstance(event, TextDelta):
-                    pieces.append(event.text)
-                elif isinstance(event, TextWasReasoning):
-                    pieces.clear()
-    return "".join(pieces).strip()
+    answer = ModelAnswer()
+    with closing(model.complete(request, stop=stop)) as stream:
+        for events in stream:
+            answer.take(events)
+    return answer.text.strip()
 
 
 def _read(event: str, text: str) -> Answer:
