@@ -37,6 +37,7 @@ PENDING: dict[str, str] = {
     "features/dual-output:238": "--json-file and --input-file",
     "features/dual-output:454": "--input-file",
     "features/dual-output:610": "--json-fd and --json-file",
+    "features/headless:126": "--output-style",
 }
 """Examples that do not work yet, and what they need. One that works has to leave this list."""
 
@@ -252,7 +253,7 @@ def test_an_example_of_a_conversation(block: Block, shell: Shell, server: Any) -
 def test_an_example_of_dual_output(block: Block, shell: Shell, server: Any) -> None:
     """A conversation at a terminal whose events go to a file as well."""
     works = []
-    for line in re.findall(r"(?m)^qwen(?:(?: \\\n.*)+| .*)$", shell.text(block)):
+    for line in re.findall(r"(?m)^qwen (?:.*\\\n)*.*$", shell.text(block)):
         files = " ".join(f"{shell.tmp}/{name}.jsonl" for name in ("qwen-input", "qwen-in"))
         code, screen = shell.type(f"touch {files}\n{line}", "hi\n/quit\n")
         is_error = "--json-fd 3 --json-file" in line

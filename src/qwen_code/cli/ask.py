@@ -16,6 +16,8 @@ from qwen_code.wiring.launch import CHOOSE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qwen_code.config.load import Config
+    from qwen_code.fronts.companion import Companion
     from qwen_code.fronts.renderer import Renderer
     from qwen_code.wiring.agent import AgentOptions
     from qwen_code.wiring.launch import Launch
@@ -64,11 +66,12 @@ def _answer(launch: Launch, prompt: tuple[str, ...], values: dict[str, Any]) -> 
         _check_can_go_on(argument, values)
         from qwen_code.fronts.text.talk import run_loop
 
-        return run_loop(launch, take_agent(values), first)
+        return run_loop(launch, take_agent(values), partial(_companion, values), first)
     if argument is None and is_interactive() and values["json_schema"] is None and not is_json:
         from qwen_code.fronts.text.talk import run_loop
 
-        return run_loop(launch, take_agent(values))
+        return run_loop(launch, take_agent(values), partial(_companion, values))
+    _check_has_no_companion(values)
     if values["input_format"] == "stream-json":
         from qwen_code.fronts.stream_json.session import run_stream
 
@@ -112,6 +115,32 @@ def _check_can_go_on(argument: str | None, values: dict[str, Any]) -> None:
             "-i needs a terminal: standard input or output is not one",
             hint='Answer one prompt instead: qwen -p "…"',
         )
+
+
+def _companion(values: dict[str, Any], config: Config) -> Companion | None:
+    """The program that takes part in the conversation; few have one."""
+    from qwen_code.fronts.companion import COMMANDS_KEY, EVENTS_KEY
+
+    descriptor = values.get("json_fd")
+    if descriptor is None and not any(map(config.settings.usable, (EVENTS_KEY, COMMANDS_KEY))):
+        return None
+    from qwen_code.fronts.stream_json.companion import open_companion
+
+    return open_companion(config, descriptor, notice)
+
+
+def _check_has_no_companion(values: dict[str, Any]) -> None:
+    """
+    Raises:
+        UsageError: an option is for a conversation, and this is none.
+    """
+    for name in ("json_fd", "json_file", "input_file"):
+        if values.get(name) is not None:
+            is_input = name == "input_file"
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for a conversation in a terminal",
+                hint=f"Use --{'input' if is_input else 'output'}-format stream-json.",
+            )
 
 
 def _headless_options(values: dict[str, Any]) -> AgentOptions:

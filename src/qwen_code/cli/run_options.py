@@ -110,6 +110,20 @@ RUN_OPTIONS = [
         metavar="URL",
         help="Reach servers through this proxy, instead of that of the environment or settings.",
     ),
+    click.option(
+        "--json-fd",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Write the events of a conversation as lines of JSON to this descriptor as well.",
+    ),
+    click.option(
+        "--json-file", metavar="PATH", help="Write them to a file or a named pipe instead."
+    ),
+    click.option(
+        "--input-file",
+        metavar="PATH",
+        help="Take prompts, and answers to requests for permission, from the lines of this file.",
+    ),
 ]
 
 
@@ -145,12 +159,27 @@ def with_run_options(launch: Launch, values: dict[str, Any]) -> Launch:
         section, _, key = RUN_SERVERS_KEY.partition(".")
         overrides[section] = {key: names}
         overrides.setdefault(SERVERS_KEY, {})
+    if channels := _channels(values):
+        overrides["dualOutput"] = channels
     reduction: Reduction | None = (
         "bare" if values["bare"] else "safe" if values["safe_mode"] else None
     )
     return msgspec.structs.replace(
         launch, overrides=overrides, proxy=_proxy(values["proxy"]), reduction=reduction
     )
+
+
+def _channels(values: dict[str, Any]) -> dict[str, str]:
+    """The files through which another program takes part, as settings have them."""
+    if values["json_fd"] is not None and values["json_file"] is not None:
+        raise UsageError("--json-fd and --json-file contradict each other", hint="Use one.")
+    found = {}
+    for name, key in (("json_file", "jsonFile"), ("input_file", "inputFile")):
+        if (path := values[name]) is not None:
+            if not path.strip():
+                raise UsageError(f"--{name.replace('_', '-')} is empty", hint="Name a file.")
+            found[key] = str(Path.cwd() / Path(path).expanduser())
+    return found
 
 
 def _listed(values: dict[str, Any], name: str) -> list[str]:

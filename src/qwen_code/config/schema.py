@@ -155,6 +155,8 @@ _KINDS: dict[str, _Kind] = {
     "context.includeDirectories": _TEXTS,
     "context.loadFromIncludeDirectories": _FLAG,
     "disableAllHooks": _FLAG,
+    "dualOutput.inputFile": _TEXT,
+    "dualOutput.jsonFile": _TEXT,
     "env.*": _TEXT,
     "general.chatRecording": _FLAG,
     "general.outputLanguage": _TEXT,

@@ -125,8 +125,9 @@ def noting_signals() -> Iterator[Received]:
 
 
 @contextmanager
-def waking_for_signals() -> Iterator[None]:
-    """For a read that waits without a limit, such as ``input``.
+def waking_for_signals(look: Callable[[FrameType | None], None] | None = None) -> Iterator[None]:
+    """For a read that waits without a limit, such as ``input``. ``look`` is called regularly during
+    the wait, with the frame that it interrupts, and may end the wait by raising.
 
     A signal that arrives after Python's last look and before the system call does not interrupt
     that call: its handler would run when something is typed. So a timer interrupts it regularly.
@@ -134,7 +135,7 @@ def waking_for_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         yield
         return
-    former = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
+    former = signal.signal(signal.SIGALRM, lambda _number, frame: look(frame) if look else None)
     signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
     try:
         yield

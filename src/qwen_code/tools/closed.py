@@ -24,13 +24,16 @@ them, and nothing that git or ripgrep reads opens again what they close."""
 _CREDENTIALS = (".qwen", ".env")
 """The file for a project's keys. A plain ``.env`` belongs to the project and may be read."""
 
+_FOR_PROGRAM = "another program takes part in the conversation through it"
+
 _MAX_IGNORE_BYTES = 200_000
 _MAX_LOOKED_AT = 200_000
 
 
 class Closed:
     """``private`` directories hold credentials. ``forbidden`` gives the reason why rules forbid to
-    read a path, or nothing. ``ignore_files`` count beside `IGNORE_FILES`.
+    read a path, or nothing. ``ignore_files`` count beside `IGNORE_FILES`. Through the files
+    ``channels``, another program takes part in the conversation.
 
     What an ignore file closes when it is first read stays closed: a command that empties the file
     opens nothing before the next session.
@@ -42,8 +45,11 @@ class Closed:
         private: Sequence[Path],
         forbidden: Callable[[Path], str] | None = None,
         ignore_files: Sequence[str] = (),
+        channels: Sequence[Path] = (),
     ) -> None:
-        self.private = tuple(Path(os.path.realpath(directory)) for directory in private)
+        self._channels = tuple(Path(os.path.realpath(file)) for file in channels)
+        directories = tuple(Path(os.path.realpath(directory)) for directory in private)
+        self.private = (*directories, *self._channels)
         self._forbidden = forbidden or _nothing
         self._folders = tuple(dict.fromkeys(f for root in roots for f in folders_of_project(root)))
         self._names = (*IGNORE_FILES, *ignore_files)
@@ -58,7 +64,8 @@ class Closed:
         is open, although it may be in a private one."""
         is_private = self.is_private(real) if below is None else self._is_private(real, below)
         if is_private or _holds_keys(real):
-            return "it holds credentials"
+            is_channel = self._is_one_of(self._channels, [real])
+            return _FOR_PROGRAM if is_channel else "it holds credentials"
         self._look()
         return self._ignored(real, is_directory=_is_directory(real)) or self._forbidden(real)
 
@@ -72,7 +79,7 @@ class Closed:
             real = root / name
             if (folder := real.parent) not in is_private:
                 is_private[folder] = self.is_private(folder)
-            if is_private[folder] or _holds_keys(real):
+            if is_private[folder] or _holds_keys(real) or self._is_one_of(self._channels, [real]):
                 continue
             if not self._ignored(real, is_directory=False) and not self._forbidden(real):
                 found.append(name)
@@ -116,18 +123,21 @@ class Closed:
         return real.name.casefold() in names or real in self._of_folder
 
     def is_private(self, real: Path) -> bool:
-        """Whether ``real`` is a private directory or inside one, however its name is spelled."""
-        closed = {found for directory in self.private if (found := _identity(directory))}
-        return any(
-            folder in self.private or _identity(folder) in closed
-            for folder in (real, *real.parents)
-        )
+        """Whether ``real`` is private or inside of what is, however its name is spelled."""
+        return self._is_one_of(self.private, [real, *real.parents])
+
+    @staticmethod
+    def _is_one_of(closed: Sequence[Path], paths: Iterable[Path]) -> bool:
+        """Whether one of ``paths`` is one of ``closed``, however its name is spelled."""
+        if not closed:
+            return False
+        identities = {found for each in closed if (found := _identity(each))}
+        return any(path in closed or _identity(path) in identities for path in paths)
 
     def _is_private(self, real: Path, below: Path) -> bool:
         """Whether ``real`` is in a private directory that is ``below`` or in it."""
         inner = [each for each in (real, *real.parents) if each.is_relative_to(below)]
-        identities = {_identity(directory) for directory in self.private}
-        return any(each in self.private or _identity(each) in identities for each in inner)
+        return self._is_one_of(self.private, inner)
 
     def holds(self, real: Path) -> bool:
         """Whether ``real`` is closed, or has a private directory in it."""
@@ -200,7 +210,7 @@ def _is_directory(real: Path) -> bool:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of a directory, which do not depend on the spelling of its name."""
+    """Device and inode, which do not depend on the spelling of a name."""
     try:
         found = path.stat()
     except OSError:

@@ -63,6 +63,7 @@ class Workspace:
     be the home directory; see `Closed` for what else does. ``forbidden`` is what rules close.
     ``respects_git_ignore``: whether searches leave out what git ignores.
     ``readable`` are further directories, in which nothing can be changed: those of skills.
+    ``channels`` are files for another program, which stay closed, too.
     """
 
     def __init__(
@@ -75,10 +76,11 @@ class Workspace:
         ignore_files: Sequence[str] = (),
         respects_git_ignore: bool = True,
         readable: Sequence[Path] = (),
+        channels: Sequence[Path] = (),
     ) -> None:
         self._readable = tuple(Path(os.path.realpath(directory)) for directory in readable)
         self.roots = tuple(Path(os.path.realpath(root)) for root in (cwd, *more))
-        self.closed = Closed(self.roots, private, forbidden, ignore_files)
+        self.closed = Closed(self.roots, private, forbidden, ignore_files, channels)
         self.respects_git_ignore = respects_git_ignore
 
     def locate(self, text: str, *, reads: bool = False) -> Place:

@@ -89,6 +89,8 @@ class AgentOptions(msgspec.Struct, frozen=True):
     servers: GivenServers | None = None
     agents: tuple[SubAgent, ...] = ()
     """Those that a program gives, beside the ones in files."""
+    channels: tuple[Path, ...] = ()
+    """Files through which another program takes part in the conversation; tools cannot use them."""
 
 
 def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) -> Assembled:
@@ -216,6 +218,7 @@ def _judge(
         more,
         lambda path: judge.closes(path),  # noqa: PLW0108 made below
         readable,
+        options.channels,
     )
     judge = judge_for(
         config,
@@ -281,9 +284,11 @@ def _workspace_finder(
     more: Sequence[Path],
     forbidden: Callable[[Path], str],
     readable: Sequence[Path],
+    channels: Sequence[Path],
 ) -> Callable[[], Workspace]:
     """The workspace, made at its first use: most runs never touch a file. ``forbidden`` is what
-    rules say about reading a path, ``readable`` what can be read besides."""
+    rules say about reading a path, ``readable`` what can be read besides, ``channels`` what is for
+    another program."""
     found: list[Workspace] = []
 
     def find() -> Workspace:
@@ -303,6 +308,7 @@ def _workspace_finder(
                     ignore_files=ignore_files(config.settings),
                     respects_git_ignore=respects_git_ignore(config.settings),
                     readable=readable,
+                    channels=channels,
                 )
             )
         return found[0]

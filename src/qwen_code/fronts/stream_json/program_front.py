@@ -37,13 +37,8 @@ class ProgramFront:
         self._writing = threading.Lock()
 
     def permission(self, question: Question) -> Answer:
-        arguments = shown(msgspec.to_builtins(question.prepared.arguments))
-        request = {
-            **_asking(question.prepared.definition.name, question.call_id, arguments),
-            "permission_suggestions": _suggestions(question),
-            "reason": question.reason,
-            **({"agent": question.helper} if question.helper else {}),
-        }
+        request = permission_request(question)
+        arguments = request["input"]
         reply = self.requests.ask(request, question.stop, self.answer_within_s)
         if reply is None:
             return No(CLOSED, is_unanswered=True)
@@ -82,6 +77,17 @@ class ProgramFront:
         with self._writing:
             sys.stdout.buffer.write(encode_line(message) + b"\n")
             sys.stdout.buffer.flush()
+
+
+def permission_request(question: Question) -> dict[str, Any]:
+    """The request that asks a program whether a call may be made."""
+    arguments = shown(msgspec.to_builtins(question.prepared.arguments))
+    return {
+        **_asking(question.prepared.definition.name, question.call_id, arguments),
+        "permission_suggestions": _suggestions(question),
+        "reason": question.reason,
+        **({"agent": question.helper} if question.helper else {}),
+    }
 
 
 def _asking(tool: str, call_id: str, arguments: Any) -> dict[str, Any]:

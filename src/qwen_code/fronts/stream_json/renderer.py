@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -21,6 +21,7 @@ from qwen_code.agent.events import (
 from qwen_code.base.errors import QwenError
 from qwen_code.base.ids import new_uuid
 from qwen_code.base.json_text import decode_json
+from qwen_code.base.secret import redact
 from qwen_code.fronts.remarks import remark
 from qwen_code.fronts.renderer import Outcome
 from qwen_code.fronts.stream_json.lines import encode_line, shortened
@@ -52,6 +53,14 @@ _ENDINGS = {
 """Turns that ended without an error, and yet not well."""
 
 
+class Output(Protocol):
+    """Where lines go: a binary file, or what does as one."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
 class JsonRenderer:
     """Writes one array at the end, or with ``is_stream`` one line for each complete message.
 
@@ -62,7 +71,7 @@ class JsonRenderer:
 
     def __init__(
         self,
-        out: BinaryIO,
+        out: Output,
         *,
         is_stream: bool,
         partial: bool = False,
@@ -107,6 +116,12 @@ class JsonRenderer:
                 "qwen_code_version": __version__,
             }
         )
+        self._flush()
+
+    def prompt(self, text: str) -> None:
+        """The prompt itself, for a program that did not send it."""
+        message = {"role": "user", "content": [{"type": "text", "text": redact(text)}]}
+        self._add({"type": "user", "message": message, "parent_tool_use_id": None})
         self._flush()
 
     def events(self, events: Sequence[AgentEvent]) -> None:
@@ -345,7 +360,7 @@ class JsonRenderer:
             self._messages.clear()
 
 
-def write_end(out: BinaryIO, error: QwenError | None, *, is_stream: bool) -> None:
+def write_end(out: Output, error: QwenError | None, *, is_stream: bool) -> None:
     """The whole output of a run that ended before its conversation was open. ``error`` is ``None``
     after an interrupt."""
     renderer = JsonRenderer(out, is_stream=is_stream)

@@ -41,7 +41,7 @@ class Requests:
             Stopped: ``stop`` was set; the program is told that the reply is no longer wanted.
         """
         replies: SimpleQueue[Reply | None] = SimpleQueue()
-        request_id = self._send(request, replies.put)
+        request_id = self.send(request, replies.put)
         try:
             with stop.calling(lambda: replies.put(None)):
                 reply = take(replies, within_s)
@@ -65,20 +65,21 @@ class Requests:
 
         request = {"subtype": "mcp_message", "server_name": server, "message": message}
         try:
-            request_id = self._send(request, settle)
+            request_id = self.send(request, settle)
         except OSError as error:
             answer.set_exception(QwenError(f"the program cannot be reached: {error.strerror}"))
         else:
             answer.add_done_callback(lambda _: self._give_up(request_id))
         return answer
 
-    def settle(self, reply: Reply) -> None:
-        """Take a reply. One that does not name its request is for all that are open, and one to
-        an unknown request is for none."""
+    def settle(self, reply: Reply) -> bool:
+        """Take a reply; whether it is for an open request. One that does not name its request is
+        for all that are open, and one to an unknown request is for none."""
         names = list(self._waiting) if reply.request_id is None else [reply.request_id]
-        for name in names:
-            if (settle := self._waiting.pop(name, None)) is not None:
-                settle(reply)
+        found = [settle for name in names if (settle := self._waiting.pop(name, None)) is not None]
+        for settle in found:
+            settle(reply)
+        return bool(found)
 
     def end(self) -> None:
         """The input has ended: no reply will come."""
@@ -86,7 +87,9 @@ class Requests:
         while self._waiting:
             self._waiting.popitem()[1](None)
 
-    def _send(self, request: Mapping[str, Any], settle: Settle) -> str:
+    def send(self, request: Mapping[str, Any], settle: Settle) -> str:
+        """Write a request, and return its id; ``settle`` gets the reply on the thread that reads
+        it."""
         request_id = new_uuid()
         self._waiting[request_id] = settle
         if self._has_ended:
@@ -95,9 +98,13 @@ class Requests:
             self._write({"type": "control_request", "request_id": request_id, "request": request})
         return request_id
 
+    def withdraw(self, request_id: str) -> bool:
+        """Take no reply to the request any more; whether none has come."""
+        return self._waiting.pop(request_id, None) is not None
+
     def _give_up(self, request_id: str) -> None:
         """Tell the program that the reply is no longer wanted, unless it has come."""
-        if self._waiting.pop(request_id, None) is not None and not self._has_ended:
+        if self.withdraw(request_id) and not self._has_ended:
             with suppress(OSError):
                 self._write({"type": "control_cancel_request", "request_id": request_id})
 

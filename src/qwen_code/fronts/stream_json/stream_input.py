@@ -130,7 +130,7 @@ class StreamInput:
         self,
         source: BinaryIO,
         control: Callable[[Control], None],
-        reply: Callable[[Reply], None],
+        reply: Callable[[Reply], object],
         end: Callable[[], None],
     ) -> None:
         self._source = source

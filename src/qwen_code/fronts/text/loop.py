@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
 from qwen_code.base.errors import InputError, QwenError
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop, Stopped
+from qwen_code.base.text import visible_text
 from qwen_code.fronts.console import explain_unexpected, say_part
 from qwen_code.fronts.signals import waking_for_signals
 from qwen_code.wiring.slash_names import ALIASES, instead_of
@@ -39,12 +41,18 @@ class SlashCommand(msgspec.Struct, frozen=True):
     run: Callable[[str], None]
 
 
+class Submitted(Exception):
+    """Another program has submitted a prompt, while a line was read."""
+
+
 class PromptLoop:
     """Reads prompts and commands until the end, and passes them to ``answer`` and ``commands``, and
     what follows a ``!`` to ``run``.
 
     ``read_line`` raises ``EOFError`` at the end of input and ``KeyboardInterrupt`` on Ctrl-C; its
-    argument is the result of ``sign``. ``now`` is the monotonic time in seconds.
+    argument is the result of ``sign``. ``read_first`` does the same for the first line of a prompt,
+    and raises `Submitted` where ``submitted`` has a prompt of another program. That is only
+    answered: it is no command of the terminal. ``now`` is the monotonic time in seconds.
     """
 
     def __init__(
@@ -57,9 +65,13 @@ class PromptLoop:
         commands: Mapping[str, SlashCommand],
         report: Callable[[QwenError], None],
         sign: Callable[[], str] = lambda: "> ",
+        read_first: ReadLine | None = None,
+        submitted: Callable[[], str | None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read_line = read_line
+        self._read_first = read_first or read_line
+        self._submitted = submitted
         self._sign = sign
         self._now = now
         self._write = write
@@ -77,7 +89,14 @@ class PromptLoop:
         interrupted_at = float("-inf")
         while True:
             try:
+                if (submitted := self._submitted()) is not None:
+                    self._write(f"{self._sign()}{visible_text(submitted)}\n")
+                    self._guard(self._answer, submitted)
+                    continue
                 text = self._read_prompt()
+            except Submitted:
+                self._write("\n")
+                continue
             except EOFError:
                 self._write("\n")
                 return
@@ -96,7 +115,7 @@ class PromptLoop:
 
     def _read_prompt(self) -> str:
         """One prompt. A backslash at the end continues it; three quotes begin and end a block."""
-        line = self._read_line(self._sign())
+        line = self._read_first(self._sign())
         if line.strip().startswith(_BLOCK):
             lines = [line.strip().removeprefix(_BLOCK)]
             while not lines[-1].rstrip().endswith(_BLOCK):
@@ -118,18 +137,25 @@ class PromptLoop:
             return end
 
     def _handle(self, text: str) -> None:
+        self._guard(self._carry_out, text)
+
+    def _carry_out(self, text: str) -> None:
         name, *rest = text.strip().split(maxsplit=1)
         argument = rest[0] if rest else ""
         is_prompt = "\n" in text.strip() or not name.startswith("/") or "/" in name[1:]
+        if text.startswith("!") and text.strip("! "):
+            self._run(text[1:].strip())
+        elif is_prompt:  # also texts and paths that begin with a slash
+            self._answer(text)
+        elif command := self._commands.get(name) or self._commands.get(ALIASES.get(name, "")):
+            command.run(argument)
+        else:
+            self._unknown(name, argument)
+
+    def _guard(self, handle: Callable[[str], None], text: str) -> None:
+        """Let ``handle`` have the text; whatever it raises, the loop goes on."""
         try:
-            if text.startswith("!") and text.strip("! "):
-                self._run(text[1:].strip())
-            elif is_prompt:  # also texts and paths that begin with a slash
-                self._answer(text)
-            elif command := self._commands.get(name) or self._commands.get(ALIASES.get(name, "")):
-                command.run(argument)
-            else:
-                self._unknown(name, argument)
+            handle(text)
         except (KeyboardInterrupt, Stopped):
             self._write("\n(interrupted)\n")
         except EOFError:
@@ -181,6 +207,10 @@ class LineReader:
         self._history_file = history_file
         self.words = words
         self._new: list[str] = []
+        self._typed = ""
+        """What was typed when a prompt of another program came."""
+        self.has_submitted: Callable[[], bool] = lambda: False
+        """Whether another program has submitted a prompt."""
         try:
             import readline
         except ImportError:  # Windows
@@ -197,7 +227,31 @@ class LineReader:
 
     def __call__(self, prompt: str) -> str:
         """One line. It goes into the history unless it is a command with an argument."""
-        line = self.plain(prompt)
+        return self._kept(self.plain(prompt))
+
+    def first(self, prompt: str) -> str:
+        """The same; what was typed when `Submitted` was raised is there again.
+
+        Raises:
+            Submitted: another program has submitted a prompt.
+        """
+        if self._readline and self._typed:
+            typed, self._typed = self._typed, ""
+            self._readline.set_startup_hook(lambda: self._readline.insert_text(typed))
+        try:
+            return self._kept(self._line(prompt, self._look))
+        finally:
+            if self._readline:
+                self._readline.set_startup_hook(None)
+
+    def _look(self, frame: FrameType | None) -> None:
+        """End the read that waits, for a prompt of another program. In any other frame than that of
+        the read, the signal came before or after it."""
+        if frame is not None and frame.f_code is _input.__code__ and self.has_submitted():
+            self._typed = self._readline.get_line_buffer() if self._readline else ""
+            raise Submitted
+
+    def _kept(self, line: str) -> str:
         is_command_with_argument = line.startswith("/") and " " in line.strip()
         if self._readline and line.strip() and not is_command_with_argument:
             self._readline.add_history(line)
@@ -211,10 +265,14 @@ class LineReader:
 
     def plain(self, prompt: str) -> str:
         """One line that does not go into the history: an answer in a dialog."""
+        return self._line(prompt, None)
+
+    @staticmethod
+    def _line(prompt: str, look: Callable[[FrameType | None], None] | None) -> str:
         # Bytes that are invalid in the terminal's encoding become lone surrogates (PEP 383), which
         # cannot be sent.
-        with waking_for_signals():
-            line = input(prompt)
+        with waking_for_signals(look):
+            line = _input(prompt)
         return line.encode("utf-8", "replace").decode()
 
     def question(self, prompt: str, stop: Stop) -> str:
@@ -231,9 +289,11 @@ class LineReader:
         _drop_typed(descriptor)
         write_stdout(prompt)
         # The terminal delivers complete lines. A signal handler can end this wait.
-        while not select.select([descriptor], [], [], _POLL_S)[0]:
-            stop.check()
-        stop.check()
+        while not stop.is_set and not select.select([descriptor], [], [], _POLL_S)[0]:
+            pass
+        if stop.is_set:
+            write_stdout("\n")  # the question is over
+            raise Stopped
         data = os.read(descriptor, _MAX_LINE_BYTES)
         if not data:
             raise EOFError
@@ -280,6 +340,21 @@ class LineReader:
     def _complete(self, text: str, state: int) -> str | None:
         found = [word for word in self.words if text.startswith("/") and word.startswith(text)]
         return found[state] if state < len(found) else None
+
+
+def _input(prompt: str) -> str:
+    """``input``, which keeps a line that was read when a signal handler raises `Submitted`.
+
+    Such a handler is called after a call into C and before its result is assigned, but not between
+    the steps of that call.
+    """
+    lines: list[str] = []
+    try:
+        lines.extend(map(input, [prompt]))
+    except Submitted:
+        if not lines:
+            raise
+    return lines[0]
 
 
 def _drop_typed(descriptor: int) -> None:

@@ -22,6 +22,7 @@ from qwen_code.base.stop import Stop, Stopped
 from qwen_code.base.text import safe_text, visible_text
 from qwen_code.config.generation import EFFORT_LEVELS
 from qwen_code.config.trust import TrustStore
+from qwen_code.fronts.companion import Companion
 from qwen_code.fronts.console import notice, paint, report
 from qwen_code.fronts.renderer import Outcome, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
@@ -48,7 +49,7 @@ from qwen_code.fronts.wall_clock import WallClock
 from qwen_code.local.pull import pull_weights
 from qwen_code.wiring.assembled import session_store
 from qwen_code.wiring.conversation import Conversation
-from qwen_code.wiring.front import Answers, Form
+from qwen_code.wiring.front import Answers, Form, Front
 from qwen_code.wiring.launch import CHOOSE, Launch
 from qwen_code.wiring.login_choices import LoginChoices
 from qwen_code.wiring.login_steps import Saved
@@ -117,8 +118,14 @@ def _open_url(url: str) -> str | None:
     return open_browser(url, os.environ)
 
 
-def run_loop(launch: Launch, options: AgentOptions, first: str = "") -> int:
-    """Run the prompt loop until the user quits; ``first`` is a prompt to begin with.
+def run_loop(
+    launch: Launch,
+    options: AgentOptions,
+    find_companion: Callable[[Config], Companion | None],
+    first: str = "",
+) -> int:
+    """Run the prompt loop until the user quits; ``first`` is a prompt to begin with. A companion
+    takes part, if there is one.
 
     Changing the method or model keeps the conversation.
     """
@@ -134,15 +141,22 @@ def run_loop(launch: Launch, options: AgentOptions, first: str = "") -> int:
     ask_for_trust(config, reader.plain, write_stdout)
     for line in without_effect_in_words(config) if config.settings.layers else ():
         notice(line)
-    front = TextFront(reader)
+    companion = find_companion(config)
+    front: Front = TextFront(reader)
+    if companion is not None:
+        options = msgspec.structs.replace(options, channels=companion.files)
+        front = companion.beside(front)
+        reader.has_submitted = companion.has_prompt
     conversation = Conversation(launch, options, front, interactive=True)
-    talk = _Talk(conversation, reader, launch)
+    talk = _Talk(conversation, reader, launch, companion)
     reason: EndReason = "other"
     with leaving_by_signals() as received:
         try:
             write_stdout(f"{paint(f'qwen {__version__}', '1', stream=sys.stdout)}\n")
             if not talk.connect():
                 return ExitCode.AUTHENTICATION
+            if companion is not None:
+                companion.begin(conversation)
             if options.resume is not None:
                 talk.say_session()
             talk.loop().run(first)
@@ -152,6 +166,8 @@ def run_loop(launch: Launch, options: AgentOptions, first: str = "") -> int:
         finally:
             received.is_finishing = True
             conversation.close(reason)
+            if companion is not None:
+                companion.close()
             reader.save()
     return ExitCode.OK
 
@@ -187,10 +203,17 @@ def _stoppable() -> Iterator[Stop]:
 class _Talk:
     """The commands of the prompt loop."""
 
-    def __init__(self, conversation: Conversation, reader: LineReader, launch: Launch) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        reader: LineReader,
+        launch: Launch,
+        companion: Companion | None,
+    ) -> None:
         self._talk = conversation
         self._reader = reader
         self._launch = launch
+        self._companion = companion
         self._is_new = True
         """Whether something was done since the person was last asked for a prompt."""
 
@@ -267,7 +290,20 @@ class _Talk:
             run=self._run,
             report=report,
             sign=self._sign,
+            read_first=self._reader.first,
+            submitted=self._submitted,
         )
+
+    def _submitted(self) -> str | None:
+        """The next prompt of another program."""
+        if self._companion is None:
+            return None
+        for line in self._companion.news():
+            notice(line)
+        prompt = self._companion.next_prompt()
+        if prompt is not None:
+            notice(f"a prompt from {self._companion.source}:")
+        return prompt
 
     def _sign(self) -> str:
         """The sign before each prompt; it has the mode unless that is the default. What has ended
@@ -376,7 +412,12 @@ class _Talk:
     # -- turns ------------------------------------------------------------------------------------
 
     def _answer(self, prompt: str) -> None:
-        self._show(lambda stop: self._talk.ask(prompt, stop))
+        def begin(stop: Stop) -> AgentEventStream:
+            events = self._talk.ask(prompt, stop)
+            followed = self._companion
+            return events if followed is None else followed.follow(prompt, events, stop)
+
+        self._show(begin)
 
     def _run(self, line: str) -> None:
         last = "\n"
