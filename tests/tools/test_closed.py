@@ -11,6 +11,7 @@ from qwen_code.tools.closed import IGNORE_FILES
 from qwen_code.tools.errors import ToolFailed
 from qwen_code.tools.files import ReadFile
 from qwen_code.tools.listing import ListDirectory
+from qwen_code.tools.sandbox_paths import layout
 from qwen_code.tools.search import Glob, Grep
 from qwen_code.tools.seen import Seen
 from qwen_code.tools.workspace import Place, Workspace
@@ -183,3 +184,29 @@ def test_files_for_keys_at_any_depth(
     workspace = Workspace(project)
     assert not [name for name in found_by_tools(workspace, environ, call) if ".env" in name]
     assert workspace.closed.holds(keys) and not workspace.closed.holds(project / "src")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_files_of_another_program_are_closed(
+    project: Path, environ: dict[str, str], call: Callable[..., Result], is_there: bool
+) -> None:
+    """Also under other names, and to what would create one."""
+    channel = project / "src" / "secret.txt"
+    (project / "linked.txt").symlink_to(channel)
+    (project / "same.txt").hardlink_to(channel)
+    if not is_there:
+        (project / "same.txt").unlink()
+        channel.unlink()
+    workspace = Workspace(project, channels=[channel])
+    for name in ("src/secret.txt", "src/../src/secret.txt", "linked.txt", "same.txt"):
+        if is_there or name != "same.txt":
+            with pytest.raises(ToolFailed, match="another program takes part"):
+                workspace.locate(name)
+    if is_there:
+        assert found_by_tools(workspace, environ, call) == {
+            *("secret.txt", "keys/a.txt", "src/open.txt")
+        }
+    closed = workspace.closed
+    assert closed.holds(project / "src") and not closed.holds(project / "keys")
+    assert channel in layout([project], closed, {}).hidden or not is_there

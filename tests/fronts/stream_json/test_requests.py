@@ -50,9 +50,20 @@ def test_replies_reach_those_who_asked_whatever_their_order(program: Program) ->
 
 
 def test_a_reply_to_nothing_is_ignored(program: Program) -> None:
-    program.requests.settle(Reply("unknown", {}))
-    program.requests.settle(Reply(None, error="malformed"))
+    assert not program.requests.settle(Reply("unknown", {}))
+    assert not program.requests.settle(Reply(None, error="malformed"))
     assert program.asked == []
+
+
+def test_a_request_is_settled_or_withdrawn_once(program: Program) -> None:
+    replies: list[Reply | None] = []
+    first, second = (program.requests.send({}, replies.append) for _ in range(2))
+    assert program.requests.settle(Reply(first, {}))
+    assert not program.requests.settle(Reply(first, {}))
+    assert not program.requests.withdraw(first)
+    assert program.requests.withdraw(second)
+    assert not program.requests.settle(Reply(second, {}))
+    assert replies == [Reply(first, {})]
 
 
 def test_a_stop_withdraws_the_request(program: Program) -> None:

@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qwen_code.base.errors import QwenError, TransportError
-from qwen_code.fronts.text.loop import LineReader, PromptLoop, SlashCommand, choose, picked
+from qwen_code.fronts.text import loop
+from qwen_code.fronts.text.loop import (
+    LineReader,
+    PromptLoop,
+    SlashCommand,
+    Submitted,
+    choose,
+    picked,
+)
 
 Typed = str | type[BaseException]
 
@@ -261,6 +271,82 @@ class TestLineReader:
     ) -> None:
         reader = LineReader(history, [])
         assert self.read(reader, typed, "caf\udce9") == ["caf?"]
+
+    def test_a_line_that_was_read_is_kept_when_a_prompt_comes(
+        self, history: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The signal is handled after the read, and before its result is assigned."""
+        reader = LineReader(history, [])
+        reader.has_submitted = lambda: True
+
+        def read(prompt: str) -> str:
+            signal.raise_signal(signal.SIGALRM)  # handled in this frame, which is not the read's
+            return "typed"
+
+        monkeypatch.setattr("builtins.input", read)
+        assert reader.first("> ") == "typed"
+
+        def interrupt(_frame: object, event: str, function: object) -> None:
+            if event == "c_return" and getattr(function, "__name__", "") == "extend":
+                raise Submitted
+
+        monkeypatch.setattr("builtins.input", lambda prompt: "typed")
+        sys.setprofile(interrupt)
+        try:
+            line = loop._input("> ")
+        finally:
+            sys.setprofile(None)
+        assert line == "typed"
+
+    def test_only_the_first_line_of_a_prompt_is_interrupted(self, history: Path) -> None:
+        read: list[str] = []
+
+        def line(prompt: str) -> str:
+            read.append(prompt)
+            return {"> ": "a\\", "... ": "b"}[prompt]
+
+        def first(prompt: str) -> str:
+            if not read:
+                read.append("interrupted")
+                raise Submitted
+            return line(prompt)
+
+        submitted = iter([None, "from outside", None])
+        terminal, model = FakeTerminal(), FakeModel()
+
+        def next_submitted() -> str | None:
+            found = next(submitted, "end")
+            if found == "end":
+                raise EOFError
+            return found
+
+        PromptLoop(
+            read_line=line,
+            read_first=first,
+            submitted=next_submitted,
+            write=terminal.write,
+            answer=model.answer,
+            run=model.run,
+            commands={},
+            report=lambda _: None,
+        ).run()
+        assert model.asked == ["from outside", "a\nb"]
+        assert "> from outside\n" in terminal.written
+
+    @pytest.mark.parametrize("text", ["/known", "!ls", "/quit", '"""', "ends with \\"])
+    def test_a_submitted_prompt_is_no_command(self, history: Path, text: str) -> None:
+        submitted = iter([text])
+        terminal, model = FakeTerminal(), FakeModel()
+        PromptLoop(
+            read_line=terminal.read_line,
+            submitted=lambda: next(submitted, None),
+            write=terminal.write,
+            answer=model.answer,
+            run=model.run,
+            commands={"/known": model.command("/known")},
+            report=lambda _: None,
+        ).run()
+        assert model.asked == [text] and not model.ran and not model.commands
 
     def test_tab_completes_commands(self, history: Path) -> None:
         reader = LineReader(history, ["/model", "/status"])

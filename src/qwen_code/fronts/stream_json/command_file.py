@@ -3,8 +3,8 @@
     {"type": "submit", "text": "What does this function do?"}
     {"type": "confirmation_response", "request_id": "…", "allowed": true}
 
-What is in the file at the start is not read. Whoever writes to it steers the conversation, so that
-only the user must be able to.
+What is in the file at the start is not read. A program that writes to it steers the conversation,
+so a file is only used if no other user can write to it.
 """
 
 from __future__ import annotations

@@ -215,7 +215,7 @@ class StreamCompanion:
             self._out.write(encode_line(message) + b"\n")
 
     def respond(self, request_id: str, *, is_allowed: bool) -> None:
-        """Tell the program how a request was answered, by whomever."""
+        """Tell the program how a request was answered, by the person or by itself."""
         response = {"request_id": request_id, "response": {"allowed": is_allowed}}
         self.write({"type": "control_response", "response": {"subtype": "success", **response}})
 

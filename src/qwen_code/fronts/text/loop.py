@@ -52,7 +52,7 @@ class PromptLoop:
     ``read_line`` raises ``EOFError`` at the end of input and ``KeyboardInterrupt`` on Ctrl-C; its
     argument is the result of ``sign``. ``read_first`` does the same for the first line of a prompt,
     and raises `Submitted` where ``submitted`` has a prompt of another program. That is only
-    answered: it is no command of the terminal. ``now`` is the monotonic time in seconds.
+    answered, and never a command of the terminal. ``now`` is the monotonic time in seconds.
     """
 
     def __init__(
