@@ -6,7 +6,6 @@ They are written on a separate thread: a program that reads slowly, or not at al
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
 import stat
@@ -99,6 +98,8 @@ def open_descriptor(number: int) -> int:
         raise QwenError(
             f"descriptor {number} is standard input, output or error", hint="Use 3 or more."
         )
+    import fcntl  # absent on Windows
+
     try:
         # Descriptors that this process opened are not inheritable (PEP 446).
         is_given = os.get_inheritable(number)
