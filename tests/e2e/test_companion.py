@@ -445,3 +445,53 @@ def test_keys_are_masked(person: Person, server: Any) -> None:
     person.wait_for("Hello from the model")
     assert person.quit() == 0
     assert KEY.encode() not in person.events_file.read_bytes()
+
+
+def test_it_answers_for_helpers_that_run_side_by_side(
+    person: Person, qwen: Any, server: Any
+) -> None:
+    """Their calls ask through the same front, one after the other."""
+    qwen.write("~/.qwen/agents/maker.md", "---\nname: maker\ndescription: Makes.\n---\nMake it.")
+    task = {"subagent_type": "maker"}
+    both = [*calls("task", prompt="one", **task), *calls("task", prompt="two", **task)]
+    both[1]["tool_calls"][0] |= {"index": 1, "id": "c2"}
+    server.script = [both, *[calls("run_shell_command", command=COMMAND)] * 2]
+    person.start_both()
+    person.type("go\n")
+    for number, allowed in ((1, True), (2, False)):
+        request = person.wait_for_event("control_request", number)
+        assert request["request"]["agent"].startswith("maker")
+        answer = {"request_id": request["request_id"], "allowed": allowed}
+        person.command(type="confirmation_response", **answer)
+    assert person.wait_for_event("result")["subtype"] == "success"
+    assert person.quit() == 0
+    assert (qwen.project / "made.txt").exists()
+
+
+def test_it_accepts_a_plan(person: Person, server: Any) -> None:
+    """Which allows no edit without a question."""
+    server.script = [
+        calls("exit_plan_mode", plan="1. Write it"),
+        calls("write_file", path="made.txt", content="x"),
+    ]
+    person.start_both("--approval-mode", "plan")
+    person.type("go\n")
+    for number, allowed in ((1, True), (2, False)):
+        request = person.wait_for_event("control_request", number)
+        answer = {"request_id": request["request_id"], "allowed": allowed}
+        person.command(type="confirmation_response", **answer)
+    person.wait_for_event("result")
+    assert [e["response"]["response"]["allowed"] for e in person.events() if "response" in e] == [
+        *(True, False)
+    ]
+    assert person.quit() == 0
+
+
+def test_a_prompt_at_the_start_and_the_end_by_a_signal(person: Person) -> None:
+    person.start_both("-i", "hello")
+    person.wait_for("Hello from the model")
+    person.wait_for_event("result")
+    person.wait_for("> ", 2)
+    person.process.terminate()
+    assert person.end() == 143
+    assert person.events()[-1]["subtype"] == "session_end"
