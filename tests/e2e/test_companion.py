@@ -411,6 +411,7 @@ def test_a_project_names_no_files(person: Person, qwen: Any) -> None:
     person.wait_for("Hello from the model")
     assert person.quit() == 0
     assert not list(qwen.project.rglob("stolen.jsonl"))
+    assert "dualOutput.jsonFile" in person.screen
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,10 @@ OTHERWISE: dict[str, Verdict] = {
 
 NOT_RUN: dict[str, str] = {
     "configuration/auth:376": "two models of a provider: test_models_that_the_documents_switch",
-    "features/dual-output:432": "two terminals; the options are in the other examples",
-    "features/dual-output:468": "three terminals, an id that is pasted; as above",
-    "features/dual-output:213": "looks at a file while another terminal writes it",
-    "features/dual-output:219": "writes a line for another terminal",
+    "features/dual-output:432": "two terminals: test_companion",
+    "features/dual-output:468": "three terminals, an id that is pasted: test_companion",
+    "features/dual-output:213": "looks at a file while another terminal writes it: test_companion",
+    "features/dual-output:219": "writes a line for another terminal: test_companion",
     "features/dual-output:565": "npx installs a TypeScript runner from the network",
     "quickstart:23": "installs Node Qwen Code",
     "quickstart:45": "installs Node Qwen Code",

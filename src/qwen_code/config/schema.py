@@ -269,7 +269,7 @@ _OTHERS = (
 
 ONLY_OF_USERS = (
     *("permissions.allow", "tools.allowed", "tools.approvalMode", "tools.sandbox"),
-    *("allowedTools", "approvalMode", "sandbox"),
+    *("allowedTools", "approvalMode", "sandbox", "dualOutput.jsonFile", "dualOutput.inputFile"),
 )
 """What people write into a project's file, where it has no effect."""
 
