@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -273,6 +274,23 @@ def test_the_model_cannot_reach_the_files(person: Person, qwen: Any, server: Any
     assert person.commands_file.read_bytes() == b""
 
 
+def test_a_sandboxed_command_cannot_reach_the_files(
+    person: Person, qwen: Any, server: Any, require: Callable[[str, bool], None]
+) -> None:
+    require("bwrap", shutil.which("bwrap") is not None)
+    person.events_file = qwen.project / "events.jsonl"
+    person.commands_file = qwen.project / "commands.jsonl"
+    command = "cat events.jsonl; echo evil >> commands.jsonl; rm -f commands.jsonl; ls"
+    server.script = [calls("run_shell_command", command=command)]
+    person.start_both("--yolo", "--sandbox")
+    person.type("go\n")
+    person.wait_for("Hello from the model")
+    assert person.quit() == 0
+    result = server.requests[-1].body["messages"][-1]["content"]
+    assert "session_start" not in result and "commands.jsonl" in result
+    assert person.commands_file.read_bytes() == b""
+
+
 def test_a_new_session_is_told(person: Person) -> None:
     person.start_both()
     person.type("/clear\nhello\n")
@@ -440,8 +458,10 @@ def test_they_need_a_terminal(qwen: Any, server: Any, person: Person, option: st
     assert not server.requests
 
 
-def test_keys_are_masked(person: Person, server: Any) -> None:
-    person.start_both()
+def test_keys_are_masked_in_prompts_and_results(person: Person, qwen: Any, server: Any) -> None:
+    (qwen.project / "key.txt").write_text(KEY)
+    server.script = [calls("run_shell_command", command="cat key.txt")]
+    person.start_both("--yolo")
     person.type(f"my key is {KEY}\n")
     person.wait_for("Hello from the model")
     assert person.quit() == 0
