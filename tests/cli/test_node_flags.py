@@ -97,9 +97,6 @@ def test_what_is_off_is_not_said(line: str) -> None:
     "line",
     [
         *("--acp", "--experimental-acp", "--insecure -p x", "--list-extensions", "-p x --acp=true"),
-        *("--json-file x", "--json-fd 3", "--input-file=x"),
-        *("--bare", "--safe-mode -p x", "--worktree", "--chat-recording false"),
-        *("--no-chat-recording", "--chatRecording=false"),
     ],
 )
 def test_what_changes_the_meaning_is_refused(line: str) -> None:

@@ -32,15 +32,6 @@ DOCUMENTS = (
 )
 SHELLS = {"bash", "sh", "shell"}
 
-PENDING: dict[str, str] = {
-    "features/dual-output:204": "--json-file and --input-file",
-    "features/dual-output:238": "--json-file and --input-file",
-    "features/dual-output:454": "--input-file",
-    "features/dual-output:610": "--json-fd and --json-file",
-    "features/headless:126": "--output-style",
-}
-"""Examples that do not work yet, and what they need. One that works has to leave this list."""
-
 
 class Verdict(NamedTuple):
     """What this program does instead: its exit code, and words of what it says."""
@@ -223,9 +214,6 @@ def test_an_example_of_a_shell(block: Block, shell: Shell, server: Any) -> None:
         assert done.returncode == verdict.exit_code and verdict.says in done.stderr
         return
     works = done.returncode == 0 and len(prompts(server)) - before >= runs(block.text)
-    if block.id in PENDING:
-        assert not works, f"it works: take {block.id} from PENDING"
-        return
     assert works, (done.returncode, done.stdout, done.stderr)
 
 
@@ -259,10 +247,7 @@ def test_an_example_of_dual_output(block: Block, shell: Shell, server: Any) -> N
         is_error = "--json-fd 3 --json-file" in line
         works.append(code == 2 if is_error else code == 0 and "Hello from the model" in screen)
     assert works
-    if block.id in PENDING:
-        assert not all(works), f"it works: take {block.id} from PENDING"
-    else:
-        assert all(works), works
+    assert all(works), works
 
 
 @pytest.mark.parametrize("block", cases([b for b in examples() if b.id in ONLY_ENVIRONMENT]))
@@ -287,15 +272,12 @@ def test_an_example_of_variables(block: Block, shell: Shell, server: Any) -> Non
         and status.get("model") == named["OPENAI_MODEL"]
         and done.returncode == 0
     )
-    if block.id in PENDING:
-        assert not works, f"it works: take {block.id} from PENDING"
-        return
     assert works, (done.stdout, done.stderr)
 
 
 def test_every_block_of_a_shell_has_a_place() -> None:
     known = {block.id for block in blocks(*DOCUMENTS) if block.language in SHELLS}
-    for table in (PENDING, OTHERWISE, NOT_RUN, AT_A_TERMINAL, ONLY_ENVIRONMENT):
+    for table in (OTHERWISE, NOT_RUN, AT_A_TERMINAL, ONLY_ENVIRONMENT):
         assert set(table) <= known, set(table) - known
     assert len(examples()) >= 40
 

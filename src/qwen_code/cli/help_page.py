@@ -11,22 +11,29 @@ from collections.abc import Iterator
 import click
 
 _GROUPS = {
-    "Prompt": ("--prompt", "--prompt-interactive", "--system-prompt", "--append-system-prompt"),
+    "Prompt": (
+        *("--prompt", "--prompt-interactive", "--system-prompt", "--append-system-prompt"),
+        "--output-style",
+    ),
     "Input and output": (
         *("--output-format", "--json-schema", "--input-format", "--include-partial-messages"),
+        *("--json-fd", "--json-file", "--input-file"),
     ),
     "Model and sign-in": (
         *("--model", "--effort", "--fallback-model", "--provider", "--base-url", "--api-key"),
         *("--profile", "--auth-type", "--trust-endpoint"),
     ),
-    "Sessions": ("--continue", "--resume", "--fork-session", "--session-id", "--undo", "--redo"),
+    "Sessions": (
+        *("--continue", "--resume", "--fork-session", "--session-id", "--chat-recording"),
+        *("--undo", "--redo"),
+    ),
     "Rules and permissions": (
         *("--approval-mode", "--yolo", "--allowed-tools", "--exclude-tools", "--sandbox"),
-        *("--sandbox-network", "--disabled-slash-commands"),
+        *("--sandbox-network", "--sandbox-image", "--disabled-slash-commands"),
     ),
     "Tools and MCP servers": ("--core-tools", "--mcp-config", "--allowed-mcp-server-names"),
     "Limits": ("--max-session-turns", "--max-tool-calls", "--max-wall-time", "--max-cost"),
-    "Project": ("--include-directories",),
+    "Project": ("--include-directories", "--worktree", "--safe-mode", "--bare"),
     "Network and logs": ("--proxy", "--debug", "--openai-logging", "--openai-logging-dir"),
 }
 """The most used ones first. What is in none of them is under the last heading."""
