@@ -66,7 +66,7 @@ def test_settings_without_effect_are_found_where_they_are() -> None:
     }
     found = {".".join(each.path): each.is_said for each in settings_without_effect(tree)}
     assert found == {
-        "ui": False,
+        "ui.theme": False,
         "tools.discoveryCommand": True,
         "tools.eager": False,
         "telemetry.enabled": True,
@@ -94,7 +94,7 @@ def test_any_shape_can_be_looked_at(tree: dict[str, object]) -> None:
     ("name", "expected"),
     [
         ("ui.theme", "ui"),
-        ("ui", "ui"),
+        ("ide", "ide"),
         ("telemetry.enabled", "telemetry.enabled"),
         ("mcpServers.docs.alwaysLoadTools", "mcpServers.*.alwaysLoadTools"),
         ("tools.core", None),

@@ -160,7 +160,7 @@ def test_an_object_on_the_way_is_reported_once(home: Home, dotted: str) -> None:
         {"context": {"fileName": "NOTES.md", "includeDirectories": []}},
         {"tools": {"sandbox": "BWRAP", "approvalMode": "auto_edit", "exclude": "edit"}},
         {"tools": {"sandbox": True}, "env": {}, "hooks": {}, "mcp": {}},
-        {"ui": 5, "ide": [], "telemetry": "on", "model": {"unknown": 1}, "proxy": None},
+        {"ide": [], "telemetry": "on", "model": {"unknown": 1}, "proxy": None},
     ],
 )
 def test_what_is_right_or_not_known_is_not_complained_of(home: Home, written: Any) -> None:

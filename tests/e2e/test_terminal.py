@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typed import at_terminal
 from waiting import is_running, until
 
 KEY = "sk-terminal-0123456789"
@@ -563,3 +564,40 @@ def test_an_output_style_is_chosen_in_the_middle(
 
 def instructions(server: Any) -> list[str]:
     return [str(each.body["messages"][0]["content"]) for each in server.requests]
+
+
+LINES_ONLY = {
+    "option": ("--screen-reader", {}),
+    "camel": ("--screenReader=true", {}),
+    "setting": ("", {"ui": {"accessibility": {"screenReader": True}}}),
+    "neither": ("", {}),
+    "turned off": ("--no-screen-reader", {"ui": {"accessibility": {"screenReader": True}}}),
+}
+
+
+@pytest.mark.parametrize(("option", "settings"), LINES_ONLY.values(), ids=LINES_ONLY)
+def test_what_is_read_out_is_lines_only(
+    qwen: Any, server: Any, configured: None, option: str, settings: dict[str, Any]
+) -> None:
+    qwen.write("~/.qwen/settings.json", json.dumps(settings))
+    server.script = [[{"content": "**bold** and `code`\n\n# Title\n"}]]
+    command = [*qwen.command, *option.split(), "-p", "hi"]
+    env = {**qwen.environ, "TERM": "xterm"}
+    code, shown = at_terminal(command, typed="", env=env, cwd=qwen.project)
+    assert code == 0, shown
+    is_drawn = "\x1b[" in shown
+    assert is_drawn is (option == "--no-screen-reader" or not (option or settings))
+    assert ("**bold**" in shown) is not is_drawn
+
+
+@pytest.mark.parametrize("is_read_out", [True, False])
+def test_a_sign_in_is_read_out_as_lines(qwen: Any, auth_server: Any, is_read_out: bool) -> None:
+    tree = {"ui": {"accessibility": {"screenReader": is_read_out}}}
+    qwen.write("~/.qwen/settings.json", json.dumps(tree))
+    env = {**qwen.environ, "TERM": "xterm", "QWEN_OAUTH_BASE_URL": auth_server.base_url}
+    asking = threading.Thread(target=lambda: until(auth_server.approve_all), daemon=True)
+    asking.start()
+    command = [*qwen.command, "auth", "login", "--method", "qwen-oauth", "--no-browser"]
+    code, shown = at_terminal(command, typed="", env=env, cwd=qwen.project)
+    assert code == 0, shown
+    assert ("\x1b[" in shown) is not is_read_out, "a countdown and a link"

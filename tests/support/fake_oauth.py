@@ -82,6 +82,13 @@ class FakeAuthorizationServer:
     def approve(self, user_code: str) -> None:
         self.approved.add(user_code)
 
+    def approve_all(self) -> bool:
+        """Approve the sign-ins that have begun; whether there are any."""
+        with self._lock:
+            codes = [each["user_code"] for each in self._codes.values()]
+        self.approved.update(codes)
+        return bool(codes)
+
     def revoke_access_tokens(self) -> None:
         with self._lock:
             self._access.clear()

@@ -17,7 +17,7 @@ _GROUPS = {
     ),
     "Input and output": (
         *("--output-format", "--json-schema", "--input-format", "--include-partial-messages"),
-        *("--json-fd", "--json-file", "--input-file"),
+        *("--json-fd", "--json-file", "--input-file", "--screen-reader"),
     ),
     "Model and sign-in": (
         *("--model", "--effort", "--fallback-model", "--provider", "--base-url", "--api-key"),

@@ -73,6 +73,11 @@ RUN_OPTIONS = [
         help="As --safe-mode, with three tools: read_file, edit, run_shell_command.",
     ),
     click.option(
+        "--screen-reader/--no-screen-reader",
+        default=None,
+        help="Whether the output is read out: then it is lines only, and nothing is drawn again.",
+    ),
+    click.option(
         "--worktree",
         is_flag=False,
         flag_value=AUTO,
@@ -134,52 +139,79 @@ def with_run_options(launch: Launch, values: dict[str, Any]) -> Launch:
         UsageError: a value cannot be used.
         ConfigError: a file or a text of ``--mcp-config`` is not an object of servers.
     """
-    overrides: dict[str, Any] = {}
-    if fallbacks := _listed(values, "fallback_model"):
-        if len(fallbacks) > _MAX_FALLBACKS:
-            raise UsageError(f"--fallback-model takes {_MAX_FALLBACKS} models at most")
-        overrides["model"] = {"fallbacks": fallbacks}
-    if values["openai_logging"]:
-        overrides.setdefault("model", {})["enableOpenAILogging"] = True
-    if (directory := values["openai_logging_dir"]) is not None:
-        if not directory.strip():
-            raise UsageError("--openai-logging-dir is empty", hint="Name a directory.")
-        # It is relative to the directory of the command line, wherever the run works.
-        path = str(Path.cwd() / Path(directory).expanduser())
-        overrides.setdefault("model", {})["openAILoggingDir"] = path
-    if values["chat_recording"] is not None:
-        overrides["general"] = {"chatRecording": values["chat_recording"]}
-    if (style := values["output_style"]) is not None:
-        if not style.strip():
-            raise UsageError("--output-style is empty", hint="Name one, or leave it out.")
-        overrides.setdefault("general", {})["outputStyle"] = style
-    if values["mcp_config"]:
-        overrides[SERVERS_KEY] = _servers(values["mcp_config"])
-    if names := _listed(values, "allowed_mcp_server_names"):
-        section, _, key = RUN_SERVERS_KEY.partition(".")
-        overrides[section] = {key: names}
-        overrides.setdefault(SERVERS_KEY, {})
-    if channels := _channels(values):
-        overrides["dualOutput"] = channels
+    sections = {
+        "dualOutput": _channels(values),
+        "general": _general(values),
+        "model": _model(values),
+        **_servers_of_run(values),
+    }
+    if values["screen_reader"] is not None:
+        sections["ui"] = {"accessibility": {"screenReader": values["screen_reader"]}}
     reduction: Reduction | None = (
         "bare" if values["bare"] else "safe" if values["safe_mode"] else None
     )
     return msgspec.structs.replace(
-        launch, overrides=overrides, proxy=_proxy(values["proxy"]), reduction=reduction
+        launch,
+        overrides={name: tree for name, tree in sections.items() if tree is not None},
+        proxy=_proxy(values["proxy"]),
+        reduction=reduction,
     )
 
 
-def _channels(values: dict[str, Any]) -> dict[str, str]:
-    """The files through which another program takes part, as settings have them."""
+def _general(values: dict[str, Any]) -> dict[str, Any] | None:
+    found: dict[str, Any] = {}
+    if values["chat_recording"] is not None:
+        found["chatRecording"] = values["chat_recording"]
+    if values["output_style"] is not None:
+        found["outputStyle"] = _not_empty(values, "output_style")
+    return found or None
+
+
+def _model(values: dict[str, Any]) -> dict[str, Any] | None:
+    found: dict[str, Any] = {}
+    if fallbacks := _listed(values, "fallback_model"):
+        if len(fallbacks) > _MAX_FALLBACKS:
+            raise UsageError(f"--fallback-model takes {_MAX_FALLBACKS} models at most")
+        found["fallbacks"] = fallbacks
+    if values["openai_logging"]:
+        found["enableOpenAILogging"] = True
+    if values["openai_logging_dir"] is not None:
+        found["openAILoggingDir"] = _path(values, "openai_logging_dir")
+    return found or None
+
+
+def _servers_of_run(values: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if values["mcp_config"]:
+        found[SERVERS_KEY] = _servers(values["mcp_config"])
+    if names := _listed(values, "allowed_mcp_server_names"):
+        section, _, key = RUN_SERVERS_KEY.partition(".")
+        found[section] = {key: names}
+        found.setdefault(SERVERS_KEY, {})
+    return found
+
+
+def _channels(values: dict[str, Any]) -> dict[str, Any] | None:
+    """The files through which another program takes part."""
     if values["json_fd"] is not None and values["json_file"] is not None:
         raise UsageError("--json-fd and --json-file contradict each other", hint="Use one.")
-    found = {}
-    for name, key in (("json_file", "jsonFile"), ("input_file", "inputFile")):
-        if (path := values[name]) is not None:
-            if not path.strip():
-                raise UsageError(f"--{name.replace('_', '-')} is empty", hint="Name a file.")
-            found[key] = str(Path.cwd() / Path(path).expanduser())
-    return found
+    keys = {"json_file": "jsonFile", "input_file": "inputFile"}
+    found = {key: _path(values, name) for name, key in keys.items() if values[name] is not None}
+    return found or None
+
+
+def _path(values: dict[str, Any], name: str) -> str:
+    """A path, relative to the directory of the command line, wherever the run works."""
+    return str(Path.cwd() / Path(_not_empty(values, name)).expanduser())
+
+
+def _not_empty(values: dict[str, Any], name: str) -> str:
+    text: str = values[name]
+    if not text.strip():
+        raise UsageError(
+            f"--{name.replace('_', '-')} is empty", hint="Give it a value, or leave it out."
+        )
+    return text
 
 
 def _listed(values: dict[str, Any], name: str) -> list[str]:

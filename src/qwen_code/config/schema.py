@@ -216,6 +216,7 @@ _KINDS: dict[str, _Kind] = {
     "tools.sandboxImage": _TEXT,
     "tools.sandboxNetwork": _FLAG,
     "tools.webFetch.allowPrivate": _FLAG,
+    "ui.accessibility.screenReader": _FLAG,
     "worktree.symlinkDirectories": _TEXTS,
 }
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.log import debug
 from qwen_code.base.secret import redact
 from qwen_code.base.text import safe_text, shown_text
 from qwen_code.config.env_names import QWEN_CODE
+
+if TYPE_CHECKING:
+    from qwen_code.config.settings import Settings
+
+_is_read_out = False
+"""Whether a screen reader reads what this process writes."""
 
 
 def paint(text: str, code: str, *, stream: TextIO | None = None) -> str:
@@ -24,7 +31,19 @@ def paint(text: str, code: str, *, stream: TextIO | None = None) -> str:
 
 def is_plain() -> bool:
     """Whether the user wants no colours (https://no-color.org) or the terminal has none."""
-    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return bool(os.environ.get("NO_COLOR")) or takes_only_lines(os.environ)
+
+
+def takes_only_lines(environ: Mapping[str, str]) -> bool:
+    """Whether nothing may be drawn, or drawn again: the terminal cannot, or it is read out."""
+    return _is_read_out or environ.get("TERM") == "dumb"
+
+
+def heed_screen_reader(settings: Settings) -> None:
+    """Write only lines from now on if settings or the command line say that they are read out."""
+    global _is_read_out
+    if settings.first("ui.accessibility.screenReader", bool):
+        _is_read_out = True
 
 
 def say(text: str = "") -> None:

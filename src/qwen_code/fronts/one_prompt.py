@@ -12,7 +12,7 @@ from qwen_code.agent.permission import Answer, Question
 from qwen_code.agent.tally import Tally
 from qwen_code.base.errors import QwenError
 from qwen_code.base.stop import Stop, Stopped
-from qwen_code.fronts.console import notice, report
+from qwen_code.fronts.console import heed_screen_reader, notice, report
 from qwen_code.fronts.output import abandon_stdout
 from qwen_code.fronts.renderer import Outcome, Renderer, as_error, conclude, show
 from qwen_code.fronts.signals import ending_by_signals
@@ -101,6 +101,7 @@ class _Run:
         conversation = Conversation(launch, take_options(), Unattended())
         self._conversation = conversation
         conversation.find()
+        heed_screen_reader(conversation.config().settings)
         clock.limit(conversation.wall_time)
         prompt = read_prompt(stop)
         conversation.open(stop)

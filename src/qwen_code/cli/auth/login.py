@@ -29,7 +29,14 @@ from qwen_code.config.providers import (
     provider_named,
     regions_of,
 )
-from qwen_code.fronts.console import is_interactive, notice, say, say_error_part, say_part
+from qwen_code.fronts.console import (
+    heed_screen_reader,
+    is_interactive,
+    notice,
+    say,
+    say_error_part,
+    say_part,
+)
 from qwen_code.wiring.launch import Launch
 
 
@@ -78,6 +85,7 @@ def login(
     if region is not None:
         launch = _in_region(launch, region)
     config = launch.config(notice)
+    heed_screen_reader(config.settings)
     if with_api_key:
         key = clean_key(read_key())
         save_key(launch, config, key, check=not no_check, for_node=for_node)

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from qwen_code.auth.oauth.errors import SIGN_IN, SignInFailed
 from qwen_code.auth.oauth.pending import PendingFlow
 from qwen_code.base.text import safe_text
+from qwen_code.fronts.console import takes_only_lines
 from qwen_code.fronts.text.browser import open_browser, opener
 
 _TICK_S = 1.0
@@ -25,7 +26,7 @@ def display_for(
     environ: Mapping[str, str], *, browser: bool, write: Callable[[str], None]
 ) -> LineDisplay:
     """Keys and a countdown on a terminal, else plain lines."""
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and environ.get("TERM") != "dumb"
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not takes_only_lines(environ)
     kind = TerminalDisplay if is_terminal and os.name != "nt" else LineDisplay
     return kind(write, environ, browser=browser)
 

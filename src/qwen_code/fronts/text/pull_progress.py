@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Self
 
-from qwen_code.fronts.console import rewrite_line, say_error_part
+from qwen_code.fronts.console import rewrite_line, say_error_part, takes_only_lines
 
 
 class PullProgress:
     """A bar on a terminal, otherwise a line every tenth. Use it as a context manager."""
 
     def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
+        self._is_terminal = sys.stderr.isatty() and not takes_only_lines(os.environ)
         self._shown: tuple[str, int] | None = None
         self._started: tuple[float, int] | None = None
         self._is_open = False

@@ -23,7 +23,7 @@ from qwen_code.base.text import safe_text, visible_text
 from qwen_code.config.generation import EFFORT_LEVELS
 from qwen_code.config.trust import TrustStore
 from qwen_code.fronts.companion import Companion
-from qwen_code.fronts.console import notice, paint, report
+from qwen_code.fronts.console import heed_screen_reader, notice, paint, report
 from qwen_code.fronts.renderer import Outcome, show
 from qwen_code.fronts.signals import ending_by_signals, exit_code_of, leaving_by_signals
 from qwen_code.fronts.text.login_dialog import LoginDialog
@@ -130,6 +130,7 @@ def run_loop(
     Changing the method or model keeps the conversation.
     """
     config = launch.config(notice)
+    heed_screen_reader(config.settings)
     history = config.paths.history_file if config.settings.is_recording else None
     reader = LineReader(history, _COMMANDS)
     if options.resume == CHOOSE:
