@@ -711,3 +711,21 @@ def test_input_that_closes_before_the_answers(run: Run, server: FakeModelServer)
     messages = run("ask", prompts=["One", "Two"], hurries=True, options=options)
     assert [each["is_error"] for each in of_type("result", messages)] == [False, False]
     assert server.prompts == ["One", "Two"]
+
+
+def test_a_worktree_of_its_own(ask: Run, server: FakeModelServer, calls: Any, qwen: Any) -> None:
+    for command in ("init -q", "-c user.name=T -c user.email=t@e commit -q --allow-empty -m x"):
+        subprocess.run(["git", *command.split()], cwd=qwen.project, check=True)
+    server.script = [calls("write_file", path="made.txt", content="x")]
+    messages = ask("Make it", worktree=True, permissionMode="yolo")
+    (made,) = qwen.project.rglob("made.txt")
+    assert made.parent.parent == qwen.project / ".qwen" / "worktrees"
+    assert messages[0]["cwd"] == str(made.parent)
+
+
+def test_without_customizations(ask: Run, server: FakeModelServer, qwen: Any) -> None:
+    qwen.write("~/.qwen/QWEN.md", "NOTE-OF-MINE")
+    ask("Say hello", safeMode=True)
+    assert "NOTE-OF-MINE" not in json.dumps(server.requests[-1].body)
+    ask("Say hello")
+    assert "NOTE-OF-MINE" in json.dumps(server.requests[-1].body)

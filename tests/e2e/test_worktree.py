@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+RAW_MCP = Path(__file__).parent.parent / "support" / "raw_mcp.py"
 Calls = Callable[..., list[dict[str, Any]]]
 
 
@@ -156,11 +159,34 @@ def test_directories_and_files_of_options_are_those_of_the_command_line(
 ) -> None:
     qwen.write("../other/c.txt", "OTHER-TEXT")
     server.script = [calls("read_file", path=str(repository.parent / "other" / "c.txt"))]
+    qwen.write("sub/schema.json", '{"type": "object", "description": "SCHEMA-TEXT"}')
+    server.script.append(calls("structured_output", n=1))
     options = ["--add-dir", "../../other", "--openai-logging-dir", "logs", "--openai-logging"]
+    options += ["--json-schema", "@schema.json"]
     done = qwen("--worktree=mine", *options, "-p", "go", cwd=repository / "sub")
     assert done.returncode == 0, done.stderr
     assert "OTHER-TEXT" in json.dumps(server.requests[-1].body)
+    assert "SCHEMA-TEXT" in json.dumps(server.requests[0].body)
     assert list((repository / "sub" / "logs").iterdir())
+
+
+def test_what_is_started_is_there_too(
+    qwen: Any, server: Any, repository: Path, calls: Calls, require: Callable[[str, bool], None]
+) -> None:
+    require("mcp", find_spec("mcp") is not None)
+    hook = [{"hooks": [{"type": "command", "command": f"pwd > {qwen.home}/hook"}]}]
+    told = {"tools": [{"name": "greet"}]}
+    script = 'pwd > "$HOME/server"; exec "$@"'
+    raw = [sys.executable, str(RAW_MCP), json.dumps(told)]
+    servers = {"one": {"command": "sh", "args": ["-c", script, "sh", *raw]}}
+    qwen.write("~/.qwen/settings.json", json.dumps({"hooks": {"SessionStart": hook}}))
+    server.script = [calls("run_shell_command", command=f"pwd > {qwen.home}/command")]
+    options = ["--mcp-config", json.dumps({"mcpServers": servers})]
+    done = qwen("--worktree=mine", "-y", *options, "-p", "go")
+    assert done.returncode == 0, done.stderr
+    (tree,) = trees(repository)
+    for name in ("hook", "server", "command"):
+        assert (qwen.home / name).read_text() == f"{tree}\n", name
 
 
 def test_directories_of_the_users_settings_are_linked(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from qwen_code.base.errors import UsageError
 from qwen_code.base.stop import Stop
@@ -16,7 +15,8 @@ from qwen_code.wiring.worktrees import worktree
 
 
 def in_worktree(launch: Launch, values: dict[str, Any], run: Callable[[Launch], int]) -> int:
-    """Call ``run`` with the worktree that the options want as its directory.
+    """Call ``run`` in the worktree that the options want. What they name stays relative to the
+    directory of the command line.
 
     Raises:
         UsageError: there can be none of that name here.
@@ -25,13 +25,15 @@ def in_worktree(launch: Launch, values: dict[str, Any], run: Callable[[Launch], 
     if values["undo"] is not None or values["redo"] is not None:
         raise UsageError("--worktree is for a conversation, not for --undo and --redo")
     here = Path.cwd()
-    values["include_directories"] = tuple(
-        str(here / each)
-        for text in values["include_directories"]
-        for each in text.split(",")
-        if each
-    )
-    config = launch.config(lambda _: None)
-    with worktree(config, values["worktree"], notice, Stop()) as opened:
+    directories = [d for text in values["include_directories"] for d in text.split(",") if d]
+    values["include_directories"] = tuple(str(here / each) for each in directories)
+    schema = values["json_schema"]
+    if schema is not None and schema.startswith("@"):
+        values["json_schema"] = f"@{here / schema[1:]}"
+    with worktree(launch.config(lambda _: None), values["worktree"], notice, Stop()) as opened:
         notice(f"working in {opened.path}, on the branch {opened.branch}")
-        return run(msgspec.structs.replace(launch, cwd=opened.path))
+        os.chdir(opened.path)  # also for what this process starts
+        try:
+            return run(launch)
+        finally:
+            os.chdir(here)
