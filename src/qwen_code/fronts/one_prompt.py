@@ -101,7 +101,7 @@ class _Run:
         conversation = Conversation(launch, take_options(), Unattended())
         self._conversation = conversation
         conversation.find()
-        heed_screen_reader(conversation.config().settings)
+        heed_screen_reader(conversation.settings)
         clock.limit(conversation.wall_time)
         prompt = read_prompt(stop)
         conversation.open(stop)

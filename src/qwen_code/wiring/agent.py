@@ -31,7 +31,6 @@ from qwen_code.tools.base import Audience
 from qwen_code.wiring.assembled import Assembled, add_hooks, session_store
 from qwen_code.wiring.briefing import Briefing
 from qwen_code.wiring.hooks import has_hooks
-from qwen_code.wiring.output_styles import find_style
 from qwen_code.wiring.permissions import GivenRules, judge_for, remember
 from qwen_code.wiring.sandboxes import find_sandbox_of
 from qwen_code.wiring.servers import GivenServers, asker_of, open_servers
@@ -109,7 +108,10 @@ def assemble(config: Config, options: AgentOptions, front: Front, stop: Stop) ->
     briefing = Briefing(
         config, judge, more, instead=options.system_prompt, append=options.append, notice=notice
     )
-    briefing.style = find_style(config, notice, is_attended=front.is_attended)
+    if settings.usable("general.outputStyle") is not None:
+        from qwen_code.wiring.output_styles import find_style  # few want one
+
+        briefing.style = find_style(config, notice, is_attended=front.is_attended)
     permission = Permission(
         judge, front.permission, lambda: front.is_attended, remember=partial(remember, paths, root)
     )
