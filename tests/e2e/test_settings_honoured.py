@@ -299,7 +299,12 @@ def test_it_is_said_for_debugging_alone_elsewhere(qwen: Any, environ: dict[str, 
     settle(qwen, SAID)
     assert "no effect" not in qwen("-p", "hi", env=environ).stderr
     said = qwen("-d", "-p", "hi", env=environ).stderr
-    for name in ("ui", "tools.discoveryCommand", "telemetry.enabled", "model.skipLoopDetection"):
+    for name in (
+        "ui.theme",
+        "tools.discoveryCommand",
+        "telemetry.enabled",
+        "model.skipLoopDetection",
+    ):
         assert f"{name} in " in said
 
 

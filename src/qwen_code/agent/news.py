@@ -80,7 +80,8 @@ def message_of(prompt: str, attached: Attached, told: str) -> dict[str, Any]:
 def as_typed(prompt: str) -> str:
     """A prompt as the user wrote it, also without what hooks have added."""
     prompt = prompt.partition(_ATTACHED)[0]
-    prompt = re.sub(rf"(?:{re.escape(_BEGIN)}[^\n]*\])+\Z", "", prompt)
+    if _BEGIN in prompt:
+        prompt = re.sub(rf"(?:{re.escape(_BEGIN)}[^\n]*\])+\Z", "", prompt)
     return re.sub(_OF_HOOKS, "", prompt) if prompt.endswith(">") else prompt
 
 

@@ -90,7 +90,7 @@ def find_styles(
 ) -> list[OutputStyle]:
     """The built-in styles and those in ``directories``, each with the directory that a link in it
     must not leave; what comes later replaces what has the same name. ``notice`` is told of files
-    that are no styles."""
+    that are not styles."""
     found = {each.name.casefold(): each for each in BUILT_IN}
     for directory, bounds in directories:
         for path in sorted(directory.glob("*.md"))[:_MAX_FILES]:
@@ -98,7 +98,7 @@ def find_styles(
                 style = _read(path, bounds, found)
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else error
-                notice(f"{path} is no output style: {why}")
+                notice(f"{path} is not an output style: {why}")
             else:
                 found[style.name.casefold()] = style
     return list(found.values())
@@ -115,7 +115,7 @@ def _read(path: Path, bounds: Path, before: dict[str, OutputStyle]) -> OutputSty
         raise ValueError(f"it leads out of {bounds}")
     about = real.stat()
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
-        raise ValueError("it is not a file of its own")
+        raise ValueError("it is not a separate file")
     if about.st_size > _MAX_BYTES:
         raise ValueError(f"it has more than {_MAX_BYTES // 1000} kB")
     try:

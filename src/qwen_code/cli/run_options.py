@@ -82,7 +82,7 @@ RUN_OPTIONS = [
         is_flag=False,
         flag_value=AUTO,
         metavar="[NAME]",
-        help="Work in a git worktree in .qwen/worktrees, on a branch of its own. Also for a pull "
+        help="Work in a git worktree in .qwen/worktrees, on a separate branch. Also for a pull "
         "request: #N or its address.",
     ),
     click.option(

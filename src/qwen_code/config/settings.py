@@ -7,7 +7,6 @@ overrides the user's, for the few keys that a project can set.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +58,7 @@ notes, forbid, and make waits shorter. No other key counts there: it could decid
 and prompts go, what runs, what happens without a question, or what is spent. A project's hooks and
 servers are read apart, and need the user's trust."""
 
-_OWN_DOLLARS = re.compile(rb'"\$(?:version|schema)"')
+_OWN_DOLLARS = (b'"$version"', b'"$schema"')
 """Keys that most files have, which name no variable."""
 
 _READ_APART = ("hooks", "mcpServers")
@@ -368,7 +367,8 @@ def _checked(layer: Layer | None, notice: Callable[[str], None] | None) -> Layer
 
 
 def _with_variables(layer: Layer, environ: Mapping[str, str], paths: Paths) -> Layer:
-    if layer.project is not None or b"$" not in _OWN_DOLLARS.sub(b"", layer.data):
+    own = sum(map(layer.data.count, _OWN_DOLLARS))
+    if layer.project is not None or layer.data.count(b"$") == own:
         return layer
     from qwen_code.config.variables import expanded, variables_for  # few files name any
 

@@ -1,5 +1,5 @@
-"""``--worktree``: a session in a git worktree of its own, below ``.qwen/worktrees``, on a branch of
-its own, as Node Qwen Code lays them out."""
+"""``--worktree``: a session in a separate git worktree, below ``.qwen/worktrees``, on a separate
+branch, as Node Qwen Code lays them out."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def worktree(
     in which nothing has changed is removed.
 
     Raises:
-        UsageError: that is no name, or this is not a repository in which there can be one.
+        UsageError: that is not a name, or this is not a repository in which there can be one.
         InputError: git cannot make it.
     """
     git = _Git(config.environment.child_environment(), config.paths.cwd, stop)
