@@ -223,8 +223,10 @@ class PlainEngine:
 
     def _connected(self) -> socket.socket:
         host, deadline = self._address or self._origin.host, time.monotonic() + self._connect_s
+        # For a text, Python loads what converts international names: 1 ms.
+        name = host.encode() if host.isascii() else host
         try:
-            found = socket.getaddrinfo(host, self._origin.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(name, self._origin.port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise PlainError(_words(error), is_connecting=True) from error
         reason = "the host has no address"

@@ -84,7 +84,7 @@ def _answer(launch: Launch, prompt: tuple[str, ...], values: dict[str, Any]) -> 
             launch,
             take_options,
             partial=values["include_partial_messages"],
-            is_sdk=values["channel"] == "SDK",
+            is_sdk=values.get("channel") == "SDK",
         )
     from qwen_code.fronts.one_prompt import run_prompt
     from qwen_code.fronts.prompt_input import read_stdin, take_prompt

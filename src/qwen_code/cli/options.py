@@ -122,19 +122,10 @@ _AGENT = [
         "option).",
     ),
     click.option(
-        "--disabled-slash-commands",
-        metavar="NAMES",
-        multiple=True,
-        help="Refuse these slash commands (separated by commas, or repeat the option).",
-    ),
-    click.option(
         "-s",
         "--sandbox",
         is_flag=True,
         help="Run commands without network; they can write to the workspace only.",
-    ),
-    click.option(
-        "--sandbox-network", is_flag=True, help="Let commands in the sandbox use the network."
     ),
     click.option(
         "--include-directories",
@@ -199,29 +190,6 @@ _AGENT = [
 ]
 
 
-_PROGRAM = [
-    click.option(
-        "--channel",
-        type=click.Choice(["VSCode", "ACP", "SDK", "CI"]),
-        help="Which kind of program starts this one; the session remembers it.",
-    ),
-    click.option("--session-id", metavar="UUID", help="Begin a session with this id."),
-    click.option(
-        "--core-tools",
-        metavar="TOOL",
-        multiple=True,
-        help="Have only these built-in tools (separated by commas, or repeat the option).",
-    ),
-    click.option(
-        "--exclude-tools",
-        metavar="RULE",
-        multiple=True,
-        help="Forbid this too: a tool, or a rule as in --allowed-tools.",
-    ),
-]
-"""What SDKs, editors and CI pass, rather than people."""
-
-
 def _show_help(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
     if is_wanted and not context.resilient_parsing:
         say(context.get_help())
@@ -247,7 +215,7 @@ def built(options: Sequence[Callable[[Any], Any]]) -> tuple[click.Parameter, ...
     return tuple(bare.__click_params__)  # type: ignore[attr-defined]
 
 
-PROMPT_PARAMS = built([*_PROMPT, *_AGENT, *_PROGRAM, *_CONNECTION, _HELP])
+PROMPT_PARAMS = built([*_PROMPT, *_AGENT, *_CONNECTION, _HELP])
 """All options of a prompt, for a command without click's own ``--help``. They are built once for
 two commands, to start faster."""
 
@@ -326,7 +294,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         raise UsageError(f"--yolo and --approval-mode {mode} contradict each other")
     if values["go_on"] and values["resume"]:
         raise UsageError("--continue and --resume contradict each other", hint="Use one.")
-    session_id = values["session_id"]
+    session_id = values.get("session_id")
     if session_id is not None:
         from qwen_code.cli.session_id import take_session_id  # only programs give one
 
@@ -339,23 +307,23 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
     return AgentOptions(
         mode="yolo" if values["yolo"] else mode,
         rules=values["allowed_tools"],
-        denied=values["exclude_tools"],
-        only=values["core_tools"],
+        denied=values.get("exclude_tools", ()),
+        only=values.get("core_tools", ()),
         max_rounds=values["max_session_turns"],
         max_wall_time_s=_wall_time(values["max_wall_time"]),
         directories=tuple(directories),
         resume=LATEST if values["go_on"] else values["resume"],
         session_id=session_id,
-        channel=values["channel"],
+        channel=values.get("channel"),
         sandbox=values["sandbox"],
-        sandbox_network=values["sandbox_network"],
+        sandbox_network=values.get("sandbox_network", False),
         sandbox_image=values.get("sandbox_image"),
         system_prompt=values["system_prompt"],
         append=values["append_system_prompt"],
         schema=_schema(values["json_schema"]),
         effort=values["effort"],
         max_cost=values["max_cost"],
-        disabled_commands=values["disabled_slash_commands"],
+        disabled_commands=values.get("disabled_slash_commands", ()),
         max_tool_calls=values.get("max_tool_calls"),
         fork=values.get("fork_session", False),
     )

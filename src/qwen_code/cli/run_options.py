@@ -26,6 +26,33 @@ _SCHEMES = ("http", "https", "socks5", "socks5h")
 
 RUN_OPTIONS = [
     click.option(
+        "--channel",
+        type=click.Choice(["VSCode", "ACP", "SDK", "CI"]),
+        help="Which kind of program starts this one; the session remembers it.",
+    ),
+    click.option("--session-id", metavar="UUID", help="Begin a session with this id."),
+    click.option(
+        "--core-tools",
+        metavar="TOOL",
+        multiple=True,
+        help="Have only these built-in tools (separated by commas, or repeat the option).",
+    ),
+    click.option(
+        "--exclude-tools",
+        metavar="RULE",
+        multiple=True,
+        help="Forbid this too: a tool, or a rule as in --allowed-tools.",
+    ),
+    click.option(
+        "--disabled-slash-commands",
+        metavar="NAMES",
+        multiple=True,
+        help="Refuse these slash commands (separated by commas, or repeat the option).",
+    ),
+    click.option(
+        "--sandbox-network", is_flag=True, help="Let commands in the sandbox use the network."
+    ),
+    click.option(
         "-i",
         "--prompt-interactive",
         metavar="TEXT",

@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from qwen_code.agent.context import project_root
 from qwen_code.agent.permission import Scope
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from qwen_code.tools.workspace import Workspace
 
 
-class GivenRules(NamedTuple):
+class GivenRules(msgspec.Struct, frozen=True):
     """The rules that the command line gives. ``only``: the built-in tools that there are."""
 
     allowed: Sequence[str] = ()
@@ -235,7 +237,7 @@ def _rules(given: GivenRules, settings: Settings, root: Path) -> Rules:
         from qwen_code.config.reduced import BARE_TOOLS  # loaded: it made the settings
 
         named += [(tool, "--bare") for tool in BARE_TOOLS]
-    if not (written or named or any(given)):
+    if not (written or named or given.allowed or given.denied or given.only):
         return Rules()
     from qwen_code.agent.rules.parse import (  # only who has rules pays for them
         parse_rule,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from qwen_code import __version__
 from qwen_code.base.errors import ConfigError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from qwen_code.wiring.front import Front
 
 
-class GivenServers(NamedTuple):
+class GivenServers(msgspec.Struct, frozen=True):
     """The servers that the program which drives this one brings: ``entries`` as in settings, and
     ``embedded`` ones in that program, which ``exchange`` reaches."""
 
@@ -91,7 +92,9 @@ def open_servers(
             found = [each for each in found if each.spec.name != name]
     for definition in found:
         if not definition.is_trusted and not definition.spec.is_disabled:
-            name = shlex.quote(definition.spec.name)
+            from shlex import quote  # few servers wait to be trusted
+
+            name = quote(definition.spec.name)
             say(
                 f"{definition.file} wants the MCP server {name}; to allow it: qwen mcp trust {name}"
             )
