@@ -39,6 +39,16 @@ def server(new_server: Callable[..., FakeModelServer]) -> FakeModelServer:
     return new_server()
 
 
+@pytest.fixture
+def endpoint(qwen: Qwen, server: FakeModelServer) -> None:
+    """The environment names the server, with a key and a model."""
+    qwen.environ |= {
+        "OPENAI_BASE_URL": server.base_url,
+        "OPENAI_API_KEY": "sk-endpoint-0123456789",
+        "OPENAI_MODEL": "m",
+    }
+
+
 class Qwen:
     """Runs ``qwen`` with an environment, a home and a directory of the test's own."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 Calls = Callable[..., list[dict[str, Any]]]
+pytestmark = pytest.mark.usefixtures("endpoint")
 OFF: dict[str, tuple[list[str], dict[str, Any]]] = {
     "=false": (["--chat-recording=false"], {}),
     "false": (["--chat-recording", "false"], {}),
@@ -24,15 +25,6 @@ ON: dict[str, tuple[list[str], dict[str, Any]]] = {
     "true": (["--chat-recording", "true"], {"general": {"chatRecording": False}}),
     "setting": ([], {"general": {"chatRecording": True}}),
 }
-
-
-@pytest.fixture(autouse=True)
-def endpoint(qwen: Any, server: Any) -> None:
-    qwen.environ |= {
-        "OPENAI_BASE_URL": server.base_url,
-        "OPENAI_API_KEY": "sk-not-recorded-0123456789",
-        "OPENAI_MODEL": "m",
-    }
 
 
 def traces(qwen: Any, *words: str) -> list[Path]:

@@ -10,16 +10,8 @@ from typing import Any
 import pytest
 
 Calls = Callable[..., list[dict[str, Any]]]
+pytestmark = pytest.mark.usefixtures("endpoint")
 MARK = "# How you write: "
-
-
-@pytest.fixture(autouse=True)
-def endpoint(qwen: Any, server: Any) -> None:
-    qwen.environ |= {
-        "OPENAI_BASE_URL": server.base_url,
-        "OPENAI_API_KEY": "sk-style-0123456789",
-        "OPENAI_MODEL": "m",
-    }
 
 
 def system(server: Any, index: int = -1) -> str:

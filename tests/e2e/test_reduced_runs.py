@@ -30,13 +30,8 @@ AS_USUAL: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 @pytest.fixture(autouse=True)
-def customized(qwen: Any, server: Any) -> None:
+def customized(qwen: Any, endpoint: None) -> None:
     """A user and a project that have added everything there is."""
-    qwen.environ |= {
-        "OPENAI_BASE_URL": server.base_url,
-        "OPENAI_API_KEY": "sk-reduced-0123456789",
-        "OPENAI_MODEL": "m",
-    }
     for place in (
         "~/.qwen/QWEN.md",
         "QWEN.md",

@@ -14,16 +14,8 @@ from model_server import RawAnswer
 from transcript_checks import assert_acceptable
 
 Calls = Callable[..., list[dict[str, Any]]]
+pytestmark = pytest.mark.usefixtures("endpoint")
 RAW = Path(__file__).parent.parent / "support" / "raw_mcp.py"
-
-
-@pytest.fixture(autouse=True)
-def endpoint(qwen: Any, server: Any) -> None:
-    qwen.environ |= {
-        "OPENAI_BASE_URL": server.base_url,
-        "OPENAI_API_KEY": "sk-run-options-0123456789",
-        "OPENAI_MODEL": "m",
-    }
 
 
 def result_of(done: Any) -> dict[str, Any]:

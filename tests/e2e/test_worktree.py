@@ -27,12 +27,7 @@ def git(cwd: Path, *arguments: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def repository(qwen: Any, server: Any) -> Path:
-    qwen.environ |= {
-        "OPENAI_BASE_URL": server.base_url,
-        "OPENAI_API_KEY": "sk-worktree-0123456789",
-        "OPENAI_MODEL": "m",
-    }
+def repository(qwen: Any, endpoint: None) -> Path:
     root: Path = qwen.project
     git(root, "init", "--quiet")
     qwen.write("a.txt", "before")
