@@ -717,6 +717,90 @@ def test_ignored_files_are_hidden_in_both(
         assert "the-secret-word" not in json.dumps([r.body for r in server.requests]), run
 
 
+# -- modes of a run ------------------------------------------------------------------------------
+
+
+def repository(qwen: Any) -> None:
+    for command in ("init -q", "-c user.name=T -c user.email=t@e commit -q --allow-empty -m x"):
+        subprocess.run(["git", *command.split()], cwd=qwen.project, check=True)
+
+
+@pytest.mark.parametrize("first", mostly_long(["node", "ours"]))
+def test_a_worktree_of_one_is_gone_on_with_by_the_other(
+    qwen: Any, server: Any, node: NodeQwen, shared: Callable[..., None], first: str
+) -> None:
+    shared()
+    repository(qwen)
+    runs = [node, qwen] if first == "node" else [qwen, node]
+    for run in runs:
+        done = run("-p", "hi", "--worktree=mine")
+        assert done.returncode == 0, done.stderr
+        assert "worktree-mine" in json.dumps(server.requests[-1].body), run
+    (tree,) = (each for each in (qwen.project / ".qwen" / "worktrees").iterdir() if each.is_dir())
+    branch = ["git", "branch", "--show-current"]
+    shown = subprocess.run(branch, cwd=tree, check=True, capture_output=True, text=True)
+    assert (tree.name, shown.stdout) == ("mine", "worktree-mine\n")
+
+
+BARE = ["--bare", "--auth-type", "openai"]
+"""In this mode, Node takes neither method nor key from settings."""
+
+
+def in_shell(server: Any) -> dict[str, str]:
+    return {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.base_url, "OPENAI_MODEL": "first"}
+
+
+STYLES = {
+    "in settings": ([], "mine", True),
+    "for a run": (["--output-style", "MINE"], None, True),
+    "turned off": (["--output-style", "default"], "mine", False),
+    "of the project": (["--output-style", "theirs"], None, True),
+    "bare": (BARE, "mine", False),
+    "safe mode": (["--safe-mode"], "mine", False),
+}
+
+
+@pytest.mark.parametrize("name", mostly_long(STYLES))
+def test_a_style_is_used_by_both(
+    qwen: Any, server: Any, node: NodeQwen, shared: Callable[..., None], name: str
+) -> None:
+    options, setting, is_used = STYLES[name]
+    shared(**({"general": {"outputStyle": setting}} if setting else {}))
+    qwen.write("~/.qwen/output-styles/a.md", "---\nname: Mine\n---\nAnswer in rhymes.")
+    qwen.write(".qwen/output-styles/theirs.md", "Answer in rhymes.")
+    for run in (node, qwen):
+        answered(run(*options, "-p", "hi", env=in_shell(server)))
+        assert ("Answer in rhymes." in json.dumps(server.requests[-1].body)) is is_used, run
+
+
+@pytest.mark.parametrize("options", mostly_long([(["--safe-mode"],), (BARE,)]))
+def test_both_leave_out_what_was_added(
+    qwen: Any, server: Any, node: NodeQwen, shared: Callable[..., None], options: list[str]
+) -> None:
+    marked = qwen.project.parent / "hook-ran"
+    shared(hooks={"SessionStart": [{"hooks": [{"type": "command", "command": f"touch {marked}"}]}]})
+    for place in ("~/.qwen/QWEN.md", "QWEN.md"):
+        qwen.write(place, "the note about kumquats")
+    front = "---\nname: sk\ndescription: the skill about kumquats\n---\nx"
+    qwen.write("~/.qwen/skills/sk/SKILL.md", front)
+    for run in (node, qwen):
+        answered(run(*options, "-p", "hi", env=in_shell(server)))
+        assert "kumquats" not in json.dumps(server.requests[-1].body), run
+        assert not marked.exists(), run
+
+
+@pytest.mark.parametrize("name", mostly_long(["option", "setting"]))
+def test_neither_keeps_a_conversation(
+    qwen: Any, server: Any, node: NodeQwen, shared: Callable[..., None], name: str
+) -> None:
+    shared(**({"general": {"chatRecording": False}} if name == "setting" else {}))
+    options = ["--chat-recording=false"] if name == "option" else []
+    for run in (node, qwen):
+        answered(run(*options, "-p", "PROMPTED-3f"))
+        files = [path for path in qwen.home.rglob("*.jsonl") if b"PROMPTED" in path.read_bytes()]
+        assert files == [], run
+
+
 # -- what either leaves behind --------------------------------------------------------------------
 
 
