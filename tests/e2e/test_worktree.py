@@ -288,3 +288,93 @@ def test_without_a_login_nothing_is_left(qwen: Any, server: Any, repository: Pat
     done = qwen("hi", "--worktree")
     assert done.returncode == 41, done.stderr
     assert trees(repository) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "command"),
+    [
+        ("status.showUntrackedFiles", "no", "echo more > new.txt"),
+        ("status.showUntrackedFiles", "no", "echo '*' > .gitignore; echo x > ignored"),
+        ("diff.ignoreSubmodules", "all", "echo x >> a.txt"),
+    ],
+)
+def test_git_settings_do_not_hide_what_is_in_it(
+    qwen: Any, server: Any, calls: Calls, repository: Path, name: str, value: str, command: str
+) -> None:
+    git(repository, "config", name, value)
+    server.script = [calls("run_shell_command", command=command)]
+    done = qwen("-y", "go", "--worktree")
+    assert done.returncode == 0, done.stderr
+    assert len(trees(repository)) == 1 and "stays in" in done.stderr
+
+
+def test_one_that_git_cannot_look_at_stays(
+    qwen: Any, server: Any, calls: Calls, repository: Path
+) -> None:
+    broken = "echo '[' >> ../../../.git/config"
+    server.script = [calls("run_shell_command", command=f"echo x > new.txt; {broken}")]
+    done = qwen("-y", "go", "--worktree")
+    assert done.returncode == 0, done.stderr
+    assert len(trees(repository)) == 1 and "stays in" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["a link", "own", "a pipe"])
+def test_a_gitignore_that_is_there_stays(
+    qwen: Any, server: Any, tmp_path: Path, repository: Path, kind: str
+) -> None:
+    file, outside = qwen.write(".qwen/worktrees/.gitignore", "mine\n"), tmp_path / "outside"
+    outside.write_text("precious")
+    if kind != "own":
+        file.unlink()
+    if kind == "a link":
+        file.symlink_to(outside)
+    elif kind == "a pipe":
+        os.mkfifo(file)
+    done = qwen("--worktree=x", "-p", "hi")
+    assert done.returncode == 0, done.stderr
+    assert outside.read_text() == "precious"
+    assert kind != "own" or file.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("name", ["sp ace", "ü–x", "new\nline", "end\n", "end ", " begin", "$(x)'"])
+def test_directories_of_any_name(qwen: Any, server: Any, tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
+    git(tmp_path, "clone", "--quiet", str(qwen.project), str(root))
+    for arguments in (["--worktree=x", "-p", "hi"], ["--worktree=x", "-p", "hi"]):
+        done = qwen(*arguments, cwd=root)
+        assert done.returncode == 0, done.stderr
+    done = qwen("hi", "--worktree", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert [tree.name for tree in trees(root)] == ["x"]
+
+
+@pytest.mark.parametrize("name", ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"])
+def test_git_must_not_work_elsewhere(qwen: Any, server: Any, repository: Path, name: str) -> None:
+    done = qwen("--worktree=x", "-p", "hi", env={name: str(repository / ".git")})
+    assert done.returncode == 2 and f"{name} is set" in done.stderr, done.stderr
+    assert server.requests == [] and trees(repository) == []
+
+
+def test_a_folder_without_trust_runs_nothing(qwen: Any, server: Any, repository: Path) -> None:
+    hook = qwen.write(".git/hooks/post-checkout", f"#!/bin/sh\ntouch {qwen.home}/ran\n")
+    hook.chmod(0o755)
+    trust = {"security": {"folderTrust": {"enabled": True}}}
+    qwen.write("~/.qwen/settings.json", json.dumps(trust))
+    qwen.write("~/.qwen/trustedFolders.json", json.dumps({str(repository): "DO_NOT_TRUST"}))
+    done = qwen("--worktree=x", "-p", "hi")
+    assert done.returncode == 2 and "needs your trust" in done.stderr, done.stderr
+    assert not (qwen.home / "ran").exists() and trees(repository) == []
+
+
+@pytest.mark.parametrize("place", [".", "sub"])
+def test_what_the_project_forbids_holds_there_too(
+    qwen: Any, server: Any, calls: Calls, repository: Path, place: str
+) -> None:
+    closed = {"permissions": {"deny": ["Bash(touch *)"], "allow": ["Bash(mkdir *)"]}}
+    qwen.write(".qwen/settings.json", json.dumps(closed))
+    for options, file in (["-y"], "t.txt"), ([], "made"):
+        command = f"{'touch' if options else 'mkdir'} {file}"
+        server.script = [calls("run_shell_command", command=command)]
+        done = qwen("--worktree=x", *options, "-p", "go", cwd=repository / place)
+        assert done.returncode == 0, done.stderr
+        assert not list(repository.rglob(file)), "it was not committed, and forbids nevertheless"

@@ -14,6 +14,9 @@ from qwen_code.config import env_names
 CONFIG_DIR = ".qwen"
 """The directory for this program's files, in a project and in the home directory."""
 
+WORKTREES_DIR = "worktrees"
+"""The directory in a project's `CONFIG_DIR` for the git worktrees of ``--worktree``."""
+
 _MAX_NAME_LENGTH = 200
 
 CONFIG_FILE_LIMIT_BYTES = 1 << 20

@@ -16,7 +16,13 @@ import msgspec
 
 from qwen_code.base.errors import ConfigError
 from qwen_code.base.files import is_foreign, read_bounded
-from qwen_code.config.paths import CONFIG_DIR, CONFIG_FILE_LIMIT_BYTES, Paths, owner_of
+from qwen_code.config.paths import (
+    CONFIG_DIR,
+    CONFIG_FILE_LIMIT_BYTES,
+    WORKTREES_DIR,
+    Paths,
+    owner_of,
+)
 from qwen_code.config.values import Source, SourceKind
 
 if TYPE_CHECKING:
@@ -390,8 +396,7 @@ def _project_layer(paths: Paths) -> Layer | None:
     own = {
         os.path.realpath(file) for file in (paths.settings_file, paths.home / CONFIG_DIR / _NAME)
     }
-    for folder in folders_of_project(paths.cwd):
-        path = folder / CONFIG_DIR / _NAME
+    for path in _project_files(paths.cwd):
         is_read = os.path.realpath(path) not in own and not is_foreign(path, paths.sudo_uid)
         if is_read and (layer := read_layer(path)):
             return msgspec.structs.replace(layer, project=owner_of(path))
@@ -400,10 +405,21 @@ def _project_layer(paths: Paths) -> Layer | None:
 
 def foreign_settings_files(paths: Paths) -> list[Path]:
     """The project's files that are not read because they belong to another user."""
-    files = [folder / CONFIG_DIR / _NAME for folder in folders_of_project(paths.cwd)]
     return [
-        path for path in files if path != paths.settings_file and is_foreign(path, paths.sudo_uid)
+        path
+        for path in _project_files(paths.cwd)
+        if path != paths.settings_file and is_foreign(path, paths.sudo_uid)
     ]
+
+
+def _project_files(cwd: Path) -> list[Path]:
+    """Where a project's file can be, the nearest first. A worktree of ``--worktree`` without the
+    file, which is often not committed, has that of its repository: that forbids."""
+    folders = folders_of_project(cwd)
+    above = folders[-1].parent
+    if above.name == WORKTREES_DIR and above.parent.name == CONFIG_DIR:
+        folders.append(above.parent.parent)
+    return [folder / CONFIG_DIR / _NAME for folder in folders]
 
 
 def read_layer(path: Path) -> Layer | None:

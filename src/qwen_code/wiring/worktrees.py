@@ -19,11 +19,10 @@ from qwen_code.base.process import run
 from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
 from qwen_code.config.load import Config
-from qwen_code.config.paths import CONFIG_DIR
+from qwen_code.config.paths import CONFIG_DIR, WORKTREES_DIR
 from qwen_code.config.settings import Settings
 from qwen_code.wiring.launch import AUTO
 
-_DIRECTORY = "worktrees"
 _LINKED = "worktree.symlinkDirectories"
 _IS_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}").fullmatch
 _PULL_REQUEST = re.compile(r"#(\d+)|https?://[^/\s]+/([^/\s]+/[^/\s]+)/pull/(\d+)(?:[/?#]\S*)?")
@@ -31,6 +30,11 @@ _MAX_PULL_REQUEST = 999_999_999
 _TIMEOUT_S = 120.0
 """A large tree takes its time to be checked out."""
 _FETCH_TIMEOUT_S = 30.0
+_STATUS = ("status", "--porcelain", "-z", "--ignored")
+_STATUS_OF_ALL = ("--untracked-files=normal", "--ignore-submodules=none")
+"""What git's settings can leave out."""
+_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
+"""Variables that name a repository, whatever the directory is; git sets them for its hooks."""
 _ADJECTIVES = ("brave", "calm", "clear", "fair", "keen", "light", "quick", "still")
 _NOUNS = ("birch", "brook", "field", "harbor", "heron", "maple", "meadow", "stone")
 
@@ -61,7 +65,9 @@ def worktree(
         UsageError: that is not a name, or this is not a repository in which there can be one.
         InputError: git cannot make it.
     """
-    git = _Git(config.environment.child_environment(), config.paths.cwd, stop)
+    environ = config.environment.child_environment()
+    _check_can_be(config, environ)
+    git = _Git(environ, config.paths.cwd, stop)
     opened = _open(git, wanted, config.settings, notice)
     try:
         yield opened
@@ -69,6 +75,19 @@ def worktree(
         ended = _Git(git.environ, opened.root, Stop())  # the run's own stop may be set
         with suppress(QwenError):
             _leave(ended, opened, notice)
+
+
+def _check_can_be(config: Config, environ: Mapping[str, str]) -> None:
+    if not config.settings.trusts_folder:
+        raise UsageError(
+            f"--worktree needs your trust in {config.paths.cwd}: git runs the repository's hooks",
+            hint="Leave it out, or trust the folder.",
+        )
+    if found := next((name for name in _ELSEWHERE if name in environ), None):
+        raise UsageError(
+            f"{found} is set, so git would work elsewhere than in the worktree",
+            hint=f"Start without it: env -u {found} qwen …",
+        )
 
 
 class _Git:
@@ -83,9 +102,9 @@ class _Git:
         return _Git(self.environ, cwd, self._stop)
 
     def line(self, *arguments: str) -> str | None:
-        """Its output without blanks around it; ``None`` where it fails."""
+        """Its output without the end of the line; ``None`` where it fails."""
         done = self._run(arguments, _TIMEOUT_S)
-        return os.fsdecode(done.stdout).strip() if done.returncode == 0 else None
+        return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None
 
     def do(self, *arguments: str, timeout_s: float = _TIMEOUT_S) -> None:
         """
@@ -118,7 +137,7 @@ def _open(git: _Git, wanted: str, settings: Settings, notice: Callable[[str], No
     root = _root_of(git)
     git = git.at(root)
     name, number = _name_of(git, wanted)
-    directory = root / CONFIG_DIR / _DIRECTORY
+    directory = root / CONFIG_DIR / WORKTREES_DIR
     path, branch = directory / name, f"worktree-{name}"
     if os.path.lexists(path):
         _check_is_worktree(git, path)
@@ -151,7 +170,7 @@ def _root_of(git: _Git) -> Path:
     if not top:
         raise UsageError("--worktree needs a git repository", hint="Make one: git init")
     root = Path(top)
-    if root.parent.name == _DIRECTORY and root.parent.parent.name == CONFIG_DIR:
+    if root.parent.name == WORKTREES_DIR and root.parent.parent.name == CONFIG_DIR:
         raise UsageError(
             f"this is a worktree already: {root}",
             hint=f"Start in the repository: cd {quote(str(root.parent.parent.parent))}",
@@ -213,7 +232,8 @@ def _make_ignored(directory: Path, root: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         if not directory.resolve().is_relative_to(root.resolve()):
             raise UsageError(f"{directory} leads out of the repository", hint="Move it away.")
-        (directory / ".gitignore").write_text("*\n")
+        with suppress(FileExistsError), (directory / ".gitignore").open("x") as file:
+            file.write("*\n")
     except OSError as error:
         raise InputError(f"{directory} cannot be made: {error.strerror}") from error
 
@@ -236,17 +256,15 @@ def _leave(git: _Git, opened: Worktree, notice: Callable[[str], None]) -> None:
     if not opened.path.is_dir():
         return
     at = git.at(opened.path)
-    listed = (at.line("status", "--porcelain", "--ignored", "-z") or "").split("\0")
-    changed = [each for each in listed if each and each[3:].rstrip("/") not in opened.linked]
+    listed = at.line(*_STATUS, *_STATUS_OF_ALL)
+    entries = (listed or "").split("\0")
+    changed = [each for each in entries if each and each[3:].rstrip("/") not in opened.linked]
     commits = 0
     if opened.base:
         branches = ("HEAD", f"refs/heads/{opened.branch}", "--not", opened.base)
         commits = int(at.line("rev-list", "--count", *branches) or 1)
-    if opened.base and not (opened.is_named or changed or commits):
-        for name in opened.linked:
-            (opened.path / name).unlink(missing_ok=True)
-        git.do("worktree", "remove", str(opened.path))
-        git.do("branch", "--quiet", "-D", opened.branch)
+    is_as_before = listed is not None and not changed and not commits
+    if opened.base and not opened.is_named and is_as_before and _is_removed(git, opened):
         notice(f"nothing has changed in the worktree {opened.name}, so it is removed")
         return
     counts = [f"{commits} new commit{'s' * (commits != 1)}"] * bool(commits)
@@ -257,3 +275,15 @@ def _leave(git: _Git, opened: Worktree, notice: Callable[[str], None]) -> None:
         f"go on in it with --worktree={opened.name}, or remove it: "
         f"git worktree remove {quote(str(opened.path))}"
     )
+
+
+def _is_removed(git: _Git, opened: Worktree) -> bool:
+    """Remove the worktree and its branch; git does not remove one in which it finds changes."""
+    try:
+        for name in opened.linked:
+            (opened.path / name).unlink(missing_ok=True)
+        git.do("worktree", "remove", str(opened.path))
+        git.do("branch", "--quiet", "-D", opened.branch)
+    except (OSError, InputError):
+        return not opened.path.exists()
+    return True
