@@ -174,9 +174,33 @@ def test_a_bare_run_has_only_those_of_its_tools_that_are_chosen(qwen: Any, serve
     assert tools(server) == {"read_file"}
 
 
-@pytest.mark.parametrize("place", ["~/.qwen/.env", ".env"])
-def test_a_variable_of_a_file_counts_too(qwen: Any, server: Any, place: str) -> None:
-    qwen.write(place, "QWEN_CODE_SAFE_MODE=1\n")
+def test_a_variable_of_the_users_file_counts_too(qwen: Any, server: Any) -> None:
+    qwen.write("~/.qwen/.env", "QWEN_CODE_SAFE_MODE=1\n")
     done = qwen("-p", "hi")
     assert done.returncode == 0, done.stderr
     assert MARK not in sent(server)
+
+
+@pytest.mark.parametrize("name", ["QWEN_CODE_SAFE_MODE", "QWEN_CODE_SIMPLE"])
+@pytest.mark.parametrize("place", [".env", ".qwen/.env", ".qwen/settings.json"])
+def test_a_project_does_not_leave_out_hooks_that_guard(
+    qwen: Any, server: Any, name: str, place: str
+) -> None:
+    is_settings = place.endswith(".json")
+    qwen.write(place, json.dumps({"env": {name: "1"}}) if is_settings else f"{name}=1\n")
+    done = qwen("-p", "hi")
+    assert done.returncode == 0, done.stderr
+    assert MARK in sent(server)
+    assert (qwen.home / "ran-own").exists()
+
+
+@pytest.mark.parametrize("option", ["--safe-mode", "--bare"])
+def test_a_mode_that_is_stricter_than_the_machines_defaults_stays(
+    qwen: Any, server: Any, calls: Calls, option: str
+) -> None:
+    machine = qwen.write("~/machine.json", json.dumps({"tools": {"approvalMode": "yolo"}}))
+    qwen.write("~/.qwen/settings.json", json.dumps({"tools": {"approvalMode": "default"}}))
+    server.script = [calls("run_shell_command", command="touch t.txt")]
+    done = qwen(option, "-p", "go", env={"QWEN_CODE_SYSTEM_DEFAULTS_PATH": str(machine)})
+    assert done.returncode == 0, done.stderr
+    assert not (qwen.project / "t.txt").exists()

@@ -88,6 +88,7 @@ USER_ONLY: frozenset[str] = frozenset(
         *(QWEN_CODE_SYSTEM_SETTINGS_PATH, QWEN_CODE_SYSTEM_DEFAULTS_PATH),
         QWEN_CODE_TRUSTED_FOLDERS_PATH,
         QWEN_CODE_STOP_HOOK_BLOCK_CAP,
+        *REDUCING,  # the user's hooks can guard
         *(BROWSER, EDITOR, VISUAL),  # commands that would be run
     )
 )

@@ -34,7 +34,8 @@ _LEFT_OUT = (
     "tools.allowed",
 )
 _MODE = "tools.approvalMode"
-_STRICT_MODE = "plan"
+_STRICT_MODES = ("plan", "default")
+"""These stay: a mode of the machine's defaults may be more open."""
 _TRUE = ("1", "true", "yes", "on")
 
 
@@ -73,7 +74,7 @@ def _reduced(layer: Layer, paths: Paths) -> Layer:
     tree = layer.tree
     for dotted in (*_LEFT_OUT, _MODE):
         for path in (dotted.split("."), [FLAT_NAMES.get(dotted, "")]):
-            if dotted != _MODE or value_at(tree, path) != _STRICT_MODE:
+            if dotted != _MODE or value_at(tree, path) not in _STRICT_MODES:
                 tree = _without(tree, path)
     return msgspec.structs.replace(layer, tree=tree)
 
