@@ -20,29 +20,64 @@ def as_ours(
     args: Sequence[str], options: Mapping[str, click.Option], notice: Callable[[str], None]
 ) -> list[str]:
     """``args`` in our spelling: ``--approvalMode`` as ``--approval-mode``, flags without ``true``
-    and ``false``; what turns a flag off is left out, unless the flag has a name for that. Options
-    without effect are left out, each with a line for ``notice``.
+    and ``false``; what turns a flag off is left out, with the flag before it, unless there is a
+    name for that: the last one counts. Options without effect are left out, each with a line for
+    ``notice``.
 
     Raises:
         UsageError: it would change what is done, or what is protected, if one were left out.
     """
-    found: list[str] = []
+    found: list[list[str]] = []
     left = list(args)
     while left:
         word = left.pop(0)
         if word == "--":
-            return [*found, word, *left]
+            found.append([word, *left])
+            break
         name, sign, value = word.partition("=")
         if not name.startswith("--") or name in options:
-            found += _known(word, options, left)
+            words = _known(word, options, left)
+            if not words:
+                found = _turned_off(found, options[name], options)
+            found.append(words)
         elif (kebab := _kebab(name)) in options:
             left.insert(0, f"{kebab}{sign}{value}")
         elif (positive := f"--{kebab.removeprefix('--no-')}") in options and kebab[:5] == "--no-":
             option = options[positive]
-            found += option.secondary_opts[:1] if option.is_flag else [word]
+            if option.is_flag and not option.secondary_opts:
+                found = _turned_off(found, option, options)
+            else:
+                found.append(option.secondary_opts[:1] if option.is_flag else [word])
         else:
-            found += _without_effect(word, kebab, left, notice)
-    return found
+            found.append(_without_effect(word, kebab, left, notice))
+    return [word for words in found for word in words]
+
+
+def _turned_off(
+    found: list[list[str]], option: click.Option, options: Mapping[str, click.Option]
+) -> list[list[str]]:
+    """``found``, each option with its value, without that flag."""
+    return [
+        [*_without_flag(words[0], option, options), *words[1:]]
+        for words in found
+        if words and words[0] not in option.opts
+    ]
+
+
+def _without_flag(
+    word: str, option: click.Option, options: Mapping[str, click.Option]
+) -> list[str]:
+    """A word without the flag, which can be one of several letters, as in ``-yo json``."""
+    if not word.startswith("-") or word.startswith("--"):
+        return [word]
+    kept = ""
+    for index, letter in enumerate(word[1:], 1):
+        other = options.get(f"-{letter}")
+        if other is None or not other.is_flag:
+            kept += word[index:]
+            break
+        kept += letter * (other is not option)
+    return [f"-{kept}"] if kept or word == "-" else []
 
 
 def _known(word: str, options: Mapping[str, click.Option], left: list[str]) -> list[str]:
