@@ -378,3 +378,26 @@ def test_what_the_project_forbids_holds_there_too(
         done = qwen("--worktree=x", *options, "-p", "go", cwd=repository / place)
         assert done.returncode == 0, done.stderr
         assert not list(repository.rglob(file)), "it was not committed, and forbids nevertheless"
+
+
+@pytest.mark.parametrize("name", [[], ["new"]])
+def test_a_failure_leaves_no_branch(
+    qwen: Any, server: Any, repository: Path, name: list[str]
+) -> None:
+    qwen.write(".git/info/attributes", "a.txt filter=bad\n")
+    git(repository, "config", "filter.bad.smudge", "false")
+    git(repository, "config", "filter.bad.required", "true")
+    done = qwen("hi", "--worktree", *name)
+    assert done.returncode == 42, done.stderr
+    assert git(repository, "branch", "--list", "worktree-*") == "" and trees(repository) == []
+
+
+@pytest.mark.parametrize("place", [".", ".git"])
+def test_git_says_why_it_refuses_a_repository(
+    qwen: Any, server: Any, repository: Path, place: str
+) -> None:
+    if place == ".":
+        git(repository, "config", "core.repositoryFormatVersion", "99")
+    done = qwen("--worktree=x", "-p", "hi", cwd=repository / place)
+    assert done.returncode == 42 and "git rev-parse: " in done.stderr, done.stderr
+    assert "git init" not in done.stderr

@@ -20,7 +20,7 @@ from qwen_code.base.secret import redact
 from qwen_code.base.stop import Stop
 from qwen_code.config.load import Config
 from qwen_code.config.paths import CONFIG_DIR, WORKTREES_DIR
-from qwen_code.config.settings import Settings
+from qwen_code.config.settings import Settings, folders_of_project
 from qwen_code.wiring.launch import AUTO
 
 _LINKED = "worktree.symlinkDirectories"
@@ -95,7 +95,7 @@ class _Git:
 
     def __init__(self, environ: Mapping[str, str], cwd: Path, stop: Stop) -> None:
         self.environ = {**environ, "GIT_TERMINAL_PROMPT": "0"}
-        self._cwd = cwd
+        self.cwd = cwd
         self._stop = stop
 
     def at(self, cwd: Path) -> _Git:
@@ -124,7 +124,7 @@ class _Git:
                 env=self.environ,
                 timeout_s=timeout_s,
                 stop=self._stop,
-                cwd=self._cwd,
+                cwd=self.cwd,
                 with_children=True,
             )
         except OSError as error:
@@ -153,7 +153,11 @@ def _open(git: _Git, wanted: str, settings: Settings, notice: Callable[[str], No
         )
     _make_ignored(directory, root)
     if git.line("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}") is None:
-        git.do("worktree", "add", "--quiet", "-b", branch, str(path), base)
+        try:
+            git.do("worktree", "add", "--quiet", "-b", branch, str(path), base)
+        except InputError:  # on a full disk, git leaves the branch
+            git.line("branch", "--quiet", "-D", branch)
+            raise
     else:
         # Its directory was removed by hand; git may still know of it.
         is_known = f"worktree {path}\n" in f"{git.line('worktree', 'list', '--porcelain')}\n"
@@ -168,6 +172,8 @@ def _open(git: _Git, wanted: str, settings: Settings, notice: Callable[[str], No
 def _root_of(git: _Git) -> Path:
     top = git.line("rev-parse", "--show-toplevel")
     if not top:
+        if os.path.lexists(folders_of_project(git.cwd)[-1] / ".git"):
+            git.do("rev-parse", "--show-toplevel")  # it says why, such as that of another user
         raise UsageError("--worktree needs a git repository", hint="Make one: git init")
     root = Path(top)
     if root.parent.name == WORKTREES_DIR and root.parent.parent.name == CONFIG_DIR:
