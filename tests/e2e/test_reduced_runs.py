@@ -204,3 +204,11 @@ def test_a_mode_that_is_stricter_than_the_machines_defaults_stays(
     done = qwen(option, "-p", "go", env={"QWEN_CODE_SYSTEM_DEFAULTS_PATH": str(machine)})
     assert done.returncode == 0, done.stderr
     assert not (qwen.project / "t.txt").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--safe-mode"], ["--output-style=concise"]])
+def test_a_warning_about_settings_is_given_once(qwen: Any, server: Any, options: list[str]) -> None:
+    qwen.write(".qwen/settings.json", json.dumps({"permissions": {"allow": ["Bash"]}}))
+    done = qwen(*options, "-p", "hi")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("only your own settings can set it") == 1

@@ -22,6 +22,7 @@ from qwen_code.auth.types import Connection, Method
 from qwen_code.base.errors import QwenError, UsageError
 from qwen_code.base.stop import Stop, Stopped
 from qwen_code.config.generation import effort_named
+from qwen_code.config.settings import Settings
 from qwen_code.models.purse import Purse, Spent
 from qwen_code.wiring.agent import AgentOptions, assemble
 from qwen_code.wiring.assembled import Assembled, Fit
@@ -84,6 +85,8 @@ class Conversation:
         self._purse: Purse | None = None
         self.wall_time = Limit(math.inf)
         """How long a prompt may take, once it is found."""
+        self.settings = Settings()
+        """As they were when a connection was last looked for."""
 
     def introduce(
         self,
@@ -131,6 +134,7 @@ class Conversation:
             ConfigError: a file or value cannot be used.
         """
         config = self.config()
+        self.settings = config.settings
         resolution = resolve(self.inputs(config))
         self.wall_time = wall_time(self._options.max_wall_time_s, config.settings)
         if self._found is None:
