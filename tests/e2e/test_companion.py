@@ -449,6 +449,18 @@ def test_what_contradicts_itself_does_not_start(
     person.wait_for(says)
 
 
+@pytest.mark.parametrize("option", ["--json-fd={}", "--json-file=/dev/fd/{}"])
+def test_a_descriptor_of_the_commands_does_not_start(person: Person, option: str) -> None:
+    """Each event would be a command that cannot be used, which is an event."""
+    with person.commands_file.open("a") as file:
+        number = file.fileno()
+        commands = f"--input-file={person.commands_file}"
+        person.start(option.format(number), commands, pass_fds=(number,))
+    assert person.end() == 2
+    person.wait_for("in the same file")
+    assert person.commands_file.read_bytes() == b""
+
+
 @pytest.mark.parametrize("option", ["--json-fd=3", "--json-file=x.jsonl", "--input-file=x.jsonl"])
 def test_they_need_a_terminal(qwen: Any, server: Any, person: Person, option: str) -> None:
     for prompt in (("-p", "hi"), ("hi",), ()):

@@ -86,7 +86,7 @@ def save_style(config: Config, styles: Sequence[OutputStyle], name: str) -> Outp
     from qwen_code.config.settings_edit import save_user_value
 
     if config.settings.reduction:
-        raise UsageError("a run without customizations keeps the default style")
+        raise UsageError("a run without customizations keeps its style")
     owner = config.settings.usable(STYLE_KEY)
     if owner is not None and owner.source.path == config.paths.system_settings:
         raise UsageError(f"{owner.source} decides about the output style")

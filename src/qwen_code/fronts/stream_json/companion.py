@@ -71,11 +71,11 @@ def open_companion(
         return None
     events_path = None if descriptor is not None else _path(config, EVENTS_KEY)
     commands_path = _path(config, COMMANDS_KEY)
-    if events_path is not None and commands_path is not None and _is_same(
-        events_path, commands_path
-    ):  # fmt: skip
+    if commands_path is not None and _is_same(
+        events_path if descriptor is None else descriptor, commands_path
+    ):
         raise UsageError(
-            f"events and commands would be in the same file: {events_path}",
+            f"events and commands would be in the same file: {commands_path}",
             hint="Name two files: --json-file and --input-file.",
         )
     companion = StreamCompanion()
@@ -101,10 +101,14 @@ def _path(config: Config, key: str) -> Path | None:
     return config.paths.beside(text, None)
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _is_same(events: Path | int | None, commands: Path) -> bool:
+    """Whether what is written to a file, or to a descriptor, would be read as commands."""
+    if events is None:
+        return False
     with suppress(OSError):
-        return one.samefile(other)
-    return os.path.realpath(one) == os.path.realpath(other)
+        about = os.fstat(events) if isinstance(events, int) else events.stat()
+        return os.path.samestat(about, commands.stat())
+    return not isinstance(events, int) and os.path.realpath(events) == os.path.realpath(commands)
 
 
 def _in_words(error: QwenError) -> str:
