@@ -401,3 +401,14 @@ def test_git_says_why_it_refuses_a_repository(
     done = qwen("--worktree=x", "-p", "hi", cwd=repository / place)
     assert done.returncode == 42 and "git rev-parse: " in done.stderr, done.stderr
     assert "git init" not in done.stderr
+
+
+def test_runs_at_the_same_time(qwen: Any, server: Any, repository: Path) -> None:
+    named = [qwen.start("--worktree=same", "-p", "hi") for _ in range(3)]
+    others = [qwen.start("hi", "--worktree") for _ in range(3)]
+    said = [run.communicate()[1] for run in (*named, *others)]
+    codes = [run.returncode for run in named]
+    assert 0 in codes and set(codes) <= {0, 2, 42}, said
+    assert [run.returncode for run in others] == [0, 0, 0], said
+    assert [tree.name for tree in trees(repository)] == ["same"]
+    assert git(repository / ".qwen/worktrees/same", "branch", "--show-current") == "worktree-same"

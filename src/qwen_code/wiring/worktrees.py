@@ -153,9 +153,12 @@ def _open(git: _Git, wanted: str, settings: Settings, notice: Callable[[str], No
         )
     _make_ignored(directory, root)
     if git.line("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}") is None:
+        git.do(
+            "branch", "--quiet", "--no-track", branch, base
+        )  # it fails where another run was first
         try:
-            git.do("worktree", "add", "--quiet", "-b", branch, str(path), base)
-        except InputError:  # on a full disk, git leaves the branch
+            git.do("worktree", "add", "--quiet", str(path), branch)
+        except InputError:  # on a full disk, for example
             git.line("branch", "--quiet", "-D", branch)
             raise
     else:
