@@ -121,3 +121,11 @@ def test_the_model_is_told(
     assert "Commands run in a sandbox: with network" in json.dumps(server.requests[-1].body)
     qwen("-y", "-p", "go")
     assert "Commands run in a sandbox" not in json.dumps(server.requests[-1].body)
+
+
+@pytest.mark.parametrize("options", [["--sandbox-image="], ["--sandbox-image", "  "]])
+def test_an_empty_image_is_a_mistake(qwen: Any, server: Any, options: list[str]) -> None:
+    settings(qwen, sandbox="docker")
+    done = qwen(*options, "-p", "go", env={"QWEN_SANDBOX_IMAGE": "tools:2"})
+    assert done.returncode == 2 and "--sandbox-image is empty" in done.stderr, done.stderr
+    assert server.requests == []

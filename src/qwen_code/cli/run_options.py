@@ -174,6 +174,8 @@ def with_run_options(launch: Launch, values: dict[str, Any]) -> Launch:
     }
     if values["screen_reader"] is not None:
         sections["ui"] = {"accessibility": {"screenReader": values["screen_reader"]}}
+    if values["sandbox_image"] is not None:
+        _not_empty(values, "sandbox_image")
     reduction: Reduction | None = (
         "bare" if values["bare"] else "safe" if values["safe_mode"] else None
     )
