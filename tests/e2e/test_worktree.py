@@ -244,6 +244,7 @@ def test_a_pull_request_is_fetched(
     (tree,) = trees(repository)
     assert (tree.name, (tree / "theirs.txt").read_text()) == ("pr-7", "theirs")
     assert git(tree, "branch", "--show-current") == "worktree-pr-7"
+    assert git(repository, "for-each-ref", "refs/qwen-code") == ""
     by_address = qwen("--worktree", "https://hub.example/Owner/repo/pull/7", "-p", "hi")
     assert by_address.returncode == 0, by_address.stderr
     other = qwen("--worktree", "https://hub.example/other/repo/pull/7", "-p", "hi")
@@ -251,6 +252,23 @@ def test_a_pull_request_is_fetched(
     missing = qwen("--worktree=#8", "-p", "hi")
     assert missing.returncode not in (0, 2) and "cannot be fetched" in missing.stderr
     assert len(trees(repository)) == 1 and len(server.requests) == 2
+
+
+def test_pull_requests_that_are_fetched_at_the_same_time(
+    qwen: Any, server: Any, repository: Path, tmp_path: Path
+) -> None:
+    origin = tmp_path / "repo.git"
+    git(repository, "clone", "--quiet", "--bare", ".", str(origin))
+    git(repository, "remote", "add", "origin", str(origin))
+    commits = {}
+    for number in (1, 2, 3, 4):
+        git(repository, "commit", "--quiet", "--allow-empty", "-m", f"{number}")
+        git(repository, "push", "--quiet", "origin", f"HEAD:refs/pull/{number}/head")
+        commits[f"pr-{number}"] = git(repository, "rev-parse", "HEAD")
+    runs = [qwen.start(f"--worktree=#{number}", "-p", "hi") for number in (1, 2, 3, 4)]
+    said = [run.communicate()[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0, 0], said
+    assert {tree.name: git(tree, "rev-parse", "HEAD") for tree in trees(repository)} == commits
 
 
 def test_where_there_can_be_none(qwen: Any, server: Any, tmp_path: Path, repository: Path) -> None:

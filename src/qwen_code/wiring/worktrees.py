@@ -143,9 +143,8 @@ def _open(git: _Git, wanted: str, settings: Settings, notice: Callable[[str], No
         _check_is_worktree(git, path)
         branch = git.at(path).line("symbolic-ref", "--short", "HEAD") or branch
         return Worktree(name, path, branch, root, None, is_named=True)
-    if number is not None:
-        _fetch(git, number)
-    base = git.line("rev-parse", "--verify", "--quiet", "FETCH_HEAD" if number else "HEAD")
+    commit = "HEAD" if number is None else _fetched(git, number)
+    base = git.line("rev-parse", "--verify", "--quiet", commit)
     if not base:
         raise UsageError(
             "--worktree needs a commit to begin at, and this repository has none",
@@ -153,9 +152,7 @@ def _open(git: _Git, wanted: str, settings: Settings, notice: Callable[[str], No
         )
     _make_ignored(directory, root)
     if git.line("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}") is None:
-        git.do(
-            "branch", "--quiet", "--no-track", branch, base
-        )  # it fails where another run was first
+        git.do("branch", "--quiet", "--no-track", branch, base)  # fails if another run was first
         try:
             git.do("worktree", "add", "--quiet", str(path), branch)
         except InputError:  # on a full disk, for example
@@ -225,14 +222,20 @@ def _check_is_worktree(git: _Git, path: Path) -> None:
         )
 
 
-def _fetch(git: _Git, number: int) -> None:
+def _fetched(git: _Git, number: int) -> str:
+    """The commit of a pull request. It is not taken from FETCH_HEAD, which every fetch writes."""
+    ref = f"refs/qwen-code/{secrets.token_hex(8)}"
     try:
-        git.do("fetch", "--quiet", "origin", f"pull/{number}/head", timeout_s=_FETCH_TIMEOUT_S)
+        refs = f"+refs/pull/{number}/head:{ref}"
+        git.do("fetch", "--quiet", "origin", refs, timeout_s=_FETCH_TIMEOUT_S)
     except InputError as error:
         raise InputError(
             f"the pull request {number} cannot be fetched from origin: {error.message}",
             hint="Check its number, and that git fetch origin works.",
         ) from error
+    commit = git.line("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or ref
+    git.line("update-ref", "-d", ref)
+    return commit
 
 
 def _make_ignored(directory: Path, root: Path) -> None:
