@@ -115,7 +115,7 @@ def _read(path: Path, bounds: Path, before: dict[str, OutputStyle]) -> OutputSty
         raise ValueError(f"it leads out of {bounds}")
     about = real.stat()
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
-        raise ValueError("it is not a separate file")
+        raise ValueError("it is not a regular file with one name")
     if about.st_size > _MAX_BYTES:
         raise ValueError(f"it has more than {_MAX_BYTES // 1000} kB")
     try:
