@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from qwen_code.auth.resolver import Inputs
     from qwen_code.auth.types import Resolution
     from qwen_code.config.load import Config
-    from qwen_code.config.settings import Settings
     from qwen_code.mcp.client import Servers
     from qwen_code.models.client import ModelClient
     from qwen_code.models.quota import Snapshot
@@ -146,12 +145,6 @@ class Conversation:
                     self._front.notice(f"generationConfig of settings: {problem}; it has no effect")
         self._found = config, resolution
         return resolution.require()
-
-    @property
-    def settings(self) -> Settings:
-        """The settings that :meth:`find` has read, until :meth:`open` takes them up."""
-        assert self._found is not None, "it was not found yet"
-        return self._found[0].settings
 
     def open(self, stop: Stop) -> None:
         """Connect, and assemble the agent unless there is one.
