@@ -108,18 +108,34 @@ def test_what_is_never_a_prompt(line: str) -> None:
         ("extensions install x --ref main", "there are no extensions"),
         ("serve", "there is no daemon"),
         ("serve --port 80", "there is no daemon"),
-        ("channel list", "no chat channels"),
         ("board", "no agent board"),
         ("sandbox --cmd", "--sandbox"),
+        ("sandbox -- sh -c 'ls /'", "--sandbox"),
+        ("extensions disable x --scope=workspace", "there are no extensions"),
+        ("extensions settings set an-extension a-setting --scope user", "there are no extensions"),
+        ("channel pairing approve my-channel CODE", "no chat channels"),
+        ("channel start", "no chat channels"),
+        ("board ask web does the client parse status as text", "no agent board"),
+        ("review run 123 --json", "/review"),
+        ("review fetch-pr 1 a/b", "/review"),
     ],
 )
-def test_commands_of_node_qwen_code_say_what_to_do(line: str, said: str) -> None:
+@pytest.mark.parametrize("has_input", [False, True])
+def test_commands_of_node_qwen_code_say_what_to_do(
+    line: str, said: str, *, has_input: bool
+) -> None:
     with pytest.raises(UsageError) as caught:
-        check_is_prompt(line.split(), cli)
+        check_is_prompt(line.split(), cli, has_input=has_input)
     assert said in caught.value.message
     assert f'qwen -p "{line}"' in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("line", ["extensions of this class", "serve the files", "sandbox escapes"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("extensions of this class", "serve the files", "sandbox escapes", "review"),
+        *("review main", "review the changes", "review --effort", "board the windows up"),
+    ],
+)
 def test_sentences_with_such_a_word_are_prompts(line: str) -> None:
     check_is_prompt(line.split(), cli)

@@ -51,6 +51,7 @@ def ours(line: str) -> tuple[list[str], list[str]]:
         ("--no-sandbox -p x", "-p x"),
         ("--includePartialMessages=true", "--include-partial-messages"),
         ("-p --telemetry", "-p --telemetry"),
+        ("-p -e -m -l", "-p -e -m -l"),
         ("--prompt --acp x", "--prompt --acp x"),
         ("x -- --acp", "x -- --acp"),
         ("--resume --yolo=false", "--resume"),
@@ -91,6 +92,7 @@ def test_other_spellings(line: str, expected: str) -> None:
         ("--telemetry-target=local x", "x"),
         ("x --telemetry-outfile /tmp/a --yolo", "x --yolo"),
         ("--extensions none -p x", "-p x"),
+        ("-e none -p x", "-p x"),
         ("--max-subagent-depth 3 x", "x"),
         ("--experimental-skills x", "x"),
         ("--experimental-lsp -p x", "-p x"),
@@ -110,7 +112,14 @@ def test_what_is_off_is_not_said(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *("--acp", "--experimental-acp", "--insecure -p x", "--list-extensions", "-p x --acp=true"),
+        *(
+            "--acp",
+            "--experimental-acp",
+            "--insecure -p x",
+            "--list-extensions",
+            "-l",
+            "-p x --acp=true",
+        ),
     ],
 )
 def test_what_changes_the_meaning_is_refused(line: str) -> None:

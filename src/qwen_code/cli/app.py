@@ -57,7 +57,8 @@ class _Root(LazyGroup):
         args = [*leading, *rest]
         if self._begins_with_command(rest):
             # Options before a command belong to it: qwen --profile work auth status
-            args = [*rest, *leading]
+            path = self._path(ctx, rest) if leading else []
+            args = [*path, *leading, *rest[len(path) :]]
         elif not any(argument in ("-h", "--help") for argument in leading):
             if rest and rest[0].isascii() and " " not in rest[0] and rest[0][:1] != "-":
                 from qwen_code.cli.near_commands import check_is_prompt  # -p needs no such look
@@ -65,6 +66,17 @@ class _Root(LazyGroup):
                 check_is_prompt(rest, self, has_input=_has_piped_input())
             args = ["ask", *args]
         return super().parse_args(ctx, args)
+
+    def _path(self, ctx: click.Context, words: list[str]) -> list[str]:
+        """The words that name the command: what follows can be the arguments of another program."""
+        path: list[str] = []
+        command: click.Command | None = self
+        for word in words:
+            command = command.get_command(ctx, word) if isinstance(command, click.Group) else None
+            if command is None:
+                break
+            path.append(word)
+        return path
 
     def get_help(self, ctx: click.Context) -> str:
         from qwen_code.cli.help_page import page  # only for --help
@@ -91,17 +103,20 @@ class _Root(LazyGroup):
     def _as_ours(self, args: list[str]) -> list[str]:
         """Options of other programs as ours. Most command lines have none."""
         options = self._options()
-        names = (each.partition("=") for each in args if each.startswith("--") and each != "--")
+        names = (each.partition("=") for each in args if each[:1] == "-" and each.strip("-"))
         if all(
             name in options and not (sign and options[name].is_flag) for name, sign, _ in names
         ) and not any(each.lower() in ("true", "false") for each in args):
             return args
-        first = next((each for each in self._split(args)[1][:1]), "")
-        if first in self._lazy and first != "ask" and args[0] == first:
-            return args  # its options are its own
+        rest = self._split(args)[1]
+        is_command = rest[:1] != ["ask"] and self._begins_with_command(rest)
+        own = rest if is_command else []  # a command's options are its own
+        leading = args[: len(args) - len(own)]
+        if not leading:
+            return args
         from qwen_code.cli.node_flags import as_ours
 
-        return as_ours(args, options, notice)
+        return [*as_ours(leading, options, notice), *own]
 
     def _options(self) -> dict[str, click.Option]:
         options = (each for each in self.params if isinstance(each, click.Option))
@@ -239,7 +254,10 @@ def run(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, SystemExit, click.Abort) as ended:
         return end_interrupted(argv, ended)
     except click.ClickException as error:
-        error.show()
+        if instead := _instead_of_command(error, argv):
+            report(instead)
+        else:
+            error.show()
         _end_in_json(argv, UsageError(error.format_message()))
         return ExitCode.USAGE
     except QwenError as error:
@@ -255,6 +273,27 @@ def run(argv: Sequence[str]) -> int:
         report(explained)
         _drop_output()
         return ExitCode.FAILURE
+
+
+def _instead_of_command(error: click.ClickException, argv: Sequence[str]) -> UsageError | None:
+    """What to do instead of a command of Node Qwen Code that is not in a group of ours."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None or context.parent is None or not isinstance(context.command, click.Group):
+        return None
+    path = context.command_path.split()[1:]
+    words = [word for word in argv if not word.startswith("-")]
+    following = words[words.index(path[-1]) + 1 :][:1]
+    if not following or context.command.get_command(context, following[0]):
+        return None
+    from qwen_code.config.node_names import find
+
+    name = " ".join([*path, *following])
+    verdict = find("commands", name)
+    if verdict is None or verdict.kind != "no":
+        return None
+    return UsageError(
+        f"there is no command qwen {name} here", hint=f"{verdict.why[0].upper()}{verdict.why[1:]}."
+    )
 
 
 def _add_run_options(argv: Sequence[str]) -> None:

@@ -48,8 +48,19 @@ _NEVER_PROMPTS = (
 )
 """Of these, what is a command also where a text is piped in."""
 
-_OF_NODE = ("board", "channel", "extensions", "sandbox", "serve")
-"""Commands of Node Qwen Code that are not here. What to do instead is in its table."""
+_OF_NODE: Mapping[str, tuple[str, ...]] = {
+    "board": ("show", "task", "claim", "done", "ask", "answer", "decline", "prune"),
+    "channel": ("start", "stop", "status", "reload", "set", "pairing", "configure-weixin"),
+    "extensions": (
+        *("install", "uninstall", "list", "update", "disable", "enable", "link", "new"),
+        *("settings", "sources"),
+    ),
+    "review": ("run", "parse-args", "fetch-pr", "issue-context", "compose-review"),
+    "sandbox": (),
+    "serve": (),
+}
+"""Commands of Node Qwen Code that are not here, with their subcommands: such words are never a
+prompt there. What to do instead is in its table."""
 
 _HINTS = {
     "models": "Name a model with -m; to see what an endpoint has, type /model in a conversation.",
@@ -65,16 +76,8 @@ def check_is_prompt(words: Sequence[str], root: click.Group, *, has_input: bool 
         UsageError: ``words`` are like a command; the hint names it, and how to ask the model.
     """
     first, following = words[0], list(words[1:])
-    if len(words) > _MAX_WORDS or " " in "".join(words[:2]) or not _WORD.fullmatch(first):
-        return
-    first = first.lower()
     as_prompt = _AS_PROMPT.format(words=" ".join(words))
-    is_expected = first in _OF_OTHERS and (first in _NEVER_PROMPTS or not has_input)
-    if is_expected and _is_of_a_command(following):
-        meant = _OF_OTHERS[first].format(word=first)
-        way = f"Did you mean {meant}?" if meant else _HINTS.get(first, "See: qwen --help.")
-        raise UsageError(f"{first!r} is not a command of qwen", hint=f"{way} {as_prompt}")
-    if first in _OF_NODE and not has_input and _is_of_a_command(following):
+    if _is_of_node(first, following, has_input=has_input):
         from qwen_code.config.node_names import find
 
         verdict = find("commands", first)
@@ -82,6 +85,14 @@ def check_is_prompt(words: Sequence[str], root: click.Group, *, has_input: bool 
             f"{first!r} is not a command of qwen{f': {verdict.why}' if verdict else ''}",
             hint=as_prompt,
         )
+    if len(words) > _MAX_WORDS or " " in "".join(words[:2]) or not _WORD.fullmatch(first):
+        return
+    first = first.lower()
+    is_expected = first in _OF_OTHERS and (first in _NEVER_PROMPTS or not has_input)
+    if is_expected and _is_of_a_command(following):
+        meant = _OF_OTHERS[first].format(word=first)
+        way = f"Did you mean {meant}?" if meant else _HINTS.get(first, "See: qwen --help.")
+        raise UsageError(f"{first!r} is not a command of qwen", hint=f"{way} {as_prompt}")
     for name in root.list_commands(click.Context(root)):
         is_typo = _is_near(first, name)
         if not is_typo and first != name:
@@ -98,6 +109,19 @@ def check_is_prompt(words: Sequence[str], root: click.Group, *, has_input: bool 
             raise UsageError(
                 f"{wrong!r} is not a command of qwen", hint=f"Did you mean {meant}? {as_prompt}"
             )
+
+
+def _is_of_node(first: str, following: Sequence[str], *, has_input: bool) -> bool:
+    """Whether this is a command of Node Qwen Code that is not here. With a review, or with a word
+    that is not a subcommand there, it can be a prompt as well."""
+    if first not in _OF_NODE:
+        return False
+    if not following or following[0].startswith("-"):
+        return first != "review"
+    if following[0] in _OF_NODE[first]:
+        return True
+    is_like_one = first != "review" and len(following) < _MAX_WORDS and not has_input
+    return is_like_one and _is_of_a_command(following)
 
 
 def _is_of_a_command(following: Sequence[str]) -> bool:

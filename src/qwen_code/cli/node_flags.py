@@ -14,6 +14,8 @@ from qwen_code.base.errors import UsageError
 from qwen_code.config.node_names import find
 
 _TRUE_FALSE = {"true": True, "false": False}
+_SHORT = {"-e": "--extensions", "-l": "--list-extensions"}
+"""Short names of options that are not here."""
 
 
 def as_ours(
@@ -35,6 +37,7 @@ def as_ours(
             found.append([word, *left])
             break
         name, sign, value = word.partition("=")
+        name = _SHORT.get(name, name)
         if not name.startswith("--") or name in options:
             words = _known(word, options, left)
             if not words:
