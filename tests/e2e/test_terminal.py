@@ -117,6 +117,53 @@ def test_an_error_without_any_argument_is_told_and_no_traceback(
     assert "Traceback" not in screen
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/plan exit", "the mode is not plan"),
+        ("/approval-mode auto", "The mode auto is auto-edit here"),
+        ("/approval-mode yolo --project", "a project does not choose"),
+        ("/approval-mode plan --global", "no option --global"),
+        ("/language ui zh-CN", "There is no /language ui here: messages are in English"),
+        ("/language output", "Answers are in your language."),
+        ("/stats tools", "There is no /stats tools here: use /stats."),
+        ("/memory add Use tabs", "nothing was written"),
+        ("/model --fast x", "/settings fastModel NAME"),
+        ("/model --vision x", "has no effect here: pictures"),
+        ("/model --nonsense x", "no option --nonsense"),
+        ("/mcp list", "No MCP servers are defined."),
+        ("!", "!COMMAND"),
+        ("?", "@PATH gives the model a file"),
+    ],
+)
+def test_what_is_typed_as_in_node_qwen_code_is_answered(
+    terminal: Terminal, server: Any, configured: None, line: str, said: str
+) -> None:
+    terminal.type(f"{terminal.start} -m m")
+    terminal.wait_for("/help")
+    terminal.type(line)
+    terminal.wait_for(said)
+    assert not any(each.method == "POST" for each in server.requests)
+
+
+def test_the_mode_before_the_plan_comes_back_and_a_mode_is_saved(
+    terminal: Terminal, qwen: Any, server: Any, configured: None
+) -> None:
+    terminal.type(terminal.start)
+    terminal.wait_for("/help")
+    terminal.type("/approval-mode auto-edit --user")
+    terminal.wait_for("Saved in")
+    terminal.type("/plan")
+    terminal.wait_for("plan> ")
+    terminal.type("/plan exit")
+    terminal.wait_for("Mode: auto-edit", times=2)
+    terminal.type("/config model.maxSessionTurns=7")
+    terminal.wait_for("Saved in", times=2)
+    settings = json.loads((qwen.home / ".qwen" / "settings.json").read_text())
+    assert settings["tools"]["approvalMode"] == "auto-edit"
+    assert settings["model"]["maxSessionTurns"] == 7
+
+
 def test_the_conversation_is_kept(terminal: Terminal, server: Any, configured: None) -> None:
     terminal.type(terminal.start)
     terminal.wait_for("/help")

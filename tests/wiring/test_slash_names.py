@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from qwen_code.config.load import Config
-from qwen_code.wiring.slash_names import disabled_commands, instead_of, is_disabled
+from qwen_code.wiring.slash_names import (
+    disabled_commands,
+    instead_of,
+    instead_of_argument,
+    is_disabled,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,9 @@ from qwen_code.wiring.slash_names import disabled_commands, instead_of, is_disab
         ("/directory add x", "--include-directories"),
         ("/arena start a b", "worktrees"),
         ("/vim", "inputrc"),
+        ("/dir show", "--include-directories"),
+        ("/tag x", "first prompt"),
+        ("/compact", ""),
         ("/model", ""),
         ("/nonsense", ""),
         ("/", ""),
@@ -28,6 +36,30 @@ from qwen_code.wiring.slash_names import disabled_commands, instead_of, is_disab
 def test_what_to_do_instead(line: str, said: str) -> None:
     name, _, argument = line.partition(" ")
     found = instead_of(name, argument)
+    assert said in found and bool(found) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/stats model", "use /stats"),
+        ("/usage daily", "use /stats"),
+        ("/status paths", "use /status"),
+        ("/about paths", "use /status"),
+        ("/context detail", "use /context"),
+        ("/agents create", "~/.qwen/agents"),
+        ("/language ui zh-CN", "in English"),
+        ("/agents list", ""),
+        ("/language output German", ""),
+        ("/language German", ""),
+        ("/stats", ""),
+        ("/model stats", ""),
+        ("/export html", ""),  # a command of the user can have this name
+    ],
+)
+def test_subcommands_that_are_not_here(line: str, said: str) -> None:
+    name, _, argument = line.partition(" ")
+    found = instead_of_argument(name, argument)
     assert said in found and bool(found) is bool(said)
 
 

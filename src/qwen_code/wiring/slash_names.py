@@ -13,7 +13,9 @@ ALIASES = {
     **dict.fromkeys(("/login", "/connect"), "/auth"),
     **dict.fromkeys(("/reset", "/new"), "/clear"),
     "/approval-mode": "/approvals",
-    "/summarize": "/compress",
+    **dict.fromkeys(("/summarize", "/compact"), "/compress"),
+    "/dir": "/directory",
+    "/tag": "/rename",
     "/?": "/help",
     "/exit": "/quit",
     "/rollback": "/rewind",
@@ -22,7 +24,7 @@ ALIASES = {
     "/about": "/status",
     "/config": "/settings",
 }
-"""Other names of commands."""
+"""Other names of commands, also of those that are not here."""
 
 _KEY = "slashCommands.disabled"
 DISABLED_HINT = (
@@ -37,9 +39,23 @@ def instead_of(name: str, argument: str = "") -> str:
     ``name`` has its slash."""
     from qwen_code.config.node_names import find  # only for a command that does not exist
 
-    plain, below = name.removeprefix("/"), (*argument.split(), "")[0]
+    plain, below = ALIASES.get(name, name).removeprefix("/"), (*argument.split(), "")[0]
     found = find("slash commands", f"{plain} {below}".strip()) or find("slash commands", plain)
     return found.why if found is not None and found.kind == "no" else ""
+
+
+def instead_of_argument(name: str, argument: str) -> str:
+    """What to do instead of a subcommand of Node Qwen Code that is not here, of a command that is;
+    empty for another argument."""
+    return instead_of(name, argument) if argument and is_of_conversation(name) else ""
+
+
+def is_of_conversation(name: str) -> bool:
+    """Whether both programs have this command."""
+    from qwen_code.config.node_names import find
+
+    found = find("slash commands", ALIASES.get(name, name).removeprefix("/"))
+    return found is not None and found.kind == "yes"
 
 
 def disabled_commands(

@@ -67,7 +67,12 @@ def _of_command(
     from qwen_code.agent.commands import expand, find_commands, read_command
 
     name, arguments = (*prompt.split(maxsplit=1), "")[:2]
-    from qwen_code.wiring.slash_names import DISABLED_HINT, instead_of, is_disabled
+    from qwen_code.wiring.slash_names import (
+        DISABLED_HINT,
+        instead_of,
+        is_disabled,
+        is_of_conversation,
+    )
 
     if is_disabled(name, assembled.disabled_commands) and _is_command(name):
         raise UsageError(f"{name} is disabled", hint=DISABLED_HINT)
@@ -95,6 +100,11 @@ def _of_command(
         text = prompt_of(assembled.servers, name, arguments, stop)
         if text is not None:
             return Expanded(text)
+    if _is_command(name) and is_of_conversation(name):
+        raise UsageError(
+            f"{name} is a command of a conversation, and this is a single prompt",
+            hint="Start a conversation: qwen. To send it as text, put a blank before it.",
+        )
     if _is_command(name):
         instead = instead_of(name, arguments)
         raise UsageError(

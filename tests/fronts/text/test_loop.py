@@ -398,4 +398,5 @@ def test_what_follows_an_exclamation_mark_is_run() -> None:
     terminal, model = FakeTerminal("!ls -l", "! git status ", "!", "wow!", "!!"), FakeModel()
     talk(terminal, model)
     assert model.ran == ["ls -l", "git status"]
-    assert model.asked == ["!", "wow!", "!!"]
+    assert model.asked == ["wow!", "!!"]
+    assert "!COMMAND" in terminal.written

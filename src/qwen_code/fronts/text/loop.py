@@ -19,7 +19,7 @@ from qwen_code.base.stop import Stop, Stopped
 from qwen_code.base.text import visible_text
 from qwen_code.fronts.console import explain_unexpected, say_part
 from qwen_code.fronts.signals import waking_for_signals
-from qwen_code.wiring.slash_names import ALIASES, instead_of
+from qwen_code.wiring.slash_names import ALIASES, instead_of, instead_of_argument
 
 ReadLine = Callable[[str], str]
 Write = Callable[[str], None]
@@ -145,10 +145,17 @@ class PromptLoop:
         is_prompt = "\n" in text.strip() or not name.startswith("/") or "/" in name[1:]
         if text.startswith("!") and text.strip("! "):
             self._run(text[1:].strip())
+        elif text.strip() == "!":
+            self._write("Type a command after it: !COMMAND\n")
+        elif text.strip() == "?" and (shown := self._commands.get("/help")):
+            shown.run("")
         elif is_prompt:  # also texts and paths that begin with a slash
             self._answer(text)
         elif command := self._commands.get(name) or self._commands.get(ALIASES.get(name, "")):
-            command.run(argument)
+            if instead := instead_of_argument(name, argument):
+                self._write(f"There is no {name} {argument.split()[0]} here: {instead}.\n")
+            else:
+                command.run(argument)
         else:
             self._unknown(name, argument)
 

@@ -57,6 +57,9 @@ class Reports:
         paths = self._talk.config().paths
         settings = Settings.load(paths)  # $NAME stays as it is written: it may be a secret
         key, *words = argument.split() or [""]
+        key, sign, value = key.partition("=")  # /config KEY=VALUE, in Node Qwen Code
+        if sign:
+            words = [value, *words]
         if words:
             done = values.change(paths, key, values.value_in(key, words))
             for line in done.notices:

@@ -39,6 +39,9 @@ from qwen_code.fronts.text.node_commands import (
     REFUSED,
     language_command,
     memory_command,
+    mode_command,
+    plan_command,
+    refuse_other_model,
     style_command,
 )
 from qwen_code.fronts.text.project_trust import ask_for_trust, asked_to_trust_folder
@@ -226,9 +229,13 @@ class _Talk:
             ),
             "/model": SlashCommand("list the models, or use another: /model NAME", self._model),
             "/approvals": SlashCommand(
-                "what needs no approval: plan, default, auto-edit, yolo", self._mode
+                "what needs no approval: plan, default, auto-edit, yolo; --user: saved",
+                mode_command(self._talk),
             ),
-            "/plan": SlashCommand("change nothing, and propose a plan: /plan [TASK]", self._plan),
+            "/plan": SlashCommand(
+                "change nothing, and propose a plan: /plan [TASK | exit]",
+                plan_command(self._talk, self._answer),
+            ),
             "/undo": SlashCommand(
                 "restore the files as they were before the last turn", self._undo
             ),
@@ -461,15 +468,6 @@ class _Talk:
 
     # -- commands ---------------------------------------------------------------------------------
 
-    def _mode(self, argument: str) -> None:
-        mode = self._talk.set_mode(argument) if argument else self._talk.state.mode
-        write_stdout(f"Mode: {mode}\n")
-
-    def _plan(self, argument: str) -> None:
-        self._mode(Mode.PLAN)
-        if argument:
-            self._answer(argument)
-
     def _undo(self, argument: str) -> None:
         _tell(self._talk.undo(argument or None))
 
@@ -508,6 +506,8 @@ class _Talk:
 
     def _model(self, argument: str) -> None:
         with _stoppable() as stop:
+            if argument.startswith("--"):
+                refuse_other_model(argument.split(maxsplit=1)[0])
             if argument:
                 self._talk.use_model(argument, stop)
                 self._say_where()
@@ -544,11 +544,15 @@ class _Talk:
         if argument == "reconnect":
             with _stoppable() as stop:
                 servers.reconnect(stop)
-        elif argument not in ("", "resources"):
-            raise UsageError(f"/mcp does not know {argument}", hint="Use /mcp resources.")
+        elif argument not in ("", "list", "resources"):
+            raise UsageError(
+                f"/mcp does not know {argument}",
+                hint="Use /mcp, /mcp resources or /mcp reconnect; in a shell, qwen mcp.",
+            )
         is_of_resources = argument == "resources"
+        empty = "The servers offer no resources." if is_of_resources else "No server is in use."
         lines = resources_in_words(servers) if is_of_resources else servers_in_words(servers)
-        for line in lines or ["The servers offer no resources."]:
+        for line in lines or [empty]:
             write_stdout(f"{safe_text(line)}\n")
 
     def _effort(self, argument: str) -> None:
@@ -575,7 +579,7 @@ class _Talk:
 
     def _help(self, argument: str) -> None:
         for name, command in self._commands.items():
-            write_stdout(f"  {name:<13}{safe_text(command.summary)}\n")
+            write_stdout(f"  {name:<14}{safe_text(command.summary)}\n")
         write_stdout(
             "  @PATH gives the model a file; !COMMAND runs a command, and the model is told of it "
             "with the next prompt.\n"
