@@ -154,7 +154,7 @@ def test_the_mode_before_the_plan_comes_back_and_a_mode_is_saved(
     terminal.type("/approval-mode auto-edit --user")
     terminal.wait_for("Saved in")
     terminal.type("/plan")
-    terminal.wait_for("plan> ")
+    terminal.wait_for("Mode: plan")
     terminal.type("/plan exit")
     terminal.wait_for("Mode: auto-edit", times=2)
     terminal.type("/config model.maxSessionTurns=7")
