@@ -607,6 +607,24 @@ class TestTheModelAsAHook:
         if "dangerous" in answer:
             assert results(server) == ["Not allowed: a hook denies it: too dangerous."]
 
+    @pytest.mark.parametrize("is_sent", [True, False])
+    def test_it_judges_the_first_prompt(self, qwen: Any, server: Any, *, is_sent: bool) -> None:
+        write(qwen, UserPromptSubmit={"type": "prompt", "prompt": "Is this fine? $ARGUMENTS"})
+        said = '{"ok": true, "additionalContext": "Be brief."}'
+        server.script = [
+            [{"content": said if is_sent else '{"ok": false, "reason": "off topic"}'}],
+            [{"content": "Done."}],
+        ]
+        done = qwen("-p", "tell me a joke")
+        asked = posts(server)
+        assert "tell me a joke" in asked[0][-1]["content"]
+        assert len(asked) == (2 if is_sent else 1)
+        if is_sent:
+            assert "Be brief." in asked[1][-1]["content"]
+            assert done.stdout.strip() == "Done."
+        else:
+            assert "a hook blocks this prompt: off topic" in done.stderr
+
 
 def test_the_list_has_all_that_matters(qwen: Any) -> None:
     write(

@@ -103,12 +103,12 @@ class Agent:
         messages.append(asked)
         self.api_duration_ms = 0
         self.permission.budget.begin()
-        self._model = _Timed(self.guide(model) if self.guide else model, self)
+        self.use(model)
         self._begin_turn(prompt, self.session.id, turn)
         try:
             if news := self._news.events():
                 yield news
-            with closing(self._answer(self._model, stop)) as events:
+            with closing(self._answer(self.model, stop)) as events:
                 for batch in events:
                     self._keep()
                     if self._untold:
@@ -175,6 +175,10 @@ class Agent:
         """The model that answers the current prompt."""
         assert self._model is not None
         return self._model
+
+    def use(self, model: ChatModel) -> None:
+        """Ask ``model`` from now on, also where a hook of the next prompt does."""
+        self._model = _Timed(self.guide(model) if self.guide else model, self)
 
     @property
     def model_or_none(self) -> ChatModel | None:

@@ -370,6 +370,7 @@ class Conversation:
             asked = yield from expanded(prompt, assembled, stop)
             text: str | None = asked.text
             if (hooks := assembled.agent.hooks) is not None:
+                assembled.agent.use(link.client)
                 text = hooks.prompted(asked.text, prompt, stop)
             if text is None:  # a hook blocks it, and has told the user why
                 if assembled.structured is not None:
