@@ -308,6 +308,31 @@ def test_it_is_said_for_debugging_alone_elsewhere(qwen: Any, environ: dict[str, 
         assert f"{name} in " in said
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("QWEN_SYSTEM_MD", "/tmp/system.md", "use --system-prompt"),
+        ("QWEN_SYSTEM_MD", "false", ""),
+        ("QWEN_CODE_MAX_OUTPUT_TOKENS", "100", "samplingParams.max_tokens"),
+        ("QWEN_CODE_API_TIMEOUT_MS", "100", "generationConfig.timeout"),
+        ("QWEN_TLS_INSECURE", "1", "certificates are always checked"),
+        ("QWEN_TLS_INSECURE", "0", ""),
+        ("SEATBELT_PROFILE", "strict", "one profile"),
+        ("QWEN_CODE_LANG", "zh", ""),
+    ],
+)
+def test_variables_that_would_change_what_is_done_are_said(
+    qwen: Any, environ: dict[str, str], name: str, value: str, said: str
+) -> None:
+    env = {**qwen.environ, **environ, name: value}
+    _, screen = at_terminal([*qwen.command], typed="/quit\n", env=env, cwd=qwen.project)
+    debugged = qwen("-d", "-p", "hi", env={**environ, name: value}).stderr
+    for shown in (" ".join(screen.split()), debugged):
+        assert said in shown
+        assert (f"{name} in the environment has no effect here" in shown) is bool(said)
+    assert "no effect here" not in qwen("-p", "hi", env={**environ, name: value}).stderr
+
+
 # -- slash commands ------------------------------------------------------------------------------
 
 

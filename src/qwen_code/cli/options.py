@@ -359,8 +359,7 @@ def _start_debug_log() -> None:
     paths = Paths.of(os.environ, Path.cwd())
     path = enable_debug_log(paths.logs_dir)
     say_error_part(f"qwen: writing a log to {path}\n")
-    if paths.settings_file.exists():
-        from qwen_code.wiring.reports.without_effect import without_effect_in_words
+    from qwen_code.wiring.reports.without_effect import without_effect_in_words
 
-        for line in without_effect_in_words(Launch().config(lambda _: None), all_=True):
-            notice(line)
+    for line in without_effect_in_words(Launch().config(lambda _: None), all_=True):
+        notice(line)

@@ -143,7 +143,7 @@ def run_loop(
     ):
         config = launch.config(notice)
     ask_for_trust(config, reader.plain, write_stdout)
-    for line in without_effect_in_words(config) if config.settings.layers else ():
+    for line in without_effect_in_words(config):
         notice(line)
     companion = find_companion(config)
     front: Front = TextFront(reader)
