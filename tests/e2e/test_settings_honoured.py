@@ -333,6 +333,18 @@ def test_variables_that_would_change_what_is_done_are_said(
     assert "no effect here" not in qwen("-p", "hi", env={**environ, name: value}).stderr
 
 
+def test_extensions_that_are_installed_are_said(qwen: Any, environ: dict[str, str]) -> None:
+    qwen.write("~/.qwen/extensions/broken/README.md", "")
+    assert "no effect here" not in qwen("-d", "-p", "hi", env=environ).stderr
+    for name in ("b-ext", "a-ext"):
+        qwen.write(f"~/.qwen/extensions/{name}/qwen-extension.json", json.dumps({"name": name}))
+    env = {**qwen.environ, **environ}
+    _, screen = at_terminal([*qwen.command], typed="/quit\n", env=env, cwd=qwen.project)
+    for shown in (" ".join(screen.split()), qwen("-d", "-p", "hi", env=environ).stderr):
+        assert "the extensions a-ext, b-ext in " in shown
+        assert "copy their skills, agents, commands and MCP servers into ~/.qwen" in shown
+
+
 # -- slash commands ------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from qwen_code.config.jsonc import locate
 from qwen_code.config.load import Config
-from qwen_code.config.node_names import settings_without_effect, table
+from qwen_code.config.node_names import find, settings_without_effect, table
 from qwen_code.config.values import Source, SourceKind
 
 _OFF = ("", "0", "false")
@@ -25,6 +25,7 @@ def without_effect_in_words(config: Config, *, all_: bool = False) -> Iterator[s
                 source = Source(SourceKind.SETTINGS, name, layer.path, line)
                 yield f"{source} has no effect here: {found.why}"
     yield from _variables(config)
+    yield from _extensions(config)
 
 
 def _variables(config: Config) -> Iterator[str]:
@@ -33,3 +34,13 @@ def _variables(config: Config) -> Iterator[str]:
             value = config.environment.first(verdict.name)
             if value is not None and value.text.strip().lower() not in _OFF:
                 yield f"{value.source} has no effect here: {verdict.why}"
+
+
+def _extensions(config: Config) -> Iterator[str]:
+    """What Node Qwen Code has installed: its commands, servers and notes are not used."""
+    folder = config.paths.settings_file.parent / "extensions"
+    if not folder.is_dir():
+        return
+    names = sorted(each.parent.name for each in folder.glob("*/qwen-extension.json"))
+    if names and (verdict := find("commands", "extensions")):
+        yield f"the extensions {', '.join(names)} in {folder} have no effect here: {verdict.why}"
