@@ -102,8 +102,8 @@ def _of_command(
             return Expanded(text)
     if _is_command(name) and is_of_conversation(name):
         raise UsageError(
-            f"{name} is a command of a conversation, and this is a single prompt",
-            hint="Start a conversation: qwen. To send it as text, put a blank before it.",
+            f"{name} works only where it is typed in a conversation",
+            hint="Start one in a terminal: qwen. To send it as text, put a blank before it.",
         )
     if _is_command(name):
         instead = instead_of(name, arguments)
