@@ -228,7 +228,7 @@ def test_it_submits_no_command_of_the_terminal(person: Person, qwen: Any, server
     for text in ("/quit", "/approvals yolo", "!touch evil.txt"):
         person.command(type="submit", text=text)
     person.wait_for_event("result", 3)
-    person.wait_for("/quit works only where it is typed")
+    person.wait_for("the command /quit works only where it is typed")
     person.type("/approvals\n")
     person.wait_for("Mode: default")
     assert person.quit() == 0

@@ -102,7 +102,7 @@ def _of_command(
             return Expanded(text)
     if _is_command(name) and is_of_conversation(name):
         raise UsageError(
-            f"{name} works only where it is typed in a conversation",
+            f"the command {name} works only where it is typed in a conversation",
             hint="Start one in a terminal: qwen. To send it as text, put a blank before it.",
         )
     if _is_command(name):
