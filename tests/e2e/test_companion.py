@@ -50,7 +50,8 @@ class Person:
             pass_fds=pass_fds,
         )
         os.close(its)
-        Thread(target=self._read, daemon=True).start()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def start_both(self, *options: str) -> None:
         files = ("--json-file", self.events_file, "--input-file", self.commands_file)
@@ -70,7 +71,9 @@ class Person:
         until(lambda: self.screen.count(text) >= times or self._ended(text))
 
     def _ended(self, text: str) -> bool:
-        assert self.process.poll() is None or text in self.screen, self.screen
+        if self.process.poll() is not None:
+            self._reader.join(30)  # what it wrote last may not be read yet
+            assert text in self.screen, self.screen
         return False
 
     def command(self, **fields: Any) -> None:
