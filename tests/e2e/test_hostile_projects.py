@@ -26,13 +26,7 @@ _READ_AT_START = (
 _WITHIN_S = 30
 
 
-@pytest.fixture(autouse=True)
-def signed_in(qwen: Any, server: Any) -> None:
-    qwen.environ |= {
-        "OPENAI_BASE_URL": server.base_url,
-        "OPENAI_API_KEY": "sk-0123456789",
-        "OPENAI_MODEL": "m",
-    }
+pytestmark = pytest.mark.usefixtures("endpoint")
 
 
 def _pipe(path: Path) -> None:

@@ -13,12 +13,7 @@ Calls = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def other(qwen: Any, server: Any) -> Path:
-    qwen.environ |= {
-        "OPENAI_BASE_URL": server.base_url,
-        "OPENAI_API_KEY": "sk-0123456789",
-        "OPENAI_MODEL": "m",
-    }
+def other(qwen: Any, endpoint: None) -> Path:
     (qwen.project / ".git").mkdir()
     folder: Path = qwen.home / "other"
     for root in (qwen.project, folder):

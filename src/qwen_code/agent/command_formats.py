@@ -75,6 +75,11 @@ def front_matter(text: str) -> tuple[dict[str, str], str]:
     return (_fields(head[1] or ""), text[head.end() :]) if head else ({}, text)
 
 
+def without_comments(text: str) -> str:
+    """Markdown without its HTML comments: notes for people, which no model gets."""
+    return re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).strip()
+
+
 def _fields(text: str) -> dict[str, str]:
     """The fields: the part of YAML that such files use."""
     fields: dict[str, str] = {}

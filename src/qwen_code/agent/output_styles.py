@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from qwen_code.agent.command_formats import without_comments
 from qwen_code.agent.front_matter import FrontMatterError, read_front_matter
 from qwen_code.base.files import read_bounded
 
@@ -24,7 +25,6 @@ DEFAULT = "default"
 
 _MAX_BYTES = 25_000
 _MAX_FILES = 100
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _IS_NAME = re.compile(r"[^\W_][\w .()-]{0,63}").fullmatch
 
 
@@ -128,7 +128,7 @@ def _read(path: Path, bounds: Path, before: dict[str, OutputStyle]) -> OutputSty
             fields, text = read_front_matter(text)
         except FrontMatterError as error:
             raise ValueError(str(error)) from None
-    text = _COMMENT.sub("", text).strip()
+    text = without_comments(text)
     if not text:
         raise ValueError("it says nothing")
     name = str(fields.get("name") or path.stem).strip()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from qwen_code.agent.command_formats import front_matter
+from qwen_code.agent.command_formats import front_matter, without_comments
 from qwen_code.base.files import read_beginning
 
 _MAX_FILES = 100
@@ -47,7 +47,7 @@ def find_rule_notes(directory: Path, notice: Callable[[str], None]) -> list[Rule
             notice(f"{path} cannot be read: {error.strerror}")
             continue
         fields, body = front_matter(text)
-        body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL).strip()
+        body = without_comments(body)
         left -= len(body)
         if left < 0:
             notice(f"{directory} holds too much: {path} and what follows is not used")

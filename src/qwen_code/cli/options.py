@@ -303,7 +303,6 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         raise UsageError(
             "--fork-session needs a session to copy", hint="Add --continue or --resume ID."
         )
-    directories = [d for text in values["include_directories"] for d in text.split(",") if d]
     return AgentOptions(
         mode="yolo" if values["yolo"] else mode,
         rules=values["allowed_tools"],
@@ -311,7 +310,7 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         only=values.get("core_tools", ()),
         max_rounds=values["max_session_turns"],
         max_wall_time_s=_wall_time(values["max_wall_time"]),
-        directories=tuple(directories),
+        directories=tuple(named_directories(values)),
         resume=LATEST if values["go_on"] else values["resume"],
         session_id=session_id,
         channel=values.get("channel"),
@@ -327,6 +326,11 @@ def take_agent(values: dict[str, Any]) -> AgentOptions:
         max_tool_calls=values.get("max_tool_calls"),
         fork=values.get("fork_session", False),
     )
+
+
+def named_directories(values: dict[str, Any]) -> list[str]:
+    """The directories of ``--include-directories``, which takes lists and can be repeated."""
+    return [each for text in values["include_directories"] for each in text.split(",") if each]
 
 
 def _wall_time(text: str | None) -> float | None:

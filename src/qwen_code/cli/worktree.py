@@ -9,6 +9,7 @@ from typing import Any
 
 from qwen_code.base.errors import UsageError
 from qwen_code.base.stop import Stop
+from qwen_code.cli.options import named_directories
 from qwen_code.fronts.console import notice
 from qwen_code.wiring.launch import Launch
 from qwen_code.wiring.worktrees import worktree
@@ -25,8 +26,7 @@ def in_worktree(launch: Launch, values: dict[str, Any], run: Callable[[Launch], 
     if values["undo"] is not None or values["redo"] is not None:
         raise UsageError("--worktree is for a conversation, not for --undo and --redo")
     here = Path.cwd()
-    directories = [d for text in values["include_directories"] for d in text.split(",") if d]
-    values["include_directories"] = tuple(str(here / each) for each in directories)
+    values["include_directories"] = tuple(str(here / each) for each in named_directories(values))
     schema = values["json_schema"]
     if schema is not None and schema.startswith("@"):
         values["json_schema"] = f"@{here / schema[1:]}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 # The OpenAI-compatible API. The canonical name comes first, then its aliases. The variables that
 # hold a provider's own key are in the provider table.
 API_KEY = ("LLAMA_API_KEY", "OPENAI_API_KEY")
@@ -74,8 +77,11 @@ VISUAL = "VISUAL"
 DEBUG = "DEBUG"
 DEBUG_MODE = "DEBUG_MODE"
 
-REDUCING = (QWEN_CODE_SIMPLE, QWEN_CODE_SAFE_MODE)
-"""They leave out what was added to the program, see `reduced`."""
+REDUCING: Mapping[str, Literal["bare", "safe"]] = {
+    QWEN_CODE_SIMPLE: "bare",
+    QWEN_CODE_SAFE_MODE: "safe",
+}
+"""They leave out what was added to the program, see `reduced`; the first one that is on counts."""
 
 USER_ONLY: frozenset[str] = frozenset(
     (

@@ -57,11 +57,7 @@ def reduced(config: Config, wanted: Reduction | None) -> Config:
 
 def _of_variables(config: Config) -> tuple[Reduction | None, str]:
     """The values that mean yes are those of Node Qwen Code."""
-    meanings: dict[str, Reduction] = {
-        env_names.QWEN_CODE_SIMPLE: "bare",
-        env_names.QWEN_CODE_SAFE_MODE: "safe",
-    }
-    for name, reduction in meanings.items():
+    for name, reduction in env_names.REDUCING.items():
         value = config.environment.first(name)
         if value is not None and value.text.strip().lower() in _TRUE:
             return reduction, str(value.source)

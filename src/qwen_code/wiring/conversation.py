@@ -489,7 +489,7 @@ class Conversation:
         """
         from qwen_code.wiring.output_styles import save_style
 
-        style = save_style(self.config(), self.styles(), name)
+        style = save_style(self.config(), name, self._front.notice)
         self._opened()[1].style = style
         return style
 

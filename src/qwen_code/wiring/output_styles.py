@@ -75,7 +75,7 @@ def chosen(styles: Sequence[OutputStyle], name: str) -> OutputStyle:
     return style
 
 
-def save_style(config: Config, styles: Sequence[OutputStyle], name: str) -> OutputStyle | None:
+def save_style(config: Config, name: str, notice: Callable[[str], None]) -> OutputStyle | None:
     """Keep the choice in the user's settings; ``default`` ends it.
 
     Raises:
@@ -90,6 +90,6 @@ def save_style(config: Config, styles: Sequence[OutputStyle], name: str) -> Outp
     owner = config.settings.usable(STYLE_KEY)
     if owner is not None and owner.source.path == config.paths.system_settings:
         raise UsageError(f"{owner.source} decides about the output style")
-    style = None if name.casefold() == DEFAULT else chosen(styles, name)
+    style = None if name.casefold() == DEFAULT else chosen(styles_of(config, notice), name)
     save_user_value(config.paths, STYLE_KEY, None if style is None else style.name)
     return style
